@@ -1,0 +1,40 @@
+import { FlowError } from './errors.js'
+
+/**
+ * Dense optical flow: for every pixel of the first frame, where it went in the second.
+ *
+ * `data` is planar: `width * height` values of x (positive to the right), then as many of y (positive down), in pixels
+ * of the first frame. A value that is not finite means that the flow there is unknown.
+ */
+export class FlowField {
+  readonly width: number
+  readonly height: number
+  readonly data: Float32Array
+
+  /**
+   * @param data `2 * width * height` values, planar; kept, not copied. Zeros when left out.
+   * @throws FlowError `ERR_ARGUMENT` if a side is not a positive integer or `data` has another length.
+   */
+  constructor(width: number, height: number, data?: Float32Array) {
+    if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
+      throw new FlowError('ERR_ARGUMENT', `a flow field needs a positive integer width and height, got ${width} x ${height}`)
+    }
+    const length = 2 * width * height
+    if (data !== undefined && (!(data instanceof Float32Array) || data.length !== length)) {
+      throw new FlowError('ERR_ARGUMENT', `a ${width} x ${height} flow field needs a Float32Array of ${length} values (all x, then all y)`)
+    }
+    this.width = width
+    this.height = height
+    this.data = data ?? new Float32Array(length)
+  }
+
+  /** The horizontal component, `width * height` values row by row: a view of `data`. */
+  get x(): Float32Array {
+    return this.data.subarray(0, this.width * this.height)
+  }
+
+  /** The vertical component, `width * height` values row by row: a view of `data`. */
+  get y(): Float32Array {
+    return this.data.subarray(this.width * this.height)
+  }
+}

@@ -1,0 +1,351 @@
+#include "cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cpu/pack.h"
+
+namespace flow::cpu {
+
+namespace {
+
+/// Rows of a GEMM's item: its rows of depth 512 stay in the second-level cache while all panels pass.
+constexpr int gemm_block = 96;
+/// Pixels of an upsampling item: their mask, 9 KiB each, stays in the second-level cache.
+constexpr int upsample_block = 24;
+/// Queries of an attention item.
+constexpr int query_block = 48;
+/// Columns that one item of a column sum takes.
+constexpr int sum_block = 64;
+/// Matrices are padded to the widest panel, so that kernels read and write whole vectors.
+constexpr int padding = 32;
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+int round_up(int a, int b) { return ceil_div(a, b) * b; }
+
+template <class Kind>
+float* floats(Matrix<Kind> m) {
+  return static_cast<float*>(m.data);
+}
+
+template <class Kind>
+void read_rows(Matrix<Kind> from, std::span<float> host) {
+  for (int r = 0; r < from.rows; r++) {
+    std::memcpy(host.data() + static_cast<std::size_t>(r) * from.cols,
+                floats(from) + static_cast<std::size_t>(r) * from.stride, sizeof(float) * from.cols);
+  }
+}
+
+template <class T>
+const T& as(const Packed& packed) {
+  return static_cast<const T&>(packed);
+}
+
+template <class In, class Out>
+GemmJob gemm_job(Epilogue epilogue, Matrix<In> in, const Packed& linear, Matrix<Out> out) {
+  GemmJob job{};
+  job.epilogue = epilogue;
+  job.a = floats(in);
+  job.lda = in.stride;
+  job.m = in.rows;
+  job.cols = in.cols;
+  job.weights = as<PackedPanels>(linear).view();
+  job.out = floats(out);
+  job.ldo = out.stride;
+  return job;
+}
+
+void normalise_rows(GemmJob& job, const Packed& norm) {
+  const auto& weights = as<PackedNorm>(norm);
+  job.rows = Rows::norm;
+  job.gamma = weights.gamma.data();
+  job.beta = weights.beta.data();
+  job.epsilon = weights.epsilon;
+}
+
+float sigmoid(float x) { return 1.F / (1.F + std::exp(-x)); }
+
+}  // namespace
+
+CpuOps::CpuOps(int threads, const Kernels& kernels)
+    : kernels_(kernels), pool_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Memory> CpuOps::allocate(std::size_t bytes) { return std::make_unique<CpuMemory>(bytes); }
+
+int CpuOps::stride(int cols) const {
+  const int whole = round_up(cols, padding);
+  // A stride of a large power of two puts a tile's rows into the same few cache sets.
+  return whole % 256 == 0 ? whole + padding : whole;
+}
+
+std::size_t CpuOps::qkv_elements(AttentionShape shape) const {
+  const std::size_t panel = 2 * static_cast<std::size_t>(kernels_.lanes), tokens = shape.tokens, hd = shape.head_dim;
+  const std::size_t padded_tokens = (tokens + panel - 1) / panel * panel, padded_hd = (hd + panel - 1) / panel * panel;
+  return shape.heads * (tokens * hd + padded_tokens * hd + tokens * padded_hd) + padding;
+}
+
+QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape) const {
+  const int panel = 2 * kernels_.lanes;
+  QkvLayout l{};
+  l.shape = shape;
+  l.token_panels = ceil_div(shape.tokens, panel);
+  l.channel_panels = ceil_div(shape.head_dim, panel);
+  l.q = floats(qkv);
+  l.k = l.q + static_cast<std::size_t>(shape.heads) * shape.tokens * shape.head_dim;
+  l.v = l.k + static_cast<std::size_t>(shape.heads) * l.token_panels * panel * shape.head_dim;
+  return l;
+}
+
+RealMatrix CpuOps::output(std::span<float> host, int rows, int cols) { return {host.data(), rows, cols, cols}; }
+
+void CpuOps::read(RealMatrix from, std::span<float> host) { read_rows(from, host); }
+void CpuOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, host); }
+
+void CpuOps::reserve_scratch(std::size_t count) {
+  for (AlignedFloats& floats : scratch_) {
+    if (floats.size() < count) floats = AlignedFloats(count);
+  }
+}
+
+// ---- weights --------------------------------------------------------------------------------------------------------
+
+PackedPtr CpuOps::pack_values(std::span<const float> values) {
+  auto packed = std::make_unique<PackedValues>();
+  packed->values = padded(values);
+  packed->count = static_cast<int>(values.size());
+  return packed;
+}
+
+PackedPtr CpuOps::pack_norm(const NormWeights& weights) {
+  auto packed = std::make_unique<PackedNorm>();
+  packed->gamma = padded(weights.gamma);
+  packed->beta = padded(weights.beta);
+  packed->epsilon = weights.epsilon;
+  return packed;
+}
+
+PackedPtr CpuOps::pack_linear(const LinearWeights& weights) { return pack_panels(weights, kernels_.lanes); }
+
+PackedPtr CpuOps::pack_qkv(const LinearWeights& weights, int heads) {
+  return pack_qkv_panels(weights, heads, kernels_.lanes);
+}
+
+PackedPtr CpuOps::pack_rope(std::span<const float> cos, std::span<const float> sin, int /*half_dim*/) {
+  auto packed = std::make_unique<PackedRope>();
+  packed->cos = padded(cos);
+  packed->sin = padded(sin);
+  return packed;
+}
+
+PackedPtr CpuOps::pack_swiglu(const LinearWeights& gate, const LinearWeights& up) {
+  return pack_swiglu_panels(gate, up, kernels_.lanes);
+}
+
+PackedPtr CpuOps::pack_depthwise(std::span<const float> weight, int channels) {
+  return pack_depthwise_taps(weight, channels);
+}
+
+PackedPtr CpuOps::pack_conv3x3(const LinearWeights& weights) {
+  if (zeros_.size() < static_cast<std::size_t>(weights.in)) zeros_ = AlignedFloats(weights.in);
+  return pack_conv3x3_panels(weights, kernels_.lanes);
+}
+
+PackedPtr CpuOps::pack_squeeze_excite(const SqueezeExciteWeights& weights) { return pack_se(weights); }
+
+PackedPtr CpuOps::pack_mask(const LinearWeights& weights, int up) {
+  auto packed = pack_panels(weights, kernels_.lanes);
+  packed->up = up;
+  return packed;
+}
+
+// ---- GEMMs ----------------------------------------------------------------------------------------------------------
+
+void CpuOps::run_gemm(GemmJob job) {
+  job.zeros = zeros_.data();
+  job.block = gemm_block / kernels_.tile_rows * kernels_.tile_rows;
+  job.blocks = ceil_div(job.m, job.block);
+  // Enough items for every thread to end at about the same time; more only where there are few rows.
+  const int slices = std::clamp(ceil_div(4 * pool_.size(), job.blocks), 1, std::max(1, job.weights.count / 4));
+  job.panels_per_item = ceil_div(job.weights.count, slices);
+  job.items = job.blocks * ceil_div(job.weights.count, job.panels_per_item);
+  reserve_scratch(kernels_.gemm_scratch(job));
+  pool_.run(job.items, [&](int item, int thread) { kernels_.gemm(job, item, scratch(thread)); });
+}
+
+void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
+  const auto& tokens = as<PackedValues>(prefix_tokens);
+  const int prefix = tokens.count / x.cols;
+  for (int i = 0; i < prefix; i++) {
+    std::copy_n(tokens.values.data() + static_cast<std::ptrdiff_t>(i) * x.cols, x.cols,
+                floats(x) + static_cast<std::ptrdiff_t>(i) * x.stride);
+  }
+  GemmJob job = gemm_job(Epilogue::store, patches, linear, x);
+  job.out += static_cast<std::ptrdiff_t>(prefix) * x.stride;
+  run_gemm(job);
+}
+
+void CpuOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                           AttentionShape shape, OperandMatrix qkv) {
+  GemmJob job = gemm_job(Epilogue::qkv, x, qkv_weights, qkv);
+  normalise_rows(job, norm);
+  job.qkv = layout(qkv, shape);
+  job.qkv.cos = as<PackedRope>(rope).cos.data();
+  job.qkv.sin = as<PackedRope>(rope).sin.data();
+  run_gemm(job);
+}
+
+void CpuOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
+  AttentionJob job{};
+  job.qkv = layout(qkv, shape);
+  job.out = floats(out);
+  job.ldo = out.stride;
+  job.block = query_block;
+  job.blocks = ceil_div(shape.tokens, job.block);
+  reserve_scratch(kernels_.attention_scratch(job));
+  pool_.run(shape.heads * job.blocks,
+            [&](int item, int thread) { kernels_.attention(job, item, scratch(thread)); });
+}
+
+void CpuOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
+  run_gemm(gemm_job(Epilogue::add, in, linear, x));
+}
+
+void CpuOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
+  GemmJob job = gemm_job(Epilogue::swiglu, x, swiglu, out);
+  normalise_rows(job, norm);
+  run_gemm(job);
+}
+
+void CpuOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
+  GemmJob job = gemm_job(Epilogue::gelu, x, linear, out);
+  normalise_rows(job, norm);
+  run_gemm(job);
+}
+
+void CpuOps::project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) {
+  run_gemm(gemm_job(Epilogue::silu, features, linear, out));
+}
+
+void CpuOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
+  run_gemm(gemm_job(Epilogue::silu, in, linear, out));
+  if (!sums) return;
+  pool_.run(ceil_div(out.cols, sum_block), [&](int item, int /*thread*/) {
+    const int first = item * sum_block, count = std::min(sum_block, out.cols - first);
+    double sum[sum_block] = {};
+    for (int r = 0; r < out.rows; r++) {
+      const float* row = floats(out) + static_cast<std::ptrdiff_t>(r) * out.stride + first;
+      for (int c = 0; c < count; c++) sum[c] += row[c];
+    }
+    for (int c = 0; c < count; c++) floats(sums)[first + c] = static_cast<float>(sum[c]);
+  });
+}
+
+void CpuOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) {
+  GemmJob job = gemm_job(Epilogue::store, in, linear, flow);
+  job.base = floats(base);
+  job.ld_base = base.stride;
+  run_gemm(job);
+}
+
+void CpuOps::conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) {
+  GemmJob job = gemm_job(Epilogue::relu, in, weights, out);
+  job.rows = Rows::conv3x3;
+  job.grid = grid;
+  run_gemm(job);
+}
+
+// ---- the other stages -----------------------------------------------------------------------------------------------
+
+void CpuOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
+  preprocess_.plan(frame, grid.height * patch, grid.width * patch, pool_.size());
+  pool_.run(grid.height, [&](int row, int thread) {
+    float* out = floats(patches) + static_cast<std::ptrdiff_t>(row) * grid.width * patches.stride;
+    preprocess_.patch_row(frame, row, patch, thread, out, patches.stride);
+  });
+}
+
+void CpuOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {
+  const auto& weights = as<PackedNorm>(norm);
+  const NormJob job{floats(x),           x.stride,    x.cols, weights.gamma.data(), weights.beta.data(), weights.epsilon,
+                    floats(out), out.stride};
+  constexpr int rows = 32;
+  pool_.run(ceil_div(x.rows, rows), [&](int item, int /*thread*/) {
+    for (int r = item * rows; r < std::min(x.rows, (item + 1) * rows); r++) kernels_.layer_norm(job, r);
+  });
+}
+
+void CpuOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) {
+  const CorrelationJob job{floats(a), a.stride, floats(b), b.stride, a.cols, grid, radius, floats(out), out.stride};
+  pool_.run(grid.height, [&](int y, int /*thread*/) { kernels_.correlation(job, y); });
+}
+
+void CpuOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                       OperandMatrix out) {
+  const auto& taps = as<PackedDepthwise>(weights);
+  const DepthwiseJob job{floats(in), in.stride,        in.cols,     floats(scale), floats(extra), extra.stride, extra.cols,
+                         grid,       taps.taps.data(), taps.stride, floats(out),   out.stride};
+  pool_.run(grid.height, [&](int y, int /*thread*/) { kernels_.depthwise(job, y); });
+}
+
+void CpuOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
+  const auto& se = as<PackedSqueezeExcite>(weights);
+  float* hidden = se.hidden.data();
+  for (int r = 0; r < se.reduced; r++) {
+    const float* row = se.fc1.data() + static_cast<std::ptrdiff_t>(r) * se.channels;
+    float sum = 0;
+    for (int c = 0; c < se.channels; c++) sum += row[c] * floats(sums)[c];
+    const float y = sum / static_cast<float>(count) + se.bias1.data()[r];
+    hidden[r] = y * sigmoid(y);
+  }
+  for (int c = 0; c < se.channels; c++) {
+    const float* row = se.fc2.data() + static_cast<std::ptrdiff_t>(c) * se.reduced;
+    float sum = se.bias2.data()[c];
+    for (int r = 0; r < se.reduced; r++) sum += row[r] * hidden[r];
+    floats(scale)[c] = sigmoid(sum);
+  }
+}
+
+void CpuOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) {
+  UpsampleJob job{};
+  job.gemm = gemm_job(Epilogue::store, in, mask, RealMatrix{});
+  job.gemm.grid = grid;
+  job.gemm.block = upsample_block / kernels_.tile_rows * kernels_.tile_rows;
+  job.gemm.blocks = job.gemm.items = ceil_div(in.rows, job.gemm.block);
+  job.gemm.panels_per_item = job.gemm.weights.count;
+  job.flow = floats(flow);
+  job.ld_flow = flow.stride;
+  job.up = as<PackedPanels>(mask).up;
+  job.out_x = floats(out);
+  job.out_y = floats(out) + static_cast<std::ptrdiff_t>(out.rows) / 2 * out.stride;
+  reserve_scratch(kernels_.upsample_scratch(job));
+  pool_.run(job.gemm.items, [&](int item, int thread) { kernels_.upsample(job, item, scratch(thread)); });
+}
+
+void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {
+  const int h = in.rows / 2, w = in.cols, to_h = out.rows / 2, to_w = out.cols;
+  const float step_y = static_cast<float>(h) / static_cast<float>(to_h), step_x = static_cast<float>(w) / static_cast<float>(to_w);
+  pool_.run(out.rows, [&](int row, int /*thread*/) {
+    const int plane = row / to_h, y = row % to_h;
+    const float gain = plane == 0 ? static_cast<float>(to_w) / static_cast<float>(w)
+                                  : static_cast<float>(to_h) / static_cast<float>(h);
+    const float at_y = std::max(0.F, (static_cast<float>(y) + 0.5F) * step_y - 0.5F);
+    const int y0 = static_cast<int>(at_y), y1 = std::min(y0 + 1, h - 1);
+    const float part_y = at_y - static_cast<float>(y0);
+    const float* upper = floats(in) + (static_cast<std::ptrdiff_t>(plane) * h + y0) * in.stride;
+    const float* lower = floats(in) + (static_cast<std::ptrdiff_t>(plane) * h + y1) * in.stride;
+    float* to = floats(out) + static_cast<std::ptrdiff_t>(row) * out.stride;
+    for (int x = 0; x < to_w; x++) {
+      const float at_x = std::max(0.F, (static_cast<float>(x) + 0.5F) * step_x - 0.5F);
+      const int x0 = static_cast<int>(at_x), x1 = std::min(x0 + 1, w - 1);
+      const float part_x = at_x - static_cast<float>(x0);
+      const float top = upper[x0] * (1 - part_x) + upper[x1] * part_x;
+      const float bottom = lower[x0] * (1 - part_x) + lower[x1] * part_x;
+      to[x] = gain * (top * (1 - part_y) + bottom * part_y);
+    }
+  });
+}
+
+}  // namespace flow::cpu

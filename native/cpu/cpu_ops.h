@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "cpu/memory.h"
+#include "cpu/preprocess.h"
+#include "cpu/thread_pool.h"
+#include "ops/ops.h"
+
+namespace flow::cpu {
+
+/// `Ops` on the CPU: cuts each stage into items and has the threads work them off with the kernels of one instruction
+/// set. Every item's sums are taken in a fixed order, so results do not depend on the number of threads.
+class CpuOps : public Ops {
+ public:
+  explicit CpuOps(int threads, const Kernels& kernels = best_kernels());
+
+  int threads() const { return pool_.size(); }
+  const char* instruction_set() const { return kernels_.name; }
+
+  std::unique_ptr<Memory> allocate(std::size_t bytes) override;
+  std::size_t operand_bytes() const override { return sizeof(float); }
+  int stride(int cols) const override;
+  std::size_t qkv_elements(AttentionShape shape) const override;
+  RealMatrix output(std::span<float> host, int rows, int cols) override;
+  void read(RealMatrix from, std::span<float> host) override;
+  void read(OperandMatrix from, std::span<float> host) override;
+  void finish() override {}
+
+  PackedPtr pack_values(std::span<const float> values) override;
+  PackedPtr pack_norm(const NormWeights& weights) override;
+  PackedPtr pack_linear(const LinearWeights& weights) override;
+  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override;
+  PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override;
+  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override;
+  PackedPtr pack_depthwise(std::span<const float> weight, int channels) override;
+  PackedPtr pack_conv3x3(const LinearWeights& weights) override;
+  PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) override;
+  PackedPtr pack_mask(const LinearWeights& weights, int up) override;
+
+  void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
+  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                     AttentionShape shape, OperandMatrix qkv) override;
+  void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
+  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
+  void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
+  void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
+  void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                 OperandMatrix out) override;
+  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) override;
+  void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) override;
+  void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) override;
+  void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
+  void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
+  void resize_flow(RealMatrix in, RealMatrix out) override;
+
+ private:
+  QkvLayout layout(OperandMatrix qkv, AttentionShape shape) const;
+  void run_gemm(GemmJob job);
+  float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
+  void reserve_scratch(std::size_t floats);
+
+  const Kernels& kernels_;
+  ThreadPool pool_;
+  std::vector<AlignedFloats> scratch_;  // one per thread, grown by the first call of a size
+  AlignedFloats zeros_;
+  Preprocess preprocess_;
+};
+
+}  // namespace flow::cpu

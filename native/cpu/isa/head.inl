@@ -1,0 +1,138 @@
+// The flow head's stages that are not a GEMM. All of them stream their input once; together they are a few percent of a
+// frame.
+
+/// 3x3 depthwise convolution: 9 multiply-adds per element, so it is bound by loads.
+template <int W>
+void depthwise(const DepthwiseJob& job, int y) {
+  using S = Simd<W>;
+  using V = typename S::V;
+  const int width = job.grid.width;
+  for (int x = 0; x < width; x++) {
+    int tap[9], pixel[9], taps = 0;
+    for (int t = 0; t < 9; t++) {
+      const int ty = y + t / 3 - 1, tx = x + t % 3 - 1;
+      if (ty < 0 || ty >= job.grid.height || tx < 0 || tx >= width) continue;
+      tap[taps] = t;
+      pixel[taps++] = ty * width + tx;
+    }
+    float* out = job.out + static_cast<std::ptrdiff_t>(y * width + x) * job.ldo;
+    for (int c = 0; c < job.cols; c += W) {
+      V sum{};
+      for (int t = 0; t < taps; t++) {
+        sum += S::load(job.in + static_cast<std::ptrdiff_t>(pixel[t]) * job.ldi + c) * S::load(job.weights + tap[t] * job.ldw + c);
+      }
+      if (job.scale) sum *= S::load(job.scale + c);
+      S::store(out + c, sum);
+    }
+    for (int e = 0; e < job.extra_cols; e++) {
+      float sum = 0;
+      for (int t = 0; t < taps; t++) {
+        sum += job.extra[static_cast<std::ptrdiff_t>(pixel[t]) * job.ld_extra + e] * job.weights[tap[t] * job.ldw + job.cols + e];
+      }
+      out[job.cols + e] = sum;
+    }
+  }
+}
+
+/// A row of the cost volume beside its two features and their difference. Per pixel (2r+1)^2 dot products of length C; the
+/// window's rows of b stay in the cache from one pixel to the next.
+template <int W>
+void correlation(const CorrelationJob& job, int y) {
+  using S = Simd<W>;
+  using V = typename S::V;
+  const int width = job.grid.width, r = job.radius, cols = job.cols, whole = cols / W * W;
+  const float scale = 1.f / __builtin_sqrtf(static_cast<float>(cols));
+  for (int x = 0; x < width; x++) {
+    const float* a = job.a + static_cast<std::ptrdiff_t>(y * width + x) * job.lda;
+    const float* same = job.b + static_cast<std::ptrdiff_t>(y * width + x) * job.ldb;
+    float* out = job.out + static_cast<std::ptrdiff_t>(y * width + x) * job.ldo;
+    for (int c = 0; c < cols; c++) {
+      out[c] = a[c];
+      out[cols + c] = same[c];
+      out[2 * cols + c] = __builtin_fabsf(a[c] - same[c]);
+    }
+    float* cost = out + 3 * cols;
+    for (int dy = -r; dy <= r; dy++) {
+      for (int dx = -r; dx <= r; dx++, cost++) {
+        const int by = y + dy, bx = x + dx;
+        if (by < 0 || by >= job.grid.height || bx < 0 || bx >= width) {
+          *cost = 0;
+          continue;
+        }
+        const float* b = job.b + static_cast<std::ptrdiff_t>(by * width + bx) * job.ldb;
+        V sum{};
+        for (int c = 0; c < whole; c += W) sum += S::load(a + c) * S::load(b + c);
+        float dot = S::sum(sum);
+        for (int c = whole; c < cols; c++) dot += a[c] * b[c];
+        *cost = dot * scale;
+      }
+    }
+  }
+}
+
+/// Convex upsampling of a block of pixels. The block's mask logits (block x 9*up*up) are one GEMM into scratch; they are
+/// consumed while they are in the second-level cache.
+template <class Isa>
+struct Upsample {
+  using G = Gemm<Isa>;
+  using S = typename G::S;
+  using V = typename S::V;
+  static constexpr int W = G::W;
+
+  static int logits_stride(const UpsampleJob& job) { return job.gemm.weights.count * G::NR + 16; }
+  static int fine(const UpsampleJob& job) { return (job.up * job.up + W - 1) / W * W; }
+
+  static std::size_t scratch_floats(const UpsampleJob& job) {
+    return G::scratch_floats(job.gemm) + static_cast<std::size_t>(job.gemm.block) * logits_stride(job) +
+           2 * static_cast<std::size_t>(fine(job));
+  }
+
+  static void run(const UpsampleJob& job, int item, float* scratch) {
+    const int stride = logits_stride(job), up = job.up, cells = up * up;
+    const int m0 = item * job.gemm.block;
+    const int m1 = m0 + job.gemm.block < job.gemm.m ? m0 + job.gemm.block : job.gemm.m;
+    float* logits = scratch;
+    float* flow_x = logits + static_cast<std::ptrdiff_t>(job.gemm.block) * stride;
+    float* flow_y = flow_x + fine(job);
+
+    GemmJob gemm = job.gemm;
+    gemm.ldo = stride;
+    gemm.out = logits - static_cast<std::ptrdiff_t>(m0) * stride;
+    G::gemm(gemm, item, flow_y + fine(job));
+
+    const int height = gemm.grid.height, width = gemm.grid.width;
+    const std::ptrdiff_t out_width = static_cast<std::ptrdiff_t>(width) * up;
+    for (int m = m0; m < m1; m++) {
+      const int y = m / width, x = m % width;
+      float near_x[9], near_y[9];
+      for (int t = 0; t < 9; t++) {
+        const int ny = y + t / 3 - 1, nx = x + t % 3 - 1;
+        const bool inside = ny >= 0 && ny < height && nx >= 0 && nx < width;
+        const float* from = inside ? job.flow + static_cast<std::ptrdiff_t>(ny * width + nx) * job.ld_flow : nullptr;
+        near_x[t] = from ? from[0] * static_cast<float>(up) : 0.f;
+        near_y[t] = from ? from[1] * static_cast<float>(up) : 0.f;
+      }
+      const float* row = logits + static_cast<std::ptrdiff_t>(m - m0) * stride;
+      for (int c = 0; c < cells; c += W) {
+        V logit[9];
+        for (int t = 0; t < 9; t++) logit[t] = S::load(row + t * cells + c);
+        V top = logit[0];
+        for (int t = 1; t < 9; t++) top = S::max(top, logit[t]);
+        V sum{}, sum_x{}, sum_y{};
+        for (int t = 0; t < 9; t++) {
+          const V e = S::exp(logit[t] - top);
+          sum += e;
+          sum_x += e * near_x[t];
+          sum_y += e * near_y[t];
+        }
+        S::store(flow_x + c, sum_x / sum);
+        S::store(flow_y + c, sum_y / sum);
+      }
+      const std::ptrdiff_t corner = y * up * out_width + static_cast<std::ptrdiff_t>(x) * up;
+      for (int i = 0; i < up; i++) {
+        __builtin_memcpy(job.out_x + corner + i * out_width, flow_x + i * up, sizeof(float) * static_cast<std::size_t>(up));
+        __builtin_memcpy(job.out_y + corner + i * out_width, flow_y + i * up, sizeof(float) * static_cast<std::size_t>(up));
+      }
+    }
+  }
+};

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "ops/ops.h"
+
+namespace flow::cpu {
+
+/// Zeroed floats on a cache line's boundary; in huge pages where the system has them to give.
+class AlignedFloats {
+ public:
+  AlignedFloats() = default;
+  /// Throws Error(out_of_memory).
+  explicit AlignedFloats(std::size_t count);
+
+  float* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+  std::span<float> span() const { return {data_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+  std::unique_ptr<float[], Free> data_;
+  std::size_t size_ = 0;
+};
+
+class CpuMemory : public Memory {
+ public:
+  explicit CpuMemory(std::size_t bytes) : floats_((bytes + sizeof(float) - 1) / sizeof(float)) {}
+  void* data() const override { return floats_.data(); }
+
+ private:
+  AlignedFloats floats_;
+};
+
+}  // namespace flow::cpu

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <span>
+
+#include "cpu/kernels.h"
+#include "cpu/memory.h"
+#include "ops/ops.h"
+
+namespace flow::cpu {
+
+/// A vector of per-channel values, padded with zeros so that whole vectors can be read.
+struct PackedValues : Packed {
+  AlignedFloats values;
+  int count = 0;
+};
+
+struct PackedNorm : Packed {
+  AlignedFloats gamma, beta;
+  float epsilon = 0;
+};
+
+/// See `Panels`.
+struct PackedPanels : Packed {
+  AlignedFloats data, bias;
+  int count = 0;
+  int k = 0;
+  int up = 0;  // of a mask
+  Panels view() const { return {data.data(), bias.data(), count, k}; }
+};
+
+struct PackedRope : Packed {
+  AlignedFloats cos, sin;
+};
+
+/// 9 x stride, tap by tap.
+struct PackedDepthwise : Packed {
+  AlignedFloats taps;
+  int channels = 0;
+  int stride = 0;
+};
+
+struct PackedSqueezeExcite : Packed {
+  AlignedFloats fc1, bias1, fc2, bias2, hidden;
+  int channels = 0;
+  int reduced = 0;
+};
+
+AlignedFloats padded(std::span<const float> values);
+std::unique_ptr<PackedPanels> pack_panels(const LinearWeights& weights, int lanes);
+/// Panels of [channels d.. | channels d + head_dim/2..] of one head, for q, k and v in turn.
+std::unique_ptr<PackedPanels> pack_qkv_panels(const LinearWeights& weights, int heads, int lanes);
+/// Panels of [gate channels | up channels].
+std::unique_ptr<PackedPanels> pack_swiglu_panels(const LinearWeights& gate, const LinearWeights& up, int lanes);
+/// k runs over taps, then input channels.
+std::unique_ptr<PackedPanels> pack_conv3x3_panels(const LinearWeights& weights, int lanes);
+std::unique_ptr<PackedDepthwise> pack_depthwise_taps(std::span<const float> weight, int channels);
+std::unique_ptr<PackedSqueezeExcite> pack_se(const SqueezeExciteWeights& weights);
+
+}  // namespace flow::cpu

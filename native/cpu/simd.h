@@ -1,0 +1,126 @@
+#pragma once
+
+// Vectors of W floats on the compilers' vector extensions, so that one source serves every instruction set: a kernel is
+// a template over W, and each file in isa/ compiles it with the flags and the W of one instruction set. A vector wider
+// than the machine's registers is split by the compiler, so the widest kernels can be tested on any machine.
+//
+// Everything here has internal linkage: the same names are compiled with different flags, and must never be merged.
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // no vector ever crosses a function that is not inlined
+#endif
+#define FLOW_INLINE inline __attribute__((always_inline))
+
+namespace flow::cpu {
+namespace {
+
+template <int W>
+struct Vectors;
+
+#define FLOW_VECTORS(W)                                                          \
+  template <>                                                                    \
+  struct Vectors<W> {                                                            \
+    typedef float V __attribute__((vector_size(W * 4)));                         \
+    typedef std::int32_t I __attribute__((vector_size(W * 4)));                  \
+    typedef float Unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias)); \
+  };
+FLOW_VECTORS(4)
+FLOW_VECTORS(8)
+FLOW_VECTORS(16)
+#undef FLOW_VECTORS
+
+template <int W>
+struct Simd {
+  using V = typename Vectors<W>::V;
+  using I = typename Vectors<W>::I;
+  using Unaligned = typename Vectors<W>::Unaligned;
+
+  static FLOW_INLINE V load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+  static FLOW_INLINE void store(float* p, V v) { *reinterpret_cast<Unaligned*>(p) = v; }
+  static FLOW_INLINE V set(float x) { return x - V{}; }
+  /// The first n lanes; the others are zero.
+  static FLOW_INLINE V load_part(const float* p, int n) {
+    V v{};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+  }
+  static FLOW_INLINE void store_part(float* p, V v, int n) {
+    for (int i = 0; i < n; i++) p[i] = v[i];
+  }
+  static FLOW_INLINE V max(V a, V b) { return a > b ? a : b; }
+  static FLOW_INLINE V min(V a, V b) { return a < b ? a : b; }
+  static FLOW_INLINE V abs(V a) { return reinterpret_cast<V>(reinterpret_cast<I>(a) & 0x7fffffff); }
+
+  static FLOW_INLINE float sum(V v) {
+    float half[W];
+    store(half, v);
+    for (int n = W / 2; n > 0; n /= 2) {
+      for (int i = 0; i < n; i++) half[i] += half[i + n];
+    }
+    return half[0];
+  }
+  static FLOW_INLINE float largest(V v) {
+    float half[W];
+    store(half, v);
+    for (int n = W / 2; n > 0; n /= 2) {
+      for (int i = 0; i < n; i++) half[i] = half[i] > half[i + n] ? half[i] : half[i + n];
+    }
+    return half[0];
+  }
+
+  /// 2^x for x <= 126; below -126 it is 2^-126, as good as zero. Relative error below 3e-7: the fraction in [-1/2, 1/2] through
+  /// the Taylor series of 2^f to the sixth power, the integer part added to the exponent.
+  static FLOW_INLINE V exp2(V x) {
+    x = max(x, set(-126.f));
+    const V shift = set(12582912.f);  // 1.5 * 2^23: adding it rounds to an integer, in the low bits
+    const V rounded = x + shift;
+    const V f = x - (rounded - shift);
+    V p = set(1.5403530e-4f);
+    p = p * f + 1.3333558e-3f;
+    p = p * f + 9.6181291e-3f;
+    p = p * f + 5.5504109e-2f;
+    p = p * f + 2.4022651e-1f;
+    p = p * f + 6.9314718e-1f;
+    p = p * f + 1.f;
+    return reinterpret_cast<V>(reinterpret_cast<I>(p) + (reinterpret_cast<I>(rounded) << 23));
+  }
+  static FLOW_INLINE V exp(V x) { return exp2(min(x, set(87.f)) * 1.44269504f); }
+  static FLOW_INLINE V sigmoid(V x) { return 1.f / (1.f + exp(-x)); }
+  static FLOW_INLINE V silu(V x) { return x / (1.f + exp(-x)); }
+  static FLOW_INLINE V relu(V x) { return max(x, V{}); }
+
+  /// erf as 1 - exp(-x^2) t P(t), t = 1 / (1 + x/2), for x >= 0 (the form of Numerical Recipes' erfc; absolute error 1.2e-7);
+  /// near zero, where that form loses relative accuracy, the Taylor series.
+  static FLOW_INLINE V erf(V x) {
+    const V a = abs(x);
+    const V t = 1.f / (1.f + 0.5f * a);
+    V p = set(0.17087277f);
+    p = p * t - 0.82215223f;
+    p = p * t + 1.48851587f;
+    p = p * t - 1.13520398f;
+    p = p * t + 0.27886807f;
+    p = p * t - 0.18628806f;
+    p = p * t + 0.09678418f;
+    p = p * t + 0.37409196f;
+    p = p * t + 1.00002368f;
+    p = p * t - 1.26551223f;
+    const V far = 1.f - t * exp(max(p - a * a, set(-80.f)));
+    const V s = a * a;
+    V q = set(-7.5757576e-4f);  // (-1)^n / (n! (2n + 1)) times 2/sqrt(pi) below
+    q = q * s + 4.6296296e-3f;
+    q = q * s - 2.3809524e-2f;
+    q = q * s + 1e-1f;
+    q = q * s - 3.3333333e-1f;
+    q = q * s + 1.f;
+    const V near = 1.1283792f * a * q;
+    const V positive = a < 0.5f ? near : far;
+    return x < 0.f ? -positive : positive;
+  }
+  static FLOW_INLINE V gelu(V x) { return 0.5f * x * (1.f + erf(x * 0.70710678f)); }
+};
+
+}  // namespace
+}  // namespace flow::cpu

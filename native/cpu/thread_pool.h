@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace flow::cpu {
+
+/// Physical cores that this process may run on: its affinity mask and, in a container, its share of CPU time.
+int physical_cores();
+
+/// Threads that run loops. The caller of `run` is one of them. A worker that finds nothing to do spins for some
+/// microseconds, since the stages of a network follow each other closely, and then sleeps.
+class ThreadPool {
+ public:
+  /// The largest number of threads that makes sense to ask for.
+  static constexpr int max_threads = 256;
+
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls task(item, thread) for every item of [0, items), in any order, on all threads; returns when all are done.
+  /// `task` must not throw, and `run` must not be called by two threads at once.
+  template <class Task>
+  void run(int items, const Task& task) {
+    run_all(items, [](const void* t, int item, int thread) { (*static_cast<const Task*>(t))(item, thread); }, &task);
+  }
+
+ private:
+  using Call = void (*)(const void* task, int item, int thread);
+
+  void run_all(int items, Call call, const void* task);
+  void work(int thread);
+  void take_items(int thread);
+
+  Call call_ = nullptr;
+  const void* task_ = nullptr;
+  int items_ = 0;
+  alignas(64) std::atomic<int> next_{0};
+  alignas(64) std::atomic<int> running_{0};
+  alignas(64) std::atomic<unsigned> round_{0};
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::thread> workers_;
+};
+
+/// Denormals are read and written as zero on this thread while the object lives: they cost a hundred times a normal
+/// number and carry nothing here.
+class FlushDenormals {
+ public:
+  FlushDenormals();
+  ~FlushDenormals();
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  unsigned long long saved_;
+};
+
+}  // namespace flow::cpu

@@ -1,0 +1,157 @@
+#include "model/flow_head.h"
+
+#include <cmath>
+
+namespace flow {
+
+/// Reads, folds and packs the weights of the head.
+struct FlowHead::Loader {
+  Ops& ops;
+  WeightSource& weights;
+
+  /// A convolution without bias in front of a batch normalisation: W g / sqrt(var + eps), beta - mean g / sqrt(var + eps).
+  PackedPtr folded_linear(const std::string& conv, const std::string& bn, int in, int out) const {
+    auto weight = weights.read(conv + ".weight", static_cast<std::size_t>(in) * out);
+    auto bias = weights.read(bn + ".bias", out);
+    const auto gamma = weights.read(bn + ".weight", out), mean = weights.read(bn + ".running_mean", out),
+               variance = weights.read(bn + ".running_var", out);
+    for (int o = 0; o < out; o++) {
+      const float gain = gamma[o] / std::sqrt(variance[o] + norm_epsilon);
+      for (int i = 0; i < in; i++) weight[static_cast<std::size_t>(o) * in + i] *= gain;
+      bias[o] -= mean[o] * gain;
+    }
+    return ops.pack_linear({in, out, weight, bias});
+  }
+
+  PackedPtr linear(const std::string& name, int in, int out) const {
+    const auto weight = weights.read(name + ".weight", static_cast<std::size_t>(in) * out);
+    const auto bias = weights.read(name + ".bias", out);
+    return ops.pack_linear({in, out, weight, bias});
+  }
+
+  DsConv ds_conv(const std::string& name, int in, int out) const {
+    const auto taps = weights.read(name + ".dw.weight", static_cast<std::size_t>(in) * 9);
+    return {ops.pack_depthwise(taps, in), folded_linear(name + ".pw", name + ".bn", in, out), in};
+  }
+
+  PackedPtr squeeze_excite(const std::string& name, int channels) const {
+    const int reduced = weights.extent(name + ".fc1.weight", 0);
+    const std::size_t size = static_cast<std::size_t>(channels) * reduced;
+    const auto w1 = weights.read(name + ".fc1.weight", size), b1 = weights.read(name + ".fc1.bias", reduced);
+    const auto w2 = weights.read(name + ".fc2.weight", size), b2 = weights.read(name + ".fc2.bias", channels);
+    return ops.pack_squeeze_excite({{channels, reduced, w1, b1}, {reduced, channels, w2, b2}});
+  }
+
+  std::vector<Group> trunk(const std::string& name, int groups, int channels) const {
+    std::vector<Group> trunk;
+    for (int i = 0; i < groups; i++) {
+      const auto layer = [&](int n) { return name + "." + std::to_string(3 * i + n); };
+      trunk.push_back({ds_conv(layer(0), channels, channels), squeeze_excite(layer(1), channels),
+                       ds_conv(layer(2), channels, channels)});
+    }
+    return trunk;
+  }
+};
+
+FlowHead::FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSource& weights)
+    : ops_(ops), config_(config) {
+  const Loader load{ops, weights};
+  const int f = config.fusion, mask_channels = 9 * config.up * config.up;
+
+  proj1_ = load.folded_linear("proj1", "bn1", in_channels, config.proj);
+  proj2_ = load.folded_linear("proj2", "bn2", in_channels, config.proj);
+  fuse_in_ = load.ds_conv("fuse_in.0", config.fused(), f);
+  fuse_in_scale_ = load.squeeze_excite("fuse_in.1", f);
+  fuse_trunk_ = load.trunk("fuse_trunk.net", config.layers, f);
+  flow_conv_ = load.ds_conv("flow_head.0", f, f);
+  flow_out_ = load.linear("flow_head.1", f, 2);
+  if (config.refine > 0) {
+    refine_in_ = load.ds_conv("refine.0", f + 2, f);
+    refine_trunk_ = load.trunk("refine.1.net", config.refine, f);
+    refine_out_ = load.linear("refine.2", f, 2);
+  }
+  const std::string mask = "convex_upsampler.mask_head";
+  const auto conv = weights.read(mask + ".0.weight", static_cast<std::size_t>(f) * f * 9);
+  const auto conv_bias = weights.read(mask + ".0.bias", f);
+  mask_conv_ = ops.pack_conv3x3({f, f, conv, conv_bias});
+  const auto out = weights.read(mask + ".2.weight", static_cast<std::size_t>(f) * mask_channels);
+  const auto out_bias = weights.read(mask + ".2.bias", mask_channels);
+  mask_out_ = ops.pack_mask({f, mask_channels, out, out_bias}, config.up);
+}
+
+FlowHead::Plan::Plan(Ops& ops, const HeadConfig& config, Grid grid)
+    : grid(grid), arena(ops, [&](Arena& a) { lay_out(a, config); }) {}
+
+void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config) {
+  const int n = grid.size();
+  proj1 = arena.matrix<Operand>(n, config.proj);
+  proj2 = arena.matrix<Operand>(n, config.proj);
+  fused = arena.matrix<Operand>(n, config.fused());
+  depthwise = arena.matrix<Operand>(n, config.fused() > config.fusion + 2 ? config.fused() : config.fusion + 2);
+  x = arena.matrix<Operand>(n, config.fusion);
+  y = arena.matrix<Operand>(n, config.fusion);
+  trunk = arena.matrix<Operand>(n, config.fusion);
+  sums = arena.matrix<Real>(1, config.fusion);
+  scale = arena.matrix<Real>(1, config.fusion);
+  coarse = arena.matrix<Real>(n, 2);
+  refined = arena.matrix<Real>(n, 2);
+  upsampled = arena.matrix<Real>(2 * grid.height * config.up, grid.width * config.up);
+}
+
+void FlowHead::ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, RealMatrix extra, Plan& plan,
+                       OperandMatrix out, RealMatrix sums) const {
+  OperandMatrix between = plan.depthwise;
+  between.cols = conv.in;
+  ops_.depthwise(in, scale, extra, plan.grid, *conv.depthwise, between);
+  ops_.pointwise_silu(between, *conv.pointwise, out, sums);
+}
+
+/// x = trunk(x * scale); `scale` may be none.
+void FlowHead::trunk(const std::vector<Group>& groups, RealMatrix scale, OperandMatrix x, Plan& plan) const {
+  for (const Group& group : groups) {
+    ds_conv(group.first, x, scale, {}, plan, plan.y, plan.sums);
+    ops_.squeeze_excite(plan.sums, plan.grid.size(), *group.squeeze_excite, plan.scale);
+    ds_conv(group.second, plan.y, plan.scale, {}, plan, x, {});
+    scale = {};
+  }
+}
+
+void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, Trace* trace) const {
+  const Grid grid = plan.grid;
+
+  ops_.project_silu(a, *proj1_, plan.proj1);
+  ops_.project_silu(b, *proj2_, plan.proj2);
+  ops_.correlation_concat(plan.proj1, plan.proj2, grid, config_.radius, plan.fused);
+  if (trace) trace->record(ops_, "proj1", plan.proj1);
+  if (trace) trace->record(ops_, "proj2", plan.proj2);
+  if (trace) trace->record(ops_, "fused", plan.fused);
+
+  ds_conv(fuse_in_, plan.fused, {}, {}, plan, plan.trunk, plan.sums);
+  ops_.squeeze_excite(plan.sums, grid.size(), *fuse_in_scale_, plan.scale);
+  if (trace) trace->record(ops_, "fuse_in_unscaled", plan.trunk);
+  if (trace) trace->record(ops_, "fuse_in_scale", plan.scale);
+  trunk(fuse_trunk_, plan.scale, plan.trunk, plan);
+  if (trace) trace->record(ops_, "fuse_trunk", plan.trunk);
+
+  ds_conv(flow_conv_, plan.trunk, {}, {}, plan, plan.x, {});
+  ops_.predict_flow(plan.x, *flow_out_, {}, plan.coarse);
+  if (trace) trace->record(ops_, "coarse_flow", plan.coarse);
+  RealMatrix flow = plan.coarse;
+  if (config_.refine > 0) {
+    ds_conv(refine_in_, plan.trunk, {}, plan.coarse, plan, plan.x, {});
+    trunk(refine_trunk_, {}, plan.x, plan);
+    ops_.predict_flow(plan.x, *refine_out_, plan.coarse, plan.refined);
+    flow = plan.refined;
+  }
+  if (trace) trace->record(ops_, "refined_flow", flow);
+
+  ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.x);
+  if (trace) trace->record(ops_, "mask_hidden", plan.x);
+  const bool resize = out.rows != plan.upsampled.rows || out.cols != plan.upsampled.cols;
+  const RealMatrix upsampled = resize ? plan.upsampled : out;
+  ops_.mask_upsample(plan.x, flow, grid, *mask_out_, upsampled);
+  if (trace) trace->record(ops_, "flow_up", upsampled);
+  if (resize) ops_.resize_flow(upsampled, out);
+}
+
+}  // namespace flow

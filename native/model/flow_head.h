@@ -1,0 +1,77 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/arena.h"
+#include "model/config.h"
+#include "model/trace.h"
+#include "model/weight_source.h"
+#include "ops/ops.h"
+
+namespace flow {
+
+/// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. Batch normalisation is folded into the convolution in front
+/// of it when the weights are loaded; squeeze-and-excitation's scale is applied by the convolution behind it.
+class FlowHead {
+ public:
+  FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSource& weights);
+
+  /// The intermediate matrices of one map size.
+  struct Plan {
+    Plan(Ops& ops, const HeadConfig& config, Grid grid);
+
+    Grid grid;
+    OperandMatrix proj1, proj2;   // N x proj
+    OperandMatrix fused;          // N x 3*proj + window
+    OperandMatrix depthwise;      // N x fused: what a depthwise convolution hands to its pointwise one
+    OperandMatrix x, y;           // N x fusion
+    OperandMatrix trunk;          // N x fusion: kept from the trunk to the mask
+    RealMatrix sums, scale;       // 1 x fusion
+    RealMatrix coarse, refined;   // N x 2
+    RealMatrix upsampled;         // 2 * H*up x W*up, planar
+    Arena arena;
+
+   private:
+    void lay_out(Arena& arena, const HeadConfig& config);
+  };
+
+  Plan plan(Grid grid) const { return {ops_, config_, grid}; }
+  int up() const { return config_.up; }
+
+  /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out.
+  void run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, Trace* trace) const;
+
+ private:
+  /// Depthwise 3x3, pointwise, batch normalisation, SiLU.
+  struct DsConv {
+    PackedPtr depthwise, pointwise;
+    int in = 0;
+  };
+  /// DSConv, squeeze-and-excitation, DSConv.
+  struct Group {
+    DsConv first;
+    PackedPtr squeeze_excite;
+    DsConv second;
+  };
+  struct Loader;
+
+  void ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, RealMatrix extra, Plan& plan, OperandMatrix out,
+               RealMatrix sums) const;
+  void trunk(const std::vector<Group>& groups, RealMatrix scale, OperandMatrix x, Plan& plan) const;
+
+  Ops& ops_;
+  HeadConfig config_;
+  PackedPtr proj1_, proj2_;
+  DsConv fuse_in_;
+  PackedPtr fuse_in_scale_;
+  std::vector<Group> fuse_trunk_;
+  DsConv flow_conv_;
+  PackedPtr flow_out_;
+  DsConv refine_in_;
+  std::vector<Group> refine_trunk_;
+  PackedPtr refine_out_;
+  PackedPtr mask_conv_, mask_out_;
+};
+
+}  // namespace flow

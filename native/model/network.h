@@ -1,0 +1,54 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "model/flow_head.h"
+#include "model/vit.h"
+
+namespace flow {
+
+/// Features of one frame (N x dim, float32) in the engine's memory.
+struct Features {
+  Grid grid;
+  RealMatrix matrix;
+  std::unique_ptr<Memory> memory;
+};
+
+/// Backbone and head on one engine, with what they need per input size. One thread at a time.
+class Network {
+ public:
+  Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head, WeightSource& backbone_weights,
+          WeightSource& head_weights);
+
+  const BackboneConfig& backbone() const { return backbone_config_; }
+
+  /// Room for the features of a `grid`: new, or what `give_back` returned.
+  std::unique_ptr<Features> take_features(Grid grid);
+  void give_back(std::unique_ptr<Features> features);
+  void read_features(const Features& features, std::span<float> host) { ops_->read(features.matrix, host); }
+
+  void encode(const Frame& frame, Features& features, Trace* trace = nullptr);
+  /// out: 2 * height * width, planar, in pixels of a map of height x width.
+  void flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace = nullptr);
+  /// Both frames, then the flow between them; the features stay in the network's own memory.
+  void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width, Trace* trace = nullptr);
+
+ private:
+  struct Plan {
+    Vit::Plan vit;
+    FlowHead::Plan head;
+    std::unique_ptr<Features> a, b;
+  };
+  Plan& plan(Grid grid);
+
+  std::unique_ptr<Ops> ops_;
+  BackboneConfig backbone_config_;
+  Vit vit_;
+  FlowHead head_;
+  std::list<Plan> plans_;  // the sizes used last, most recent first
+  std::vector<std::unique_ptr<Features>> spare_;
+};
+
+}  // namespace flow

@@ -1,0 +1,147 @@
+#include "model/vit.h"
+
+#include <cmath>
+#include <numbers>
+#include <string>
+
+namespace flow {
+
+namespace {
+
+/// 100^(2j / (head_dim / 2)) for j < head_dim / 4: what checkpoints store, for those that do not.
+std::vector<float> rope_periods(int head_dim) {
+  std::vector<float> periods(static_cast<std::size_t>(head_dim) / 4);
+  for (std::size_t j = 0; j < periods.size(); j++) {
+    periods[j] = std::pow(100.F, 2.F * static_cast<float>(j) / (static_cast<float>(head_dim) / 2.F));
+  }
+  return periods;
+}
+
+/// Axial RoPE of DINOv3: coordinates in [-1, 1] of patch centres, y's angles before x's.
+PackedPtr pack_rope(Ops& ops, std::span<const float> periods, Grid grid) {
+  const std::size_t quarter = periods.size(), half = 2 * quarter;
+  std::vector<float> cos(grid.size() * half), sin(cos.size());
+  const auto coordinate = [](int i, int n) { return 2.F * ((static_cast<float>(i) + .5F) / static_cast<float>(n)) - 1.F; };
+  for (int row = 0; row < grid.size(); row++) {
+    const float y = coordinate(row / grid.width, grid.height), x = coordinate(row % grid.width, grid.width);
+    for (std::size_t j = 0; j < half; j++) {
+      const float angle = 2.F * std::numbers::pi_v<float> * (j < quarter ? y : x) / periods[j % quarter];
+      cos[row * half + j] = std::cos(angle);
+      sin[row * half + j] = std::sin(angle);
+    }
+  }
+  return ops.pack_rope(cos, sin, static_cast<int>(half));
+}
+
+/// Reads and packs the weights of the backbone.
+struct Loader {
+  Ops& ops;
+  WeightSource& weights;
+
+  std::vector<float> read(const std::string& name, std::size_t rows, std::size_t cols = 1) const {
+    return weights.read(name, rows * cols);
+  }
+  PackedPtr norm(const std::string& name, int dim) const {
+    const auto gamma = read(name + ".weight", dim), beta = read(name + ".bias", dim);
+    return ops.pack_norm({gamma, beta, norm_epsilon});
+  }
+  PackedPtr linear(const std::string& name, int in, int out) const {
+    const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out);
+    return ops.pack_linear({in, out, weight, bias});
+  }
+  PackedPtr scaled_linear(const std::string& name, const std::string& gamma, int in, int out) const {
+    const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out), gain = read(gamma, out);
+    return ops.pack_linear({in, out, weight, bias, gain});
+  }
+  PackedPtr qkv(const std::string& name, const BackboneConfig& config) const {
+    const auto weight = read(name + ".weight", 3 * config.dim, config.dim);
+    auto bias = read(name + ".bias", 3 * config.dim);
+    if (weights.has(name + ".bias_mask")) {
+      const auto mask = read(name + ".bias_mask", bias.size());
+      for (std::size_t i = 0; i < bias.size(); i++) bias[i] *= mask[i];
+    }
+    return ops.pack_qkv({config.dim, 3 * config.dim, weight, bias}, config.heads);
+  }
+  PackedPtr swiglu(const std::string& name, const BackboneConfig& config) const {
+    const auto w1 = read(name + ".w1.weight", config.hidden, config.dim), b1 = read(name + ".w1.bias", config.hidden);
+    const auto w2 = read(name + ".w2.weight", config.hidden, config.dim), b2 = read(name + ".w2.bias", config.hidden);
+    return ops.pack_swiglu({config.dim, config.hidden, w1, b1}, {config.dim, config.hidden, w2, b2});
+  }
+};
+
+}  // namespace
+
+RealMatrix rows_of(RealMatrix m, int first, int count) {
+  return {static_cast<float*>(m.data) + static_cast<std::ptrdiff_t>(first) * m.stride, count, m.cols, m.stride};
+}
+
+Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(ops), config_(config) {
+  const Loader load{ops, weights};
+  const int dim = config.dim;
+
+  periods_ = weights.has("rope_embed.periods") ? load.read("rope_embed.periods", config.head_dim() / 4)
+                                               : rope_periods(config.head_dim());
+  auto tokens = load.read("cls_token", dim);
+  if (config.storage_tokens > 0) {
+    const auto storage = load.read("storage_tokens", config.storage_tokens, dim);
+    tokens.insert(tokens.end(), storage.begin(), storage.end());
+  }
+  prefix_tokens_ = ops.pack_values(tokens);
+  patch_embed_ = load.linear("patch_embed.proj", 3 * config.patch * config.patch, dim);
+
+  for (int i = 0; i < config.depth; i++) {
+    const std::string name = "blocks." + std::to_string(i) + ".";
+    const bool gated = config.ffn == BackboneConfig::Ffn::swiglu;
+    Block block;
+    block.norm1 = load.norm(name + "norm1", dim);
+    block.qkv = load.qkv(name + "attn.qkv", config);
+    block.proj = load.scaled_linear(name + "attn.proj", name + "ls1.gamma", dim, dim);
+    block.norm2 = load.norm(name + "norm2", dim);
+    block.ffn_in = gated ? load.swiglu(name + "mlp", config) : load.linear(name + "mlp.fc1", dim, config.hidden);
+    block.ffn_out = load.scaled_linear(name + (gated ? "mlp.w3" : "mlp.fc2"), name + "ls2.gamma", config.hidden, dim);
+    blocks_.push_back(std::move(block));
+  }
+  norm_ = load.norm("norm", dim);
+}
+
+Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid)
+    : grid(grid),
+      shape{config.prefix() + grid.size(), config.prefix(), config.heads, config.head_dim()},
+      rope(pack_rope(ops, periods, grid)),
+      arena(ops, [&](Arena& a) { lay_out(a, ops, config); }) {}
+
+void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
+  patches = arena.matrix<Operand>(grid.size(), 3 * config.patch * config.patch);
+  x = arena.matrix<Real>(shape.tokens, config.dim);
+  qkv = arena.matrix<Operand>(1, static_cast<int>(ops.qkv_elements(shape)));
+  attended = arena.matrix<Operand>(shape.tokens, config.dim);
+  hidden = arena.matrix<Operand>(shape.tokens, config.hidden);
+}
+
+void Vit::run(const Frame& frame, Plan& plan, RealMatrix features, Trace* trace) const {
+  const RealMatrix x = plan.x, patches_of_x = rows_of(x, plan.shape.prefix, plan.grid.size());
+
+  ops_.preprocess_patches(frame, plan.grid, config_.patch, plan.patches);
+  ops_.embed(plan.patches, *patch_embed_, *prefix_tokens_, x);
+  if (trace) trace->record(ops_, "input", plan.patches);
+  if (trace) trace->record(ops_, "patch_tokens", patches_of_x);
+
+  for (std::size_t i = 0; i < blocks_.size(); i++) {
+    const Block& block = blocks_[i];
+    ops_.norm_qkv_rope(x, *block.norm1, *block.qkv, *plan.rope, plan.shape, plan.qkv);
+    ops_.attention(plan.qkv, plan.shape, plan.attended);
+    ops_.linear_add(plan.attended, *block.proj, x);
+    if (config_.ffn == BackboneConfig::Ffn::swiglu) {
+      ops_.norm_swiglu(x, *block.norm2, *block.ffn_in, plan.hidden);
+    } else {
+      ops_.norm_gelu(x, *block.norm2, *block.ffn_in, plan.hidden);
+    }
+    ops_.linear_add(plan.hidden, *block.ffn_out, x);
+    if (trace) trace->record(ops_, "block" + std::to_string(i), x);
+  }
+
+  ops_.layer_norm(patches_of_x, *norm_, features);
+  if (trace) trace->record(ops_, "features", features);
+}
+
+}  // namespace flow

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "ops/frame.h"
+
+namespace flow {
+
+/// Kinds of element. `Real` is float32 on every engine. `Operand` is what the engine feeds its matrix units: float32 on
+/// the CPU, float16 or bfloat16 where a GPU has them. An `Operand` matrix is read and written by `Ops` alone.
+struct Real {};
+struct Operand {};
+
+/// A row-major matrix in the engine's memory. Tokens and pixels are rows, channels are columns: (y, x) of a map of width w
+/// is row y * w + x. `stride` counts elements from row to row.
+template <class Kind>
+struct Matrix {
+  void* data = nullptr;
+  int rows = 0;
+  int cols = 0;
+  int stride = 0;
+
+  explicit operator bool() const { return data != nullptr; }
+};
+
+using RealMatrix = Matrix<Real>;
+using OperandMatrix = Matrix<Operand>;
+
+/// A block of the engine's memory; freed with the object. Zeroed when allocated.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual void* data() const = 0;
+};
+
+/// Weights in the layout that the engine wants, made once at load by `Ops::pack_*`.
+class Packed {
+ public:
+  virtual ~Packed() = default;
+};
+using PackedPtr = std::unique_ptr<Packed>;
+
+/// y = gain * (W x + b). `weight` is out x in, row by row; an empty `bias` is 0, an empty `gain` (LayerScale) is 1.
+struct LinearWeights {
+  int in;
+  int out;
+  std::span<const float> weight;
+  std::span<const float> bias = {};
+  std::span<const float> gain = {};
+};
+
+struct NormWeights {
+  std::span<const float> gamma;
+  std::span<const float> beta;
+  float epsilon;
+};
+
+/// scale = sigmoid(fc2 silu(fc1 mean + b1) + b2)
+struct SqueezeExciteWeights {
+  LinearWeights fc1;
+  LinearWeights fc2;
+};
+
+/// A map of tokens, row by row.
+struct Grid {
+  int height;
+  int width;
+  int size() const { return height * width; }
+};
+
+/// Tokens = `prefix` tokens (cls, storage) without a position, then the patches of `grid`.
+struct AttentionShape {
+  int tokens;
+  int prefix;
+  int heads;
+  int head_dim;
+};
+
+/// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
+/// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
+/// after `finish`. N is the number of tokens or pixels, C of channels. Where a matrix is optional, an empty one is none.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  // ---- memory -----------------------------------------------------------------------------------------------------
+  virtual std::unique_ptr<Memory> allocate(std::size_t bytes) = 0;
+  /// Bytes of an `Operand`.
+  virtual std::size_t operand_bytes() const = 0;
+  /// The stride that a matrix of `cols` columns should have.
+  virtual int stride(int cols) const = 0;
+  /// Elements of the `qkv` matrix that norm_qkv_rope hands to attention.
+  virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
+  /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there.
+  virtual RealMatrix output(std::span<float> host, int rows, int cols) = 0;
+  /// Copies a matrix to `host`, row by row without padding. Waits for it.
+  virtual void read(RealMatrix from, std::span<float> host) = 0;
+  virtual void read(OperandMatrix from, std::span<float> host) = 0;
+  /// Waits until all that was called is done.
+  virtual void finish() = 0;
+
+  // ---- weights ----------------------------------------------------------------------------------------------------
+  virtual PackedPtr pack_values(std::span<const float> values) = 0;
+  virtual PackedPtr pack_norm(const NormWeights& weights) = 0;
+  virtual PackedPtr pack_linear(const LinearWeights& weights) = 0;
+  /// `weights` maps C to 3C: all q, all k, all v, each heads x head_dim.
+  virtual PackedPtr pack_qkv(const LinearWeights& weights, int heads) = 0;
+  /// cos and sin of every patch's angles, each N x head_dim/2.
+  virtual PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) = 0;
+  virtual PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) = 0;
+  /// `weight` is C x 3 x 3; no bias.
+  virtual PackedPtr pack_depthwise(std::span<const float> weight, int channels) = 0;
+  /// `weight` is out x in x 3 x 3.
+  virtual PackedPtr pack_conv3x3(const LinearWeights& weights) = 0;
+  virtual PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) = 0;
+  /// `weights` maps C to 9 * up * up, tap-major.
+  virtual PackedPtr pack_mask(const LinearWeights& weights, int up) = 0;
+
+  // ---- backbone ---------------------------------------------------------------------------------------------------
+  /// Resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x 3*patch*patch), channel-major.
+  virtual void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) = 0;
+  /// x (prefix + N x C) = [prefix tokens; W patches + b].
+  virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
+  /// q, k, v of every head from W norm(x) + b, patches of q and k rotated. `qkv`
+  /// (1 x qkv_elements) is in a layout of the engine's own, for `attention` alone.
+  virtual void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                             AttentionShape shape, OperandMatrix qkv) = 0;
+  /// out (tokens x C) = softmax(q k^T / sqrt(head_dim)) v, heads side by side.
+  virtual void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) = 0;
+  /// x += gain * (W in + b).
+  virtual void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) = 0;
+  /// out (N x hidden) = silu(gate norm(x)) * (up norm(x)).
+  virtual void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) = 0;
+  /// out (N x hidden) = gelu(W norm(x) + b), the exact GELU.
+  virtual void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) = 0;
+  /// out = norm(x).
+  virtual void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) = 0;
+
+  // ---- head -------------------------------------------------------------------------------------------------------
+  /// out (N x proj) = silu(W features + b).
+  virtual void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) = 0;
+  /// out (N x 3C + (2r+1)^2) = [a, b, |a - b|, a . b(y+dy, x+dx) / sqrt(C)], dy before dx, zero outside the map.
+  virtual void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) = 0;
+  /// out (N x C) = 3x3 depthwise convolution, zero padding, of [in * scale, extra]. `scale` (1 x in.cols) and `extra`
+  /// (N x few) are optional.
+  virtual void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                         OperandMatrix out) = 0;
+  /// out (N x out) = silu(W in + b). `sums` (1 x out), optional, receives the sum of every column of `out`.
+  virtual void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) = 0;
+  /// scale (1 x C) = sigmoid(fc2 silu(fc1 (sums / count))).
+  virtual void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) = 0;
+  /// flow (N x 2) = W in + b + base. `base` (N x 2) is optional and may be `flow`.
+  virtual void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) = 0;
+  /// out (N x out) = relu(3x3 convolution of in, zero padding).
+  virtual void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) = 0;
+  /// Convex upsampling (Teed & Deng, RAFT, 2020): mask = W in + b, softmax over the 9 taps, weighted mean of the 3x3
+  /// neighbours of `flow` (zero outside), times up. out (2 * H*up x W*up) is planar, x then y. The mask of the whole map is
+  /// never in memory.
+  virtual void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) = 0;
+  /// Bilinear (half-pixel centres, edges held) from planar (2*h x w) to planar (2*H x W), x times W/w and y times H/h.
+  virtual void resize_flow(RealMatrix in, RealMatrix out) = 0;
+};
+
+}  // namespace flow

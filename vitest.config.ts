@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // The engine has a thread pool of its own: test files that each load a model take turns.
+    fileParallelism: false,
+    testTimeout: 120_000,
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], checker: 'tsc' },
+  },
+})
