@@ -9,37 +9,46 @@ struct Attention {
   using S = typename G::S;
   using V = typename S::V;
   static constexpr int W = G::W, MR = G::MR, NR = G::NR;
-  static constexpr int key_block = 384;
-  static constexpr int score_stride = key_block + 16;  // not a multiple of a page: rows must not share cache sets
+  static constexpr int max_key_block = 384;
+  static constexpr int score_stride = max_key_block + 16;  // not a multiple of a page: rows must not share cache sets
+
+  /// Rows of scratch: whole tiles and vectors, so that they are stored without looking where the queries end.
+  static int rows_of(const AttentionJob& job) { return (job.block + MR * W - 1) / (MR * W) * (MR * W); }
 
   static std::size_t scratch_floats(const AttentionJob& job) {
-    return static_cast<std::size_t>(job.block) * (score_stride + job.qkv.channel_panels * NR + 3);
+    return static_cast<std::size_t>(rows_of(job)) * (score_stride + job.qkv.channel_panels * NR + 3);
   }
 
-  /// Turns a row of `count` scores into 2^(score - maximum), updates the row's maximum and sum, and returns what earlier sums must be
-  /// multiplied with.
-  static FLOW_INLINE float soften(float* score, int count, float& maximum, float& sum) {
-    const int whole = count / W * W;
-    V top = S::set(maximum);
-    for (int c = 0; c < whole; c += W) top = S::max(top, S::load(score + c));
-    float high = S::largest(top);
+  static FLOW_INLINE float largest(const float* score, int count, float so_far) {
+    const int whole = count / (2 * W) * (2 * W);
+    V top0 = S::set(so_far), top1 = top0;
+    for (int c = 0; c < whole; c += 2 * W) {
+      top0 = S::max(top0, S::load(score + c));
+      top1 = S::max(top1, S::load(score + c + W));
+    }
+    float high = S::largest(S::max(top0, top1));
     for (int c = whole; c < count; c++) high = score[c] > high ? score[c] : high;
-    V total{};
-    for (int c = 0; c < whole; c += W) {
-      const V e = S::exp2(S::load(score + c) - high);
-      S::store(score + c, e);
-      total += e;
+    return high;
+  }
+
+  /// Turns a row of scores into 2^(score - maximum) and returns their sum.
+  static FLOW_INLINE float soften(float* score, int count, float maximum) {
+    const int whole = count / (2 * W) * (2 * W);
+    V total0{}, total1{};
+    for (int c = 0; c < whole; c += 2 * W) {
+      const V e0 = S::exp2(S::load(score + c) - maximum), e1 = S::exp2(S::load(score + c + W) - maximum);
+      S::store(score + c, e0);
+      S::store(score + c + W, e1);
+      total0 += e0;
+      total1 += e1;
     }
-    float added = S::sum(total);
-    if (whole < count) {
-      float last[W];
-      S::store(last, S::exp2(S::load_part(score + whole, count - whole) - high));
-      for (int c = whole; c < count; c++) added += score[c] = last[c - whole];
+    float sum = S::sum(total0 + total1);
+    for (int c = whole; c < count; c += W) {
+      const int lanes = count - c < W ? count - c : W;
+      const V e = S::exp2(S::load_part(score + c, lanes) - maximum);
+      for (int lane = 0; lane < lanes; lane++) sum += score[c + lane] = e[lane];
     }
-    const float rescale = S::exp2(S::set(maximum - high))[0];
-    sum = sum * rescale + added;
-    maximum = high;
-    return rescale;
+    return sum;
   }
 
   static void run(const AttentionJob& job, int item, float* scratch) {
@@ -52,14 +61,16 @@ struct Attention {
     const float* k = l.k + static_cast<std::ptrdiff_t>(head) * l.token_panels * hd * NR;
     const float* v = l.v + static_cast<std::ptrdiff_t>(head) * l.channel_panels * tokens * NR;
 
+    const int capacity = rows_of(job), gathered_stride = l.channel_panels * NR;
     float* scores = scratch;
-    const int gathered_stride = l.channel_panels * NR;
-    float* gathered = scores + static_cast<std::ptrdiff_t>(job.block) * score_stride;
-    float* maximum = gathered + static_cast<std::ptrdiff_t>(job.block) * gathered_stride;
-    float* sum = maximum + job.block;
-    float* rescale = sum + job.block;
-    for (int i = 0; i < count; i++) maximum[i] = -1e30f, sum[i] = 0;
+    float* gathered = scores + static_cast<std::ptrdiff_t>(capacity) * score_stride;
+    float* maximum = gathered + static_cast<std::ptrdiff_t>(capacity) * gathered_stride;
+    float* sum = maximum + capacity;
+    float* rescale = sum + capacity;
+    for (int i = 0; i < capacity; i++) maximum[i] = -1e30f, sum[i] = 0, rescale[i] = 0;
 
+    const int key_blocks = (tokens + max_key_block - 1) / max_key_block;
+    const int key_block = ((tokens + key_blocks - 1) / key_blocks + NR - 1) / NR * NR;
     for (int key = 0; key < tokens; key += key_block) {
       const int keys = key + key_block < tokens ? key_block : tokens - key;
       for (int c = 0; c < keys; c += NR) {
@@ -71,32 +82,43 @@ struct Attention {
           }
           typename G::Tile tile{};
           G::multiply(rows, panel, hd, tile);
-          for (int r = 0; r < MR && i + r < count; r++) {
-            S::store(scores + (i + r) * score_stride + c, tile.sum[r][0]);
-            S::store(scores + (i + r) * score_stride + c + W, tile.sum[r][1]);
+          float* to = scores + i * score_stride + c;
+#pragma GCC unroll 16
+          for (int r = 0; r < MR; r++) {
+            S::store(to + r * score_stride, tile.sum[r][0]);
+            S::store(to + r * score_stride + W, tile.sum[r][1]);
           }
         }
       }
-      for (int i = 0; i < count; i++) rescale[i] = soften(scores + i * score_stride, keys, maximum[i], sum[i]);
+      for (int i = 0; i < count; i++) {
+        rescale[i] = maximum[i];
+        maximum[i] = largest(scores + i * score_stride, keys, maximum[i]);
+      }
+      for (int i = 0; i < capacity; i += W) {
+        S::store(rescale + i, S::exp2(S::load(rescale + i) - S::load(maximum + i)));
+      }
+      for (int i = 0; i < count; i++) {
+        sum[i] = sum[i] * rescale[i] + soften(scores + i * score_stride, keys, maximum[i]);
+      }
       for (int p = 0; p < l.channel_panels; p++) {
         const float* panel = v + (static_cast<std::ptrdiff_t>(p) * tokens + key) * NR;
         for (int i = 0; i < count; i += MR) {
           const float* rows[MR];
+          float* sums = gathered + i * gathered_stride + p * NR;
           typename G::Tile tile{};
-          for (int r = 0; r < MR; r++) {
-            const int row = i + r < count ? i + r : count - 1;
-            rows[r] = scores + row * score_stride;
-            if (key > 0) {
-              const float* before = gathered + row * gathered_stride + p * NR;
-              tile.sum[r][0] = S::load(before) * rescale[row];
-              tile.sum[r][1] = S::load(before + W) * rescale[row];
+          for (int r = 0; r < MR; r++) rows[r] = scores + (i + r) * score_stride;
+          if (key > 0) {
+#pragma GCC unroll 16
+            for (int r = 0; r < MR; r++) {
+              tile.sum[r][0] = S::load(sums + r * gathered_stride) * rescale[i + r];
+              tile.sum[r][1] = S::load(sums + r * gathered_stride + W) * rescale[i + r];
             }
           }
           G::multiply(rows, panel, keys, tile);
-          for (int r = 0; r < MR && i + r < count; r++) {
-            float* after = gathered + (i + r) * gathered_stride + p * NR;
-            S::store(after, tile.sum[r][0]);
-            S::store(after + W, tile.sum[r][1]);
+#pragma GCC unroll 16
+          for (int r = 0; r < MR; r++) {
+            S::store(sums + r * gathered_stride, tile.sum[r][0]);
+            S::store(sums + r * gathered_stride + W, tile.sum[r][1]);
           }
         }
       }

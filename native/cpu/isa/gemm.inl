@@ -108,14 +108,17 @@ struct Gemm {
           Tile tile;
           if (kb == 0) {
             const V b0 = S::load(job.weights.bias + p * NR), b1 = S::load(job.weights.bias + p * NR + W);
+#pragma GCC unroll 16
             for (int i = 0; i < MR; i++) tile.sum[i][0] = b0, tile.sum[i][1] = b1;
           } else {
+#pragma GCC unroll 16
             for (int i = 0; i < MR; i++) {
               tile.sum[i][0] = S::load(waiting + i * NR), tile.sum[i][1] = S::load(waiting + i * NR + W);
             }
           }
           multiply(rows, panel, kc, tile);
           if (kb + 1 < k_blocks) {
+#pragma GCC unroll 16
             for (int i = 0; i < MR; i++) {
               S::store(waiting + i * NR, tile.sum[i][0]), S::store(waiting + i * NR + W, tile.sum[i][1]);
             }

@@ -1,0 +1,91 @@
+import { Malformed, quoted } from './malformed.js'
+
+const LONGEST_LINE = 512
+
+/** Reads a pickle's operands one after the other, never past the end. */
+export class ByteCursor {
+  constructor(
+    private readonly bytes: Buffer,
+    /** Bytes from the beginning to what is read next. */
+    public at: number,
+  ) {}
+
+  uint8(): number {
+    return this.bytes.readUInt8(this.advance(1))
+  }
+
+  uint16(): number {
+    return this.bytes.readUInt16LE(this.advance(2))
+  }
+
+  uint32(): number {
+    return this.bytes.readUInt32LE(this.advance(4))
+  }
+
+  int32(): number {
+    return this.bytes.readInt32LE(this.advance(4))
+  }
+
+  /** @throws {Malformed} past 2^53, which no length in a real pickle reaches */
+  uint64(): number {
+    const value = Number(this.bytes.readBigUInt64LE(this.advance(8)))
+    if (!Number.isSafeInteger(value)) throw new Malformed('its pickle claims an impossible length')
+    return value
+  }
+
+  /** Python writes this one number big endian. */
+  float64(): number {
+    return this.bytes.readDoubleBE(this.advance(8))
+  }
+
+  /** A view, not a copy. */
+  view(length: number): Buffer {
+    const start = this.advance(length)
+    return this.bytes.subarray(start, start + length)
+  }
+
+  text(length: number): string {
+    return this.view(length).toString('utf8')
+  }
+
+  /** Two's complement, little endian; a number where a double holds it exactly. */
+  signed(length: number): number | bigint {
+    if (length > 255) throw new Malformed('its pickle holds an integer of more than 255 bytes')
+    const hex = Buffer.from(this.view(length)).reverse().toString('hex')
+    const value = hex === '' ? 0n : BigInt.asIntN(8 * length, BigInt(`0x${hex}`))
+    return Number.isSafeInteger(Number(value)) ? Number(value) : value
+  }
+
+  /** Up to the next line feed, which is not part of it. */
+  line(): string {
+    const end = this.bytes.indexOf(0x0a, this.at)
+    if (end < 0 || end - this.at > LONGEST_LINE) throw new Malformed('its pickle holds a line without an end')
+    const text = this.text(end - this.at)
+    this.advance(1)
+    return text
+  }
+
+  /** An integer in decimal digits on a line of its own. */
+  decimal(): number | bigint {
+    return decimal(this.line())
+  }
+
+  /** As `decimal`, but `00` and `01` are false and true. */
+  booleanOrDecimal(): boolean | number | bigint {
+    const text = this.line()
+    return text === '00' || text === '01' ? text === '01' : decimal(text)
+  }
+
+  private advance(length: number): number {
+    const start = this.at
+    if (start + length > this.bytes.length) throw new Malformed('its pickle is cut short or damaged')
+    this.at += length
+    return start
+  }
+}
+
+function decimal(text: string): number | bigint {
+  if (!/^-?\d{1,300}L?$/.test(text)) throw new Malformed(`its pickle holds ${quoted(text)} as an integer`)
+  const value = BigInt(text.replace('L', ''))
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value
+}

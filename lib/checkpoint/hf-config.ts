@@ -1,0 +1,93 @@
+import { closeSync, existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { FlowError } from '../errors.js'
+import { Malformed, quoted } from './malformed.js'
+import { openSource, readRange } from './source.js'
+
+const LONGEST_CONFIG = 1 << 20
+
+/** What a Hugging Face `config.json` says beyond the tensors' shapes, and what it repeats of them. */
+export interface HuggingFaceConfig {
+  readonly path: string
+  readonly heads: number
+  readonly dim: number | undefined
+  readonly depth: number | undefined
+}
+
+/**
+ * Reads the `config.json` beside a checkpoint.
+ *
+ * @returns undefined where there is none
+ * @throws {FlowError} as `readConfig`
+ */
+export function readConfigBeside(checkpoint: string): HuggingFaceConfig | undefined {
+  const path = join(dirname(checkpoint), 'config.json')
+  return existsSync(path) ? readConfig(path) : undefined
+}
+
+/**
+ * Reads the configuration of transformers' `DINOv3ViTModel`. The engine computes RoPE with base 100 and LayerNorm with
+ * epsilon 1e-5, as all of DINOv3 does: a model of other numbers would be computed wrongly, and so is refused.
+ *
+ * @throws {FlowError} `ERR_IO` where it cannot be read; `ERR_CHECKPOINT_FORMAT` where it is no such configuration or of other
+ *   numbers
+ */
+export function readConfig(path: string): HuggingFaceConfig {
+  const source = openSource(path)
+  try {
+    if (source.size > LONGEST_CONFIG) throw new Malformed(`is longer than ${LONGEST_CONFIG} bytes`)
+    return { path, ...checkConfig(parse(readRange(source, 0, source.size))) }
+  } catch (error) {
+    if (error instanceof Malformed)
+      throw new FlowError('ERR_CHECKPOINT_FORMAT', `${path}: ${error.message}`, { cause: error })
+    throw error
+  } finally {
+    closeSync(source.fd)
+  }
+}
+
+function parse(bytes: Buffer): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw new Malformed('is not valid JSON')
+  }
+  if (!isRecord(value)) throw new Malformed('is not a JSON object')
+  return value
+}
+
+function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, 'path'> {
+  const type = config['model_type'] ?? 'dinov3_vit'
+  if (type !== 'dinov3_vit')
+    throw new Malformed(`is for a model of type ${quoted(String(type))}, not "dinov3_vit"`)
+  // transformers 5 moved rope_theta into a group of its own.
+  const rope = config['rope_parameters']
+  demand('rope_theta', (isRecord(rope) ? rope['rope_theta'] : undefined) ?? config['rope_theta'], 100)
+  demand('layer_norm_eps', config['layer_norm_eps'], 1e-5)
+  demand('hidden_act', config['hidden_act'], config['use_gated_mlp'] === true ? 'silu' : 'gelu')
+  demand('num_channels', config['num_channels'], 3)
+  const heads = positive('num_attention_heads', config['num_attention_heads'])
+  if (heads === undefined) throw new Malformed('has no num_attention_heads')
+  return {
+    heads,
+    dim: positive('hidden_size', config['hidden_size']),
+    depth: positive('num_hidden_layers', config['num_hidden_layers']),
+  }
+}
+
+/** Absent is transformers' default, which is what DINOv3 uses. */
+function demand(key: string, value: unknown, only: unknown): void {
+  if (value === undefined || value === only) return
+  throw new Malformed(`has ${key} ${quoted(String(value))}: only ${String(only)} is supported`)
+}
+
+function positive(key: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
+  throw new Malformed(`has ${key} ${quoted(String(value))}, which is no positive whole number`)
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

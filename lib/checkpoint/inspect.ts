@@ -1,0 +1,80 @@
+import { FlowError } from '../errors.js'
+import { type BackboneOptions, backboneHints, planBackbone } from './backbone.js'
+import type { HuggingFaceConfig } from './hf-config.js'
+import { planHead } from './head.js'
+import { quoted } from './malformed.js'
+import { nameTensors } from './names.js'
+import { openCheckpoint } from './open.js'
+import type { Plan } from './plan.js'
+import type { BackboneConfig, CheckpointFile, DType, HeadConfig } from './tensor.js'
+
+/** What a checkpoint holds; plain data, fit for JSON. */
+export interface Inspection {
+  readonly path: string
+  readonly format: CheckpointFile['format']
+  /** Bytes. */
+  readonly size: number
+  readonly kind: 'backbone' | 'head' | 'backbone+head' | 'unknown'
+  /** The backbone's architecture; null where there is none, or it cannot be used. */
+  readonly backbone: BackboneConfig | null
+  /** The head's architecture; null where there is none, or it cannot be used. */
+  readonly head: HeadConfig | null
+  readonly tensors: readonly { name: string; dtype: DType; shape: readonly number[] }[]
+  /** Canonical names of tensors that are needed and absent. */
+  readonly missing: readonly string[]
+  /** Names in the file that nothing needs. */
+  readonly unused: readonly string[]
+  /** Everything that keeps the file from being used, but for what is missing; one sentence each. */
+  readonly problems: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/**
+ * Describes a checkpoint. What is missing or does not fit is listed, not thrown.
+ *
+ * @throws {FlowError} `ERR_IO` or `ERR_CHECKPOINT_FORMAT`, as `openCheckpoint`
+ */
+export function inspectCheckpoint(path: string, options: BackboneOptions = {}): Inspection {
+  const file = openCheckpoint(path)
+  try {
+    return inspectFile(file, options)
+  } finally {
+    file.close()
+  }
+}
+
+function inspectFile(file: CheckpointFile, options: BackboneOptions): Inspection {
+  const named = nameTensors(file)
+  const problems: string[] = []
+  let hints: HuggingFaceConfig | undefined
+  try {
+    if (named.backbone !== undefined) hints = backboneHints(named, named.backbone, options)
+  } catch (error) {
+    if (!(error instanceof FlowError)) throw error
+    problems.push(error.message)
+  }
+  const backbone = named.backbone && planBackbone(file, named, named.backbone, hints)
+  const head = named.head && planHead(file, named, named.head)
+  const plans: Plan<unknown>[] = [backbone, head].filter((plan) => plan !== undefined)
+  const all = plans.flatMap((plan) => plan.problems)
+  for (const { kind, tensor, reason } of all)
+    if (kind === 'unfit') problems.push(`tensor ${quoted(tensor)} ${reason}`)
+  return {
+    path: file.path,
+    format: file.format,
+    size: file.size,
+    kind: kindOf(backbone, head),
+    backbone: backbone?.config ?? null,
+    head: head?.config ?? null,
+    tensors: [...file.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+    missing: all.filter(({ kind }) => kind === 'missing').map(({ tensor }) => tensor),
+    unused: plans.length === 0 ? [...named.others] : [...new Set(plans.flatMap((plan) => plan.unused))],
+    problems,
+    metadata: file.metadata,
+  }
+}
+
+function kindOf(backbone: object | undefined, head: object | undefined): Inspection['kind'] {
+  if (backbone === undefined) return head === undefined ? 'unknown' : 'head'
+  return head === undefined ? 'backbone' : 'backbone+head'
+}

@@ -1,0 +1,64 @@
+import { Malformed, listed } from './malformed.js'
+
+/** More axes than any model's tensor; PyTorch itself stops at 64. */
+const MOST_AXES = 16
+
+/** Whether a value from a file is a whole number that arithmetic on offsets can trust. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+/**
+ * Checks a shape or strides read from a file.
+ *
+ * @throws {Malformed} unless it is a list of at most 16 non-negative whole numbers
+ */
+export function axes(value: unknown, what: 'shape' | 'strides'): number[] {
+  if (!Array.isArray(value)) throw new Malformed(`its ${what} are not a list`)
+  if (value.length > MOST_AXES) throw new Malformed(`it has ${value.length} axes, more than ${MOST_AXES}`)
+  if (!value.every(isCount))
+    throw new Malformed(`its ${what} ${listed(value)} hold something other than a count`)
+  return value
+}
+
+/**
+ * Number of elements of a shape.
+ *
+ * @throws {Malformed} where the product leaves the integers that a double holds exactly
+ */
+export function elements(shape: readonly number[]): number {
+  if (shape.includes(0)) return 0
+  let product = 1
+  for (const n of shape) {
+    product *= n
+    if (!Number.isSafeInteger(product)) throw new Malformed(`its shape ${listed(shape)} is impossibly large`)
+  }
+  return product
+}
+
+/** Row-major strides, in elements. */
+export function rowMajor(shape: readonly number[]): number[] {
+  const strides: number[] = []
+  let step = 1
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = step
+    step *= Math.max(1, shape[axis] ?? 1)
+  }
+  return strides
+}
+
+/**
+ * Elements from the first to one past the last that a strided tensor touches.
+ *
+ * @throws {Malformed} where that leaves the exact integers
+ */
+export function extent(shape: readonly number[], strides: readonly number[]): number {
+  if (shape.includes(0)) return 0
+  let last = 0
+  for (const [axis, n] of shape.entries()) {
+    last += (n - 1) * (strides[axis] ?? 0)
+    if (!Number.isSafeInteger(last))
+      throw new Malformed(`its strides ${listed(strides)} are impossibly large`)
+  }
+  return last + 1
+}

@@ -1,0 +1,62 @@
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { FlowError } from '../errors.js'
+import { Malformed } from './malformed.js'
+
+/** A file of known size, read by range. */
+export interface Source {
+  readonly path: string
+  readonly fd: number
+  /** Bytes. */
+  readonly size: number
+}
+
+/**
+ * Opens a regular file for reading.
+ *
+ * @throws {FlowError} `ERR_IO` where it does not exist, cannot be opened, or is a device, pipe or directory
+ */
+export function openSource(path: string): Source {
+  let fd: number | undefined
+  try {
+    // Asked before it is opened: opening a named pipe would wait for a writer.
+    if (!statSync(path).isFile()) throw new FlowError('ERR_IO', `${path}: is not a regular file`)
+    fd = openSync(path, 'r')
+    return { path, fd, size: fstatSync(fd).size }
+  } catch (cause) {
+    if (fd !== undefined) closeSync(fd)
+    throw ioError(path, cause)
+  }
+}
+
+/**
+ * Reads `length` bytes at `offset`. The range is held against the file's size before anything is allocated.
+ *
+ * @throws {Malformed} where the range is not inside the file
+ * @throws {FlowError} `ERR_IO` where the system cannot read it
+ */
+export function readRange(source: Source, offset: number, length: number): Buffer {
+  if (!(offset >= 0 && length >= 0 && offset + length <= source.size))
+    throw new Malformed(`is cut short: ${offset + length} bytes are needed, the file has ${source.size}`)
+  const bytes = Buffer.allocUnsafe(length)
+  let done = 0
+  while (done < length) {
+    let n: number
+    try {
+      n = readSync(source.fd, bytes, done, length - done, offset + done)
+    } catch (cause) {
+      throw ioError(source.path, cause)
+    }
+    if (n === 0) throw new Malformed('became shorter while it was read')
+    done += n
+  }
+  return bytes
+}
+
+/** The system's error as an `ERR_IO` that names the file. */
+export function ioError(path: string, cause: unknown): FlowError {
+  if (cause instanceof FlowError) return cause
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === 'ENOENT') return new FlowError('ERR_IO', `${path}: no such file`, { cause })
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new FlowError('ERR_IO', `${path}: cannot be read: ${reason}`, { cause })
+}

@@ -1,0 +1,98 @@
+/** Bytes per element of every {@link DType}. */
+export const DTYPE_BYTES = {
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  float64: 8,
+  int64: 8,
+  int32: 4,
+  int16: 2,
+  int8: 1,
+  uint8: 1,
+  bool: 1,
+  uint64: 8,
+  uint32: 4,
+  uint16: 2,
+  float8_e4m3: 1,
+  float8_e5m2: 1,
+} as const
+
+/** Types of element that a checkpoint can store. Weights are read from the first three; the others are listed only. */
+export type DType = keyof typeof DTYPE_BYTES
+
+/** One tensor of a checkpoint file: where its bytes are, not the bytes. */
+export interface StoredTensor {
+  /** The name in the file, prefixes of nested dictionaries joined with dots. */
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: readonly number[]
+  /** Elements from one index to the next, per axis. */
+  readonly strides: readonly number[]
+  /** Bytes from the beginning of the file to element [0, ..., 0]. */
+  readonly offset: number
+}
+
+/** A file that was opened and whose directory of tensors was checked: every tensor lies inside the file. */
+export interface CheckpointFile {
+  readonly path: string
+  readonly format: 'safetensors' | 'torch-zip' | 'torch-legacy'
+  readonly size: number
+  readonly tensors: ReadonlyMap<string, StoredTensor>
+  /** safetensors' `__metadata__`; empty elsewhere. */
+  readonly metadata: Readonly<Record<string, string>>
+  /** The open file, so that what is read later is what was checked. */
+  readonly fd: number
+  /** Closes `fd`; further calls do nothing. */
+  close(): void
+}
+
+/** A piece of a weight: a whole stored tensor, or a number of elements that are all zero. */
+export type WeightPart =
+  { readonly file: CheckpointFile; readonly tensor: StoredTensor } | { readonly zeros: number }
+
+/**
+ * A weight under its canonical name (Meta's for the backbone, the seed's for the head), as the engine asks for it: parts
+ * joined along the first axis. Hugging Face's q, k and v become one `attn.qkv`.
+ */
+export interface Weight {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly parts: readonly WeightPart[]
+}
+
+/** The backbone's architecture, derived from the checkpoint's shapes. */
+export interface BackboneConfig {
+  /** Width of a token. */
+  readonly dim: number
+  /** Number of blocks. */
+  readonly depth: number
+  readonly heads: number
+  /** `dim / heads`. */
+  readonly headDim: number
+  /** SwiGLU `w3(silu(w1 x) * w2 x)`, or an MLP with exact GELU. */
+  readonly ffn: 'swiglu' | 'mlp'
+  /** Width of the FFN's hidden layer. */
+  readonly hidden: number
+  /** Side of a square patch in pixels. */
+  readonly patch: number
+  /** Register tokens between cls and the patches. */
+  readonly storageTokens: number
+}
+
+/** The flow head's architecture, derived from the checkpoint's shapes. */
+export interface HeadConfig {
+  /** Channels of the features it was made for: the backbone's `dim`. */
+  readonly inChannels: number
+  /** Channels of the projection in front of the correlation. */
+  readonly proj: number
+  /** Radius of the correlation window, in patches. */
+  readonly radius: number
+  /** Channels of the trunk. */
+  readonly fusion: number
+  /** [DSConv, SE, DSConv] groups of the trunk. */
+  readonly layers: number
+  /** Factor of the convex upsampling. */
+  readonly up: number
+  /** Groups of the refinement trunk; 0 where there is no refinement. */
+  readonly refine: number
+}

@@ -1,0 +1,83 @@
+import type { Directory } from './directory.js'
+import { Malformed, quoted } from './malformed.js'
+import { LONGEST_PICKLE, unpickle } from './pickle.js'
+import { readRange, type Source } from './source.js'
+import { stateDict } from './state-dict.js'
+import type { StoredTensor } from './tensor.js'
+import { TorchHost, type TorchStorage, storedTensor } from './torch-objects.js'
+import { readZip, zipDataOffset, type ZipEntry } from './zip.js'
+
+/**
+ * Reads the directory of a checkpoint of torch.save since PyTorch 1.6: a zip archive of `<name>/data.pkl`, which describes
+ * the tensors, and one `<name>/data/<key>` for each storage.
+ *
+ * @throws {Malformed} where it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
+ */
+export function readTorchZip(source: Source): Directory {
+  const entries = readZip(source)
+  const root = archiveName(entries)
+  checkByteOrder(source, entries.get(`${root}/byteorder`))
+  const host = new TorchHost()
+  const { value } = unpickle(readEntry(source, entries.get(`${root}/data.pkl`)), 0, host)
+  const starts = new Map<string, number>()
+  const tensors = new Map<string, StoredTensor>()
+  for (const [name, tensor] of stateDict(value)) {
+    try {
+      const { storage } = tensor
+      const start = starts.get(storage.key) ?? locate(source, entries, root, storage)
+      starts.set(storage.key, start)
+      tensors.set(name, storedTensor(name, tensor, start))
+    } catch (error) {
+      if (error instanceof Malformed) throw new Malformed(`tensor ${quoted(name)}: ${error.message}`)
+      throw error
+    }
+  }
+  return { tensors, metadata: {} }
+}
+
+function archiveName(entries: ReadonlyMap<string, ZipEntry>): string {
+  const roots = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name))
+  const [pickle, ...others] = roots
+  if (pickle === undefined || others.length > 0)
+    throw new Malformed('is a zip archive, but not one of torch.save: it has no data.pkl')
+  const root = pickle.slice(0, -'/data.pkl'.length)
+  if (entries.has(`${root}/constants.pkl`))
+    throw new Malformed(
+      "is a TorchScript program; save the weights alone: torch.save(model.state_dict(), 'model.pth')",
+    )
+  return root
+}
+
+function checkByteOrder(source: Source, entry: ZipEntry | undefined): void {
+  // Written since PyTorch 2.1; before, every archive was of the machine's own order, which was little endian.
+  if (entry === undefined) return
+  if (entry.size > 16) throw new Malformed('its byteorder entry is damaged')
+  const order = readEntry(source, entry).toString('latin1')
+  if (order !== 'little')
+    throw new Malformed(
+      `was saved on a ${quoted(order)} endian machine: save it again on a little endian one`,
+    )
+}
+
+function readEntry(source: Source, entry: ZipEntry | undefined): Buffer {
+  if (entry === undefined) throw new Malformed('has no data.pkl')
+  if (entry.size > LONGEST_PICKLE)
+    throw new Malformed(`its ${quoted(entry.name)} of ${entry.size} bytes is longer than ${LONGEST_PICKLE}`)
+  return readRange(source, zipDataOffset(source, entry), entry.size)
+}
+
+function locate(
+  source: Source,
+  entries: ReadonlyMap<string, ZipEntry>,
+  root: string,
+  storage: TorchStorage,
+): number {
+  const entry = entries.get(`${root}/data/${storage.key}`)
+  if (entry === undefined)
+    throw new Malformed(`its storage ${quoted(storage.key)} is not in the file: the file is damaged`)
+  if (!(storage.bytes <= entry.size))
+    throw new Malformed(
+      `its storage ${quoted(storage.key)} needs ${storage.bytes} bytes, the file has ${entry.size} of it`,
+    )
+  return zipDataOffset(source, entry)
+}

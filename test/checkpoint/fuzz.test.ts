@@ -1,0 +1,117 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readBackbone } from '../../lib/checkpoint/backbone.js'
+import { readHead } from '../../lib/checkpoint/head.js'
+import { inspectCheckpoint } from '../../lib/checkpoint/inspect.js'
+import { Malformed } from '../../lib/checkpoint/malformed.js'
+import { unpickle } from '../../lib/checkpoint/pickle.js'
+import { stateDict } from '../../lib/checkpoint/state-dict.js'
+import { TorchHost } from '../../lib/checkpoint/torch-objects.js'
+import { FlowError } from '../../lib/errors.js'
+import { fixture, scratch, withFile } from './helpers.js'
+
+const folder = scratch()
+
+/** Everything that reads a file. The data is not looked at, so that a change of it goes unnoticed: it succeeds. */
+function readAll(path: string): void {
+  inspectCheckpoint(path)
+  withFile(path, (file) => {
+    readBackbone(file)
+    readHead(file)
+  })
+}
+
+/** Runs `run`, which may only succeed or throw one of `errors`. */
+function onlyThrows(errors: (new (...args: never[]) => Error)[], run: () => unknown): void {
+  try {
+    run()
+  } catch (error) {
+    if (!errors.some((type) => error instanceof type)) throw error
+  }
+}
+
+/** Where a format's structure stands: from the beginning, and for a zip at the end. */
+const FILES = [
+  { name: 'backbone.safetensors', head: 3600, tail: 0 },
+  { name: 'backbone.pth', head: 4000, tail: 5000 },
+  { name: 'head_legacy.pth', head: 13000, tail: 0 },
+]
+
+describe('a file that is changed at random is read or refused, and nothing else', () => {
+  test.each(FILES)('$name', ({ name, head, tail }) => {
+    const original = readFileSync(fixture(`tiny/${name}`))
+    const path = join(folder, name)
+    const place = fc
+      .nat({ max: head + tail - 1 })
+      .map((i) => (i < head ? i : original.length - (i - head) - 1))
+    const change = fc.tuple(place, fc.oneof(fc.nat({ max: 255 }), fc.constantFrom(0, 255, 0x7f, 0x28, 0x2e)))
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 8 }), (changes) => {
+        const bytes = Buffer.from(original)
+        for (const [at, value] of changes) bytes[at] = value
+        writeFileSync(path, bytes)
+        onlyThrows([FlowError], () => readAll(path))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('a file that is cut anywhere is refused', () => {
+  test.each(FILES)('$name', ({ name }) => {
+    const original = readFileSync(fixture(`tiny/${name}`))
+    const path = join(folder, `cut-${name}`)
+    fc.assert(
+      fc.property(fc.nat({ max: original.length - 1 }), (length) => {
+        writeFileSync(path, original.subarray(0, length))
+        let thrown: unknown
+        try {
+          readAll(path)
+        } catch (error) {
+          thrown = error
+        }
+        expect(thrown).toBeInstanceOf(FlowError)
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
+
+describe('any sequence of opcodes ends', () => {
+  // Opcodes with operands that fit them, so that sequences live longer than random bytes do.
+  const OPCODES = fc.constantFrom(
+    ...'(012N]}).atesudlRQb'.split('').map((opcode) => Buffer.from(opcode)),
+    ...[0x85, 0x86, 0x87, 0x88, 0x94, 0x93].map((opcode) => Buffer.from([opcode])),
+    ...[0, 1].flatMap((i) => [Buffer.from([0x68, i]), Buffer.from([0x71, i])]),
+    ...[1, 255].map((n) => Buffer.from([0x4b, n])),
+    ...[
+      'torch._utils\n_rebuild_tensor_v2',
+      'torch\nFloatStorage',
+      'torch\nSize',
+      'collections\nOrderedDict',
+    ].map((name) => Buffer.from(`c${name}\n`)),
+    Buffer.from('\x8c\x07storage', 'latin1'),
+    Buffer.from('\x8c\x010', 'latin1'),
+  )
+
+  test('in a value or a refusal', () => {
+    fc.assert(
+      fc.property(fc.array(OPCODES, { maxLength: 60 }), (opcodes) => {
+        const bytes = Buffer.concat([...opcodes, Buffer.from('.')])
+        onlyThrows([Malformed], () => stateDict(unpickle(bytes, 0, new TorchHost()).value))
+      }),
+      { numRuns: 20_000 },
+    )
+  })
+
+  test('and so does any sequence of bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+        onlyThrows([Malformed], () => stateDict(unpickle(Buffer.from(bytes), 0, new TorchHost()).value))
+      }),
+      { numRuns: 20_000 },
+    )
+  })
+})
