@@ -320,6 +320,7 @@ void CpuOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const P
   job.up = as<PackedPanels>(mask).up;
   job.out_x = floats(out);
   job.out_y = floats(out) + static_cast<std::ptrdiff_t>(out.rows) / 2 * out.stride;
+  job.ldo = out.stride;
   reserve_scratch(kernels_.upsample_scratch(job));
   pool_.run(job.gemm.items, [&](int item, int thread) { kernels_.upsample(job, item, scratch(thread)); });
 }

@@ -132,8 +132,9 @@ struct UpsampleJob {
   const float* flow;
   int ld_flow;
   int up;
-  float* out_x;  // H*up x W*up
+  float* out_x;  // H*up rows, `ldo` apart
   float* out_y;
+  int ldo;
 };
 
 /// What one instruction set offers. Items are independent; `scratch` belongs to the calling thread.

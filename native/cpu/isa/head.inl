@@ -101,7 +101,6 @@ struct Upsample {
     G::gemm(gemm, item, flow_y + fine(job));
 
     const int height = gemm.grid.height, width = gemm.grid.width;
-    const std::ptrdiff_t out_width = static_cast<std::ptrdiff_t>(width) * up;
     for (int m = m0; m < m1; m++) {
       const int y = m / width, x = m % width;
       float near_x[9], near_y[9];
@@ -128,10 +127,11 @@ struct Upsample {
         S::store(flow_x + c, sum_x / sum);
         S::store(flow_y + c, sum_y / sum);
       }
-      const std::ptrdiff_t corner = y * up * out_width + static_cast<std::ptrdiff_t>(x) * up;
+      const std::ptrdiff_t corner = static_cast<std::ptrdiff_t>(y) * up * job.ldo + static_cast<std::ptrdiff_t>(x) * up;
       for (int i = 0; i < up; i++) {
-        __builtin_memcpy(job.out_x + corner + i * out_width, flow_x + i * up, sizeof(float) * static_cast<std::size_t>(up));
-        __builtin_memcpy(job.out_y + corner + i * out_width, flow_y + i * up, sizeof(float) * static_cast<std::size_t>(up));
+        const std::ptrdiff_t at = corner + static_cast<std::ptrdiff_t>(i) * job.ldo;
+        __builtin_memcpy(job.out_x + at, flow_x + i * up, sizeof(float) * static_cast<std::size_t>(up));
+        __builtin_memcpy(job.out_y + at, flow_y + i * up, sizeof(float) * static_cast<std::size_t>(up));
       }
     }
   }

@@ -1,0 +1,224 @@
+#include "addon/model_worker.h"
+
+#include <algorithm>
+#include <semaphore>
+
+namespace flow::addon {
+
+namespace {
+
+Error disposed() { return {ErrorCode::disposed, "the model was disposed"}; }
+
+/// What the thread-safe function holds: it may outlive the worker.
+using Context = std::weak_ptr<ModelWorker>;
+
+}  // namespace
+
+void ModelWorker::Job::work() {
+  try {
+    call.work();
+  } catch (...) {
+    failure = current_failure();
+  }
+}
+
+std::shared_ptr<ModelWorker> ModelWorker::start(Napi::Env env, std::function<void()> last) {
+  std::shared_ptr<ModelWorker> worker(new ModelWorker(std::move(last)));
+  worker->env_ = env;
+  auto context = std::make_unique<Context>(worker);
+  const auto free_context = [](napi_env, void* data, void*) { delete static_cast<Context*>(data); };
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "dinov3-flow model"), 0, 1,
+                                      context.get(), free_context, context.get(), on_wake, &worker->wake_js_);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  static_cast<void>(context.release());
+  napi_unref_threadsafe_function(env, worker->wake_js_);
+  // Hooks run last in, first out: this one before the thread-safe function's own, so that the thread is gone by then.
+  napi_add_env_cleanup_hook(env, on_environment_end, worker.get());
+  worker->thread_ = std::thread([w = worker.get()] { w->loop(); });
+  return worker;
+}
+
+ModelWorker::~ModelWorker() {
+  if (environment_ended_) return;
+  abandon();
+  release_wake();
+  if (env_ != nullptr) napi_remove_env_cleanup_hook(env_, on_environment_end, this);
+}
+
+void ModelWorker::on_environment_end(void* data) {
+  auto* worker = static_cast<ModelWorker*>(data);
+  worker->abandon();
+  worker->on_notice_ = nullptr;
+  worker->release_wake();
+  worker->environment_ended_ = true;
+}
+
+/// Drops what is queued and waits for the thread. JavaScript hears of nothing any more.
+void ModelWorker::abandon() {
+  std::deque<JobPtr> dropped;  // freed here: the references in it belong to JavaScript's thread
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = abandoned_ = true;
+    dropped.swap(queue_);
+  }
+  wake_thread_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  done_.clear();
+}
+
+void ModelWorker::release_wake() {
+  if (wake_js_ == nullptr) return;
+  napi_release_threadsafe_function(wake_js_, napi_tsfn_release);
+  wake_js_ = nullptr;
+}
+
+// ---- the model's thread -----------------------------------------------------------------------------------------------
+
+void ModelWorker::loop() {
+  for (;;) {
+    JobPtr job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_thread_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) break;
+      job = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    job->work();
+    const std::lock_guard lock(mutex_);
+    done_.push_back(std::move(job));
+    napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
+  }
+  last_();
+}
+
+void ModelWorker::notify() {
+  if (!noticed_.exchange(true)) napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
+}
+
+// ---- JavaScript's thread ----------------------------------------------------------------------------------------------
+
+void ModelWorker::enqueue(JobPtr job) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(job));
+  }
+  wake_thread_.notify_one();
+}
+
+Napi::Promise ModelWorker::post(Napi::Env env, std::uint32_t ticket, Call call) {
+  if (stopping_) throw disposed();
+  auto job = std::make_unique<Job>();
+  job->call = std::move(call);
+  job->ticket = ticket;
+  job->promise = Napi::Promise::Deferred::New(env);
+  const Napi::Promise promise = job->promise->Promise();
+  enqueue(std::move(job));
+  if (pending_++ == 0) napi_ref_threadsafe_function(env, wake_js_);
+  return promise;
+}
+
+void ModelWorker::post_and_forget(std::function<void()> work) {
+  if (stopping_) return;
+  auto job = std::make_unique<Job>();
+  job->call.work = std::move(work);
+  enqueue(std::move(job));
+}
+
+Napi::Value ModelWorker::run(Napi::Env env, const Call& call) {
+  if (stopping_) throw disposed();
+  std::binary_semaphore done{0};
+  std::optional<Failure> failure;
+  post_and_forget([&] {
+    try {
+      call.work();
+    } catch (...) {
+      failure = current_failure();
+    }
+    done.release();
+  });
+  done.acquire();
+  if (failure) throw Error(failure->code, failure->message);
+  return call.result ? call.result(env) : env.Undefined();
+}
+
+bool ModelWorker::cancel(Napi::Env env, std::uint32_t ticket) {
+  JobPtr job;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find_if(queue_, [&](const JobPtr& j) { return j->ticket == ticket; });
+    if (ticket == 0 || found == queue_.end()) return false;
+    job = std::move(*found);
+    queue_.erase(found);
+  }
+  job->failure = {ErrorCode::aborted, "the call was aborted before it started"};
+  settle(env, std::move(job));
+  return true;
+}
+
+Napi::Promise ModelWorker::stop(Napi::Env env) {
+  const Napi::Promise promise = post(env, 0, {.work = last_});
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_thread_.notify_one();
+  return promise;
+}
+
+void ModelWorker::stop_sync(Napi::Env env) {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_thread_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  settle_all(env);
+  release_wake();
+}
+
+void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, void* /*data*/) {
+  if (env == nullptr) return;  // the environment is ending
+  if (const auto worker = static_cast<Context*>(context)->lock()) worker->settle_all(env);
+}
+
+void ModelWorker::settle_all(Napi::Env env) {
+  if (noticed_.exchange(false) && on_notice_) on_notice_(env);
+  for (;;) {
+    JobPtr job;
+    {
+      const std::lock_guard lock(mutex_);
+      if (done_.empty()) return;
+      job = std::move(done_.front());
+      done_.pop_front();
+    }
+    if (job->promise) settle(env, std::move(job));
+  }
+}
+
+void ModelWorker::settle(Napi::Env env, JobPtr job) {
+  const Napi::HandleScope scope(env);
+  try {
+    answer(env, *job);
+  } catch (const Napi::Error&) {
+    // the environment no longer runs JavaScript: nobody is left to be told
+  }
+  if (--pending_ == 0 && wake_js_ != nullptr) napi_unref_threadsafe_function(env, wake_js_);
+}
+
+void ModelWorker::answer(Napi::Env env, Job& job) {
+  if (!job.failure) {
+    try {
+      job.promise->Resolve(job.call.result ? job.call.result(env) : env.Undefined());
+      return;
+    } catch (const Napi::Error&) {
+      throw;
+    } catch (...) {
+      job.failure = current_failure();
+    }
+  }
+  job.promise->Reject(to_js_error(env, *job.failure).Value());
+}
+
+}  // namespace flow::addon

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <napi.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "addon/failure.h"
+
+namespace flow::addon {
+
+/// What JavaScript asked for: work for the model's thread, and what to answer.
+struct Call {
+  /// Runs on the model's thread.
+  std::function<void()> work;
+  /// Runs on JavaScript's thread after `work`; none means undefined.
+  std::function<Napi::Value(Napi::Env)> result = {};
+  /// What must not be collected before the call is settled: the model, the buffers that `work` reads and writes in place.
+  std::vector<Napi::ObjectReference> keeps = {};
+};
+
+/// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the other in the
+/// order of their posting. Every member function but `notify` and `abandoned` belongs to JavaScript's thread.
+///
+/// The process stays alive while a promise is pending, not because a worker exists. When its environment ends (exit of the
+/// process, termination of a worker thread), what is queued is dropped, and what runs is waited for: it uses memory of
+/// that environment.
+class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
+ public:
+  /// `last` runs on the thread before it ends, however that comes about.
+  static std::shared_ptr<ModelWorker> start(Napi::Env env, std::function<void()> last);
+  ~ModelWorker();
+  ModelWorker(const ModelWorker&) = delete;
+  ModelWorker& operator=(const ModelWorker&) = delete;
+
+  /// `ticket` names the call for `cancel`; 0 is no name. Throws Error(disposed) after `stop`.
+  Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
+  /// As post, and nobody is told about the outcome. Does nothing after `stop`.
+  void post_and_forget(std::function<void()> work);
+  /// Waits for what is queued, then for the call; throws what it throws.
+  Napi::Value run(Napi::Env env, const Call& call);
+  /// Rejects a call that has not started with ERR_ABORTED.
+  bool cancel(Napi::Env env, std::uint32_t ticket);
+  /// Lets what is queued finish and ends the thread.
+  Napi::Promise stop(Napi::Env env);
+  /// As stop, and waits. The promises of what was queued are settled then.
+  void stop_sync(Napi::Env env);
+  bool stopped() const { return stopping_; }
+
+  /// Has `on_notice` called on JavaScript's thread soon, once for any number of notices.
+  void notify();
+  void set_on_notice(std::function<void(Napi::Env)> on_notice) { on_notice_ = std::move(on_notice); }
+  /// Whether the environment has ended, so that long work should give up.
+  bool abandoned() const { return abandoned_; }
+
+ private:
+  struct Job {
+    Call call;
+    std::uint32_t ticket = 0;
+    std::optional<Napi::Promise::Deferred> promise;
+    std::optional<Failure> failure;
+    void work();
+  };
+  using JobPtr = std::unique_ptr<Job>;
+
+  explicit ModelWorker(std::function<void()> last) : last_(std::move(last)) {}
+
+  static void on_wake(napi_env env, napi_value, void* context, void*);
+  static void on_environment_end(void* worker);
+  void loop();
+  void enqueue(JobPtr job);
+  void settle_all(Napi::Env env);
+  void settle(Napi::Env env, JobPtr job);
+  void answer(Napi::Env env, Job& job);
+  void abandon();
+  void release_wake();
+
+  std::function<void()> last_;
+  std::function<void(Napi::Env)> on_notice_;
+  napi_env env_ = nullptr;
+  napi_threadsafe_function wake_js_ = nullptr;
+  int pending_ = 0;  // promises
+
+  std::mutex mutex_;
+  std::condition_variable wake_thread_;
+  std::deque<JobPtr> queue_;
+  std::deque<JobPtr> done_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> abandoned_{false};
+  std::atomic<bool> noticed_{false};
+  bool environment_ended_ = false;
+  std::thread thread_;
+};
+
+}  // namespace flow::addon

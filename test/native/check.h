@@ -1,0 +1,81 @@
+#pragma once
+
+// A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all tests,
+// or those whose name contains its argument, and ends with "N passed, N failed".
+
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace check {
+
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Test {
+  std::string name;
+  std::function<void()> body;
+};
+
+inline std::vector<Test>& tests() {
+  static std::vector<Test> all;
+  return all;
+}
+
+struct Register {
+  Register(std::string name, std::function<void()> body) { tests().push_back({std::move(name), std::move(body)}); }
+};
+
+template <class... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  throw Failure(text.str());
+}
+
+template <class... Parts>
+void that(bool holds, const Parts&... parts) {
+  if (!holds) fail(parts...);
+}
+
+/// ||actual - expected|| / ||expected||; a NaN anywhere is NaN.
+inline double relative_l2(const std::vector<float>& actual, const std::vector<double>& expected) {
+  that(actual.size() == expected.size(), "sizes differ: ", actual.size(), " and ", expected.size());
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < actual.size(); i++) {
+    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+inline void close(const std::vector<float>& actual, const std::vector<double>& expected, double bound,
+                  std::string_view what) {
+  const double error = relative_l2(actual, expected);
+  that(error <= bound, what, ": relative L2 ", error, " above ", bound);  // false for NaN, too
+}
+
+inline int run(int argc, char** argv) {
+  int passed = 0, failed = 0;
+  for (const Test& test : tests()) {
+    if (argc > 1 && test.name.find(argv[1]) == std::string::npos) continue;
+    try {
+      test.body();
+      passed++;
+    } catch (const std::exception& e) {
+      failed++;
+      std::printf("FAILED %s\n       %s\n", test.name.c_str(), e.what());
+    }
+  }
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 && passed > 0 ? 0 : 1;
+}
+
+}  // namespace check

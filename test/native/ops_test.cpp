@@ -1,0 +1,328 @@
+// Every stage of `Ops` against loops in double precision, on every instruction set that this machine runs, on one thread
+// and on three. Shapes are ragged: they end inside a tile, a vector, a block.
+
+#include <random>
+
+#include "check.h"
+#include "cpu/cpu_ops.h"
+#include "cpu/thread_pool.h"
+#include "reference.h"
+
+using namespace flow;
+using reference::Map;
+using reference::Values;
+
+namespace {
+
+constexpr double bound = 2e-6;
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : generator_(seed) {}
+  Values values(std::size_t n, float spread = 1) {
+    std::uniform_real_distribution<float> uniform(-spread, spread);
+    Values v(n);
+    for (float& x : v) x = uniform(generator_);
+    return v;
+  }
+
+ private:
+  std::mt19937 generator_;
+};
+
+/// Weights and the memory behind them.
+struct Linear {
+  Values weight, bias, gain;
+  LinearWeights view;
+  Linear(Random& random, int in, int out, int taps = 1)
+      : weight(random.values(static_cast<std::size_t>(in) * out * taps, 1 / std::sqrt(static_cast<float>(in * taps)))),
+        bias(random.values(out)),
+        gain(random.values(out)),
+        view{in, out, weight, bias, {}} {}
+  LinearWeights scaled() const { return {view.in, view.out, weight, bias, gain}; }
+};
+
+/// An engine, and matrices in its memory whose padding is zero, as the model's are.
+class Bench {
+ public:
+  Bench(int threads, const cpu::Kernels& kernels) : ops(threads, kernels) {}
+
+  template <class Kind>
+  Matrix<Kind> matrix(int rows, int cols) {
+    const int stride = ops.stride(cols);
+    memory_.push_back(ops.allocate(sizeof(float) * static_cast<std::size_t>(rows) * stride));
+    return {memory_.back()->data(), rows, cols, stride};
+  }
+  template <class Kind>
+  Matrix<Kind> matrix(int rows, int cols, const Values& values) {
+    const auto m = matrix<Kind>(rows, cols);
+    for (int r = 0; r < rows; r++) {
+      std::copy_n(values.data() + static_cast<std::size_t>(r) * cols, cols,
+                  static_cast<float*>(m.data) + static_cast<std::size_t>(r) * m.stride);
+    }
+    return m;
+  }
+  template <class Kind>
+  Values read(Matrix<Kind> m) {
+    Values v(static_cast<std::size_t>(m.rows) * m.cols);
+    ops.read(m, v);
+    return v;
+  }
+
+  cpu::CpuOps ops;
+
+ private:
+  std::vector<std::unique_ptr<Memory>> memory_;
+};
+
+/// Registers a test for every instruction set and number of threads.
+struct OnEveryEngine {
+  OnEveryEngine(const std::string& promise, const std::function<void(Bench&, Random&)>& body) {
+    for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
+      for (const int threads : {1, 3}) {
+        check::tests().push_back({promise + " [" + kernels->name + ", " + std::to_string(threads) + " threads]",
+                                  [=] {
+                                    Bench bench(threads, *kernels);
+                                    Random random(7);
+                                    body(bench, random);
+                                  }});
+      }
+    }
+  }
+};
+
+const OnEveryEngine linear_add("linear_add adds a scaled linear map to the residual", [](Bench& b, Random& random) {
+  for (const auto [rows, in, out] : {std::array{1, 1, 1}, {5, 3, 2}, {161, 322, 81}, {97, 1537, 33}, {200, 64, 384}}) {
+    const Linear w(random, in, out);
+    const Values x = random.values(rows * in), before = random.values(rows * out);
+    const auto residual = b.matrix<Real>(rows, out, before);
+    b.ops.linear_add(b.matrix<Operand>(rows, in, x), *b.ops.pack_linear(w.scaled()), residual);
+    Map expected = reference::linear({rows, in, x}, w.scaled());
+    for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] += before[i];
+    check::close(b.read(residual), expected.v, bound, std::to_string(rows) + " rows");
+  }
+});
+
+const OnEveryEngine embed("embed puts the prefix tokens before the patches", [](Bench& b, Random& random) {
+  const int patches = 43, prefix = 5, in = 192, dim = 40;
+  const Linear w(random, in, dim);
+  const Values x = random.values(patches * in), tokens = random.values(prefix * dim);
+  const auto out = b.matrix<Real>(prefix + patches, dim);
+  b.ops.embed(b.matrix<Operand>(patches, in, x), *b.ops.pack_linear(w.view), *b.ops.pack_values(tokens), out);
+  const Map embedded = reference::linear({patches, in, x}, w.view);
+  reference::Doubles expected(tokens.begin(), tokens.end());
+  expected.insert(expected.end(), embedded.v.begin(), embedded.v.end());
+  check::close(b.read(out), expected, bound, "tokens");
+});
+
+const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
+  for (const auto [rows, dim, hidden] : {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}}) {
+    Values x = random.values(rows * dim, 3);
+    for (float& value : x) value += 50;  // a mean that swamps the variance is where one pass would fail
+    const Values gamma = random.values(dim), beta = random.values(dim);
+    const Linear w1(random, dim, hidden), w2(random, dim, hidden);
+    const auto in = b.matrix<Real>(rows, dim, x);
+    const auto norm = b.ops.pack_norm({gamma, beta, 1e-5F});
+    const Map normed = reference::layer_norm({rows, dim, x}, gamma, beta, 1e-5);
+
+    const auto plain = b.matrix<Real>(rows, dim);
+    b.ops.layer_norm(in, *norm, plain);
+    check::close(b.read(plain), normed.v, 1e-5, "layer_norm");
+
+    const auto mlp = b.matrix<Operand>(rows, hidden);
+    b.ops.norm_gelu(in, *norm, *b.ops.pack_linear(w1.view), mlp);
+    const Map first = reference::linear(normed, w1.view);
+    check::close(b.read(mlp), reference::apply(first, reference::gelu).v, 1e-5, "norm_gelu");
+
+    const auto gated = b.matrix<Operand>(rows, hidden);
+    b.ops.norm_swiglu(in, *norm, *b.ops.pack_swiglu(w1.view, w2.view), gated);
+    Map expected = reference::apply(first, reference::silu);
+    const Map second = reference::linear(normed, w2.view);
+    for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] *= second.v[i];
+    check::close(b.read(gated), expected.v, 1e-5, "norm_swiglu");
+  }
+});
+
+const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q k^T / sqrt(d)) v", [](Bench& b, Random& random) {
+  // 32, 64 and 128 are what models have; 8 and 40 end inside a vector. 781 keys are more than one block of them.
+  for (const auto [head_dim, heads, grid_h, grid_w] :
+       {std::array{32, 2, 7, 10}, {64, 3, 9, 11}, {128, 1, 5, 6}, {8, 2, 3, 4}, {40, 2, 6, 7}, {64, 1, 28, 27}}) {
+    const Grid grid{grid_h, grid_w};
+    const AttentionShape shape{5 + grid.size(), 5, heads, head_dim};
+    const int dim = heads * head_dim, half = head_dim / 2;
+    const Values x = random.values(shape.tokens * dim, 2), gamma = random.values(dim, 2), beta = random.values(dim, 2);
+    Linear w(random, dim, 3 * dim);
+    for (float& v : w.weight) v *= 3;  // peaked softmax rows, not flat ones
+    const Values angles = random.values(grid.size() * half, 3);
+    Values cos, sin;
+    for (const float a : angles) cos.push_back(std::cos(a)), sin.push_back(std::sin(a));
+
+    const auto qkv = b.matrix<Operand>(1, static_cast<int>(b.ops.qkv_elements(shape)));
+    const auto out = b.matrix<Operand>(shape.tokens, dim);
+    b.ops.norm_qkv_rope(b.matrix<Real>(shape.tokens, dim, x), *b.ops.pack_norm({gamma, beta, 1e-5F}),
+                        *b.ops.pack_qkv(w.view, heads), *b.ops.pack_rope(cos, sin, half), shape, qkv);
+    b.ops.attention(qkv, shape, out);
+
+    const Map all = reference::linear(reference::layer_norm({shape.tokens, dim, x}, gamma, beta, 1e-5), w.view);
+    std::vector<Map> parts(3, Map(shape.tokens, dim));
+    for (int t = 0; t < shape.tokens; t++) {
+      for (int c = 0; c < 3 * dim; c++) parts[c / dim].at(t, c % dim) = all.at(t, c);
+    }
+    reference::rotate(parts[0], shape, cos, sin);
+    reference::rotate(parts[1], shape, cos, sin);
+    check::close(b.read(out), reference::attention(parts[0], parts[1], parts[2], shape).v, 1e-5,
+                 "head_dim " + std::to_string(head_dim));
+  }
+});
+
+const OnEveryEngine pointwise("project_silu and pointwise_silu are silu(W x + b), with the sums of their columns",
+                              [](Bench& b, Random& random) {
+                                const int rows = 131, in = 322, out = 70;
+                                const Linear w(random, in, out);
+                                const Values x = random.values(rows * in);
+                                const auto packed = b.ops.pack_linear(w.view);
+                                const Map expected = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
+
+                                const auto projected = b.matrix<Operand>(rows, out);
+                                b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
+                                check::close(b.read(projected), expected.v, bound, "project_silu");
+
+                                const auto y = b.matrix<Operand>(rows, out);
+                                const auto sums = b.matrix<Real>(1, out);
+                                b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, sums);
+                                check::close(b.read(y), expected.v, bound, "pointwise_silu");
+                                Map total(1, out);
+                                for (int r = 0; r < rows; r++) {
+                                  for (int c = 0; c < out; c++) total.at(0, c) += expected.at(r, c);
+                                }
+                                check::close(b.read(sums), total.v, bound, "sums");
+                              });
+
+const OnEveryEngine correlation("correlation_concat is the cost volume beside its features", [](Bench& b, Random& random) {
+  for (const auto [h, w, channels, radius] : {std::array{7, 10, 32, 4}, {3, 2, 19, 4}, {9, 5, 24, 3}, {1, 1, 8, 1}}) {
+    const Grid grid{h, w};
+    const Values f1 = random.values(grid.size() * channels), f2 = random.values(grid.size() * channels);
+    const int window = (2 * radius + 1) * (2 * radius + 1);
+    const auto out = b.matrix<Operand>(grid.size(), 3 * channels + window);
+    b.ops.correlation_concat(b.matrix<Operand>(grid.size(), channels, f1), b.matrix<Operand>(grid.size(), channels, f2),
+                             grid, radius, out);
+    const Map expected =
+        reference::correlation_concat({grid.size(), channels, f1}, {grid.size(), channels, f2}, grid, radius);
+    check::close(b.read(out), expected.v, bound, "radius " + std::to_string(radius));
+  }
+});
+
+const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zeros outside", [](Bench& b, Random& random) {
+  const Grid grid{5, 7};
+  const int n = grid.size(), cols = 49, few = 2;
+  const Values x = random.values(n * cols), scale = random.values(cols), extra = random.values(n * few);
+  const Values taps = random.values((cols + few) * 9);
+  const auto in = b.matrix<Operand>(n, cols, x);
+
+  Map plain(n, cols, x);
+  const auto out = b.matrix<Operand>(n, cols);
+  const Values own_taps(taps.begin(), taps.begin() + cols * 9);
+  b.ops.depthwise(in, {}, {}, grid, *b.ops.pack_depthwise(own_taps, cols), out);
+  check::close(b.read(out), reference::depthwise(plain, grid, own_taps).v, bound, "plain");
+
+  Map joined(n, cols + few);
+  for (int r = 0; r < n; r++) {
+    for (int c = 0; c < cols; c++) joined.at(r, c) = plain.at(r, c) * scale[c];
+    for (int c = 0; c < few; c++) joined.at(r, cols + c) = extra[r * few + c];
+  }
+  const auto wide = b.matrix<Operand>(n, cols + few);
+  b.ops.depthwise(in, b.matrix<Real>(1, cols, scale), b.matrix<Real>(n, few, extra), grid,
+                  *b.ops.pack_depthwise(taps, cols + few), wide);
+  check::close(b.read(wide), reference::depthwise(joined, grid, taps).v, bound, "scaled, with flow");
+});
+
+const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](Bench& b, Random& random) {
+  const int channels = 45, reduced = 5, count = 12;
+  const Linear fc1(random, channels, reduced), fc2(random, reduced, channels);
+  const Values sums = random.values(channels, 20);
+  const auto scale = b.matrix<Real>(1, channels);
+  b.ops.squeeze_excite(b.matrix<Real>(1, channels, sums), count, *b.ops.pack_squeeze_excite({fc1.view, fc2.view}), scale);
+  Map mean(1, channels, sums);
+  for (double& m : mean.v) m /= count;
+  const Map hidden = reference::apply(reference::linear(mean, fc1.view), reference::silu);
+  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, bound, "scale");
+});
+
+const OnEveryEngine predict("predict_flow adds W x + b to a base, in place too", [](Bench& b, Random& random) {
+  const int n = 77, in = 48;
+  const Linear w(random, in, 2);
+  const Values x = random.values(n * in), base = random.values(n * 2);
+  const auto packed = b.ops.pack_linear(w.view);
+  const auto operand = b.matrix<Operand>(n, in, x);
+  Map expected = reference::linear({n, in, x}, w.view);
+  const auto coarse = b.matrix<Real>(n, 2);
+  b.ops.predict_flow(operand, *packed, {}, coarse);
+  check::close(b.read(coarse), expected.v, bound, "coarse");
+  const auto flow = b.matrix<Real>(n, 2, base);
+  b.ops.predict_flow(operand, *packed, flow, flow);
+  for (std::size_t i = 0; i < base.size(); i++) expected.v[i] += base[i];
+  check::close(b.read(flow), expected.v, bound, "refined");
+});
+
+const OnEveryEngine convolution("conv3x3_relu is a 3x3 convolution with zeros outside", [](Bench& b, Random& random) {
+  for (const auto [h, w, in, out] : {std::array{5, 7, 48, 40}, {11, 13, 21, 33}, {1, 2, 3, 1}}) {
+    const Grid grid{h, w};
+    const Linear weights(random, in, out, 9);
+    const Values x = random.values(grid.size() * in);
+    const auto y = b.matrix<Operand>(grid.size(), out);
+    b.ops.conv3x3_relu(b.matrix<Operand>(grid.size(), in, x), grid, *b.ops.pack_conv3x3(weights.view), y);
+    const Map expected = reference::apply(reference::conv3x3({grid.size(), in, x}, grid, weights.view),
+                                          [](double v) { return std::max(v, 0.0); });
+    check::close(b.read(y), expected.v, bound, "conv3x3");
+  }
+});
+
+const OnEveryEngine upsample("mask_upsample is a convex combination of neighbours", [](Bench& b, Random& random) {
+  for (const auto [h, w, up] : {std::array{5, 7, 16}, {6, 4, 8}, {3, 3, 14}, {2, 5, 2}}) {
+    const Grid grid{h, w};
+    const int in = 37;
+    const Linear weights(random, in, 9 * up * up);
+    const Values x = random.values(grid.size() * in, 4), flow = random.values(grid.size() * 2, 10);
+    const auto out = b.matrix<Real>(2 * h * up, w * up);
+    b.ops.mask_upsample(b.matrix<Operand>(grid.size(), in, x), b.matrix<Real>(grid.size(), 2, flow), grid,
+                        *b.ops.pack_mask(weights.view, up), out);
+    const Map logits = reference::linear({grid.size(), in, x}, weights.view);
+    check::close(b.read(out), reference::mask_upsample(logits, {grid.size(), 2, flow}, grid, up).v, bound,
+                 "up " + std::to_string(up));
+  }
+});
+
+const OnEveryEngine resize("resize_flow scales positions and values", [](Bench& b, Random& random) {
+  const int h = 12, w = 20;
+  const Values flow = random.values(2 * h * w, 9);
+  const auto in = b.matrix<Real>(2 * h, w, flow);
+  for (const auto [to_h, to_w] : {std::array{15, 27}, {7, 9}, {1, 1}, {48, 80}}) {
+    const auto out = b.matrix<Real>(2 * to_h, to_w);
+    b.ops.resize_flow(in, out);
+    check::close(b.read(out), reference::resize_flow({2 * h, w, flow}, to_h, to_w).v, 1e-5, std::to_string(to_h));
+  }
+});
+
+const check::Register pool("a thread pool does every item once, however many there are", [] {
+  for (const int threads : {1, 2, 5}) {
+    cpu::ThreadPool workers(threads);
+    for (const int items : {0, 1, 2, 7, 1000}) {
+      for (int repeat = 0; repeat < 50; repeat++) {
+        std::vector<std::atomic<int>> done(items);
+        workers.run(items, [&](int item, int thread) {
+          check::that(thread >= 0 && thread < threads, "thread ", thread);
+          done[item]++;
+        });
+        for (const auto& times : done) check::that(times == 1, "an item was done ", times.load(), " times");
+      }
+    }
+  }
+});
+
+const check::Register cores("a machine has at least one core", [] {
+  check::that(cpu::physical_cores() >= 1 && cpu::physical_cores() <= cpu::ThreadPool::max_threads, cpu::physical_cores());
+});
+
+}  // namespace
+
+int main(int argc, char** argv) { return check::run(argc, argv); }

@@ -1,0 +1,193 @@
+#pragma once
+
+// What every stage of `Ops` means, in double precision and with nothing but loops.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ops/ops.h"
+
+namespace reference {
+
+using Values = std::vector<float>;
+using Doubles = std::vector<double>;
+
+/// Row-major.
+struct Map {
+  int rows = 0;
+  int cols = 0;
+  Doubles v;
+
+  Map(int r, int c) : rows(r), cols(c), v(static_cast<std::size_t>(r) * c) {}
+  Map(int r, int c, const Values& values) : rows(r), cols(c), v(values.begin(), values.end()) {}
+  double& at(int r, int c) { return v[static_cast<std::size_t>(r) * cols + c]; }
+  double at(int r, int c) const { return v[static_cast<std::size_t>(r) * cols + c]; }
+};
+
+inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+inline double silu(double x) { return x * sigmoid(x); }
+inline double gelu(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
+
+template <class F>
+Map apply(Map m, const F& f) {
+  for (double& x : m.v) x = f(x);
+  return m;
+}
+
+inline Map linear(const Map& in, const flow::LinearWeights& w) {
+  Map out(in.rows, w.out);
+  for (int r = 0; r < in.rows; r++) {
+    for (int o = 0; o < w.out; o++) {
+      double sum = w.bias.empty() ? 0.0 : w.bias[o];
+      for (int i = 0; i < in.cols; i++) sum += in.at(r, i) * w.weight[static_cast<std::size_t>(o) * in.cols + i];
+      out.at(r, o) = sum * (w.gain.empty() ? 1.0 : w.gain[o]);
+    }
+  }
+  return out;
+}
+
+inline Map layer_norm(const Map& in, const Values& gamma, const Values& beta, double epsilon) {
+  Map out(in.rows, in.cols);
+  for (int r = 0; r < in.rows; r++) {
+    double mean = 0, variance = 0;
+    for (int c = 0; c < in.cols; c++) mean += in.at(r, c) / in.cols;
+    for (int c = 0; c < in.cols; c++) variance += (in.at(r, c) - mean) * (in.at(r, c) - mean) / in.cols;
+    for (int c = 0; c < in.cols; c++) {
+      out.at(r, c) = (in.at(r, c) - mean) / std::sqrt(variance + epsilon) * gamma[c] + beta[c];
+    }
+  }
+  return out;
+}
+
+/// Rotates the patches of q or k (tokens x heads*head_dim) in place; angles are patches x head_dim / 2.
+inline void rotate(Map& m, const flow::AttentionShape& s, const Values& cos, const Values& sin) {
+  const int half = s.head_dim / 2;
+  for (int t = s.prefix; t < s.tokens; t++) {
+    for (int h = 0; h < s.heads; h++) {
+      for (int d = 0; d < half; d++) {
+        const std::size_t angle = static_cast<std::size_t>(t - s.prefix) * half + d;
+        double &x = m.at(t, h * s.head_dim + d), &y = m.at(t, h * s.head_dim + half + d);
+        const double rx = x * cos[angle] - y * sin[angle], ry = y * cos[angle] + x * sin[angle];
+        x = rx, y = ry;
+      }
+    }
+  }
+}
+
+inline Map attention(const Map& q, const Map& k, const Map& v, const flow::AttentionShape& s) {
+  Map out(s.tokens, s.heads * s.head_dim);
+  Doubles p(s.tokens);
+  for (int h = 0; h < s.heads; h++) {
+    const int first = h * s.head_dim;
+    for (int t = 0; t < s.tokens; t++) {
+      for (int u = 0; u < s.tokens; u++) {
+        p[u] = 0;
+        for (int d = first; d < first + s.head_dim; d++) p[u] += q.at(t, d) * k.at(u, d) / std::sqrt(s.head_dim);
+      }
+      const double top = *std::max_element(p.begin(), p.end());
+      double sum = 0;
+      for (double& x : p) sum += x = std::exp(x - top);
+      for (int u = 0; u < s.tokens; u++) {
+        for (int d = first; d < first + s.head_dim; d++) out.at(t, d) += p[u] / sum * v.at(u, d);
+      }
+    }
+  }
+  return out;
+}
+
+/// f(row of the neighbour or -1, tap) for the 3x3 neighbours of a pixel.
+template <class F>
+void neighbours(flow::Grid grid, int row, const F& f) {
+  for (int t = 0; t < 9; t++) {
+    const int y = row / grid.width + t / 3 - 1, x = row % grid.width + t % 3 - 1;
+    const bool inside = y >= 0 && y < grid.height && x >= 0 && x < grid.width;
+    f(inside ? y * grid.width + x : -1, t);
+  }
+}
+
+inline Map depthwise(const Map& in, flow::Grid grid, const Values& weight) {
+  Map out(in.rows, in.cols);
+  for (int r = 0; r < in.rows; r++) {
+    neighbours(grid, r, [&](int n, int t) {
+      for (int c = 0; n >= 0 && c < in.cols; c++) out.at(r, c) += in.at(n, c) * weight[c * 9 + t];
+    });
+  }
+  return out;
+}
+
+inline Map conv3x3(const Map& in, flow::Grid grid, const flow::LinearWeights& w) {
+  Map out(in.rows, w.out);
+  for (int r = 0; r < in.rows; r++) {
+    for (int o = 0; o < w.out; o++) {
+      out.at(r, o) = w.bias[o];
+      neighbours(grid, r, [&](int n, int t) {
+        for (int c = 0; n >= 0 && c < in.cols; c++) {
+          out.at(r, o) += in.at(n, c) * w.weight[(static_cast<std::size_t>(o) * in.cols + c) * 9 + t];
+        }
+      });
+    }
+  }
+  return out;
+}
+
+inline Map correlation_concat(const Map& a, const Map& b, flow::Grid grid, int radius) {
+  const int side = 2 * radius + 1, c = a.cols;
+  Map out(a.rows, 3 * c + side * side);
+  for (int r = 0; r < a.rows; r++) {
+    for (int i = 0; i < c; i++) {
+      out.at(r, i) = a.at(r, i);
+      out.at(r, c + i) = b.at(r, i);
+      out.at(r, 2 * c + i) = std::abs(a.at(r, i) - b.at(r, i));
+    }
+    for (int o = 0; o < side * side; o++) {
+      const int y = r / grid.width + o / side - radius, x = r % grid.width + o % side - radius;
+      if (y < 0 || y >= grid.height || x < 0 || x >= grid.width) continue;
+      for (int i = 0; i < c; i++) out.at(r, 3 * c + o) += a.at(r, i) * b.at(y * grid.width + x, i) / std::sqrt(c);
+    }
+  }
+  return out;
+}
+
+/// Planar: 2*height*up x width*up.
+inline Map mask_upsample(const Map& logits, const Map& flow, flow::Grid grid, int up) {
+  const int height = grid.height * up, width = grid.width * up, cells = up * up;
+  Map out(2 * height, width);
+  for (int r = 0; r < logits.rows; r++) {
+    for (int cell = 0; cell < cells; cell++) {
+      double sum = 0, x = 0, y = 0;
+      neighbours(grid, r, [&](int n, int t) {
+        const double e = std::exp(logits.at(r, t * cells + cell));
+        sum += e;
+        if (n >= 0) x += e * flow.at(n, 0), y += e * flow.at(n, 1);
+      });
+      const int row = r / grid.width * up + cell / up, col = r % grid.width * up + cell % up;
+      out.at(row, col) = up * x / sum;
+      out.at(height + row, col) = up * y / sum;
+    }
+  }
+  return out;
+}
+
+/// Bilinear, half-pixel centres, of a planar flow (2*h x w).
+inline Map resize_flow(const Map& in, int height, int width) {
+  const int h = in.rows / 2, w = in.cols;
+  Map out(2 * height, width);
+  const auto clamp = [](double v, int n) { return std::clamp(v, 0.0, static_cast<double>(n - 1)); };
+  for (int r = 0; r < out.rows; r++) {
+    const int plane = r / height;
+    const double y = clamp((r % height + 0.5) * h / height - 0.5, h);
+    for (int c = 0; c < width; c++) {
+      const double x = clamp((c + 0.5) * w / width - 0.5, w);
+      const int y0 = static_cast<int>(y), x0 = static_cast<int>(x);
+      const int y1 = std::min(y0 + 1, h - 1), x1 = std::min(x0 + 1, w - 1);
+      const double fy = y - y0, fx = x - x0;
+      const double value = (in.at(plane * h + y0, x0) * (1 - fx) + in.at(plane * h + y0, x1) * fx) * (1 - fy) +
+                           (in.at(plane * h + y1, x0) * (1 - fx) + in.at(plane * h + y1, x1) * fx) * fy;
+      out.at(r, c) = value * (plane == 0 ? static_cast<double>(width) / w : static_cast<double>(height) / h);
+    }
+  }
+  return out;
+}
+
+}  // namespace reference
