@@ -1,0 +1,120 @@
+import { FlowError } from './errors.js'
+import type { FlowField } from './flow-field.js'
+
+/** Errors of flow against its ground truth, over all valid pixels of everything that was added. */
+export interface FlowErrors {
+  /** Mean end-point error, pixels: the distance between the two ends of a motion. NaN without a valid pixel. */
+  readonly epe: number
+  /** The share of pixels, 0 to 1, whose end-point error is below 1 px. */
+  readonly px1: number
+  /** The same, below 3 px. */
+  readonly px3: number
+  /** The same, below 5 px. */
+  readonly px5: number
+  /** KITTI's Fl-all, percent: end-point error above 3 px and above 5 % of the motion's length. */
+  readonly flAll: number
+  readonly validPixels: number
+  /** The training loss: |x error| + |y error| of valid pixels, over twice the number of all pixels. */
+  readonly loss: number
+}
+
+export interface EvaluateOptions {
+  /** One value per pixel, row by row; valid from 0.5 on. Default: every pixel. */
+  readonly valid?: ArrayLike<number>
+}
+
+export interface FlowMetricsOptions {
+  /** Pixels that move this far or farther in the ground truth, in px, are left out. Default 400, as in training. */
+  readonly maxFlow?: number
+}
+
+const DEFAULT_MAX_FLOW = 400
+
+/**
+ * Sums errors over many fields: a dataset's figures are means over its pixels, not over its frames.
+ *
+ * A pixel counts where `valid` says so, where the ground truth is finite, and where it moves less than `maxFlow`. A
+ * prediction that is NaN on such a pixel makes `epe` and `loss` NaN, and counts as an outlier.
+ */
+export class FlowMetrics {
+  readonly #maxFlow: number
+  #pixels = 0
+  #valid = 0
+  #endPointError = 0
+  #absoluteError = 0
+  #below1 = 0
+  #below3 = 0
+  #below5 = 0
+  #outliers = 0
+
+  /** @throws FlowError `ERR_ARGUMENT` if `maxFlow` is not above 0. */
+  constructor({ maxFlow = DEFAULT_MAX_FLOW }: FlowMetricsOptions = {}) {
+    if (!(maxFlow > 0))
+      throw new FlowError('ERR_ARGUMENT', `maxFlow is a length in pixels above 0, got ${maxFlow}`)
+    this.#maxFlow = maxFlow
+  }
+
+  /** @throws FlowError `ERR_ARGUMENT` if the sizes differ; then nothing is added. */
+  add(prediction: FlowField, groundTruth: FlowField, { valid }: EvaluateOptions = {}): this {
+    const { width, height } = groundTruth
+    if (prediction.width !== width || prediction.height !== height) {
+      const sizes = `${prediction.width} x ${prediction.height}, the ground truth ${width} x ${height}`
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `cannot compare flow of different sizes: the prediction is ${sizes}`,
+      )
+    }
+    if (valid !== undefined && valid.length !== width * height) {
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `valid has ${valid.length} values, not one per pixel, ${width * height}`,
+      )
+    }
+    const [px, py, gx, gy] = [prediction.x, prediction.y, groundTruth.x, groundTruth.y]
+    for (let i = 0; i < gx.length; i++) {
+      const motion = Math.hypot(gx[i]!, gy[i]!)
+      // Written so that NaN, which compares false, is left out.
+      if (!(motion < this.#maxFlow) || (valid !== undefined && !(valid[i]! >= 0.5))) continue
+      this.#addPixel(px[i]! - gx[i]!, py[i]! - gy[i]!, motion)
+    }
+    this.#pixels += gx.length
+    return this
+  }
+
+  result(): FlowErrors {
+    return {
+      epe: this.#endPointError / this.#valid,
+      px1: this.#below1 / this.#valid,
+      px3: this.#below3 / this.#valid,
+      px5: this.#below5 / this.#valid,
+      flAll: (100 * this.#outliers) / this.#valid,
+      validPixels: this.#valid,
+      loss: this.#absoluteError / (2 * this.#pixels),
+    }
+  }
+
+  #addPixel(dx: number, dy: number, motion: number): void {
+    const error = Math.hypot(dx, dy)
+    this.#valid += 1
+    this.#endPointError += error
+    this.#absoluteError += Math.abs(dx) + Math.abs(dy)
+    if (error < 1) this.#below1 += 1
+    if (error < 3) this.#below3 += 1
+    if (error < 5) this.#below5 += 1
+    // Written so that a NaN prediction is an outlier.
+    if (!(error <= 3 || error <= 0.05 * motion)) this.#outliers += 1
+  }
+}
+
+/**
+ * The errors of one field. See {@link FlowMetrics} for several.
+ *
+ * @throws FlowError `ERR_ARGUMENT` if the sizes differ or `maxFlow` is not above 0.
+ */
+export function evaluate(
+  prediction: FlowField,
+  groundTruth: FlowField,
+  options: EvaluateOptions & FlowMetricsOptions = {},
+): FlowErrors {
+  return new FlowMetrics(options).add(prediction, groundTruth, options).result()
+}
