@@ -1,0 +1,60 @@
+import type { FlowField } from '../flow-field.js'
+import { concatBytes, damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+
+// The file: 'PIEH', int32 width, int32 height, then width * height pairs of float32 x and y, all little-endian.
+// https://vision.middlebury.edu/flow/code/flow-code/README.txt
+const MAGIC = 'PIEH'
+const HEADER_BYTES = 12
+
+/** Middlebury's convention: a component beyond this is no motion but a pixel whose motion is unknown. */
+const UNKNOWN_ABOVE = 1e9
+const UNKNOWN = 1e10
+
+/**
+ * Reads a Middlebury `.flo` file. Where a component's magnitude is above 1e9, or NaN, both become NaN.
+ *
+ * @throws FlowError `ERR_FORMAT` if it is no such file, or if the size it names is not the size it has.
+ */
+export function decodeFlo(bytes: Uint8Array): FlowField {
+  if (bytes.length < HEADER_BYTES || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {
+    throw damaged('.flo', `it does not begin with '${MAGIC}' and a size`)
+  }
+  const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
+  const width = header.getInt32(4, true)
+  const height = header.getInt32(8, true)
+  const expected = HEADER_BYTES + 8 * width * height
+  if (width < 1 || height < 1 || bytes.length !== expected) {
+    throw damaged('.flo', `${width} x ${height} takes ${expected} bytes, but there are ${bytes.length}`)
+  }
+  const values = decodeFloats(bytes.subarray(HEADER_BYTES), { size: 4, order: 'little' })
+  const flow = fromInterleaved(width, height, values)
+  replaceUnknown(flow, NaN)
+  return flow
+}
+
+/** Writes a Middlebury `.flo` file. A pixel whose motion is unknown (not finite, or above 1e9) is written as 1e10. */
+export function encodeFlo(flow: FlowField): Uint8Array {
+  const header = new Uint8Array(HEADER_BYTES)
+  const view = new DataView(header.buffer)
+  for (let i = 0; i < MAGIC.length; i++) view.setUint8(i, MAGIC.charCodeAt(i))
+  view.setInt32(4, flow.width, true)
+  view.setInt32(8, flow.height, true)
+
+  const values = toInterleaved(flow)
+  for (let i = 0; i < values.length; i += 2) {
+    if (isUnknown(values[i]!, values[i + 1]!)) values.fill(UNKNOWN, i, i + 2)
+  }
+  return concatBytes(header, encodeFloats(values, 'little'))
+}
+
+function replaceUnknown(flow: FlowField, replacement: number): void {
+  const { x, y } = flow
+  for (let i = 0; i < x.length; i++) {
+    if (isUnknown(x[i]!, y[i]!)) x[i] = y[i] = replacement
+  }
+}
+
+function isUnknown(x: number, y: number): boolean {
+  // Written so that NaN, which compares false, counts as unknown.
+  return !(Math.abs(x) <= UNKNOWN_ABOVE && Math.abs(y) <= UNKNOWN_ABOVE)
+}

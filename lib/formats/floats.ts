@@ -1,0 +1,93 @@
+import { endianness } from 'node:os'
+import { FlowError } from '../errors.js'
+import { FlowField } from '../flow-field.js'
+
+/** The order of a number's bytes in a file. */
+export type ByteOrder = 'little' | 'big'
+
+/** How a file stores one number: IEEE 754 of 2, 4 or 8 bytes. */
+export interface FloatType {
+  readonly size: 2 | 4 | 8
+  readonly order: ByteOrder
+}
+
+const HOST_ORDER: ByteOrder = endianness() === 'LE' ? 'little' : 'big'
+
+/** The error of every decoder here: what the file was read as, and what is wrong with it. */
+export function damaged(format: string, reason: string, cause?: unknown): FlowError {
+  const options = cause === undefined ? undefined : { cause }
+  return new FlowError('ERR_FORMAT', `not a readable ${format} file: ${reason}`, options)
+}
+
+/**
+ * Reads every number in `bytes`, at any alignment, as float32. A float64 is rounded to the nearest float32.
+ *
+ * @param bytes a whole number of values; they are copied, never changed.
+ */
+export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
+  const count = bytes.length / type.size
+  if (type.size === 4) return decodeFloat32(bytes, type.order)
+
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const little = type.order === 'little'
+  const values = new Float32Array(count)
+  for (let i = 0; i < count; i++) {
+    values[i] = type.size === 8 ? view.getFloat64(8 * i, little) : halfToNumber(view.getUint16(2 * i, little))
+  }
+  return values
+}
+
+/** The bytes of `values` as float32 in `order`: a copy. */
+export function encodeFloats(values: Float32Array, order: ByteOrder): Uint8Array {
+  const bytes = new Uint8Array(values.byteLength)
+  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+  if (order !== HOST_ORDER) Buffer.from(bytes.buffer).swap32()
+  return bytes
+}
+
+/** @param values `width * height` pairs of x and y, row by row. */
+export function fromInterleaved(width: number, height: number, values: Float32Array): FlowField {
+  const flow = new FlowField(width, height)
+  const { x, y } = flow
+  for (let i = 0; i < x.length; i++) {
+    x[i] = values[2 * i]!
+    y[i] = values[2 * i + 1]!
+  }
+  return flow
+}
+
+/** @returns `width * height` pairs of x and y, row by row. */
+export function toInterleaved(flow: FlowField): Float32Array {
+  const { x, y } = flow
+  const values = new Float32Array(flow.data.length)
+  for (let i = 0; i < x.length; i++) {
+    values[2 * i] = x[i]!
+    values[2 * i + 1] = y[i]!
+  }
+  return values
+}
+
+/** `head` followed by `body`, in one array. */
+export function concatBytes(head: Uint8Array, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(head.length + body.length)
+  bytes.set(head)
+  bytes.set(body, head.length)
+  return bytes
+}
+
+function decodeFloat32(bytes: Uint8Array, order: ByteOrder): Float32Array {
+  const copy = new Uint8Array(bytes.length)
+  copy.set(bytes)
+  if (order !== HOST_ORDER) Buffer.from(copy.buffer).swap32()
+  return new Float32Array(copy.buffer)
+}
+
+/** IEEE 754 binary16: 1 sign bit, 5 bits of exponent, 10 bits of fraction. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 31
+  const fraction = bits & 1023
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  return sign * (1024 + fraction) * 2 ** (exponent - 25)
+}

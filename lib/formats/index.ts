@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { FlowError } from '../errors.js'
+import type { FlowField } from '../flow-field.js'
+import { decodeFlo, encodeFlo } from './flo.js'
+import { decodeFlo5, encodeFlo5 } from './flo5.js'
+import { decodeKitti, encodeKitti } from './kitti.js'
+import { decodeNpy, encodeNpy } from './npy.js'
+import { decodePfmFlow, encodePfmFlow } from './pfm.js'
+
+export { decodeFlo, encodeFlo } from './flo.js'
+export { decodeFlo5, encodeFlo5 } from './flo5.js'
+export type { ByteOrder } from './floats.js'
+export { decodeKitti, encodeKitti } from './kitti.js'
+export { decodeNpy, encodeNpy } from './npy.js'
+export { decodePfm, decodePfmFlow, encodePfmFlow, type FloatImage } from './pfm.js'
+
+/** The flow formats: Middlebury, KITTI, FlyingThings3D, NumPy, Spring. */
+export type FlowFormat = 'flo' | 'kitti' | 'pfm' | 'npy' | 'flo5'
+
+export interface WriteFlowOptions {
+  /** Instead of the one that the extension names. */
+  readonly format?: FlowFormat
+}
+
+interface Codec {
+  readonly extension: string
+  /** How every file of this format begins. */
+  readonly magic: string
+  readonly decode: (bytes: Uint8Array) => FlowField | Promise<FlowField>
+  readonly encode: (flow: FlowField) => Uint8Array | Promise<Uint8Array>
+}
+
+const CODECS: Readonly<Record<FlowFormat, Codec>> = {
+  flo: { extension: '.flo', magic: 'PIEH', decode: decodeFlo, encode: encodeFlo },
+  kitti: { extension: '.png', magic: '\x89PNG', decode: decodeKitti, encode: encodeKitti },
+  pfm: { extension: '.pfm', magic: 'PF', decode: decodePfmFlow, encode: (flow) => encodePfmFlow(flow) },
+  npy: { extension: '.npy', magic: '\x93NUMPY', decode: decodeNpy, encode: encodeNpy },
+  flo5: { extension: '.flo5', magic: '\x89HDF', decode: decodeFlo5, encode: encodeFlo5 },
+}
+
+/** Every format, in the order of the documentation. */
+export const FLOW_FORMATS = Object.keys(CODECS) as readonly FlowFormat[]
+
+/**
+ * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy` or `.flo5`. Unknown flow is NaN, whatever the file writes.
+ *
+ * @throws FlowError `ERR_FORMAT` for another extension, for a file whose content is not what its extension says, and for a
+ * damaged one; `ERR_IO` if it cannot be read.
+ */
+export async function readFlow(path: string): Promise<FlowField> {
+  const format = formatOfPath(path)
+  let bytes: Buffer
+  try {
+    bytes = await readFile(path)
+  } catch (cause) {
+    throw ioError(`cannot read ${path}`, cause)
+  }
+  const found = sniff(bytes)
+  if (found !== undefined && found !== format) {
+    throw new FlowError(
+      'ERR_FORMAT',
+      `${path}: its content is ${found}, rename it to ${CODECS[found].extension}`,
+    )
+  }
+  try {
+    return await CODECS[format].decode(bytes)
+  } catch (error) {
+    if (!(error instanceof FlowError)) throw error
+    throw new FlowError(error.code, `${path}: ${error.message}`, { cause: error })
+  }
+}
+
+/**
+ * Writes a flow file, of the format that the extension names. The file appears complete or not at all.
+ *
+ * @throws FlowError `ERR_FORMAT` for an unknown extension; `ERR_IO` if it cannot be written.
+ */
+export async function writeFlow(
+  path: string,
+  flow: FlowField,
+  options: WriteFlowOptions = {},
+): Promise<void> {
+  const bytes = await encodeFlow(flow, options.format ?? formatOfPath(path))
+  const temporary = `${path}.${randomUUID()}.tmp`
+  try {
+    await writeFile(temporary, bytes, { flag: 'wx' })
+    await rename(temporary, path)
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw ioError(`cannot write ${path}`, cause)
+  }
+}
+
+/**
+ * Reads a flow file's bytes, of the format that they begin as.
+ *
+ * @throws FlowError `ERR_FORMAT` if it is none of the known formats, or damaged.
+ */
+export async function decodeFlow(bytes: Uint8Array): Promise<FlowField> {
+  const format = sniff(bytes)
+  if (format === undefined)
+    throw new FlowError('ERR_FORMAT', `not a flow file: known are ${FLOW_FORMATS.join(', ')}`)
+  return CODECS[format].decode(bytes)
+}
+
+/**
+ * The bytes of a flow file.
+ *
+ * @throws FlowError `ERR_ARGUMENT` for an unknown format.
+ */
+export async function encodeFlow(flow: FlowField, format: FlowFormat): Promise<Uint8Array> {
+  if (!FLOW_FORMATS.includes(format)) {
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `unknown flow format '${format}': known are ${FLOW_FORMATS.join(', ')}`,
+    )
+  }
+  return CODECS[format].encode(flow)
+}
+
+function formatOfPath(path: string): FlowFormat {
+  const extension = extname(path).toLowerCase()
+  const format = FLOW_FORMATS.find((candidate) => CODECS[candidate].extension === extension)
+  if (format === undefined) {
+    const known = FLOW_FORMATS.map((candidate) => CODECS[candidate].extension).join(', ')
+    throw new FlowError('ERR_FORMAT', `${path}: flow files end in ${known}, not '${extension}'`)
+  }
+  return format
+}
+
+function sniff(bytes: Uint8Array): FlowFormat | undefined {
+  const start = String.fromCharCode(...bytes.subarray(0, 8))
+  return FLOW_FORMATS.find((format) => start.startsWith(CODECS[format].magic))
+}
+
+function ioError(what: string, cause: unknown): FlowError {
+  return new FlowError('ERR_IO', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    cause,
+  })
+}

@@ -1,0 +1,90 @@
+import sharp from 'sharp'
+import { FlowField } from '../flow-field.js'
+import { damaged } from './floats.js'
+
+// The file: a 16-bit RGB PNG. Red is 64 x + 2^15, green is 64 y + 2^15, blue is 1 where the flow is valid, else 0.
+// https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php?benchmark=flow (readme.txt of the development kit)
+const STEPS_PER_PIXEL = 64
+const ZERO = 2 ** 15
+const LARGEST = 2 ** 16 - 1
+
+const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+const PNG_HEADER_BYTES = 33
+const RGB = 2
+
+/** No deflate stream grows by more than this when it is inflated: a larger claim is a lie, not an image. */
+const LARGEST_INFLATION = 1032
+
+/**
+ * Reads KITTI's flow, a 16-bit PNG in steps of 1/64 px. Invalid pixels become NaN.
+ *
+ * @throws FlowError `ERR_FORMAT` if it is no 16-bit RGB PNG, or is damaged.
+ */
+export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
+  const { width, height } = checkHeader(bytes)
+  let decoded: Buffer
+  try {
+    decoded = await sharp(bytes, { failOn: 'warning', ignoreIcc: true, limitInputPixels: width * height })
+      .toColourspace('rgb16')
+      .raw({ depth: 'ushort' })
+      .toBuffer()
+  } catch (cause) {
+    throw damaged('KITTI PNG', cause instanceof Error ? cause.message : String(cause), cause)
+  }
+  if (decoded.length !== 6 * width * height) throw damaged('KITTI PNG', 'it is not of three channels')
+
+  const samples = new Uint16Array(3 * width * height)
+  new Uint8Array(samples.buffer).set(decoded)
+  const flow = new FlowField(width, height)
+  const { x, y } = flow
+  for (let i = 0; i < x.length; i++) {
+    const valid = samples[3 * i + 2] !== 0
+    x[i] = valid ? (samples[3 * i]! - ZERO) / STEPS_PER_PIXEL : NaN
+    y[i] = valid ? (samples[3 * i + 1]! - ZERO) / STEPS_PER_PIXEL : NaN
+  }
+  return flow
+}
+
+/**
+ * Writes KITTI's flow: rounded to 1/64 px and clamped to what 16 bits hold, -512 to 511.98 px. A pixel whose flow is not
+ * finite is written as invalid.
+ */
+export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
+  const { width, height, x, y } = flow
+  const samples = new Uint16Array(3 * width * height)
+  for (let i = 0; i < x.length; i++) {
+    if (!Number.isFinite(x[i]) || !Number.isFinite(y[i])) continue
+    samples[3 * i] = quantise(x[i]!)
+    samples[3 * i + 1] = quantise(y[i]!)
+    samples[3 * i + 2] = 1
+  }
+  return sharp(samples, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+    .toColourspace('rgb16')
+    .png()
+    .toBuffer()
+}
+
+function quantise(pixels: number): number {
+  return Math.min(Math.max(Math.round(STEPS_PER_PIXEL * pixels) + ZERO, 0), LARGEST)
+}
+
+/** Reads width and height before the decoder does: it allocates what the header claims. */
+function checkHeader(bytes: Uint8Array): { width: number; height: number } {
+  if (bytes.length < PNG_HEADER_BYTES || PNG_SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
+    throw damaged('KITTI PNG', 'it has no PNG header')
+  }
+  const header = new DataView(bytes.buffer, bytes.byteOffset, PNG_HEADER_BYTES)
+  const width = header.getUint32(16)
+  const height = header.getUint32(20)
+  const bits = header.getUint8(24)
+  if (bits !== 16 || header.getUint8(25) !== RGB) {
+    throw damaged(
+      'KITTI PNG',
+      `flow needs 16-bit RGB, this is colour type ${header.getUint8(25)} of ${bits} bits`,
+    )
+  }
+  if (width < 1 || height < 1 || 6 * width * height > LARGEST_INFLATION * bytes.length) {
+    throw damaged('KITTI PNG', `${bytes.length} bytes cannot hold ${width} x ${height} pixels`)
+  }
+  return { width, height }
+}

@@ -1,0 +1,79 @@
+import { FlowField } from '../flow-field.js'
+import { type ByteOrder, concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
+
+// The file: 'PF' (colour) or 'Pf' (grey), width, height and a scale as text, then float32 rows from the bottom up. The
+// sign of the scale gives the byte order: negative is little-endian. https://www.pauldebevec.com/Research/HDR/PFM/
+const HEADER = /^(PF|Pf)\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[0-9.]{1,20}(?:[eE][-+]?\d{1,2})?)\s/
+const LONGEST_HEADER = 128
+
+/** A picture of floats: `data` is interleaved, `channels * width * height` values, the top row first. */
+export interface FloatImage {
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3
+  readonly data: Float32Array
+}
+
+/**
+ * Reads any PFM file, of either byte order, grey (a disparity, a depth) or colour. Values are as stored: the magnitude of
+ * the header's scale, which gives the unit, is not applied.
+ *
+ * @throws FlowError `ERR_FORMAT` if it is no PFM file, or if the size it names is not the size it has.
+ */
+export function decodePfm(bytes: Uint8Array): FloatImage {
+  const match = HEADER.exec(String.fromCharCode(...bytes.subarray(0, LONGEST_HEADER)))
+  const [header = '', kind = '', columns = '', rows = '', scale = ''] = match ?? []
+  if (match === null || !(Math.abs(Number(scale)) > 0)) throw damaged('PFM', 'it has no PFM header')
+
+  const channels = kind === 'PF' ? 3 : 1
+  const width = Number(columns)
+  const height = Number(rows)
+  const expected = header.length + 4 * channels * width * height
+  if (width < 1 || height < 1 || bytes.length !== expected) {
+    throw damaged(
+      'PFM',
+      `${width} x ${height} x ${channels} takes ${expected} bytes, but there are ${bytes.length}`,
+    )
+  }
+  const order: ByteOrder = Number(scale) < 0 ? 'little' : 'big'
+  const values = decodeFloats(bytes.subarray(header.length), { size: 4, order })
+  return { width, height, channels, data: flipRows(values, channels * width) }
+}
+
+/**
+ * Reads optical flow from a colour PFM whose channels are x, y and something else, as FlyingThings3D's are.
+ *
+ * @throws FlowError `ERR_FORMAT` if it is damaged, or grey: one channel is no flow.
+ */
+export function decodePfmFlow(bytes: Uint8Array): FlowField {
+  const { width, height, channels, data } = decodePfm(bytes)
+  if (channels === 1)
+    throw damaged('PFM flow', 'it is grey (a disparity?); flow needs a colour file, x and y in it')
+  const flow = new FlowField(width, height)
+  const { x, y } = flow
+  for (let i = 0; i < x.length; i++) {
+    x[i] = data[3 * i]!
+    y[i] = data[3 * i + 1]!
+  }
+  return flow
+}
+
+/** Writes optical flow as a colour PFM: x, y, 0. */
+export function encodePfmFlow(flow: FlowField, order: ByteOrder = 'little'): Uint8Array {
+  const { width, height, x, y } = flow
+  const values = new Float32Array(3 * width * height)
+  for (let i = 0; i < x.length; i++) {
+    values[3 * i] = x[i]!
+    values[3 * i + 1] = y[i]!
+  }
+  const header = `PF\n${width} ${height}\n${order === 'little' ? '-1.0' : '1.0'}\n`
+  return concatBytes(new TextEncoder().encode(header), encodeFloats(flipRows(values, 3 * width), order))
+}
+
+function flipRows(values: Float32Array, rowLength: number): Float32Array {
+  const flipped = new Float32Array(values.length)
+  for (let at = 0; at < values.length; at += rowLength) {
+    flipped.set(values.subarray(at, at + rowLength), values.length - at - rowLength)
+  }
+  return flipped
+}
