@@ -1,7 +1,7 @@
 #include "addon/model_worker.h"
 
 #include <algorithm>
-#include <semaphore>
+#include <future>
 
 namespace flow::addon {
 
@@ -41,35 +41,30 @@ std::shared_ptr<ModelWorker> ModelWorker::start(Napi::Env env, std::function<voi
 
 ModelWorker::~ModelWorker() {
   if (environment_ended_) return;
-  abandon();
-  release_wake();
-  if (env_ != nullptr) napi_remove_env_cleanup_hook(env_, on_environment_end, this);
+  close();
+  napi_remove_env_cleanup_hook(env_, on_environment_end, this);
 }
 
 void ModelWorker::on_environment_end(void* data) {
   auto* worker = static_cast<ModelWorker*>(data);
-  worker->abandon();
+  worker->abandoned_ = true;
   worker->on_notice_ = nullptr;
-  worker->release_wake();
+  worker->close();
+  worker->done_.clear();
   worker->environment_ended_ = true;
 }
 
-/// Drops what is queued and waits for the thread. JavaScript hears of nothing any more.
-void ModelWorker::abandon() {
+/// Drops what is still queued and waits for the thread.
+void ModelWorker::close() {
   std::deque<JobPtr> dropped;  // freed here: the references in it belong to JavaScript's thread
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = abandoned_ = true;
+    stopping_ = true;
     dropped.swap(queue_);
   }
   wake_thread_.notify_one();
   if (thread_.joinable()) thread_.join();
-  done_.clear();
-}
-
-void ModelWorker::release_wake() {
-  if (wake_js_ == nullptr) return;
-  napi_release_threadsafe_function(wake_js_, napi_tsfn_release);
+  if (wake_js_ != nullptr) napi_release_threadsafe_function(wake_js_, napi_tsfn_release);
   wake_js_ = nullptr;
 }
 
@@ -128,18 +123,17 @@ void ModelWorker::post_and_forget(std::function<void()> work) {
 
 Napi::Value ModelWorker::run(Napi::Env env, const Call& call) {
   if (stopping_) throw disposed();
-  std::binary_semaphore done{0};
-  std::optional<Failure> failure;
-  post_and_forget([&] {
+  // shared: the thread may still be inside set_value when get returns
+  const auto done = std::make_shared<std::promise<void>>();
+  post_and_forget([&work = call.work, done] {
     try {
-      call.work();
+      work();
+      done->set_value();
     } catch (...) {
-      failure = current_failure();
+      done->set_exception(std::current_exception());
     }
-    done.release();
   });
-  done.acquire();
-  if (failure) throw Error(failure->code, failure->message);
+  done->get_future().get();
   return call.result ? call.result(env) : env.Undefined();
 }
 
@@ -175,7 +169,7 @@ void ModelWorker::stop_sync(Napi::Env env) {
   wake_thread_.notify_one();
   if (thread_.joinable()) thread_.join();
   settle_all(env);
-  release_wake();
+  close();
 }
 
 void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, void* /*data*/) {
@@ -204,7 +198,9 @@ void ModelWorker::settle(Napi::Env env, JobPtr job) {
   } catch (const Napi::Error&) {
     // the environment no longer runs JavaScript: nobody is left to be told
   }
-  if (--pending_ == 0 && wake_js_ != nullptr) napi_unref_threadsafe_function(env, wake_js_);
+  if (--pending_ > 0) return;
+  if (wake_js_ != nullptr) napi_unref_threadsafe_function(env, wake_js_);
+  if (stopping_) close();  // the thread is at its end: everything that was promised is settled
 }
 
 void ModelWorker::answer(Napi::Env env, Job& job) {

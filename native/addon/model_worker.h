@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -79,8 +80,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   void settle_all(Napi::Env env);
   void settle(Napi::Env env, JobPtr job);
   void answer(Napi::Env env, Job& job);
-  void abandon();
-  void release_wake();
+  void close();
 
   std::function<void()> last_;
   std::function<void(Napi::Env)> on_notice_;

@@ -1,6 +1,7 @@
 #include "cpu/cpu_ops.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -70,6 +71,21 @@ float sigmoid(float x) { return 1.F / (1.F + std::exp(-x)); }
 
 CpuOps::CpuOps(int threads, const Kernels& kernels)
     : kernels_(kernels), pool_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+
+double CpuOps::measure_peak() {
+  using Clock = std::chrono::steady_clock;
+  constexpr long steps = 2'000'000;
+  const double flop = 4.0 * steps * kernels_.lanes * kernels_.tile_rows * pool_.size();
+  double best = 0;
+  for (int i = 0; i < 12; i++) {
+    std::atomic<float> total = 0;  // read below, so that the work has to be done
+    const auto begin = Clock::now();
+    pool_.run(pool_.size(), [&](int item, int /*thread*/) { total = kernels_.multiply_add(steps, .99F, static_cast<float>(item)); });
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (std::isfinite(total)) best = std::max(best, flop / seconds);
+  }
+  return best;
+}
 
 // ---- memory ---------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ class CpuOps : public Ops {
 
   int threads() const { return pool_.size(); }
   const char* instruction_set() const { return kernels_.name; }
+  /// Multiply-adds in registers, on all threads: the operations per second that no kernel can exceed.
+  double measure_peak();
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
   std::size_t operand_bytes() const override { return sizeof(float); }

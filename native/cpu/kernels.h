@@ -151,6 +151,8 @@ struct Kernels {
   void (*correlation)(const CorrelationJob&, int y);
   std::size_t (*upsample_scratch)(const UpsampleJob&);
   void (*upsample)(const UpsampleJob&, int item, float* scratch);
+  /// Does steps * lanes * 2 * 2 * tile_rows operations in registers; the fastest that this instruction set can multiply and add.
+  float (*multiply_add)(long steps, float a, float b);
 };
 
 /// The instruction sets compiled into this binary that this machine can run, best first. The last one is always there.

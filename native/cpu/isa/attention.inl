@@ -76,10 +76,8 @@ struct Attention {
       for (int c = 0; c < keys; c += NR) {
         const float* panel = k + static_cast<std::ptrdiff_t>((key + c) / NR) * hd * NR;
         for (int i = 0; i < count; i += MR) {
-          const float* rows[MR];
-          for (int r = 0; r < MR; r++) {
-            rows[r] = q + static_cast<std::ptrdiff_t>(t0 + (i + r < count ? i + r : count - 1)) * hd;
-          }
+          // Rows past the last query are of the next head, or of k behind q: their scores are never looked at.
+          const typename G::Strided rows{q + static_cast<std::ptrdiff_t>(t0 + i) * hd, hd};
           typename G::Tile tile{};
           G::multiply(rows, panel, hd, tile);
           float* to = scores + i * score_stride + c;
@@ -103,10 +101,9 @@ struct Attention {
       for (int p = 0; p < l.channel_panels; p++) {
         const float* panel = v + (static_cast<std::ptrdiff_t>(p) * tokens + key) * NR;
         for (int i = 0; i < count; i += MR) {
-          const float* rows[MR];
+          const typename G::Strided rows{scores + i * score_stride, score_stride};
           float* sums = gathered + i * gathered_stride + p * NR;
           typename G::Tile tile{};
-          for (int r = 0; r < MR; r++) rows[r] = scores + (i + r) * score_stride;
           if (key > 0) {
 #pragma GCC unroll 16
             for (int r = 0; r < MR; r++) {

@@ -19,8 +19,16 @@ struct Gemm {
     V sum[MR][2];
   };
 
-  /// sum[i] += rows[i][0..depth) x panel[0..depth)
-  static FLOW_INLINE void multiply(const float* const* rows, const float* panel, int depth, Tile& tile) {
+  /// Rows at equal distances, found without a look into memory.
+  struct Strided {
+    const float* first;
+    std::ptrdiff_t stride;
+    FLOW_INLINE const float* operator[](int i) const { return first + i * stride; }
+  };
+
+  /// sum[i] += rows[i][0..depth) x panel[0..depth); `RowsOf` is Strided or an array of pointers.
+  template <class RowsOf>
+  static FLOW_INLINE void multiply(const RowsOf& rows, const float* panel, int depth, Tile& tile) {
     V sum[MR][2];
     const float* row[MR];
 #pragma GCC unroll 16
@@ -59,7 +67,8 @@ struct Gemm {
     return floats;
   }
 
-  /// Pointers to the rows m .. m + MR of block `kb` of k. Rows past the end repeat the last one; they are not stored.
+  /// Pointers to the rows m .. m + MR of block `kb` of k, where they are not simply Strided: a convolution's, and the last
+  /// tile's. Rows past the end repeat the last one; they are not stored.
   static FLOW_INLINE void find_rows(const GemmJob& job, const float* a, int lda, int first, int m, int kb, int k0,
                                     const float** rows) {
     for (int i = 0; i < MR; i++) {
@@ -103,8 +112,6 @@ struct Gemm {
       for (int p = p0; p < p1; p++) {
         const float* panel = job.weights.data + (static_cast<std::ptrdiff_t>(p) * job.weights.k + k0) * NR;
         for (int m = m0; m < m1; m += MR) {
-          const float* rows[MR];
-          find_rows(job, a, lda, first, m, kb, k0, rows);
           Tile tile;
           if (kb == 0) {
             const V b0 = S::load(job.weights.bias + p * NR), b1 = S::load(job.weights.bias + p * NR + W);
@@ -116,7 +123,13 @@ struct Gemm {
               tile.sum[i][0] = S::load(waiting + i * NR), tile.sum[i][1] = S::load(waiting + i * NR + W);
             }
           }
-          multiply(rows, panel, kc, tile);
+          if (job.rows != Rows::conv3x3 && m + MR <= job.m) {
+            multiply(Strided{a + static_cast<std::ptrdiff_t>(m - first) * lda + k0, lda}, panel, kc, tile);
+          } else {
+            const float* rows[MR];
+            find_rows(job, a, lda, first, m, kb, k0, rows);
+            multiply(rows, panel, kc, tile);
+          }
           if (kb + 1 < k_blocks) {
 #pragma GCC unroll 16
             for (int i = 0; i < MR; i++) {

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <span>
+
+#include "addon/session.h"
+#include "ops/frame.h"
+#include "ops/ops.h"
+
+// JavaScript's values as the model wants them. lib/ checks arguments and words the messages that users read; here is
+// checked again what could otherwise crash the process. All of these throw Error(argument).
+
+namespace flow::addon {
+
+int to_int(const Napi::Value& value, const char* what, int min, int max);
+Grid to_grid(const Napi::Value& height, const Napi::Value& width);
+
+/// { data, width, height, stride, format }; the pixels stay where they are.
+Frame to_frame(const Napi::Value& value);
+
+/// The values of a Float32Array of exactly `count`; they stay where they are.
+std::span<float> to_floats(const Napi::Value& value, std::size_t count);
+
+/// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts.
+ModelConfig to_model_config(const Napi::Value& value);
+
+}  // namespace flow::addon

@@ -1,0 +1,294 @@
+#include "addon/native_model.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "addon/arguments.h"
+#include "model/trace.h"
+
+namespace flow::addon {
+
+namespace {
+
+Napi::ObjectReference keep(const Napi::Value& value) { return Napi::Persistent(value.As<Napi::Object>()); }
+
+/// The references that a call needs: the model itself, and the buffers among its arguments.
+template <class... Values>
+std::vector<Napi::ObjectReference> keep_all(const Values&... values) {
+  std::vector<Napi::ObjectReference> kept;
+  (kept.push_back(keep(values)), ...);
+  return kept;
+}
+
+Napi::Value data_of(const Napi::Value& frame) { return frame.As<Napi::Object>().Get("data"); }
+
+struct OutputSize {
+  int height, width;
+  std::size_t values() const { return 2 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
+};
+
+OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
+  constexpr int max_side = 65535;
+  constexpr std::size_t max_values = std::size_t{1} << 30;
+  const OutputSize size{to_int(height, "output height", 1, max_side), to_int(width, "output width", 1, max_side)};
+  if (size.values() > max_values) throw Error(ErrorCode::argument, "the output is too large");
+  return size;
+}
+
+std::uint32_t to_id(const Napi::Value& value) {
+  return static_cast<std::uint32_t>(to_int(value, "feature map", 1, std::numeric_limits<int>::max()));
+}
+
+Napi::Array to_js(Napi::Env env, const Trace& trace) {
+  const auto& entries = trace.entries();
+  Napi::Array array = Napi::Array::New(env, entries.size());
+  for (std::uint32_t i = 0; i < entries.size(); i++) {
+    const Trace::Entry& entry = entries[i];
+    Napi::Float32Array values = Napi::Float32Array::New(env, entry.values.size());
+    std::ranges::copy(entry.values, values.Data());
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", entry.name);
+    object.Set("rows", entry.rows);
+    object.Set("cols", entry.cols);
+    object.Set("values", values);
+    array[i] = object;
+  }
+  return array;
+}
+
+}  // namespace
+
+Napi::Function NativeModel::define(Napi::Env env) {
+  return DefineClass(env, "NativeModel",
+                     {InstanceMethod<&NativeModel::load>("load"),
+                      InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
+                      InstanceMethod<&NativeModel::flow>("flow"),
+                      InstanceMethod<&NativeModel::flow_sync>("flowSync"),
+                      InstanceMethod<&NativeModel::features>("features"),
+                      InstanceMethod<&NativeModel::features_sync>("featuresSync"),
+                      InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
+                      InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
+                      InstanceMethod<&NativeModel::read_features>("readFeatures"),
+                      InstanceMethod<&NativeModel::release_features>("releaseFeatures"),
+                      InstanceMethod<&NativeModel::trace>("trace"),
+                      InstanceMethod<&NativeModel::cancel>("cancel"),
+                      InstanceMethod<&NativeModel::dispose>("dispose"),
+                      InstanceMethod<&NativeModel::dispose_sync>("disposeSync"),
+                      InstanceMethod<&NativeModel::describe>("describe")});
+}
+
+NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info) {
+  guarded(info.Env(), [&] {
+    config_ = std::make_shared<ModelConfig>(to_model_config(info[0]));
+    dim_ = config_->backbone.dim;
+    session_ = std::make_shared<Session>();
+    progress_ = std::make_shared<LoadProgress>();
+    worker_ = ModelWorker::start(info.Env(), [session = session_] { session->close(); });
+  });
+}
+
+void NativeModel::Finalize(Napi::Env env) {
+  worker_.reset();
+  account(env, -accounted_);
+}
+
+// ---- loading ----------------------------------------------------------------------------------------------------------
+
+Napi::Value NativeModel::load(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsFunction()) throw Error(ErrorCode::argument, "onProgress is not a function");
+    if (!config_) throw Error(ErrorCode::native, "load was called twice");
+    // Weak: a job may not own the worker that runs it.
+    const auto on_read = [progress = progress_, worker = worker_.get()](std::size_t bytes) {
+      if (progress->cancelled || worker->abandoned()) throw Error(ErrorCode::aborted, "loading was aborted");
+      progress->loaded += bytes;
+      worker->notify();
+    };
+    const auto backbone = std::make_shared<FileWeights>(std::move(config_->backbone_weights), on_read);
+    const auto head = std::make_shared<FileWeights>(std::move(config_->head_weights), on_read);
+    progress_->total = backbone->stored_bytes() + head->stored_bytes();
+    weight_bytes_ = backbone->float_bytes() + head->float_bytes();
+    on_progress_ = Napi::Persistent(info[0].As<Napi::Function>());
+    worker_->set_on_notice([this](Napi::Env env) {
+      const Napi::HandleScope scope(env);
+      on_progress_.Call({Napi::Number::New(env, static_cast<double>(progress_->loaded)),
+                         Napi::Number::New(env, static_cast<double>(progress_->total))});
+    });
+    Call call{.work = [session = session_, config = std::move(config_), backbone,
+                       head] { session->open(*config, *backbone, *head); },
+              .result =
+                  [this](Napi::Env env) {
+                    account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
+                    return env.Undefined();
+                  },
+              .keeps = keep_all(Value())};
+    return worker_->post(info.Env(), 0, std::move(call));
+  });
+}
+
+Napi::Value NativeModel::cancel_load(const Info& info) {
+  progress_->cancelled = true;
+  return info.Env().Undefined();
+}
+
+// ---- calls ------------------------------------------------------------------------------------------------------------
+
+Napi::Value NativeModel::post(const Info& info, std::size_t ticket_argument, Call call) {
+  const int ticket = to_int(info[ticket_argument], "ticket", 0, std::numeric_limits<int>::max());
+  return worker_->post(info.Env(), static_cast<std::uint32_t>(ticket), std::move(call));
+}
+
+/// (frameA, frameB, gridHeight, gridWidth, output, outputHeight, outputWidth)
+Call NativeModel::flow_call(const Info& info) {
+  const Frame a = to_frame(info[0]), b = to_frame(info[1]);
+  const Grid grid = to_grid(info[2], info[3]);
+  const OutputSize size = to_output_size(info[5], info[6]);
+  const std::span<float> out = to_floats(info[4], size.values());
+  return {.work = [session = session_.get(), a, b, grid, out,
+                   size] { session->network().flow(a, b, grid, out, size.height, size.width); },
+          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4])};
+}
+
+Napi::Value NativeModel::flow(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 7, flow_call(info)); });
+}
+
+Napi::Value NativeModel::flow_sync(const Info& info) {
+  return guarded(info.Env(), [&] { return worker_->run(info.Env(), flow_call(info)); });
+}
+
+/// (frame, gridHeight, gridWidth)
+Call NativeModel::features_call(const Info& info) {
+  const Frame frame = to_frame(info[0]);
+  const Grid grid = to_grid(info[1], info[2]);
+  const auto id = std::make_shared<std::uint32_t>();
+  return {.work = [session = session_.get(), frame, grid, id] { *id = session->encode(frame, grid); },
+          .result = [this, grid, id](Napi::Env env) -> Napi::Value {
+            feature_bytes_[*id] = feature_bytes(grid);
+            account(env, static_cast<std::ptrdiff_t>(feature_bytes(grid)));
+            return Napi::Number::New(env, *id);
+          },
+          .keeps = keep_all(Value(), data_of(info[0]))};
+}
+
+Napi::Value NativeModel::features(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 3, features_call(info)); });
+}
+
+Napi::Value NativeModel::features_sync(const Info& info) {
+  return guarded(info.Env(), [&] { return worker_->run(info.Env(), features_call(info)); });
+}
+
+/// (featuresA, featuresB, output, outputHeight, outputWidth)
+Call NativeModel::flow_from_features_call(const Info& info) {
+  const std::uint32_t a = to_id(info[0]), b = to_id(info[1]);
+  const OutputSize size = to_output_size(info[3], info[4]);
+  const std::span<float> out = to_floats(info[2], size.values());
+  return {.work =
+              [session = session_.get(), a, b, out, size] {
+                session->network().flow(session->features(a), session->features(b), out, size.height, size.width);
+              },
+          .keeps = keep_all(Value(), info[2])};
+}
+
+Napi::Value NativeModel::flow_from_features(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 5, flow_from_features_call(info)); });
+}
+
+Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
+  return guarded(info.Env(), [&] { return worker_->run(info.Env(), flow_from_features_call(info)); });
+}
+
+/// (features, output)
+Napi::Value NativeModel::read_features(const Info& info) {
+  return guarded(info.Env(), [&] {
+    const std::uint32_t id = to_id(info[0]);
+    const std::size_t length = info[1].IsTypedArray() ? info[1].As<Napi::TypedArray>().ElementLength() : 0;
+    const std::span<float> out = to_floats(info[1], length);
+    return worker_->run(info.Env(), {.work = [session = session_.get(), id, out] {
+                          const Features& features = session->features(id);
+                          const RealMatrix& m = features.matrix;
+                          if (out.size() != static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols)) {
+                            throw Error(ErrorCode::argument, "the output has another length than the features");
+                          }
+                          session->network().read_features(features, out);
+                        }});
+  });
+}
+
+/// (features)
+Napi::Value NativeModel::release_features(const Info& info) {
+  return guarded(info.Env(), [&] {
+    const std::uint32_t id = to_id(info[0]);
+    const auto known = feature_bytes_.find(id);
+    if (known != feature_bytes_.end()) {
+      account(info.Env(), -static_cast<std::ptrdiff_t>(known->second));
+      feature_bytes_.erase(known);
+      worker_->post_and_forget([session = session_.get(), id] { session->release(id); });
+    }
+    return info.Env().Undefined();
+  });
+}
+
+/// (frameA, frameB, gridHeight, gridWidth, outputHeight, outputWidth)
+Napi::Value NativeModel::trace(const Info& info) {
+  return guarded(info.Env(), [&] {
+    const Frame a = to_frame(info[0]), b = to_frame(info[1]);
+    const Grid grid = to_grid(info[2], info[3]);
+    const OutputSize size = to_output_size(info[4], info[5]);
+    Trace trace;
+    std::vector<float> out(size.values());
+    return worker_->run(info.Env(),
+                        {.work = [&] { session_->network().flow(a, b, grid, out, size.height, size.width, &trace); },
+                         .result = [&](Napi::Env env) -> Napi::Value { return to_js(env, trace); }});
+  });
+}
+
+/// (ticket)
+Napi::Value NativeModel::cancel(const Info& info) {
+  return guarded(info.Env(), [&] {
+    const int ticket = to_int(info[0], "ticket", 0, std::numeric_limits<int>::max());
+    return Napi::Boolean::New(info.Env(), worker_->cancel(info.Env(), static_cast<std::uint32_t>(ticket)));
+  });
+}
+
+// ---- the end ----------------------------------------------------------------------------------------------------------
+
+Napi::Value NativeModel::dispose(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Promise stopped = worker_->stop(info.Env());
+    account(info.Env(), -accounted_);
+    return stopped;
+  });
+}
+
+Napi::Value NativeModel::dispose_sync(const Info& info) {
+  return guarded(info.Env(), [&] {
+    worker_->stop_sync(info.Env());
+    account(info.Env(), -accounted_);
+    return info.Env().Undefined();
+  });
+}
+
+// ---- information ------------------------------------------------------------------------------------------------------
+
+/// { instructionSet, threads, weightBytes }; once loaded.
+Napi::Value NativeModel::describe(const Info& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("instructionSet", session_->info().instruction_set);
+  object.Set("threads", session_->info().threads);
+  object.Set("weightBytes", static_cast<double>(weight_bytes_));
+  return object;
+}
+
+std::size_t NativeModel::feature_bytes(Grid grid) const {
+  return sizeof(float) * static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(dim_);
+}
+
+/// Tells the garbage collector of memory that it does not see.
+void NativeModel::account(Napi::Env env, std::ptrdiff_t bytes) {
+  accounted_ += bytes;
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+}
+
+}  // namespace flow::addon

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "addon/file_weights.h"
+#include "model/network.h"
+
+namespace flow::addon {
+
+/// What a model is made from.
+struct ModelConfig {
+  BackboneConfig backbone;
+  HeadConfig head;
+  Manifest backbone_weights;
+  Manifest head_weights;
+  int threads;  // 0: one per physical core
+};
+
+/// What a model tells about itself once it is loaded.
+struct SessionInfo {
+  const char* instruction_set = "";
+  int threads = 0;
+};
+
+/// The network and everything in its engine's memory. Made, used and destroyed on the model's thread: an engine may be
+/// bound to it.
+class Session {
+ public:
+  void open(const ModelConfig& config, FileWeights& backbone, FileWeights& head);
+  /// Frees everything; every feature map with it. May be called twice.
+  void close();
+
+  Network& network();
+  const SessionInfo& info() const { return info_; }
+
+  std::uint32_t encode(const Frame& frame, Grid grid);
+  /// Throws Error(disposed) for an id that was given back.
+  const Features& features(std::uint32_t id) const;
+  void release(std::uint32_t id);
+
+ private:
+  std::unique_ptr<Network> network_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Features>> features_;
+  std::uint32_t next_id_ = 1;
+  SessionInfo info_;
+};
+
+}  // namespace flow::addon

@@ -1,0 +1,102 @@
+#include "ops/profiled_ops.h"
+
+#include <chrono>
+
+namespace flow {
+
+namespace {
+
+/// Multiply-adds of rows x in x out, as operations.
+double gemm(double rows, double in, double out) { return 2 * rows * in * out; }
+
+}  // namespace
+
+template <class Stage>
+void ProfiledOps::time(const char* name, double flop, const Stage& stage) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  stage();
+  inner_->finish();
+  Entry& entry = profile_[name];
+  entry.calls++;
+  entry.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+  entry.flop += flop;
+}
+
+void ProfiledOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
+  time("preprocess_patches", 0, [&] { inner_->preprocess_patches(frame, grid, patch, patches); });
+}
+
+void ProfiledOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
+  time("embed", gemm(patches.rows, patches.cols, x.cols), [&] { inner_->embed(patches, linear, prefix_tokens, x); });
+}
+
+void ProfiledOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                                AttentionShape shape, OperandMatrix qkv) {
+  time("norm_qkv_rope", gemm(x.rows, x.cols, 3.0 * x.cols),
+       [&] { inner_->norm_qkv_rope(x, norm, qkv_weights, rope, shape, qkv); });
+}
+
+void ProfiledOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
+  time("attention", 2 * gemm(shape.tokens, shape.tokens, out.cols), [&] { inner_->attention(qkv, shape, out); });
+}
+
+void ProfiledOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
+  time("linear_add", gemm(in.rows, in.cols, x.cols), [&] { inner_->linear_add(in, linear, x); });
+}
+
+void ProfiledOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
+  time("norm_swiglu", gemm(x.rows, x.cols, 2.0 * out.cols), [&] { inner_->norm_swiglu(x, norm, swiglu, out); });
+}
+
+void ProfiledOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
+  time("norm_gelu", gemm(x.rows, x.cols, out.cols), [&] { inner_->norm_gelu(x, norm, linear, out); });
+}
+
+void ProfiledOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {
+  time("layer_norm", 0, [&] { inner_->layer_norm(x, norm, out); });
+}
+
+void ProfiledOps::project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) {
+  time("project_silu", gemm(features.rows, features.cols, out.cols),
+       [&] { inner_->project_silu(features, linear, out); });
+}
+
+void ProfiledOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) {
+  const int side = 2 * radius + 1;
+  time("correlation_concat", gemm(a.rows, a.cols, side * side),
+       [&] { inner_->correlation_concat(a, b, grid, radius, out); });
+}
+
+void ProfiledOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                            OperandMatrix out) {
+  time("depthwise", gemm(out.rows, 9, out.cols),
+       [&] { inner_->depthwise(in, scale, extra, grid, weights, out); });
+}
+
+void ProfiledOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
+  time("pointwise_silu", gemm(in.rows, in.cols, out.cols), [&] { inner_->pointwise_silu(in, linear, out, sums); });
+}
+
+void ProfiledOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
+  time("squeeze_excite", 0, [&] { inner_->squeeze_excite(sums, count, weights, scale); });
+}
+
+void ProfiledOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) {
+  time("predict_flow", gemm(in.rows, in.cols, 2), [&] { inner_->predict_flow(in, linear, base, flow); });
+}
+
+void ProfiledOps::conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) {
+  time("conv3x3_relu", gemm(in.rows, 9.0 * in.cols, out.cols), [&] { inner_->conv3x3_relu(in, grid, weights, out); });
+}
+
+void ProfiledOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) {
+  const double cells = 0.5 * out.rows * out.cols;  // each has a mask of 9 taps
+  time("mask_upsample", gemm(9 * cells, in.cols, 1), [&] { inner_->mask_upsample(in, flow, grid, mask, out); });
+}
+
+void ProfiledOps::resize_flow(RealMatrix in, RealMatrix out) {
+  time("resize_flow", 0, [&] { inner_->resize_flow(in, out); });
+}
+
+}  // namespace flow

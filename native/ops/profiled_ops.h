@@ -1,0 +1,83 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "ops/ops.h"
+
+namespace flow {
+
+/// Any engine, with a clock around every stage: calls, seconds and floating-point operations by the stage's name. It waits for
+/// every stage, so a profiled frame is slower than a plain one where an engine overlaps stages.
+class ProfiledOps : public Ops {
+ public:
+  struct Entry {
+    int calls = 0;
+    double seconds = 0;
+    double flop = 0;
+  };
+  using Profile = std::map<std::string, Entry>;
+
+  explicit ProfiledOps(std::unique_ptr<Ops> inner) : inner_(std::move(inner)) {}
+
+  const Profile& profile() const { return profile_; }
+  void reset() { profile_.clear(); }
+
+  std::unique_ptr<Memory> allocate(std::size_t bytes) override { return inner_->allocate(bytes); }
+  std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
+  int stride(int cols) const override { return inner_->stride(cols); }
+  std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
+  RealMatrix output(std::span<float> host, int rows, int cols) override { return inner_->output(host, rows, cols); }
+  void read(RealMatrix from, std::span<float> host) override { inner_->read(from, host); }
+  void read(OperandMatrix from, std::span<float> host) override { inner_->read(from, host); }
+  void finish() override { inner_->finish(); }
+
+  PackedPtr pack_values(std::span<const float> values) override { return inner_->pack_values(values); }
+  PackedPtr pack_norm(const NormWeights& weights) override { return inner_->pack_norm(weights); }
+  PackedPtr pack_linear(const LinearWeights& weights) override { return inner_->pack_linear(weights); }
+  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override { return inner_->pack_qkv(weights, heads); }
+  PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override {
+    return inner_->pack_rope(cos, sin, half_dim);
+  }
+  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override {
+    return inner_->pack_swiglu(gate, up);
+  }
+  PackedPtr pack_depthwise(std::span<const float> weight, int channels) override {
+    return inner_->pack_depthwise(weight, channels);
+  }
+  PackedPtr pack_conv3x3(const LinearWeights& weights) override { return inner_->pack_conv3x3(weights); }
+  PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) override {
+    return inner_->pack_squeeze_excite(weights);
+  }
+  PackedPtr pack_mask(const LinearWeights& weights, int up) override { return inner_->pack_mask(weights, up); }
+
+  void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
+  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                     AttentionShape shape, OperandMatrix qkv) override;
+  void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
+  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
+  void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
+  void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
+  void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                 OperandMatrix out) override;
+  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) override;
+  void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) override;
+  void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) override;
+  void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
+  void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
+  void resize_flow(RealMatrix in, RealMatrix out) override;
+
+ private:
+  template <class Stage>
+  void time(const char* name, double flop, const Stage& stage);
+
+  std::unique_ptr<Ops> inner_;
+  Profile profile_;
+};
+
+}  // namespace flow
