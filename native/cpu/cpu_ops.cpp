@@ -80,7 +80,8 @@ double CpuOps::measure_peak() {
   for (int i = 0; i < 12; i++) {
     std::atomic<float> total = 0;  // read below, so that the work has to be done
     const auto begin = Clock::now();
-    pool_.run(pool_.size(), [&](int item, int /*thread*/) { total = kernels_.multiply_add(steps, .99F, static_cast<float>(item)); });
+    pool_.run(pool_.size(),
+              [&](int item, int /*thread*/) { total = kernels_.multiply_add(steps, .99F, static_cast<float>(item)); });
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     if (std::isfinite(total)) best = std::max(best, flop / seconds);
   }
@@ -221,8 +222,7 @@ void CpuOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix ou
   job.block = query_block;
   job.blocks = ceil_div(shape.tokens, job.block);
   reserve_scratch(kernels_.attention_scratch(job));
-  pool_.run(shape.heads * job.blocks,
-            [&](int item, int thread) { kernels_.attention(job, item, scratch(thread)); });
+  pool_.run(shape.heads * job.blocks, [&](int item, int thread) { kernels_.attention(job, item, scratch(thread)); });
 }
 
 void CpuOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
@@ -285,8 +285,8 @@ void CpuOps::preprocess_patches(const Frame& frame, Grid grid, int patch, Operan
 
 void CpuOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {
   const auto& weights = as<PackedNorm>(norm);
-  const NormJob job{floats(x),           x.stride,    x.cols, weights.gamma.data(), weights.beta.data(), weights.epsilon,
-                    floats(out), out.stride};
+  const NormJob job{floats(x),           x.stride,        x.cols,      weights.gamma.data(),
+                    weights.beta.data(), weights.epsilon, floats(out), out.stride};
   constexpr int rows = 32;
   pool_.run(ceil_div(x.rows, rows), [&](int item, int /*thread*/) {
     for (int r = item * rows; r < std::min(x.rows, (item + 1) * rows); r++) kernels_.layer_norm(job, r);
@@ -301,8 +301,8 @@ void CpuOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int
 void CpuOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
                        OperandMatrix out) {
   const auto& taps = as<PackedDepthwise>(weights);
-  const DepthwiseJob job{floats(in), in.stride,        in.cols,     floats(scale), floats(extra), extra.stride, extra.cols,
-                         grid,       taps.taps.data(), taps.stride, floats(out),   out.stride};
+  const DepthwiseJob job{floats(in), in.stride, in.cols,          floats(scale), floats(extra), extra.stride,
+                         extra.cols, grid,      taps.taps.data(), taps.stride,   floats(out),   out.stride};
   pool_.run(grid.height, [&](int y, int /*thread*/) { kernels_.depthwise(job, y); });
 }
 
@@ -343,7 +343,8 @@ void CpuOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const P
 
 void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {
   const int h = in.rows / 2, w = in.cols, to_h = out.rows / 2, to_w = out.cols;
-  const float step_y = static_cast<float>(h) / static_cast<float>(to_h), step_x = static_cast<float>(w) / static_cast<float>(to_w);
+  const float step_y = static_cast<float>(h) / static_cast<float>(to_h),
+              step_x = static_cast<float>(w) / static_cast<float>(to_w);
   pool_.run(out.rows, [&](int row, int /*thread*/) {
     const int plane = row / to_h, y = row % to_h;
     const float gain = plane == 0 ? static_cast<float>(to_w) / static_cast<float>(w)

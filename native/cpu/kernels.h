@@ -7,8 +7,9 @@
 
 #include "ops/ops.h"
 
-// The boundary between the portable half of the CPU engine and the files of isa/, which are compiled for one instruction
-// set each. What crosses it is plain data: a job that describes a whole stage, and a function that does one item of it.
+// The boundary between the portable half of the CPU engine and the files of isa/, which are compiled for one
+// instruction set each. What crosses it is plain data: a job that describes a whole stage, and a function that does one
+// item of it.
 
 namespace flow::cpu {
 
@@ -21,13 +22,13 @@ enum class Rows {
 
 /// What happens to a tile of sums before it is stored.
 enum class Epilogue {
-  store,    // out = y (+ base)
-  add,      // out += y
-  silu,     // out = silu(y)
-  gelu,     // out = gelu(y)
-  relu,     // out = max(y, 0)
-  swiglu,   // out = silu(first vector of the panel) * second
-  qkv,      // rotate and store in attention's layout
+  store,   // out = y (+ base)
+  add,     // out += y
+  silu,    // out = silu(y)
+  gelu,    // out = gelu(y)
+  relu,    // out = max(y, 0)
+  swiglu,  // out = silu(first vector of the panel) * second
+  qkv,     // rotate and store in attention's layout
 };
 
 /// Weights of a GEMM, cut into panels of `panel` = 2 * lanes columns: panels x k x panel, then zero-padded. A
@@ -39,8 +40,8 @@ struct Panels {
   int k;
 };
 
-/// q: heads x tokens x head_dim, scaled by log2(e) / sqrt(head_dim). k: heads x panels of `panel` tokens x head_dim x panel.
-/// v: heads x panels of `panel` channels x tokens x panel. k and v are then the panels of attention's two GEMMs.
+/// q: heads x tokens x head_dim, scaled by log2(e) / sqrt(head_dim). k: heads x panels of `panel` tokens x head_dim x
+/// panel. v: heads x panels of `panel` channels x tokens x panel. k and v are then the panels of attention's two GEMMs.
 struct QkvLayout {
   AttentionShape shape;
   int token_panels;
@@ -140,8 +141,8 @@ struct UpsampleJob {
 /// What one instruction set offers. Items are independent; `scratch` belongs to the calling thread.
 struct Kernels {
   const char* name;
-  int lanes;       // floats in a vector
-  int tile_rows;   // rows of a micro-kernel's tile
+  int lanes;                                    // floats in a vector
+  int tile_rows;                                // rows of a micro-kernel's tile
   std::size_t (*gemm_scratch)(const GemmJob&);  // floats
   void (*gemm)(const GemmJob&, int item, float* scratch);
   std::size_t (*attention_scratch)(const AttentionJob&);
@@ -151,7 +152,8 @@ struct Kernels {
   void (*correlation)(const CorrelationJob&, int y);
   std::size_t (*upsample_scratch)(const UpsampleJob&);
   void (*upsample)(const UpsampleJob&, int item, float* scratch);
-  /// Does steps * lanes * 2 * 2 * tile_rows operations in registers; the fastest that this instruction set can multiply and add.
+  /// Does steps * lanes * 2 * 2 * tile_rows operations in registers; the fastest that this instruction set can multiply
+  /// and add.
   float (*multiply_add)(long steps, float a, float b);
 };
 

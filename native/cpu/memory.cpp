@@ -24,8 +24,9 @@ AlignedFloats::AlignedFloats(std::size_t count) : size_(count) {
   const std::size_t bytes = (count * sizeof(float) + cache_line - 1) / cache_line * cache_line;
   void* p = nullptr;
   if (posix_memalign(&p, alignment, bytes == 0 ? cache_line : bytes) != 0) {
-    throw Error(ErrorCode::out_of_memory, "out of memory: " + std::to_string(bytes >> 20) +
-                                              " MiB could not be allocated; use a smaller `size`, or dispose of other models");
+    throw Error(ErrorCode::out_of_memory,
+                "out of memory: " + std::to_string(bytes >> 20) +
+                    " MiB could not be allocated; use a smaller `size`, or dispose of other models");
   }
 #ifdef __linux__
   if (alignment == huge_page) madvise(p, bytes, MADV_HUGEPAGE);

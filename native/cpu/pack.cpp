@@ -14,7 +14,8 @@ struct Column {
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/// `column(panel, lane)` says which channel stands where; `source_k(k)` where step k's weight stands in a channel's row.
+/// `column(panel, lane)` says which channel stands where; `source_k(k)` where step k's weight stands in a channel's
+/// row.
 template <class ColumnOf, class SourceK>
 std::unique_ptr<PackedPanels> pack(int panels, int k, int lanes, const ColumnOf& column, const SourceK& source_k) {
   const int width = 2 * lanes;

@@ -7,14 +7,15 @@
 
 namespace flow::cpu {
 
-/// Bilinear resize of 8-bit RGB, bit for bit as OpenCV's INTER_LINEAR does it: half-pixel centres, no antialiasing, weights
-/// of 11 bits, the result rounded to 8 bits. Then x/255, ImageNet normalisation and the cut into patches.
+/// Bilinear resize of 8-bit RGB, bit for bit as OpenCV's INTER_LINEAR does it: half-pixel centres, no antialiasing,
+/// weights of 11 bits, the result rounded to 8 bits. Then x/255, ImageNet normalisation and the cut into patches.
 class Preprocess {
  public:
   /// Plans for frames of one size; cheap when it is the size of the call before.
   void plan(const Frame& frame, int height, int width, int threads);
 
-  /// Writes the patches of one row of the patch grid: `grid_width` rows of 3 * patch * patch, (channel, y, x), `stride` apart.
+  /// Writes the patches of one row of the patch grid: `grid_width` rows of 3 * patch * patch, (channel, y, x), `stride`
+  /// apart.
   void patch_row(const Frame& frame, int row, int patch, int thread, float* out, int stride);
 
  private:

@@ -20,11 +20,11 @@ namespace {
 template <int W>
 struct Vectors;
 
-#define FLOW_VECTORS(W)                                                          \
-  template <>                                                                    \
-  struct Vectors<W> {                                                            \
-    typedef float V __attribute__((vector_size(W * 4)));                         \
-    typedef std::int32_t I __attribute__((vector_size(W * 4)));                  \
+#define FLOW_VECTORS(W)                                                                 \
+  template <>                                                                           \
+  struct Vectors<W> {                                                                   \
+    typedef float V __attribute__((vector_size(W * 4)));                                \
+    typedef std::uint32_t I __attribute__((vector_size(W * 4)));                        \
     typedef float Unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias)); \
   };
 FLOW_VECTORS(4)
@@ -85,7 +85,8 @@ struct Simd {
     return half;
   }
 
-  /// 2^x for x <= 126; below -126 it is 2^-126, as good as zero. The integer part is added to the exponent, the fraction in
+  /// 2^x for x <= 126; below -126 it is 2^-126, as good as zero. The integer part is added to the exponent, the
+  /// fraction in
   /// [-1/2, 1/2] goes through the polynomial of degree 5 whose relative error is smallest: 8e-8, and rounding.
   static FLOW_INLINE V exp2(V x) {
     x = max(x, set(-126.f));
@@ -105,8 +106,8 @@ struct Simd {
   static FLOW_INLINE V silu(V x) { return x / (1.f + exp(-x)); }
   static FLOW_INLINE V relu(V x) { return max(x, V{}); }
 
-  /// erf as 1 - exp(-x^2) t P(t), t = 1 / (1 + x/2), for x >= 0 (the form of Numerical Recipes' erfc; absolute error 1.2e-7);
-  /// near zero, where that form loses relative accuracy, the Taylor series.
+  /// erf as 1 - exp(-x^2) t P(t), t = 1 / (1 + x/2), for x >= 0 (the form of Numerical Recipes' erfc; absolute
+  /// error 1.2e-7); near zero, where that form loses relative accuracy, the Taylor series.
   static FLOW_INLINE V erf(V x) {
     const V a = abs(x);
     const V t = 1.f / (1.f + 0.5f * a);

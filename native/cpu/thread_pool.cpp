@@ -36,7 +36,8 @@ int read_int(const std::string& path, int otherwise) {
   return file >> value ? value : otherwise;
 }
 
-/// CPUs' worth of time that the container allows (cgroup v2's cpu.max, v1's cfs_quota_us); a large number where there is no limit.
+/// CPUs' worth of time that the container allows (cgroup v2's cpu.max, v1's cfs_quota_us); a large number where there
+/// is no limit.
 int container_cpus() {
   double quota = 0, period = 0;
   std::ifstream v2("/sys/fs/cgroup/cpu.max");

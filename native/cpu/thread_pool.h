@@ -30,7 +30,8 @@ class ThreadPool {
   /// `task` must not throw, and `run` must not be called by two threads at once.
   template <class Task>
   void run(int items, const Task& task) {
-    run_all(items, [](const void* t, int item, int thread) { (*static_cast<const Task*>(t))(item, thread); }, &task);
+    run_all(
+        items, [](const void* t, int item, int thread) { (*static_cast<const Task*>(t))(item, thread); }, &task);
   }
 
  private:

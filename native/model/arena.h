@@ -7,8 +7,8 @@
 
 namespace flow {
 
-/// All intermediate matrices of one input size, in one block of the engine's memory. `lay_out(arena)` asks for them with
-/// `matrix`; it is called twice, first to measure and then to place.
+/// All intermediate matrices of one input size, in one block of the engine's memory. `lay_out(arena)` asks for them
+/// with `matrix`; it is called twice, first to measure and then to place.
 class Arena {
  public:
   template <class LayOut>

@@ -9,7 +9,8 @@ struct FlowHead::Loader {
   Ops& ops;
   WeightSource& weights;
 
-  /// A convolution without bias in front of a batch normalisation: W g / sqrt(var + eps), beta - mean g / sqrt(var + eps).
+  /// A convolution without bias in front of a batch normalisation: W g / sqrt(var + eps), beta - mean g / sqrt(var +
+  /// eps).
   PackedPtr folded_linear(const std::string& conv, const std::string& bn, int in, int out) const {
     auto weight = weights.read(conv + ".weight", static_cast<std::size_t>(in) * out);
     auto bias = weights.read(bn + ".bias", out);

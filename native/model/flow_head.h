@@ -11,8 +11,9 @@
 
 namespace flow {
 
-/// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. Batch normalisation is folded into the convolution in front
-/// of it when the weights are loaded; squeeze-and-excitation's scale is applied by the convolution behind it.
+/// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. Batch normalisation is folded into the
+/// convolution in front of it when the weights are loaded; squeeze-and-excitation's scale is applied by the convolution
+/// behind it.
 class FlowHead {
  public:
   FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSource& weights);
@@ -22,14 +23,14 @@ class FlowHead {
     Plan(Ops& ops, const HeadConfig& config, Grid grid);
 
     Grid grid;
-    OperandMatrix proj1, proj2;   // N x proj
-    OperandMatrix fused;          // N x 3*proj + window
-    OperandMatrix depthwise;      // N x fused: what a depthwise convolution hands to its pointwise one
-    OperandMatrix x, y;           // N x fusion
-    OperandMatrix trunk;          // N x fusion: kept from the trunk to the mask
-    RealMatrix sums, scale;       // 1 x fusion
-    RealMatrix coarse, refined;   // N x 2
-    RealMatrix upsampled;         // 2 * H*up x W*up, planar
+    OperandMatrix proj1, proj2;  // N x proj
+    OperandMatrix fused;         // N x 3*proj + window
+    OperandMatrix depthwise;     // N x fused: what a depthwise convolution hands to its pointwise one
+    OperandMatrix x, y;          // N x fusion
+    OperandMatrix trunk;         // N x fusion: kept from the trunk to the mask
+    RealMatrix sums, scale;      // 1 x fusion
+    RealMatrix coarse, refined;  // N x 2
+    RealMatrix upsampled;        // 2 * H*up x W*up, planar
     Arena arena;
 
    private:

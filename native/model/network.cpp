@@ -7,7 +7,8 @@
 namespace flow {
 
 namespace {
-/// Sizes whose buffers are kept: a service that mixes a few sizes allocates nothing, one that sees any size stays bounded.
+/// Sizes whose buffers are kept: a service that mixes a few sizes allocates nothing, one that sees any size stays
+/// bounded.
 constexpr std::size_t kept_plans = 3;
 /// Feature maps kept for the next frames of a stream.
 constexpr std::size_t kept_features = 4;
@@ -64,7 +65,8 @@ void Network::flow(const Features& a, const Features& b, std::span<float> out, i
   ops_->finish();
 }
 
-void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width, Trace* trace) {
+void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
+                   Trace* trace) {
   Plan& p = plan(grid);
   if (trace) trace->set_prefix("frame1.");
   vit_.run(a, p.vit, p.a->matrix, trace);

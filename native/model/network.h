@@ -19,8 +19,8 @@ struct Features {
 /// Backbone and head on one engine, with what they need per input size. One thread at a time.
 class Network {
  public:
-  Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head, WeightSource& backbone_weights,
-          WeightSource& head_weights);
+  Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
+          WeightSource& backbone_weights, WeightSource& head_weights);
 
   const BackboneConfig& backbone() const { return backbone_config_; }
 
@@ -33,7 +33,8 @@ class Network {
   /// out: 2 * height * width, planar, in pixels of a map of height x width.
   void flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace = nullptr);
   /// Both frames, then the flow between them; the features stay in the network's own memory.
-  void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width, Trace* trace = nullptr);
+  void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
+            Trace* trace = nullptr);
 
  private:
   struct Plan {

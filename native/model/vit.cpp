@@ -21,7 +21,9 @@ std::vector<float> rope_periods(int head_dim) {
 PackedPtr pack_rope(Ops& ops, std::span<const float> periods, Grid grid) {
   const std::size_t quarter = periods.size(), half = 2 * quarter;
   std::vector<float> cos(grid.size() * half), sin(cos.size());
-  const auto coordinate = [](int i, int n) { return 2.F * ((static_cast<float>(i) + .5F) / static_cast<float>(n)) - 1.F; };
+  const auto coordinate = [](int i, int n) {
+    return 2.F * ((static_cast<float>(i) + .5F) / static_cast<float>(n)) - 1.F;
+  };
   for (int row = 0; row < grid.size(); row++) {
     const float y = coordinate(row / grid.width, grid.height), x = coordinate(row % grid.width, grid.width);
     for (std::size_t j = 0; j < half; j++) {

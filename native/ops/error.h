@@ -6,7 +6,18 @@
 namespace flow {
 
 /// The codes of lib/errors.ts that native code can raise.
-enum class ErrorCode { argument, frame, checkpoint_format, checkpoint_tensor, device, out_of_memory, disposed, aborted, io, native };
+enum class ErrorCode {
+  argument,
+  frame,
+  checkpoint_format,
+  checkpoint_tensor,
+  device,
+  out_of_memory,
+  disposed,
+  aborted,
+  io,
+  native
+};
 
 /// An error that reaches JavaScript as a FlowError with the same code and message.
 class Error : public std::runtime_error {

@@ -14,8 +14,8 @@ namespace flow {
 struct Real {};
 struct Operand {};
 
-/// A row-major matrix in the engine's memory. Tokens and pixels are rows, channels are columns: (y, x) of a map of width w
-/// is row y * w + x. `stride` counts elements from row to row.
+/// A row-major matrix in the engine's memory. Tokens and pixels are rows, channels are columns: (y, x) of a map of
+/// width w is row y * w + x. `stride` counts elements from row to row.
 template <class Kind>
 struct Matrix {
   void* data = nullptr;
@@ -81,7 +81,8 @@ struct AttentionShape {
 
 /// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
 /// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
-/// after `finish`. N is the number of tokens or pixels, C of channels. Where a matrix is optional, an empty one is none.
+/// after `finish`. N is the number of tokens or pixels, C of channels. Where a matrix is optional, an empty one is
+/// none.
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -120,7 +121,8 @@ class Ops {
   virtual PackedPtr pack_mask(const LinearWeights& weights, int up) = 0;
 
   // ---- backbone ---------------------------------------------------------------------------------------------------
-  /// Resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x 3*patch*patch), channel-major.
+  /// Resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x 3*patch*patch),
+  /// channel-major.
   virtual void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) = 0;
   /// x (prefix + N x C) = [prefix tokens; W patches + b].
   virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
@@ -157,8 +159,8 @@ class Ops {
   /// out (N x out) = relu(3x3 convolution of in, zero padding).
   virtual void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) = 0;
   /// Convex upsampling (Teed & Deng, RAFT, 2020): mask = W in + b, softmax over the 9 taps, weighted mean of the 3x3
-  /// neighbours of `flow` (zero outside), times up. out (2 * H*up x W*up) is planar, x then y. The mask of the whole map is
-  /// never in memory.
+  /// neighbours of `flow` (zero outside), times up. out (2 * H*up x W*up) is planar, x then y. The mask of the whole
+  /// map is never in memory.
   virtual void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) = 0;
   /// Bilinear (half-pixel centres, edges held) from planar (2*h x w) to planar (2*H x W), x times W/w and y times H/h.
   virtual void resize_flow(RealMatrix in, RealMatrix out) = 0;

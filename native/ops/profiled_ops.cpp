@@ -70,8 +70,7 @@ void ProfiledOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid
 
 void ProfiledOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
                             OperandMatrix out) {
-  time("depthwise", gemm(out.rows, 9, out.cols),
-       [&] { inner_->depthwise(in, scale, extra, grid, weights, out); });
+  time("depthwise", gemm(out.rows, 9, out.cols), [&] { inner_->depthwise(in, scale, extra, grid, weights, out); });
 }
 
 void ProfiledOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {

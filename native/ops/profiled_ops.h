@@ -8,8 +8,8 @@
 
 namespace flow {
 
-/// Any engine, with a clock around every stage: calls, seconds and floating-point operations by the stage's name. It waits for
-/// every stage, so a profiled frame is slower than a plain one where an engine overlaps stages.
+/// Any engine, with a clock around every stage: calls, seconds and floating-point operations by the stage's name. It
+/// waits for every stage, so a profiled frame is slower than a plain one where an engine overlaps stages.
 class ProfiledOps : public Ops {
  public:
   struct Entry {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all tests,
-// or those whose name contains its argument, and ends with "N passed, N failed".
+// A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all
+// tests, or those whose name contains its argument, and ends with "N passed, N failed".
 
 #include <cmath>
 #include <cstdio>

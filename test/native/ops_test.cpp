@@ -1,5 +1,5 @@
-// Every stage of `Ops` against loops in double precision, on every instruction set that this machine runs, on one thread
-// and on three. Shapes are ragged: they end inside a tile, a vector, a block.
+// Every stage of `Ops` against loops in double precision, on every instruction set that this machine runs, on one
+// thread and on three. Shapes are ragged: they end inside a tile, a vector, a block.
 
 #include <random>
 
@@ -80,8 +80,7 @@ struct OnEveryEngine {
   OnEveryEngine(const std::string& promise, const std::function<void(Bench&, Random&)>& body) {
     for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
       for (const int threads : {1, 3}) {
-        check::tests().push_back({promise + " [" + kernels->name + ", " + std::to_string(threads) + " threads]",
-                                  [=] {
+        check::tests().push_back({promise + " [" + kernels->name + ", " + std::to_string(threads) + " threads]", [=] {
                                     Bench bench(threads, *kernels);
                                     Random random(7);
                                     body(bench, random);
@@ -143,7 +142,8 @@ const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every
   }
 });
 
-const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q k^T / sqrt(d)) v", [](Bench& b, Random& random) {
+const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q k^T / sqrt(d)) v", [](Bench& b,
+                                                                                                      Random& random) {
   // 32, 64 and 128 are what models have; 8 and 40 end inside a vector. 781 keys are more than one block of them.
   for (const auto [head_dim, heads, grid_h, grid_w] :
        {std::array{32, 2, 7, 10}, {64, 3, 9, 11}, {128, 1, 5, 6}, {8, 2, 3, 4}, {40, 2, 6, 7}, {64, 1, 28, 27}}) {
@@ -175,30 +175,31 @@ const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q 
   }
 });
 
-const OnEveryEngine pointwise("project_silu and pointwise_silu are silu(W x + b), with the sums of their columns",
-                              [](Bench& b, Random& random) {
-                                const int rows = 131, in = 322, out = 70;
-                                const Linear w(random, in, out);
-                                const Values x = random.values(rows * in);
-                                const auto packed = b.ops.pack_linear(w.view);
-                                const Map expected = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
+const OnEveryEngine pointwise(
+    "project_silu and pointwise_silu are silu(W x + b), with the sums of their columns", [](Bench& b, Random& random) {
+      const int rows = 131, in = 322, out = 70;
+      const Linear w(random, in, out);
+      const Values x = random.values(rows * in);
+      const auto packed = b.ops.pack_linear(w.view);
+      const Map expected = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
 
-                                const auto projected = b.matrix<Operand>(rows, out);
-                                b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
-                                check::close(b.read(projected), expected.v, bound, "project_silu");
+      const auto projected = b.matrix<Operand>(rows, out);
+      b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
+      check::close(b.read(projected), expected.v, bound, "project_silu");
 
-                                const auto y = b.matrix<Operand>(rows, out);
-                                const auto sums = b.matrix<Real>(1, out);
-                                b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, sums);
-                                check::close(b.read(y), expected.v, bound, "pointwise_silu");
-                                Map total(1, out);
-                                for (int r = 0; r < rows; r++) {
-                                  for (int c = 0; c < out; c++) total.at(0, c) += expected.at(r, c);
-                                }
-                                check::close(b.read(sums), total.v, bound, "sums");
-                              });
+      const auto y = b.matrix<Operand>(rows, out);
+      const auto sums = b.matrix<Real>(1, out);
+      b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, sums);
+      check::close(b.read(y), expected.v, bound, "pointwise_silu");
+      Map total(1, out);
+      for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < out; c++) total.at(0, c) += expected.at(r, c);
+      }
+      check::close(b.read(sums), total.v, bound, "sums");
+    });
 
-const OnEveryEngine correlation("correlation_concat is the cost volume beside its features", [](Bench& b, Random& random) {
+const OnEveryEngine correlation("correlation_concat is the cost volume beside its features", [](Bench& b,
+                                                                                                Random& random) {
   for (const auto [h, w, channels, radius] : {std::array{7, 10, 32, 4}, {3, 2, 19, 4}, {9, 5, 24, 3}, {1, 1, 8, 1}}) {
     const Grid grid{h, w};
     const Values f1 = random.values(grid.size() * channels), f2 = random.values(grid.size() * channels);
@@ -212,7 +213,8 @@ const OnEveryEngine correlation("correlation_concat is the cost volume beside it
   }
 });
 
-const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zeros outside", [](Bench& b, Random& random) {
+const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zeros outside", [](Bench& b,
+                                                                                               Random& random) {
   const Grid grid{5, 7};
   const int n = grid.size(), cols = 49, few = 2;
   const Values x = random.values(n * cols), scale = random.values(cols), extra = random.values(n * few);
@@ -241,11 +243,13 @@ const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](
   const Linear fc1(random, channels, reduced), fc2(random, reduced, channels);
   const Values sums = random.values(channels, 20);
   const auto scale = b.matrix<Real>(1, channels);
-  b.ops.squeeze_excite(b.matrix<Real>(1, channels, sums), count, *b.ops.pack_squeeze_excite({fc1.view, fc2.view}), scale);
+  b.ops.squeeze_excite(b.matrix<Real>(1, channels, sums), count, *b.ops.pack_squeeze_excite({fc1.view, fc2.view}),
+                       scale);
   Map mean(1, channels, sums);
   for (double& m : mean.v) m /= count;
   const Map hidden = reference::apply(reference::linear(mean, fc1.view), reference::silu);
-  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, bound, "scale");
+  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, bound,
+               "scale");
 });
 
 const OnEveryEngine predict("predict_flow adds W x + b to a base, in place too", [](Bench& b, Random& random) {
@@ -320,7 +324,8 @@ const check::Register pool("a thread pool does every item once, however many the
 });
 
 const check::Register cores("a machine has at least one core", [] {
-  check::that(cpu::physical_cores() >= 1 && cpu::physical_cores() <= cpu::ThreadPool::max_threads, cpu::physical_cores());
+  check::that(cpu::physical_cores() >= 1 && cpu::physical_cores() <= cpu::ThreadPool::max_threads,
+              cpu::physical_cores());
 });
 
 }  // namespace

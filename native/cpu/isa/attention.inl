@@ -1,7 +1,7 @@
 // Attention in one pass over the keys (Dao et al., FlashAttention, 2022): a block of queries meets the keys in blocks
 // of `key_block`; scores live in scratch for that block only, and the running maximum and sum of each query's softmax
-// rescale what was gathered before. Both products are the GEMM's micro-kernel: q against panels of keys, then the weights
-// against panels of values. Scores are in units of log2(e), so that the softmax is a power of two.
+// rescale what was gathered before. Both products are the GEMM's micro-kernel: q against panels of keys, then the
+// weights against panels of values. Scores are in units of log2(e), so that the softmax is a power of two.
 
 template <class Isa>
 struct Attention {

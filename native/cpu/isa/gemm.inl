@@ -1,8 +1,8 @@
-// The blocked GEMM. A tile of MR x 2 vectors of sums stays in registers while the micro-kernel walks down k: per step two
-// vectors of the panel and MR broadcast elements of the rows, 2*MR multiply-adds. Rows are read where they lie, so
+// The blocked GEMM. A tile of MR x 2 vectors of sums stays in registers while the micro-kernel walks down k: per step
+// two vectors of the panel and MR broadcast elements of the rows, 2*MR multiply-adds. Rows are read where they lie, so
 // nothing is packed per call; a convolution's rows are pointers to the shifted pixels. k is cut into blocks of at most
-// `max_depth`, so that a panel's block stays in the first-level cache while all rows of the item pass over it; with more
-// than one block the sums wait in scratch in between.
+// `max_depth`, so that a panel's block stays in the first-level cache while all rows of the item pass over it; with
+// more than one block the sums wait in scratch in between.
 
 /// Depth of a block of k: panel (2 * lanes columns) and tile rows share a first-level cache of 32 KiB.
 constexpr int max_depth = 512;
@@ -67,8 +67,8 @@ struct Gemm {
     return floats;
   }
 
-  /// Pointers to the rows m .. m + MR of block `kb` of k, where they are not simply Strided: a convolution's, and the last
-  /// tile's. Rows past the end repeat the last one; they are not stored.
+  /// Pointers to the rows m .. m + MR of block `kb` of k, where they are not simply Strided: a convolution's, and the
+  /// last tile's. Rows past the end repeat the last one; they are not stored.
   static FLOW_INLINE void find_rows(const GemmJob& job, const float* a, int lda, int first, int m, int kb, int k0,
                                     const float** rows) {
     for (int i = 0; i < MR; i++) {
@@ -170,8 +170,8 @@ struct Gemm {
     }
   }
 
-  /// A panel holds channels d.. and d + head_dim/2.. of one head: the pairs that RoPE rotates (Su et al., RoFormer, 2021;
-  /// the "rotate half" form).
+  /// A panel holds channels d.. and d + head_dim/2.. of one head: the pairs that RoPE rotates (Su et al., RoFormer,
+  /// 2021; the "rotate half" form).
   static FLOW_INLINE void store_qkv(const GemmJob& job, int row, int count, int p, Tile& tile) {
     const QkvLayout& l = job.qkv;
     const int hd = l.shape.head_dim, half = hd / 2, tokens = l.shape.tokens;

@@ -19,7 +19,8 @@ void depthwise(const DepthwiseJob& job, int y) {
     for (int c = 0; c < job.cols; c += W) {
       V sum{};
       for (int t = 0; t < taps; t++) {
-        sum += S::load(job.in + static_cast<std::ptrdiff_t>(pixel[t]) * job.ldi + c) * S::load(job.weights + tap[t] * job.ldw + c);
+        sum += S::load(job.in + static_cast<std::ptrdiff_t>(pixel[t]) * job.ldi + c) *
+               S::load(job.weights + tap[t] * job.ldw + c);
       }
       if (job.scale) sum *= S::load(job.scale + c);
       S::store(out + c, sum);
@@ -27,15 +28,16 @@ void depthwise(const DepthwiseJob& job, int y) {
     for (int e = 0; e < job.extra_cols; e++) {
       float sum = 0;
       for (int t = 0; t < taps; t++) {
-        sum += job.extra[static_cast<std::ptrdiff_t>(pixel[t]) * job.ld_extra + e] * job.weights[tap[t] * job.ldw + job.cols + e];
+        sum += job.extra[static_cast<std::ptrdiff_t>(pixel[t]) * job.ld_extra + e] *
+               job.weights[tap[t] * job.ldw + job.cols + e];
       }
       out[job.cols + e] = sum;
     }
   }
 }
 
-/// A row of the cost volume beside its two features and their difference. Per pixel (2r+1)^2 dot products of length C; the
-/// window's rows of b stay in the cache from one pixel to the next.
+/// A row of the cost volume beside its two features and their difference. Per pixel (2r+1)^2 dot products of length C;
+/// the window's rows of b stay in the cache from one pixel to the next.
 template <int W>
 void correlation(const CorrelationJob& job, int y) {
   using S = Simd<W>;
@@ -70,8 +72,8 @@ void correlation(const CorrelationJob& job, int y) {
   }
 }
 
-/// Convex upsampling of a block of pixels. The block's mask logits (block x 9*up*up) are one GEMM into scratch; they are
-/// consumed while they are in the second-level cache.
+/// Convex upsampling of a block of pixels. The block's mask logits (block x 9*up*up) are one GEMM into scratch; they
+/// are consumed while they are in the second-level cache.
 template <class Isa>
 struct Upsample {
   using G = Gemm<Isa>;

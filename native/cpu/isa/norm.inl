@@ -1,5 +1,5 @@
-/// out = (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the `cols` values of a row, in two passes. Columns up to the next
-/// whole vector are read (they are zero) and written.
+/// out = (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the `cols` values of a row, in two passes. Columns
+/// up to the next whole vector are read (they are zero) and written.
 template <int W>
 FLOW_INLINE void normalise(const float* x, int cols, const float* gamma, const float* beta, float epsilon, float* out) {
   using S = Simd<W>;

@@ -47,8 +47,8 @@ const Kernels& best_kernels() {
     if (std::string_view(kernels->name) == wanted) return *kernels;
     names += std::string(names.empty() ? "" : ", ") + kernels->name;
   }
-  throw Error(ErrorCode::device,
-              std::string("DINOV3_FLOW_ISA is '") + wanted + "', but this machine runs " + names + ": set one of them, or none");
+  throw Error(ErrorCode::device, std::string("DINOV3_FLOW_ISA is '") + wanted + "', but this machine runs " + names +
+                                     ": set one of them, or none");
 }
 
 }  // namespace flow::cpu

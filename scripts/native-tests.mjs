@@ -1,0 +1,64 @@
+// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64] [--sanitize]
+//   --arm64     cross-compiled and run under qemu: needs g++-aarch64-linux-gnu and qemu-user-static
+//   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer
+import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+const PROGRAMS = ['ops_test', 'model_test']
+
+const VARIANTS = {
+  host: { options: [], run: (program) => [program] },
+  sanitize: { options: ['-DFLOW_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'], run: (program) => [program] },
+  arm64: {
+    options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
+    run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
+  },
+}
+
+function call(command, args) {
+  const { status, error, stdout } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (error) throw new Error(`${command} could not be started: ${error.message}`)
+  return { status, stdout }
+}
+
+/** Builds one variant and runs its programs; returns how many tests passed and failed. */
+export function runNativeTests(variant) {
+  const { options, run } = VARIANTS[variant]
+  const build = path.join(root, 'build', `tests-${variant}`)
+  const steps = [
+    ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', ...options],
+    ['--build', build, '--parallel', String(availableParallelism())],
+  ]
+  for (const step of steps) {
+    const { status, stdout } = call('cmake', step)
+    if (status !== 0) {
+      console.error(stdout)
+      throw new Error(`cmake failed for the C++ tests (${variant})`)
+    }
+  }
+  const total = { passed: 0, failed: 0 }
+  for (const program of PROGRAMS) {
+    const [command, ...args] = run(path.join(build, program))
+    const { status, stdout } = call(command, args)
+    process.stdout.write(`${program} (${variant}): ${stdout}`)
+    const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 0]
+    total.passed += Number(passed)
+    total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed) // without a count, it crashed
+  }
+  return total
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
+  if (!(variant in VARIANTS)) throw new Error(`unknown option ${process.argv[2]}; there are --arm64 and --sanitize`)
+  process.exitCode = runNativeTests(variant).failed === 0 ? 0 : 1
+}

@@ -1,0 +1,27 @@
+// All tests: the C++ programs, then vitest. The last line adds them up.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { runNativeTests } from './native-tests.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const variants = ['host', ...process.argv.slice(2).map((argument) => argument.replace(/^--/, ''))]
+const totals = variants.map(runNativeTests)
+
+const report = path.join(root, 'build', 'vitest.json')
+mkdirSync(path.dirname(report), { recursive: true })
+rmSync(report, { force: true })
+const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
+const { status } = spawnSync(
+  process.execPath,
+  [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  { cwd: root, stdio: 'inherit' },
+)
+const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8'))
+// A file that cannot be loaded fails the run without a failed test of its own.
+totals.push({ passed: numPassedTests, failed: status !== 0 && numFailedTests === 0 ? 1 : numFailedTests })
+
+const sum = (key) => totals.reduce((total, part) => total + part[key], 0)
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`)
+process.exitCode = sum('failed') === 0 ? 0 : 1

@@ -1,0 +1,167 @@
+// The whole network on made-up weights: what must hold whatever the weights are. Run with the sanitizers, it also shows
+// that no size reads or writes past a buffer.
+
+#include <map>
+#include <random>
+
+#include "check.h"
+#include "cpu/cpu_ops.h"
+#include "model/network.h"
+
+using namespace flow;
+
+namespace {
+
+/// Any tensor that is asked for: small values that depend on its name.
+class MadeUpWeights : public WeightSource {
+ public:
+  bool has(const std::string& name) const override {
+    return !name.ends_with("bias_mask") && !name.ends_with("periods");
+  }
+  int extent(const std::string& /*name*/, std::size_t /*axis*/) const override { return 3; }
+  std::vector<float> read(const std::string& name, std::size_t count) override {
+    std::mt19937 generator(static_cast<unsigned>(std::hash<std::string>{}(name)));
+    std::uniform_real_distribution<float> uniform(-.3F, .3F);
+    std::vector<float> values(count);
+    for (float& v : values) v = name.ends_with("running_var") ? 1 + uniform(generator) : uniform(generator);
+    return values;
+  }
+};
+
+constexpr BackboneConfig swiglu{48, 2, 2, BackboneConfig::Ffn::swiglu, 40, 8, 4};
+constexpr BackboneConfig mlp{64, 1, 1, BackboneConfig::Ffn::mlp, 72, 16, 0};
+constexpr HeadConfig refined{13, 2, 21, 2, 8, 1};
+constexpr HeadConfig unrefined{16, 3, 24, 1, 16, 0};
+
+struct Image {
+  int width, height;
+  std::vector<std::uint8_t> pixels;
+  Image(int w, int h, unsigned seed) : width(w), height(h), pixels(static_cast<std::size_t>(3) * w * h) {
+    std::mt19937 generator(seed);
+    for (auto& p : pixels) p = static_cast<std::uint8_t>(generator());
+  }
+  Frame frame() const { return {pixels.data(), width, height, std::ptrdiff_t{3} * width, PixelFormat::rgb}; }
+};
+
+Network make_network(int threads, const BackboneConfig& backbone, const HeadConfig& head) {
+  MadeUpWeights weights;
+  return {std::make_unique<cpu::CpuOps>(threads), backbone, head, weights, weights};
+}
+
+std::vector<float> run(Network& network, Grid grid, int height, int width) {
+  const Image a(61, 37, 1), b(61, 37, 2);
+  std::vector<float> flow(static_cast<std::size_t>(2) * height * width, NAN);
+  network.flow(a.frame(), b.frame(), grid, flow, height, width);
+  for (const float v : flow) check::that(std::isfinite(v), "a value of the flow is ", v);
+  return flow;
+}
+
+const check::Register threads("results are the same bits on any number of threads", [] {
+  Network one = make_network(1, swiglu, refined), five = make_network(5, swiglu, refined);
+  for (const Grid grid : {Grid{1, 1}, {2, 3}, {7, 10}, {30, 31}}) {
+    check::that(run(one, grid, 8 * grid.height, 8 * grid.width) == run(five, grid, 8 * grid.height, 8 * grid.width),
+                "they differ at ", grid.height, " x ", grid.width);
+  }
+});
+
+const check::Register sizes("sizes do not disturb each other, and a size that comes back gives the same flow", [] {
+  Network network = make_network(2, mlp, unrefined);
+  const auto first = run(network, {3, 4}, 50, 61);
+  for (int n = 1; n < 8; n++) run(network, {n, 9 - n}, 16 * n, 16 * (9 - n));
+  check::that(run(network, {3, 4}, 50, 61) == first, "the flow of the first size changed");
+});
+
+const check::Register features("a flow from features is the flow from frames, in both directions", [] {
+  Network network = make_network(2, swiglu, refined);
+  const Image a(61, 37, 1), b(61, 37, 2);
+  const Grid grid{4, 5};
+  auto fa = network.take_features(grid), fb = network.take_features(grid);
+  network.encode(a.frame(), *fa);
+  network.encode(b.frame(), *fb);
+  std::vector<float> expected(2 * 32 * 40), actual(expected.size());
+  network.flow(a.frame(), b.frame(), grid, expected, 32, 40);
+  network.flow(*fa, *fb, actual, 32, 40);
+  check::that(actual == expected, "forward");
+  network.flow(b.frame(), a.frame(), grid, expected, 32, 40);
+  network.flow(*fb, *fa, actual, 32, 40);
+  check::that(actual == expected, "backward");
+  network.give_back(std::move(fa));
+  network.give_back(std::move(fb));
+});
+
+const check::Register steady("after the first frame of a size, features come from what was given back", [] {
+  Network network = make_network(1, mlp, unrefined);
+  auto first = network.take_features({2, 2});
+  const void* memory = first->matrix.data;
+  network.give_back(std::move(first));
+  check::that(network.take_features({2, 2})->matrix.data == memory, "new memory was allocated");
+});
+
+/// A frame's pixels in `format`, with `padding` bytes after each row.
+std::vector<std::uint8_t> encode(const Image& image, PixelFormat format, std::ptrdiff_t stride) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(stride) * image.height, 0xEE);
+  for (int y = 0; y < image.height; y++) {
+    for (int x = 0; x < image.width; x++) {
+      const std::uint8_t* rgb = &image.pixels[3 * (static_cast<std::size_t>(y) * image.width + x)];
+      std::uint8_t* row = &bytes[y * stride];
+      switch (format) {
+        case PixelFormat::rgb: std::copy_n(rgb, 3, row + 3 * x); break;
+        case PixelFormat::rgba: std::copy_n(rgb, 3, row + 4 * x); break;
+        case PixelFormat::bgr: std::reverse_copy(rgb, rgb + 3, row + 3 * x); break;
+        case PixelFormat::bgra: std::reverse_copy(rgb, rgb + 3, row + 4 * x); break;
+        default: row[x] = rgb[0];
+      }
+    }
+  }
+  return bytes;
+}
+
+const check::Register formats("frames of every format and stride give the pixels that they hold", [] {
+  const Image image(23, 9, 5);
+  std::vector<std::uint8_t> row(3 * 23);
+  for (const auto& [format, channels] : std::initializer_list<std::pair<PixelFormat, int>>{{PixelFormat::rgb, 3},
+                                                                                           {PixelFormat::rgba, 4},
+                                                                                           {PixelFormat::bgr, 3},
+                                                                                           {PixelFormat::bgra, 4},
+                                                                                           {PixelFormat::gray, 1}}) {
+    for (const int padding : {0, 5}) {
+      const std::ptrdiff_t stride = image.width * channels + padding;
+      const auto bytes = encode(image, format, stride);
+      for (int y = 0; y < image.height; y++) {
+        cpu::read_rgb_row({bytes.data(), image.width, image.height, stride, format}, y, row.data());
+        for (int i = 0; i < 3 * image.width; i++) {
+          const int from = format == PixelFormat::gray ? i / 3 * 3 : i;
+          check::that(row[i] == image.pixels[3 * static_cast<std::size_t>(y) * image.width + from], "format ",
+                      static_cast<int>(format));
+        }
+      }
+    }
+  }
+});
+
+const check::Register yuv("nv12 is BT.601 video range", [] {
+  struct Case {
+    int y, u, v, r, g, b;
+  };
+  // Black, white, and the primaries of 75 % colour bars, from the standard's table.
+  for (const Case c : {Case{16, 128, 128, 0, 0, 0},
+                       {235, 128, 128, 255, 255, 255},
+                       {65, 100, 212, 191, 0, 0},
+                       {112, 72, 58, 0, 191, 0},
+                       {35, 212, 114, 0, 0, 191}}) {
+    const std::vector<std::uint8_t> bytes{static_cast<std::uint8_t>(c.y), static_cast<std::uint8_t>(c.y),
+                                          static_cast<std::uint8_t>(c.y), static_cast<std::uint8_t>(c.y),
+                                          static_cast<std::uint8_t>(c.u), static_cast<std::uint8_t>(c.v)};
+    std::vector<std::uint8_t> row(6);
+    cpu::read_rgb_row({bytes.data(), 2, 2, 2, PixelFormat::nv12}, 1, row.data());
+    const int expected[] = {c.r, c.g, c.b};
+    for (int i = 0; i < 6; i++) {
+      check::that(std::abs(row[i] - expected[i % 3]) <= 2, "channel ", i % 3, " of y ", c.y, " is ",
+                  static_cast<int>(row[i]));
+    }
+  }
+});
+
+}  // namespace
+
+int main(int argc, char** argv) { return check::run(argc, argv); }
