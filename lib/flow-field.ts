@@ -17,11 +17,17 @@ export class FlowField {
    */
   constructor(width: number, height: number, data?: Float32Array) {
     if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
-      throw new FlowError('ERR_ARGUMENT', `a flow field needs a positive integer width and height, got ${width} x ${height}`)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `a flow field needs a positive integer width and height, got ${width} x ${height}`,
+      )
     }
     const length = 2 * width * height
     if (data !== undefined && (!(data instanceof Float32Array) || data.length !== length)) {
-      throw new FlowError('ERR_ARGUMENT', `a ${width} x ${height} flow field needs a Float32Array of ${length} values (all x, then all y)`)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `a ${width} x ${height} flow field needs a Float32Array of ${length} values (all x, then all y)`,
+      )
     }
     this.width = width
     this.height = height

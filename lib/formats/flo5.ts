@@ -1,7 +1,7 @@
+import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import { damaged, fromInterleaved, toInterleaved } from './floats.js'
-import { readHdf5 } from './hdf5/read.js'
-import { writeHdf5 } from './hdf5/write.js'
+import { readHdf5, writeHdf5 } from './hdf5.js'
 
 // The file: HDF5 with one dataset 'flow' of shape (H, W, 2), float32, gzip. https://spring-benchmark.org
 const DATASET = 'flow'
@@ -13,13 +13,24 @@ const DATASET = 'flow'
  * @throws FlowError `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2).
  */
 export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
-  const { shape, values } = await readHdf5(bytes, DATASET)
-  const [height, width, channels] = shape
-  if (channels !== 2) throw damaged('.flo5', `flow needs shape (H, W, 2), not (${shape})`)
-  return fromInterleaved(width, height, values)
+  try {
+    const { shape, values } = await readHdf5({ bytes, name: DATASET, channels: 2 })
+    return fromInterleaved(shape[1], shape[0], values)
+  } catch (cause) {
+    throw damaged('.flo5', messageOf(cause), cause)
+  }
 }
 
 /** Writes Spring's `.flo5`, which h5py and the tools of the benchmark read. */
 export async function encodeFlo5(flow: FlowField): Promise<Uint8Array> {
-  return writeHdf5(DATASET, [flow.height, flow.width, 2], toInterleaved(flow))
+  try {
+    const shape = [flow.height, flow.width, 2] as const
+    return await writeHdf5({ name: DATASET, shape, values: toInterleaved(flow) })
+  } catch (cause) {
+    throw new FlowError('ERR_FORMAT', `could not write .flo5: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -57,7 +57,7 @@ export function fromInterleaved(width: number, height: number, values: Float32Ar
 }
 
 /** @returns `width * height` pairs of x and y, row by row. */
-export function toInterleaved(flow: FlowField): Float32Array {
+export function toInterleaved(flow: FlowField): Float32Array<ArrayBuffer> {
   const { x, y } = flow
   const values = new Float32Array(flow.data.length)
   for (let i = 0; i < x.length; i++) {
