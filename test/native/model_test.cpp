@@ -1,32 +1,16 @@
 // The whole network on made-up weights: what must hold whatever the weights are. Run with the sanitizers, it also shows
 // that no size reads or writes past a buffer.
 
-#include <map>
 #include <random>
 
 #include "check.h"
 #include "cpu/cpu_ops.h"
+#include "made_up_weights.h"
 #include "model/network.h"
 
 using namespace flow;
 
 namespace {
-
-/// Any tensor that is asked for: small values that depend on its name.
-class MadeUpWeights : public WeightSource {
- public:
-  bool has(const std::string& name) const override {
-    return !name.ends_with("bias_mask") && !name.ends_with("periods");
-  }
-  int extent(const std::string& /*name*/, std::size_t /*axis*/) const override { return 3; }
-  std::vector<float> read(const std::string& name, std::size_t count) override {
-    std::mt19937 generator(static_cast<unsigned>(std::hash<std::string>{}(name)));
-    std::uniform_real_distribution<float> uniform(-.3F, .3F);
-    std::vector<float> values(count);
-    for (float& v : values) v = name.ends_with("running_var") ? 1 + uniform(generator) : uniform(generator);
-    return values;
-  }
-};
 
 constexpr BackboneConfig swiglu{48, 2, 2, BackboneConfig::Ffn::swiglu, 40, 8, 4};
 constexpr BackboneConfig mlp{64, 1, 1, BackboneConfig::Ffn::mlp, 72, 16, 0};
@@ -44,7 +28,7 @@ struct Image {
 };
 
 Network make_network(int threads, const BackboneConfig& backbone, const HeadConfig& head) {
-  MadeUpWeights weights;
+  MadeUpWeights weights(3);
   return {std::make_unique<cpu::CpuOps>(threads), backbone, head, weights, weights};
 }
 

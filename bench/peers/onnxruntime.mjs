@@ -1,0 +1,92 @@
+// The peer of the CPU engine: the same network, run by onnxruntime-node in float32.
+// Its graphs come from export_onnx.py; `prepare` says what is missing and which command provides it.
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const SYNTHETIC = 'node test/support/synthetic-checkpoint.mjs'
+const RECIPE = {
+  runtime: 'ONNXRUNTIME_NODE_INSTALL=skip npm install --prefix bench/peers',
+  graphs: [
+    'mkdir -p build/bench',
+    `${SYNTHETIC} dinov3_vits16plus build/bench/backbone.safetensors`,
+    `${SYNTHETIC} head:seed build/bench/head.safetensors 384`,
+    'python3 bench/peers/export_onnx.py build/bench/backbone.safetensors build/bench/head.safetensors build/bench',
+  ],
+}
+
+/** Where export_onnx.py puts its graphs when it is run as `prepare` says. */
+export const GRAPHS = { backboneOnnx: 'build/bench/backbone.onnx', headOnnx: 'build/bench/head.onnx' }
+
+/** What has to be run, from the repository's root, before `createPeer` can work; empty where nothing is missing. */
+export function prepare({ backboneOnnx, headOnnx } = GRAPHS) {
+  const commands = []
+  if (!runtimeInstalled()) commands.push(RECIPE.runtime)
+  if (!existsSync(backboneOnnx) || !existsSync(headOnnx)) commands.push(...RECIPE.graphs)
+  return commands
+}
+
+/**
+ * Loads both graphs. `encode` takes a normalised image (1 x 3 x H x W) to features, `flow` two of those to the flow in
+ * pixels; both take and give Float32Array, planar. H and W must be those of the export.
+ * `spinning: 'on'` lets idle worker threads spin. It gains nothing measurable here, and takes the cores from whatever
+ * is timed next in the same process, so that 'off' is the fair default.
+ */
+export async function createPeer({ backboneOnnx, headOnnx, threads, spinning = 'off' }) {
+  const commands = prepare({ backboneOnnx, headOnnx })
+  if (commands.length) throw new Error(`onnxruntime is not ready; run:\n  ${commands.join('\n  ')}`)
+
+  const { InferenceSession, Tensor } = requirePeer('onnxruntime-node')
+  const options = sessionOptions(threads, spinning)
+  const backbone = await InferenceSession.create(backboneOnnx, options)
+  const head = await InferenceSession.create(headOnnx, options)
+  const map = shapeOf(head, 'features1')
+
+  return {
+    name: 'onnxruntime-node',
+    version: requirePeer('onnxruntime-node/package.json').version,
+    async encode(input, height, width) {
+      const { features } = await backbone.run({ image: new Tensor('float32', input, [1, 3, height, width]) })
+      return features.data
+    },
+    async flow(a, b) {
+      const [features1, features2] = [a, b].map((data) => new Tensor('float32', data, map))
+      return (await head.run({ features1, features2 })).flow.data
+    },
+    async dispose() {
+      await Promise.all([backbone.release(), head.release()])
+    },
+  }
+}
+
+function sessionOptions(threads, spinning) {
+  return {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    enableCpuMemArena: true,
+    enableMemPattern: true,
+    // Even where they may spin, threads stop once the last run has returned.
+    extra: {
+      session: { intra_op: { allow_spinning: spinning === 'on' ? '1' : '0' }, force_spinning_stop: '1' },
+    },
+  }
+}
+
+function shapeOf(session, name) {
+  return session.inputMetadata.find((input) => input.name === name).shape
+}
+
+function requirePeer(name) {
+  return createRequire(import.meta.url)(name)
+}
+
+function runtimeInstalled() {
+  try {
+    createRequire(import.meta.url).resolve('onnxruntime-node')
+    return true
+  } catch {
+    return false
+  }
+}
