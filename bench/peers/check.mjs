@@ -17,7 +17,8 @@ const { values, positionals } = parseArgs({
     spinning: { type: 'string' },
   },
 })
-const [command, backboneOnnx = GRAPHS.backboneOnnx, headOnnx = GRAPHS.headOnnx, expected] = positionals
+const [command, backboneOnnx = GRAPHS.tuned.backboneOnnx, headOnnx = GRAPHS.tuned.headOnnx, expected] =
+  positionals
 const threads = Number(values.threads ?? availableParallelism())
 
 const commands = { exact, time }

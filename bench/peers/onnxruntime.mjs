@@ -4,24 +4,34 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const SYNTHETIC = 'node test/support/synthetic-checkpoint.mjs'
+const EXPORT =
+  'python3 bench/peers/export_onnx.py build/peers/backbone.safetensors build/peers/head.safetensors'
 const RECIPE = {
   runtime: 'ONNXRUNTIME_NODE_INSTALL=skip npm install --prefix bench/peers',
   graphs: [
-    'mkdir -p build/bench',
-    `${SYNTHETIC} dinov3_vits16plus build/bench/backbone.safetensors`,
-    `${SYNTHETIC} head:seed build/bench/head.safetensors 384`,
-    'python3 bench/peers/export_onnx.py build/bench/backbone.safetensors build/bench/head.safetensors build/bench',
+    'mkdir -p build/peers',
+    `${SYNTHETIC} dinov3_vits16plus build/peers/backbone.safetensors`,
+    `${SYNTHETIC} head:seed build/peers/head.safetensors 384`,
+    `${EXPORT} build/peers/tuned`,
+    `${EXPORT} build/peers/plain --plain`,
   ],
 }
 
-/** Where export_onnx.py puts its graphs when it is run as `prepare` says. */
-export const GRAPHS = { backboneOnnx: 'build/bench/backbone.onnx', headOnnx: 'build/bench/head.onnx' }
+/**
+ * Where export_onnx.py puts its graphs when it is run as `prepare` says: `plain` is what a plain export of the PyTorch code
+ * gives, `tuned` the same network rewritten by hand, with onnxruntime's own operators, for its CPU kernels.
+ */
+export const GRAPHS = {
+  plain: { backboneOnnx: 'build/peers/plain/backbone.onnx', headOnnx: 'build/peers/plain/head.onnx' },
+  tuned: { backboneOnnx: 'build/peers/tuned/backbone.onnx', headOnnx: 'build/peers/tuned/head.onnx' },
+}
 
 /** What has to be run, from the repository's root, before `createPeer` can work; empty where nothing is missing. */
-export function prepare({ backboneOnnx, headOnnx } = GRAPHS) {
+export function prepare(graphs = Object.values(GRAPHS)) {
   const commands = []
   if (!runtimeInstalled()) commands.push(RECIPE.runtime)
-  if (!existsSync(backboneOnnx) || !existsSync(headOnnx)) commands.push(...RECIPE.graphs)
+  const files = graphs.flatMap(({ backboneOnnx, headOnnx }) => [backboneOnnx, headOnnx])
+  if (!files.every((file) => existsSync(file))) commands.push(...RECIPE.graphs)
   return commands
 }
 
@@ -32,7 +42,7 @@ export function prepare({ backboneOnnx, headOnnx } = GRAPHS) {
  * is timed next in the same process, so that 'off' is the fair default.
  */
 export async function createPeer({ backboneOnnx, headOnnx, threads, spinning = 'off' }) {
-  const commands = prepare({ backboneOnnx, headOnnx })
+  const commands = prepare([{ backboneOnnx, headOnnx }])
   if (commands.length) throw new Error(`onnxruntime is not ready; run:\n  ${commands.join('\n  ')}`)
 
   const { InferenceSession, Tensor } = requirePeer('onnxruntime-node')
