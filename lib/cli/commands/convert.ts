@@ -1,0 +1,27 @@
+import type { Command } from 'commander'
+import { readFlow, writeFlow } from '../../formats/index.js'
+import { type Cli, printLines } from '../cli.js'
+import { checkOutputs } from '../outputs.js'
+import { motionStatistics } from '../statistics.js'
+import { count, dimensions } from '../text.js'
+
+export function addConvert(program: Command, cli: Cli): void {
+  program
+    .command('convert')
+    .summary('turn a flow file into another format')
+    .description(
+      'Turns a flow file into another format: .flo, .png (KITTI), .pfm, .npy or .flo5.\n' +
+        'All but KITTI keep every value; KITTI rounds to 1/64 px and clamps to +-512 px.',
+    )
+    .argument('<in>', 'flow file to read')
+    .argument('<out>', 'flow file to write; its extension says the format')
+    .addHelpText('after', '\nExample:\n  dinov3-flow convert flow.flo flow.npy')
+    .action(async (from: string, to: string) => {
+      checkOutputs([{ option: 'out', path: to, kind: 'flow' }], [from])
+      const flow = await readFlow(from)
+      await writeFlow(to, flow)
+      const { unknown } = motionStatistics(flow)
+      const note = unknown === 0 ? '' : `, ${count(unknown, 'pixel')} unknown`
+      printLines(cli.out, [`wrote ${to}: ${dimensions(flow)}${note}`])
+    })
+}

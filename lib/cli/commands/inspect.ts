@@ -1,0 +1,62 @@
+import type { Command } from 'commander'
+import { type Inspection, inspectCheckpoint } from '../../checkpoint/inspect.js'
+import { FlowError } from '../../errors.js'
+import { AnsweredNo, type Cli, printJson, printLines } from '../cli.js'
+import { describeInspection, isUsable } from '../inspect/describe.js'
+
+interface InspectFlags {
+  readonly json?: true
+  readonly tensors?: true
+  readonly backboneConfig?: string
+}
+
+/** What became of one file. */
+type Outcome =
+  | ({ readonly usable: boolean } & Inspection)
+  | { readonly path: string; readonly usable: false; readonly error: { code: string; message: string } }
+
+export function addInspect(program: Command, cli: Cli): void {
+  program
+    .command('inspect')
+    .summary('say what a checkpoint holds, and whether it can be used')
+    .description(
+      'Says what checkpoints hold: architecture, tensors, what is missing. Nothing in them is executed.\n' +
+        'Exits with 1 if one of them is no usable backbone or head.',
+    )
+    .argument('<file...>', '.pth, .pt, .bin or .safetensors, or a Hugging Face folder')
+    .option('--tensors', 'list every tensor')
+    .option('--backbone-config <file>', "Hugging Face's config.json, where it is not beside the file")
+    .option('--json', 'print an array of JSON objects, one per file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dinov3-flow inspect dinov3_vits16plus.pth model.pth
+  dinov3-flow inspect model.pth --tensors`,
+    )
+    .action((paths: readonly string[], flags: InspectFlags) => {
+      const outcomes = paths.map((path) => inspect(path, flags.backboneConfig))
+      if (flags.json === true) printJson(cli.out, outcomes)
+      else outcomes.forEach((outcome, i) => print(outcome, i, flags, cli))
+      if (!outcomes.every(({ usable }) => usable)) throw new AnsweredNo()
+    })
+}
+
+function inspect(path: string, config: string | undefined): Outcome {
+  try {
+    const found = inspectCheckpoint(path, config === undefined ? {} : { config })
+    return { usable: isUsable(found), ...found }
+  } catch (error) {
+    if (!(error instanceof FlowError)) throw error
+    return { path, usable: false, error: { code: error.code, message: error.message } }
+  }
+}
+
+function print(outcome: Outcome, index: number, { tensors }: InspectFlags, cli: Cli): void {
+  if ('error' in outcome) {
+    printLines(cli.err, [`error: ${outcome.error.message} (${outcome.error.code})`])
+    return
+  }
+  if (index > 0) cli.out.write('\n')
+  printLines(cli.out, describeInspection(outcome, tensors === true ? 'all' : 'few'))
+}

@@ -1,0 +1,66 @@
+import { type Command, Option } from 'commander'
+import type { Cli } from '../cli.js'
+import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
+import { printJson, printLines } from '../cli.js'
+import { type RunFlags, runFlow } from '../run/flow.js'
+import { summarize } from '../run/summary.js'
+
+export function addRun(program: Command, cli: Cli): void {
+  program
+    .command('run')
+    .summary('compute the flow between two pictures')
+    .description(
+      'Computes the flow from the first picture to the second: for every pixel of the first, where it went.',
+    )
+    .argument('<first>', 'the earlier picture: PNG, JPEG, WebP, TIFF, ...')
+    .argument('<second>', 'the later picture')
+    .optionsGroup('Model:')
+    .option('--backbone <file>', "DINOv3 checkpoint: Meta's .pth, or Hugging Face's .safetensors or folder")
+    .option('--head <file>', "flow head's checkpoint, .pth or .safetensors")
+    .option('--backbone-config <file>', "Hugging Face's config.json, where it is not beside the backbone")
+    .addOption(
+      new Option('--untrained', 'the tiny random model of the tests, to see the program at work').conflicts([
+        'backbone',
+        'head',
+        'backboneConfig',
+      ]),
+    )
+    .optionsGroup('Output:')
+    .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
+    .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
+    .option('--arrows <file.png>', 'draw the flow as arrows over the first picture')
+    .option('--backward', 'write the flow back, too, as <name>.backward.<ext>: costs one pass of the head')
+    .option('--output-size <size>', 'frame, model or HEIGHTxWIDTH', parseOutputSize, 'frame' as const)
+    .option('--json', 'print one JSON object instead of the summary')
+    .option('-q, --quiet', 'print no summary and no progress')
+    .optionsGroup('Colours of --viz:')
+    .option('--scale <px>', 'motion of the full colour (default: the longest of the picture)', parsePixels)
+    .option('--clip-max <px>', 'clamp both components to this', parsePixels)
+    .option('--clip-min <px>', 'show shorter motion as none', parsePixels)
+    .optionsGroup('Computation:')
+    .option(
+      '--size <size>',
+      'what pictures are resized to: seed (640x640), native (their own, rounded to patches) or HEIGHTxWIDTH',
+      parseSize,
+      'seed' as const,
+    )
+    .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
+    .addOption(
+      new Option('--precision <type>', 'numbers to compute in').choices(['auto', 'fp32']).default('auto'),
+    )
+    .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
+    .optionsGroup('Options:')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dinov3-flow run 1.png 2.png --backbone vits16plus.pth --head model.pth -o flow.flo --viz flow.png
+  dinov3-flow run 1.png 2.png --backbone vits16plus/ --head model.pth --backward -o flow.npy
+  dinov3-flow run 1.png 2.png --untrained --json`,
+    )
+    .action(async (first: string, second: string, flags: RunFlags) => {
+      const report = await runFlow(first, second, flags, cli)
+      if (flags.json === true) printJson(cli.out, report)
+      else if (flags.quiet !== true) printLines(cli.out, summarize(report))
+    })
+}

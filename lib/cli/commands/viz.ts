@@ -1,0 +1,55 @@
+import { type Command, Option } from 'commander'
+import { readFlow } from '../../formats/index.js'
+import { decodeFrame } from '../../frame.js'
+import { drawArrows, type FlowColorOptions, flowToColor, savePng } from '../../viz/index.js'
+import { type Cli, printLines } from '../cli.js'
+import { checkOutputs } from '../outputs.js'
+import { parsePixels } from '../parse.js'
+import { backgroundOf, colorOptions } from '../pictures.js'
+import { motionStatistics } from '../statistics.js'
+import { dimensions, pixels } from '../text.js'
+
+interface VizFlags extends FlowColorOptions {
+  readonly output: string
+  readonly frame?: string
+}
+
+export function addViz(program: Command, cli: Cli): void {
+  const color = (flags: string, description: string) =>
+    new Option(flags, description).argParser(parsePixels).conflicts('frame')
+  program
+    .command('viz')
+    .summary('draw a flow file')
+    .description(
+      'Draws a flow file: in colours (hue is the direction, white is no motion), or as arrows over a picture.',
+    )
+    .argument('<flow>', '.flo, .png (KITTI), .pfm, .npy or .flo5')
+    .requiredOption('-o, --output <file.png>', 'picture to write')
+    .option('--frame <file>', 'draw arrows over this picture, the one that the flow starts from')
+    .addOption(color('--scale <px>', 'motion of the full colour (default: the longest of the file)'))
+    .addOption(color('--clip-max <px>', 'clamp both components to this'))
+    .addOption(color('--clip-min <px>', 'show shorter motion as none'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dinov3-flow viz flow.flo -o flow.png
+  dinov3-flow viz flow.flo -o flow.png --scale 20        the same colours for every frame of a video
+  dinov3-flow viz flow.flo -o arrows.png --frame 1.png`,
+    )
+    .action(async (path: string, flags: VizFlags) => {
+      const { output, frame } = flags
+      const inputs = frame === undefined ? [path] : [path, frame]
+      checkOutputs([{ option: '--output', path: output, kind: 'picture' }], inputs)
+      const flow = await readFlow(path)
+      const picture =
+        frame === undefined
+          ? flowToColor(flow, colorOptions(flags))
+          : await drawArrows(await backgroundOf(await decodeFrame(frame, '--frame'), flow), flow)
+      await savePng(output, picture)
+      const { mean, max } = motionStatistics(flow)
+      printLines(cli.out, [
+        `wrote ${output}: ${dimensions(flow)}, motion mean ${pixels(mean)}, max ${pixels(max)}`,
+      ])
+    })
+}

@@ -1,0 +1,36 @@
+import { byteCount, count, type Row, table } from '../text.js'
+import type { Diagnosis } from './diagnose.js'
+import type { NvidiaReport } from './nvidia.js'
+
+/** A diagnosis for people: what there is, whether it works, and what to do. */
+export function describeDiagnosis(found: Diagnosis): string[] {
+  const { engines, cpu, memory } = found
+  const rows: Row[] = [
+    ['version', `dinov3-flow ${found.version}, Node ${found.node}`],
+    ['system', [found.platform, found.libc].filter((part) => part !== null).join(', ')],
+    ['cpu', `${cpu.model}, ${count(cpu.threads, 'hardware thread')}`],
+    ['memory', `${byteCount(memory.total)}, ${byteCount(memory.available)} of it free`],
+    ['addon', found.addon ?? 'not found'],
+    ['cpu engine', ...cpuEngine(engines.cpu)],
+    ['cuda engine', 'not in this build: all computing is on the CPU', nvidia(engines.cuda.nvidia)],
+  ]
+  return [...table(rows), '', verdict(found)]
+}
+
+function cpuEngine(engine: Diagnosis['engines']['cpu']): string[] {
+  if (!engine.works) return [`does not work (${engine.error.code}):`, ...engine.error.message.split('\n')]
+  return [`works: ${engine.instructionSet}, ${count(engine.threads, 'thread')} (one per physical core)`]
+}
+
+function nvidia({ libcuda, driver, gpus, reason }: NvidiaReport): string {
+  const name = driver === null ? 'NVIDIA driver' : `NVIDIA driver ${driver}`
+  const devices = gpus.length === 0 ? '' : `: ${gpus.join(', ')}`
+  if (libcuda) return `${name} found${devices}`
+  if (driver !== null)
+    return `${name}${devices}, but libcuda.so.1 cannot be loaded (${reason}): in a container, pass the GPU through`
+  return 'no NVIDIA driver found (libcuda.so.1)'
+}
+
+function verdict({ ok }: Diagnosis): string {
+  return ok ? 'All is well.' : 'Nothing can be computed until the CPU engine works.'
+}

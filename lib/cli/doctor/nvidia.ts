@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** What this system has of NVIDIA's, as far as it shows without using it. */
+export interface NvidiaReport {
+  /** Whether the dynamic loader finds the driver's library, `libcuda.so.1`. */
+  readonly libcuda: boolean
+  /** Why it does not, in the loader's words. */
+  readonly reason: string | null
+  /** Version of the kernel module; null where it is not loaded, or does not say. */
+  readonly driver: string | null
+  /** Names of the GPUs that the kernel module drives. */
+  readonly gpus: readonly string[]
+}
+
+const PROC = '/proc/driver/nvidia'
+
+export function inspectNvidia(): NvidiaReport {
+  const reason = whyNotLoadable('libcuda.so.1')
+  return { libcuda: reason === null, reason, driver: driverVersion(), gpus: gpuNames() }
+}
+
+/**
+ * Asks the dynamic loader itself: it alone knows all the places where it looks.
+ *
+ * @returns null where it can be loaded
+ */
+export function whyNotLoadable(library: string): string | null {
+  try {
+    process.dlopen({ exports: {} }, library)
+    return null
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    // What Node says of a library that was loaded and is no addon.
+    return message.includes('did not self-register') ? null : message
+  }
+}
+
+function driverVersion(): string | null {
+  try {
+    return /\s(\d+\.\d+(?:\.\d+)?)\s/.exec(readFileSync(join(PROC, 'version'), 'utf8'))?.[1] ?? null
+  } catch {
+    return null
+  }
+}
+
+function gpuNames(): string[] {
+  try {
+    return readdirSync(join(PROC, 'gpus')).flatMap((gpu) => {
+      const text = readFileSync(join(PROC, 'gpus', gpu, 'information'), 'utf8')
+      return /^Model:\s*(.+)$/m.exec(text)?.[1] ?? []
+    })
+  } catch {
+    return []
+  }
+}

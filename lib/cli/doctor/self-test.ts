@@ -1,0 +1,132 @@
+import type { BackboneConfig, HeadConfig, Weight } from '../../checkpoint/tensor.js'
+import { FlowError } from '../../errors.js'
+import { loadAddon, type NativeModelInfo } from '../../native.js'
+
+const DIM = 8
+const HIDDEN = 8
+const PROJ = 4
+const FUSION = 8
+const UP = 2
+const BACKBONE: BackboneConfig = {
+  dim: DIM,
+  depth: 1,
+  heads: 1,
+  headDim: DIM,
+  ffn: 'mlp',
+  hidden: HIDDEN,
+  patch: 4,
+  storageTokens: 1,
+}
+const HEAD: HeadConfig = {
+  inChannels: DIM,
+  proj: PROJ,
+  radius: 1,
+  fusion: FUSION,
+  layers: 1,
+  up: UP,
+  refine: 0,
+}
+
+/**
+ * Runs the smallest network there can be, all of whose weights are zero, through every stage of the CPU engine: it must
+ * give no motion at all.
+ *
+ * @returns what the engine says about itself
+ * @throws {FlowError} `ERR_NATIVE` where the addon cannot be loaded or computes something else; as the addon, else
+ */
+export async function selfTest(): Promise<NativeModelInfo> {
+  const { NativeModel } = loadAddon()
+  const model = new NativeModel({
+    backbone: BACKBONE,
+    head: HEAD,
+    backboneWeights: zeros(backboneShapes()),
+    headWeights: zeros(headShapes()),
+    threads: 0,
+  })
+  try {
+    await model.load(() => undefined)
+    const side = 6 * BACKBONE.patch
+    const data = Uint8Array.from({ length: 3 * side * side }, (_, i) => (37 * i) % 256)
+    const frame = { data, width: side, height: side, stride: 3 * side, format: 'rgb' as const }
+    const flow = new Float32Array(2 * side * side).fill(NaN)
+    await model.flow(frame, frame, 6, 6, flow, side, side, 0)
+    if (flow.some((value) => value !== 0))
+      throw new FlowError('ERR_NATIVE', 'the CPU engine computes motion where there is none')
+    return model.describe()
+  } finally {
+    await model.dispose()
+  }
+}
+
+type Shapes = Readonly<Record<string, readonly number[]>>
+
+function zeros(shapes: Shapes): Weight[] {
+  return Object.entries(shapes).map(([name, shape]) => ({
+    name,
+    shape,
+    parts: [{ zeros: shape.reduce((product, side) => product * side, 1) }],
+  }))
+}
+
+function backboneShapes(): Shapes {
+  const { patch, storageTokens } = BACKBONE
+  return {
+    cls_token: [1, 1, DIM],
+    storage_tokens: [1, storageTokens, DIM],
+    'patch_embed.proj.weight': [DIM, 3, patch, patch],
+    'patch_embed.proj.bias': [DIM],
+    ...affine('blocks.0.norm1', DIM),
+    ...affine('blocks.0.attn.qkv', 3 * DIM, DIM),
+    ...affine('blocks.0.attn.proj', DIM, DIM),
+    'blocks.0.ls1.gamma': [DIM],
+    ...affine('blocks.0.norm2', DIM),
+    ...affine('blocks.0.mlp.fc1', HIDDEN, DIM),
+    ...affine('blocks.0.mlp.fc2', DIM, HIDDEN),
+    'blocks.0.ls2.gamma': [DIM],
+    ...affine('norm', DIM),
+  }
+}
+
+function headShapes(): Shapes {
+  const window = (2 * HEAD.radius + 1) ** 2
+  return {
+    'proj1.weight': [PROJ, DIM, 1, 1],
+    ...batchNorm('bn1', PROJ),
+    'proj2.weight': [PROJ, DIM, 1, 1],
+    ...batchNorm('bn2', PROJ),
+    ...separable('fuse_in.0', 3 * PROJ + window),
+    ...squeezeExcite('fuse_in.1'),
+    ...separable('fuse_trunk.net.0', FUSION),
+    ...squeezeExcite('fuse_trunk.net.1'),
+    ...separable('fuse_trunk.net.2', FUSION),
+    ...separable('flow_head.0', FUSION),
+    ...affine('flow_head.1', 2, FUSION, 1, 1),
+    ...affine('convex_upsampler.mask_head.0', FUSION, FUSION, 3, 3),
+    ...affine('convex_upsampler.mask_head.2', 9 * UP * UP, FUSION, 1, 1),
+  }
+}
+
+/** A weight of this shape, and one bias per row of it. */
+function affine(name: string, ...shape: readonly [number, ...number[]]): Shapes {
+  return { [`${name}.weight`]: shape, [`${name}.bias`]: [shape[0]] }
+}
+
+function batchNorm(name: string, channels: number): Shapes {
+  return {
+    ...affine(name, channels),
+    [`${name}.running_mean`]: [channels],
+    [`${name}.running_var`]: [channels],
+  }
+}
+
+function separable(name: string, input: number): Shapes {
+  return {
+    [`${name}.dw.weight`]: [input, 1, 3, 3],
+    [`${name}.pw.weight`]: [FUSION, input, 1, 1],
+    ...batchNorm(`${name}.bn`, FUSION),
+  }
+}
+
+function squeezeExcite(name: string): Shapes {
+  return { ...affine(`${name}.fc1`, 1, FUSION, 1, 1), ...affine(`${name}.fc2`, FUSION, 1, 1, 1) }
+}

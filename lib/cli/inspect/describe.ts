@@ -1,0 +1,102 @@
+import type { Inspection } from '../../checkpoint/inspect.js'
+import { quoted } from '../../checkpoint/malformed.js'
+import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
+import { byteCount, count, type Row, table } from '../text.js'
+
+/** Names listed of a kind, where not all of them are asked for. */
+const FEW = 6
+
+/** Published DINOv3 models. */
+const KNOWN: readonly (readonly [name: string, dim: number, depth: number, ffn: BackboneConfig['ffn']])[] = [
+  ['ViT-S/16', 384, 12, 'mlp'],
+  ['ViT-S+/16', 384, 12, 'swiglu'],
+  ['ViT-B/16', 768, 12, 'mlp'],
+  ['ViT-L/16', 1024, 24, 'mlp'],
+  ['ViT-H+/16', 1280, 32, 'swiglu'],
+]
+
+/** Whether everything in a file that the program knows can be loaded as it is. */
+export function isUsable({ kind, missing, problems }: Inspection): boolean {
+  return kind !== 'unknown' && missing.length === 0 && problems.length === 0
+}
+
+/** A checkpoint, for people. Names come from the file: they are quoted, so that they can do nothing to a terminal. */
+export function describeInspection(found: Inspection, names: 'few' | 'all'): string[] {
+  const rows: Row[] = [
+    ['format', `${found.format}, ${byteCount(found.size)}`],
+    ['tensors', tensorsLine(found)],
+  ]
+  if (found.kind.startsWith('backbone')) rows.push(['backbone', backboneLine(found.backbone)])
+  if (found.kind.endsWith('head')) rows.push(['head', headLine(found.head)])
+  if (found.missing.length > 0) rows.push(['missing', ...nameList(found.missing, names)])
+  if (found.problems.length > 0) rows.push(['problems', ...shortened(found.problems, names)])
+  if (found.unused.length > 0) rows.push(['unused', ...nameList(found.unused, names)])
+  rows.push(['usable', usableLine(found)])
+  const lines = [found.path, ...table(rows, '  ')]
+  return names === 'all' ? [...lines, ...tensorTable(found)] : lines
+}
+
+function tensorsLine({ tensors }: Inspection): string {
+  const values = tensors.reduce((sum, { shape }) => sum + shape.reduce((n, side) => n * side, 1), 0)
+  const types = new Map<string, number>()
+  for (const { dtype } of tensors) types.set(dtype, (types.get(dtype) ?? 0) + 1)
+  const byType = [...types].map(([type, n]) => (types.size === 1 ? type : `${n} ${type}`)).join(', ')
+  return tensors.length === 0 ? 'none' : `${tensors.length} (${byType}), ${rounded(values)} values`
+}
+
+function backboneLine(config: BackboneConfig | null): string {
+  if (config === null) return 'DINOv3 ViT, not complete'
+  const { dim, depth, heads, headDim, ffn, hidden, patch, storageTokens } = config
+  const known =
+    patch === 16 ? KNOWN.find(([, ...numbers]) => numbers.join() === [dim, depth, ffn].join()) : undefined
+  const kind = ffn === 'swiglu' ? 'SwiGLU' : 'MLP'
+  const parts = [
+    `width ${dim}`,
+    count(depth, 'block'),
+    `${count(heads, 'head')} of ${headDim}`,
+    `${kind} ${hidden}`,
+    `patch ${patch}`,
+    count(storageTokens, 'storage token'),
+  ]
+  return `DINOv3 ${known?.[0] ?? 'ViT'}: ${parts.join(', ')}`
+}
+
+function headLine(config: HeadConfig | null): string {
+  if (config === null) return 'flow head, not complete'
+  const { inChannels, proj, radius, fusion, layers, up, refine } = config
+  const refined = refine === 0 ? 'no refinement' : `refinement of ${count(refine, 'layer')}`
+  return (
+    `flow head: input ${inChannels}, projection ${proj}, radius ${radius}, fusion ${fusion}, ` +
+    `${count(layers, 'layer')}, ${refined}, upsampling ${up}`
+  )
+}
+
+function usableLine(found: Inspection): string {
+  if (isUsable(found)) return `yes, as ${found.kind === 'backbone+head' ? 'backbone and head' : found.kind}`
+  return found.kind === 'unknown' ? 'no: neither a DINOv3 backbone nor a flow head' : 'no'
+}
+
+function tensorTable({ tensors }: Inspection): string[] {
+  if (tensors.length === 0) return []
+  const names = tensors.map(({ name }) => quoted(name))
+  const width = Math.max(...names.map(({ length }) => length)) + 2
+  const lines = tensors.map(
+    ({ dtype, shape }, i) => `  ${names[i]!.padEnd(width)}${dtype.padEnd(10)}[${shape.join(', ')}]`,
+  )
+  return ['', ...lines]
+}
+
+function nameList(names: readonly string[], which: 'few' | 'all'): string[] {
+  return shortened(names.map(quoted), which)
+}
+
+function shortened(lines: readonly string[], which: 'few' | 'all'): string[] {
+  // One more is listed where "and 1 more" would take its line.
+  if (which === 'all' || lines.length <= FEW + 1) return [...lines]
+  return [...lines.slice(0, FEW), `and ${lines.length - FEW} more (--tensors lists them)`]
+}
+
+function rounded(n: number): string {
+  const [unit, name] = n < 1e6 ? [1e3, 'thousand'] : [1e6, 'million']
+  return n < 1e4 ? String(n) : `${(n / unit).toFixed(n / unit < 10 ? 2 : 0)} ${name}`
+}

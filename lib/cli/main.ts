@@ -1,0 +1,78 @@
+import { Command, CommanderError } from 'commander'
+import { FlowError } from '../errors.js'
+import { AnsweredNo, type Cli, EXIT, UsageError } from './cli.js'
+import { addConvert } from './commands/convert.js'
+import { addDoctor } from './commands/doctor.js'
+import { addInspect } from './commands/inspect.js'
+import { addMetrics } from './commands/metrics.js'
+import { addRun } from './commands/run.js'
+import { addViz } from './commands/viz.js'
+import { packageVersion } from './package.js'
+
+/**
+ * Runs one command line. Throws nothing: errors are printed.
+ *
+ * @param argv what follows the program's name
+ * @returns what to exit with, of {@link EXIT}
+ */
+export async function main(argv: readonly string[], cli: Cli): Promise<number> {
+  try {
+    await createProgram(cli).parseAsync(argv, { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (error instanceof AnsweredNo) return EXIT.failed
+    cli.err.write(`${describeError(error, cli)}\n`)
+    return error instanceof UsageError ? EXIT.usage : EXIT.failed
+  }
+}
+
+function createProgram(cli: Cli): Command {
+  const program = new Command('dinov3-flow')
+    .description('Dense optical flow on DINOv3 features.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => cli.out.write(text),
+      writeErr: (text) => cli.err.write(text),
+      getOutHelpWidth: () => cli.out.columns ?? 100,
+      getErrHelpWidth: () => cli.err.columns ?? 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .showHelpAfterError('(add --help to see how it is used)')
+    .addHelpText(
+      'after',
+      `
+Begin with: dinov3-flow run --help
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+With DINOV3_FLOW_DEBUG=1 in the environment errors come with their stack.`,
+    )
+  // After the settings above: commands take them over when they are made.
+  addRun(program, cli)
+  addViz(program, cli)
+  addMetrics(program, cli)
+  addConvert(program, cli)
+  addInspect(program, cli)
+  addDoctor(program, cli)
+  return program
+}
+
+function describeError(error: unknown, { debug }: Cli): string {
+  if (!(error instanceof Error)) return `error: ${String(error)}`
+  if (debug) return `error: ${error.stack ?? error.message}${causeOf(error)}`
+  if (error instanceof UsageError) return `error: ${error.message}`
+  if (error instanceof FlowError) {
+    const [first, ...further] = error.message.split('\n')
+    return [`error: ${first} (${error.code})`, ...further].join('\n')
+  }
+  return `error: ${error.message}\nThis is a bug of dinov3-flow. With DINOV3_FLOW_DEBUG=1 its stack is printed.`
+}
+
+function causeOf({ cause }: Error): string {
+  return cause instanceof Error ? `\ncaused by: ${cause.stack ?? cause.message}` : ''
+}

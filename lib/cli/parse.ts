@@ -1,0 +1,43 @@
+import { InvalidArgumentError } from 'commander'
+import type { LoadOptions } from '../load.js'
+import type { FlowOutput, FlowSize } from '../size.js'
+
+// Every function reads an option's text for commander, which puts the option's name in front of the message.
+
+type Pair = readonly [height: number, width: number]
+
+export function parseSize(text: string): FlowSize {
+  if (text === 'seed' || text === 'native') return text
+  return parsePair(text, 'seed, native')
+}
+
+export function parseOutputSize(text: string): FlowOutput {
+  if (text === 'frame' || text === 'model') return text
+  return parsePair(text, 'frame, model')
+}
+
+/** Any name of a device. That there is no CUDA engine in this build is for the library to say, whatever the number. */
+export function parseDevice(text: string): NonNullable<LoadOptions['device']> {
+  if (text === 'auto' || text === 'cpu') return text
+  if (/^cuda(:\d{1,3})?$/.test(text)) return 'cuda'
+  throw new InvalidArgumentError('It is auto, cpu, cuda or cuda:N.')
+}
+
+export function parseThreads(text: string): number {
+  const threads = Number(text)
+  if (/^\d+$/.test(text) && threads >= 1 && threads <= 256) return threads
+  throw new InvalidArgumentError('It is a number from 1 to 256.')
+}
+
+/** A length in pixels, above 0. */
+export function parsePixels(text: string): number {
+  const length = Number(text)
+  if (text.trim() !== '' && length > 0 && length < Infinity) return length
+  throw new InvalidArgumentError('It is a number of pixels above 0.')
+}
+
+function parsePair(text: string, names: string): Pair {
+  const [, height, width] = /^(\d{1,5})[x×](\d{1,5})$/i.exec(text) ?? []
+  if (height !== undefined && width !== undefined) return [Number(height), Number(width)]
+  throw new InvalidArgumentError(`It is ${names} or HEIGHTxWIDTH, such as 432x1024.`)
+}

@@ -1,0 +1,57 @@
+import type { FlowField } from '../../flow-field.js'
+import { writeFlow } from '../../formats/index.js'
+import type { Frame } from '../../frame.js'
+import { drawArrows, type FlowColorOptions, flowToColor, savePng } from '../../viz/index.js'
+import { backwardName, type PlannedOutput } from '../outputs.js'
+import { backgroundOf, colorOptions } from '../pictures.js'
+import type { WrittenFile } from './report.js'
+
+/** What to write, under the names of the forward flow. */
+interface OutputFlags extends FlowColorOptions {
+  readonly output?: string
+  readonly viz?: string
+  readonly arrows?: string
+  readonly backward?: true
+}
+
+/** Flow from one of the two pictures to the other. */
+export interface Direction {
+  readonly name: WrittenFile['direction']
+  /** The picture that it starts from. */
+  readonly frame: Frame
+  readonly flow: FlowField
+}
+
+/** Every file that is going to be written. */
+export function planOutputs({ output, viz, arrows, backward }: OutputFlags): PlannedOutput[] {
+  const outputs: PlannedOutput[] = []
+  if (output !== undefined) outputs.push({ option: '--output', path: output, kind: 'flow' })
+  if (viz !== undefined) outputs.push({ option: '--viz', path: viz, kind: 'picture' })
+  if (arrows !== undefined) outputs.push({ option: '--arrows', path: arrows, kind: 'picture' })
+  if (backward !== true) return outputs
+  return [...outputs, ...outputs.map((each) => ({ ...each, path: backwardName(each.path) }))]
+}
+
+/** Writes the files of one direction; returns them in the order of the options. */
+export async function writeDirection(
+  { name: direction, frame, flow }: Direction,
+  flags: OutputFlags,
+): Promise<WrittenFile[]> {
+  const files: WrittenFile[] = []
+  const add = async (
+    given: string | undefined,
+    kind: WrittenFile['kind'],
+    write: (path: string) => Promise<void>,
+  ) => {
+    if (given === undefined) return
+    const path = direction === 'forward' ? given : backwardName(given)
+    await write(path)
+    files.push({ path, kind, direction })
+  }
+  await add(flags.output, 'flow', (path) => writeFlow(path, flow))
+  await add(flags.viz, 'colors', (path) => savePng(path, flowToColor(flow, colorOptions(flags))))
+  await add(flags.arrows, 'arrows', async (path) =>
+    savePng(path, await drawArrows(await backgroundOf(frame, flow), flow)),
+  )
+  return files
+}

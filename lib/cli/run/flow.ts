@@ -1,0 +1,139 @@
+import type { FlowColorOptions } from '../../viz/index.js'
+import type { FlowField } from '../../flow-field.js'
+import { decodeFrame } from '../../frame.js'
+import type { LoadOptions } from '../../load.js'
+import { FlowModel } from '../../model.js'
+import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
+import type { Cli } from '../cli.js'
+import { type ModelFiles, modelFiles, type ModelFlags } from '../model-files.js'
+import { checkOutputs } from '../outputs.js'
+import { Progress } from '../progress.js'
+import { motionStatistics } from '../statistics.js'
+import { type Direction, planOutputs, writeDirection } from './files.js'
+import type { FlowReport, RunReport } from './report.js'
+
+/** The options of `run`, as commander hands them over. */
+export interface RunFlags extends ModelFlags, FlowColorOptions {
+  readonly output?: string
+  readonly viz?: string
+  readonly arrows?: string
+  readonly backward?: true
+  readonly outputSize: FlowOutput
+  readonly json?: true
+  readonly quiet?: true
+  readonly size: FlowSize
+  readonly device: NonNullable<LoadOptions['device']>
+  readonly precision: NonNullable<LoadOptions['precision']>
+  readonly threads?: number
+}
+
+/**
+ * Computes flow and writes what was asked for.
+ *
+ * @throws {UsageError} before the work, for options that make no sense together
+ * @throws {FlowError} as the library
+ */
+export async function runFlow(first: string, second: string, flags: RunFlags, cli: Cli): Promise<RunReport> {
+  const files = modelFiles(flags)
+  const { backbone, head, backboneConfig } = files
+  const inputs = [first, second, backbone, head, ...(backboneConfig === undefined ? [] : [backboneConfig])]
+  checkOutputs(planOutputs(flags), inputs)
+  if (files.untrained) cli.err.write('untrained: the flow carries no meaning\n')
+  const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
+  try {
+    return await runChecked([first, second], files, flags, progress)
+  } finally {
+    progress.end()
+  }
+}
+
+async function runChecked(
+  [first, second]: readonly [string, string],
+  files: ModelFiles,
+  flags: RunFlags,
+  progress: Progress,
+): Promise<RunReport> {
+  progress.stage('decoding')
+  const decoded = await timed(() =>
+    Promise.all([decodeFrame(first, 'first picture'), decodeFrame(second, 'second picture')]),
+  )
+  const [a, b] = decoded.value
+
+  progress.stage('loading the model')
+  const loaded = await timed(() => loadModel(files, flags, progress))
+  const model = loaded.value
+  try {
+    const network = networkSize(flags.size, a, model.info.backbone.patch)
+    const size = [network.height, network.width] as const
+    const output = flags.outputSize
+
+    progress.stage('backbone, first picture')
+    const featuresA = await timed(() => model.features(a, { size }))
+    progress.stage('backbone, second picture')
+    const featuresB = await timed(() => model.features(b, { size }))
+    progress.stage('head')
+    const forward = await timed(() => model.flowFromFeatures(featuresA.value, featuresB.value, { output }))
+    const backward =
+      flags.backward === true
+        ? await timed(() => model.flowFromFeatures(featuresB.value, featuresA.value, { output }))
+        : undefined
+
+    progress.stage('writing')
+    const directions: Direction[] = [{ name: 'forward', frame: a, flow: forward.value }]
+    if (backward !== undefined) directions.push({ name: 'backward', frame: b, flow: backward.value })
+    const written = await timed(() => Promise.all(directions.map((each) => writeDirection(each, flags))))
+
+    return {
+      frames: [
+        { path: first, width: a.width, height: a.height },
+        { path: second, width: b.width, height: b.height },
+      ],
+      network,
+      untrained: files.untrained,
+      forward: reportOf(forward.value),
+      backward: backward === undefined ? null : reportOf(backward.value),
+      timings: {
+        decode: decoded.milliseconds,
+        load: loaded.milliseconds,
+        backbone: [featuresA.milliseconds, featuresB.milliseconds],
+        head: forward.milliseconds,
+        backwardHead: backward?.milliseconds ?? null,
+        write: written.milliseconds,
+      },
+      files: written.value.flat(),
+      info: model.info,
+    }
+  } finally {
+    await model.dispose()
+  }
+}
+
+function loadModel(files: ModelFiles, flags: RunFlags, progress: Progress): Promise<FlowModel> {
+  return FlowModel.load({
+    backbone: files.backbone,
+    head: files.head,
+    backboneConfig: files.backboneConfig,
+    device: flags.device,
+    precision: flags.precision,
+    threads: flags.threads,
+    onProgress: ({ loaded, total }) => progress.reached(loaded / total),
+  })
+}
+
+/** Pictures of two sizes enter the network at one: the first one's, where it is their own. */
+function networkSize(size: FlowSize, first: OutputSize, patch: number): OutputSize {
+  const { gridHeight, gridWidth } = resolveGrid(size, first, patch)
+  return { height: gridHeight * patch, width: gridWidth * patch }
+}
+
+function reportOf(flow: FlowField): FlowReport {
+  return { width: flow.width, height: flow.height, motion: motionStatistics(flow) }
+}
+
+async function timed<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly value: T; readonly milliseconds: number }> {
+  const start = performance.now()
+  const value = await work()
+  return { value, milliseconds: Math.round(1000 * (performance.now() - start)) / 1000 }
+}

@@ -1,0 +1,39 @@
+import type { FlowModelInfo } from '../../load.js'
+import type { OutputSize } from '../../size.js'
+import type { MotionStatistics } from '../statistics.js'
+
+/** A field that was computed: its size and its motions. */
+export interface FlowReport extends OutputSize {
+  readonly motion: MotionStatistics
+}
+
+/** A file that was written. */
+export interface WrittenFile {
+  readonly path: string
+  readonly kind: 'flow' | 'colors' | 'arrows'
+  readonly direction: 'forward' | 'backward'
+}
+
+/** What `run` did: what `--json` prints. */
+export interface RunReport {
+  readonly frames: readonly ({ readonly path: string } & OutputSize)[]
+  /** The size that the frames were resized to. */
+  readonly network: OutputSize
+  /** Whether the weights are made up, and the flow so without meaning. */
+  readonly untrained: boolean
+  readonly forward: FlowReport
+  /** Null without `--backward`. */
+  readonly backward: FlowReport | null
+  /** Milliseconds. The first passes of a process: later ones are faster. */
+  readonly timings: {
+    readonly decode: number
+    readonly load: number
+    /** The backbone, once for each frame. */
+    readonly backbone: readonly number[]
+    readonly head: number
+    readonly backwardHead: number | null
+    readonly write: number
+  }
+  readonly files: readonly WrittenFile[]
+  readonly info: FlowModelInfo
+}

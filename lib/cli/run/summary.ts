@@ -1,0 +1,47 @@
+import { byteCount, count, dimensions, duration, pixels, type Row, table } from '../text.js'
+import type { FlowReport, RunReport, WrittenFile } from './report.js'
+
+const KINDS: Readonly<Record<WrittenFile['kind'], string>> = { flow: '', colors: 'colours', arrows: 'arrows' }
+
+/** What `run` did, for people. */
+export function summarize(report: RunReport): string[] {
+  const { info, timings, forward, backward, files } = report
+  const passes = [...timings.backbone, timings.head]
+  const total = passes.reduce((sum, time) => sum + time, 0)
+  const [a = 0, b = 0] = timings.backbone
+  const rows: Row[] = [
+    ['frames', framesLine(report)],
+    [
+      'engine',
+      `${info.engine}, ${info.device}, ${info.instructionSet}, ${count(info.threads, 'thread')}, ${info.precision}`,
+    ],
+    ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
+    ['flow', `${duration(total)} (backbone ${duration(a)} + ${duration(b)}, head ${duration(timings.head)})`],
+    ['motion', motionLine(forward)],
+  ]
+  if (backward !== null && timings.backwardHead !== null)
+    rows.push(['backward', `${duration(timings.backwardHead)} (head alone), motion ${motionLine(backward)}`])
+  rows.push(
+    files.length === 0
+      ? ['wrote', 'nothing: --output, --viz and --arrows name files']
+      : ['wrote', ...files.map(fileLine)],
+  )
+  return table(rows)
+}
+
+function framesLine({ frames, network, forward }: RunReport): string {
+  const sizes = [...new Set(frames.map(dimensions))].join(' and ')
+  const first = frames[0]
+  const resized =
+    first !== undefined && dimensions(first) !== dimensions(forward) ? `, flow of ${dimensions(forward)}` : ''
+  return `${sizes} (width x height), computed at ${dimensions(network)}${resized}`
+}
+
+function motionLine({ motion }: FlowReport): string {
+  const unknown = motion.unknown === 0 ? '' : `, ${motion.unknown} pixels unknown`
+  return `mean ${pixels(motion.mean)}, max ${pixels(motion.max)}${unknown}`
+}
+
+function fileLine({ path, kind }: WrittenFile): string {
+  return KINDS[kind] === '' ? path : `${path} (${KINDS[kind]})`
+}

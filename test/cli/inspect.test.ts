@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest'
+import { call, fixture, TINY } from './helpers.js'
+
+describe('inspect', () => {
+  test('tells architecture, tensors and use, a file after the other', async () => {
+    const { code, out, err } = await call('inspect', TINY.backbone, TINY.head)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain('width 64, 2 blocks, 2 heads of 32, SwiGLU 128, patch 16, 4 storage tokens')
+    expect(out).toContain(
+      'projection 32, radius 4, fusion 48, 2 layers, refinement of 1 layer, upsampling 16',
+    )
+    expect(out).toContain('99 (88 float32, 11 int64)')
+    expect(out).toContain('yes, as backbone\n\n')
+    expect(out).toContain('yes, as head\n')
+  })
+
+  test('--tensors lists every tensor', async () => {
+    const { out } = await call('inspect', TINY.head, '--tensors')
+    expect(out).toMatch(/\n {2}"proj1\.weight" +float32 +\[32, 64, 1, 1\]\n/)
+    expect(out.match(/^ {2}"/gm)).toHaveLength(99)
+  })
+
+  test('--json prints what the library tells', async () => {
+    const { out } = await call('inspect', TINY.backbone, '--json')
+    const [found] = JSON.parse(out) as unknown[]
+    expect(found).toMatchObject({
+      usable: true,
+      kind: 'backbone',
+      format: 'torch-zip',
+      backbone: { dim: 64 },
+    })
+  })
+
+  test.each([
+    ['hostile/missing_tensor.safetensors', 'missing  "flow_head.1.weight"'],
+    ['hostile/wrong_shape.safetensors', 'has shape [48, 2, 1, 1] instead of [2, 48, 1, 1]'],
+    ['tiny/activations.safetensors', 'and 14 more (--tensors lists them)'],
+    ['tiny/activations.safetensors', 'no: neither a DINOv3 backbone nor a flow head'],
+  ])('%s cannot be used: exit code 1, %s', async (name, message) => {
+    const { code, out, err } = await call('inspect', fixture(name))
+    expect({ code, err }).toEqual({ code: 1, err: '' })
+    expect(out).toContain(message)
+  })
+
+  test('one file that cannot be read does not keep the others from being told', async () => {
+    const truncated = fixture('hostile/truncated.pth')
+    const text = await call('inspect', truncated, TINY.head)
+    expect(text.code).toBe(1)
+    expect(text.err).toMatch(/^error: .*truncated\.pth.*\(ERR_CHECKPOINT_FORMAT\)\n$/)
+    expect(text.out).toContain('yes, as head')
+    const json = await call('inspect', truncated, TINY.head, '--json')
+    expect({ code: json.code, err: json.err }).toEqual({ code: 1, err: '' })
+    expect(JSON.parse(json.out)).toMatchObject([
+      { path: truncated, usable: false, error: { code: 'ERR_CHECKPOINT_FORMAT' } },
+      { usable: true },
+    ])
+  })
+
+  test('--backbone-config names the configuration of a backbone with Hugging Face’s names', async () => {
+    const file = fixture('tiny/backbone_hf.safetensors')
+    const right = await call('inspect', file, '--backbone-config', fixture('tiny/config_hf.json'))
+    expect(right.out).toContain('2 heads of 32')
+    const absent = await call('inspect', file, '--backbone-config', fixture('none.json'))
+    expect(absent.code).toBe(1)
+    expect(absent.out).toContain('none.json: no such file')
+  })
+})

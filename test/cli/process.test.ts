@@ -1,0 +1,62 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { TINY } from './helpers.js'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const PROGRAM = join(ROOT, 'dist', 'cli', 'index.js')
+
+/** Whether dist/ is what lib/ compiles to; where it is not, these tests would test something else. */
+function isBuilt(): boolean {
+  const built = statSync(PROGRAM, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  const lib = join(ROOT, 'lib')
+  const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  return sources.every((name) => statSync(join(lib, name)).mtimeMs <= built)
+}
+
+/** Tens of seconds of work. */
+const LONG = ['run', TINY.first, TINY.second, '--untrained', '--size', '4096x4096']
+
+describe.runIf(isBuilt())('the compiled program', () => {
+  test('prints to stdout, and exits with the code', () => {
+    const good = spawnSync(process.execPath, [
+      PROGRAM,
+      'run',
+      TINY.first,
+      TINY.second,
+      '--untrained',
+      '--json',
+    ])
+    expect(good.status).toBe(0)
+    expect(JSON.parse(good.stdout.toString())).toMatchObject({ untrained: true })
+    expect(good.stderr.toString()).toBe('untrained: the flow carries no meaning\n')
+    expect(spawnSync(process.execPath, [PROGRAM, 'run']).status).toBe(2)
+    expect(spawnSync(process.execPath, [PROGRAM, 'inspect', TINY.first]).status).toBe(1)
+  })
+
+  test('does not mind a reader that leaves', async () => {
+    const child = spawn(process.execPath, [PROGRAM, 'inspect', TINY.head, '--json'])
+    child.stdout.destroy()
+    let err = ''
+    child.stderr.on('data', (text: Buffer) => (err += text.toString()))
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+  })
+
+  test.skipIf(process.platform === 'win32')('ends at Ctrl-C, at once, amid native work', async () => {
+    const child = spawn(process.execPath, [PROGRAM, ...LONG])
+    await once(child.stderr, 'data') // that it is untrained
+    await sleep(1000)
+    const start = performance.now()
+    child.kill('SIGINT')
+    // Ended by the signal itself: what a shell calls 130, and the only way in which it stops its script, too.
+    expect(await once(child, 'exit')).toEqual([null, 'SIGINT'])
+    expect(performance.now() - start).toBeLessThan(2000)
+  })
+})

@@ -1,0 +1,45 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Progress } from '../../lib/cli/progress.js'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+function terminal(isTTY: boolean) {
+  const written: string[] = []
+  return { written, isTTY, write: (text: string) => void written.push(text) }
+}
+
+test('work of less than a second shows nothing', () => {
+  const out = terminal(true)
+  const progress = new Progress(out, 'shown')
+  for (const stage of ['decoding', 'loading', 'head']) {
+    progress.stage(stage)
+    vi.advanceTimersByTime(900)
+  }
+  progress.end()
+  expect(out.written).toEqual([])
+})
+
+test('longer work shows what it is and how far it is, and leaves no trace', () => {
+  const out = terminal(true)
+  const progress = new Progress(out, 'shown')
+  progress.stage('loading')
+  progress.reached(0.25)
+  progress.reached(0.5)
+  vi.advanceTimersByTime(2000)
+  expect(out.written.at(-1)).toBe('\r\x1b[2Kloading 50 % (2 s)')
+  progress.end()
+  expect(out.written.at(-1)).toBe('\r\x1b[2K')
+})
+
+test.each([
+  ['a file', false, 'shown'],
+  ['a quiet program', true, 'hidden'],
+] as const)('%s gets none of it', (_, isTTY, mode) => {
+  const out = terminal(isTTY)
+  const progress = new Progress(out, mode)
+  progress.stage('loading')
+  vi.advanceTimersByTime(5000)
+  progress.end()
+  expect(out.written).toEqual([])
+})

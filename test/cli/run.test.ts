@@ -1,0 +1,208 @@
+import { existsSync, readFileSync } from 'node:fs'
+import sharp from 'sharp'
+import { describe, expect, test } from 'vitest'
+import type { RunReport } from '../../lib/cli/run/report.js'
+import { FlowModel, readFlow } from '../../lib/index.js'
+import { call, fixture, type Outcome, scratch, TINY } from './helpers.js'
+
+const at = scratch()
+const { first, second } = TINY
+const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head]
+const UNTRAINED = 'untrained: the flow carries no meaning\n'
+
+function report({ code, out, err }: Outcome): RunReport {
+  expect(code, err).toBe(0)
+  return JSON.parse(out) as RunReport
+}
+
+async function libraryFlow(a: string, b: string, options: Parameters<FlowModel['flow']>[2] = {}) {
+  const model = await FlowModel.load({ backbone: TINY.backbone, head: TINY.head })
+  try {
+    return await model.flow(a, b, options)
+  } finally {
+    await model.dispose()
+  }
+}
+
+describe('run', () => {
+  test('writes the flow that the library computes, bit by bit', async () => {
+    const { code, err } = await call('run', first, second, ...MODEL, '--size', '96x128', '-o', at('a.flo'))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const expected = await libraryFlow(first, second, { size: [96, 128] })
+    expect(await readFlow(at('a.flo'))).toEqual(expected)
+  })
+
+  test('--backward writes the flow from the second picture to the first beside it', async () => {
+    const outputs = ['-o', at('b.npy'), '--viz', at('b.png'), '--arrows', at('b.arrows.png')]
+    const done = report(
+      await call('run', first, second, ...MODEL, '--size', 'native', '--backward', '--json', ...outputs),
+    )
+    expect(done.files.map(({ path, direction }) => [path, direction])).toEqual([
+      [at('b.npy'), 'forward'],
+      [at('b.png'), 'forward'],
+      [at('b.arrows.png'), 'forward'],
+      [at('b.backward.npy'), 'backward'],
+      [at('b.backward.png'), 'backward'],
+      [at('b.arrows.backward.png'), 'backward'],
+    ])
+    expect(await readFlow(at('b.npy'))).toEqual(await libraryFlow(first, second, { size: 'native' }))
+    expect(await readFlow(at('b.backward.npy'))).toEqual(await libraryFlow(second, first, { size: 'native' }))
+    expect(done.backward?.motion.max).toBeGreaterThan(0)
+    expect(done.timings.backwardHead).toBeGreaterThan(0)
+  })
+
+  test('--json prints one object with sizes, motion, times, files and the model', async () => {
+    const done = report(await call('run', first, second, '--untrained', '--json', '--size', '64x96'))
+    expect(done).toMatchObject({
+      frames: [
+        { path: first, width: 160, height: 112 },
+        { path: second, width: 160, height: 112 },
+      ],
+      network: { width: 96, height: 64 },
+      untrained: true,
+      forward: { width: 160, height: 112, motion: { unknown: 0 } },
+      backward: null,
+      files: [],
+      info: { engine: 'cpu', precision: 'fp32', backbone: { dim: 64 } },
+    })
+    expect(done.timings.backbone).toHaveLength(2)
+  })
+
+  test('tells the mean and the longest motion', async () => {
+    const { motion } = report(await call('run', first, second, ...MODEL, '--json')).forward
+    const { x, y } = await libraryFlow(first, second)
+    const lengths = [...x].map((dx, i) => Math.hypot(dx, y[i]!))
+    expect(motion.max).toBe(Math.max(...lengths))
+    expect(motion.mean).toBeCloseTo(lengths.reduce((sum, length) => sum + length, 0) / lengths.length, 9)
+  })
+
+  test('pictures are of the size of the flow, also where that is not the frame’s', async () => {
+    const outputs = ['--viz', at('c.png'), '--arrows', at('c.arrows.png'), '-o', at('c.pfm')]
+    const { code } = await call('run', first, second, ...MODEL, '--output-size', '40x60', ...outputs)
+    expect(code).toBe(0)
+    for (const path of [at('c.png'), at('c.arrows.png')])
+      expect(await sharp(path).metadata()).toMatchObject({ width: 60, height: 40, channels: 3 })
+    expect(await readFlow(at('c.pfm'))).toMatchObject({ width: 60, height: 40 })
+  })
+
+  test('takes pictures of two sizes: each flow is of the size of the picture that it starts from', async () => {
+    const larger = fixture('seed/frame1_source.png')
+    const done = report(
+      await call(
+        'run',
+        first,
+        larger,
+        ...MODEL,
+        '--size',
+        'native',
+        '--backward',
+        '--json',
+        '-o',
+        at('d.flo'),
+      ),
+    )
+    expect(done.network).toEqual({ width: 160, height: 112 })
+    expect(done.forward).toMatchObject({ width: 160, height: 112 })
+    expect(done.backward).toMatchObject({ width: 1024, height: 436 })
+    expect(await readFlow(at('d.flo'))).toEqual(await libraryFlow(first, larger, { size: 'native' }))
+  })
+
+  test('takes gray pictures', async () => {
+    await sharp(first).toColourspace('b-w').toFile(at('gray.png'))
+    const { code, err } = await call('run', at('gray.png'), second, ...MODEL, '--arrows', at('e.png'))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(await sharp(at('e.png')).metadata()).toMatchObject({ width: 160, height: 112, channels: 3 })
+  })
+
+  test('the same --scale gives the same colours as viz', async () => {
+    await call('run', first, second, ...MODEL, '-o', at('f.flo'), '--viz', at('f.png'), '--scale', '20')
+    const { code } = await call('viz', at('f.flo'), '-o', at('f.viz.png'), '--scale', '20')
+    expect(code).toBe(0)
+    expect(readFileSync(at('f.viz.png'))).toEqual(readFileSync(at('f.png')))
+  })
+
+  test('prints a summary with a line for each thing that a user asks for', async () => {
+    const { code, out, err } = await call('run', first, second, '--untrained', '-o', at('g.flo5'))
+    expect({ code, err }).toEqual({ code: 0, err: UNTRAINED })
+    expect(out.split('\n').map((line) => line.split(' ')[0])).toEqual([
+      'frames',
+      'engine',
+      'load',
+      'flow',
+      'motion',
+      'wrote',
+      '',
+    ])
+    expect(out).toContain('160 x 112 (width x height), computed at 640 x 640')
+    expect(out).toContain(at('g.flo5'))
+  })
+
+  test('--quiet prints nothing, but that untrained flow has no meaning', async () => {
+    const { out, err } = await call('run', first, second, '--untrained', '-q', '-o', at('h.flo'))
+    expect({ out, err }).toEqual({ out: '', err: UNTRAINED })
+    expect(existsSync(at('h.flo'))).toBe(true)
+  })
+})
+
+describe('run refuses before it works', () => {
+  test('without a model, and says where to get one', async () => {
+    for (const given of [[], ['--backbone', TINY.backbone], ['--head', TINY.head]]) {
+      const { code, out, err } = await call('run', first, second, ...given)
+      expect({ code, out }).toEqual({ code: 2, out: '' })
+      expect(err).toContain('https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/')
+      expect(err).toContain('https://github.com/Raessan/optical_flow_dinov3')
+      expect(err).toContain('--untrained')
+    }
+  })
+
+  test.each([
+    ['a flow file of another kind', ['-o', 'flow.jpg'], '--output: flow files end in .flo'],
+    ['a picture of another kind', ['--viz', 'flow.jpg'], '--viz: pictures are written as .png'],
+    [
+      'two outputs of one name',
+      ['-o', 'x.png', '--viz', './x.png'],
+      '--viz: ./x.png is what --output writes',
+    ],
+    ['an output that is an input', ['--viz', first], `--viz: ${first} is an input`],
+    ['half a size', ['--size', '640'], "'--size <size>' argument '640' is invalid"],
+    ['a size of nothing', ['--output-size', '0.5x3'], 'It is frame, model or HEIGHTxWIDTH'],
+    ['no threads', ['--threads', '0'], 'It is a number from 1 to 256'],
+    ['another device', ['--device', 'gpu'], 'It is auto, cpu, cuda or cuda:N'],
+    ['another precision', ['--precision', 'fp64'], 'Allowed choices are auto, fp32'],
+    ['a scale of nothing', ['--scale', '0'], 'It is a number of pixels above 0'],
+    ['a model beside the untrained one', ['--head', TINY.head], "'--untrained' cannot be used with"],
+    ['an unknown option', ['--backwards'], 'Did you mean --backward?'],
+  ])('%s: exit code 2', async (_, given, message) => {
+    const { code, out, err } = await call('run', first, second, '--untrained', ...given)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(message)
+  })
+
+  test.each([
+    ['a folder that is not there', ['-o', at('none/flow.flo')], 'ERR_IO'],
+    ['a file as a folder', ['-o', `${first}/flow.flo`], 'ERR_IO'],
+    ['a device that is not there', ['--device', 'cuda:1'], 'ERR_DEVICE'],
+    ['a size that is not of whole patches', ['--size', '100x100'], 'ERR_ARGUMENT'],
+  ])('%s: exit code 1', async (_, given, code) => {
+    const outcome = await call('run', first, second, '--untrained', ...given)
+    expect(outcome).toMatchObject({ code: 1, out: '' })
+    expect(outcome.err).toMatch(
+      new RegExp(`^${UNTRAINED}error: .* \\(${code}\\)\n$|^error: .* \\(${code}\\)\n$`),
+    )
+  })
+
+  test('swapped checkpoints, and pictures that are not there', async () => {
+    const swapped = await call('run', first, second, '--backbone', TINY.head, '--head', TINY.backbone)
+    expect(swapped).toMatchObject({ code: 1, out: '' })
+    expect(swapped.err).toContain('are the two files swapped? (ERR_CHECKPOINT_TENSOR)')
+    const absent = await call('run', first, at('none.png'), ...MODEL, '-o', at('absent.flo'))
+    expect(absent).toMatchObject({ code: 1, out: '' })
+    expect(absent.err).toContain('error: second picture:')
+    expect(existsSync(at('absent.flo'))).toBe(false)
+  })
+
+  test.skipIf(process.getuid?.() === 0)('a read-only folder (root writes everywhere)', async () => {
+    const { code, err } = await call('run', first, second, ...MODEL, '-o', '/flow.flo')
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('read-only') })
+  })
+})
