@@ -47,12 +47,14 @@ Napi::Array to_array(const Napi::Value& value, const char* what) {
 std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what) {
   const Napi::Array array = to_array(value, what);
   std::vector<std::int64_t> integers;
-  for (std::uint32_t i = 0; i < array.Length(); i++) integers.push_back(to_integer(array[i], what, 0, max_exact_integer));
+  for (std::uint32_t i = 0; i < array.Length(); i++)
+    integers.push_back(to_integer(array[i], what, 0, max_exact_integer));
   return integers;
 }
 
 template <class Value, std::size_t Count>
-Value named(const std::array<std::pair<std::string_view, Value>, Count>& table, const std::string& name, const char* what) {
+Value named(const std::array<std::pair<std::string_view, Value>, Count>& table, const std::string& name,
+            const char* what) {
   for (const auto& [known, value] : table) {
     if (known == name) return value;
   }
@@ -102,7 +104,8 @@ BackboneConfig to_backbone_config(const Napi::Value& value) {
                               .hidden = get("hidden", 1),
                               .patch = get("patch", 1),
                               .storage_tokens = get("storageTokens", 0)};
-  if (config.dim % config.heads != 0 || config.head_dim() % 4 != 0) reject("the backbone's heads do not divide its width");
+  if (config.dim % config.heads != 0 || config.head_dim() % 4 != 0)
+    reject("the backbone's heads do not divide its width");
   return config;
 }
 

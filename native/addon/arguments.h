@@ -9,8 +9,8 @@
 #include "ops/frame.h"
 #include "ops/ops.h"
 
-// JavaScript's values as the model wants them. lib/ checks arguments and words the messages that users read; here is
-// checked again what could otherwise crash the process. All of these throw Error(argument).
+// JavaScript's values as the model wants them. lib/ checks arguments and words the messages that users read;
+// here is checked again what could otherwise crash the process. All of these throw Error(argument).
 
 namespace flow::addon {
 

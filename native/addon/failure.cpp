@@ -1,6 +1,7 @@
 #include "addon/failure.h"
 
 #include <new>
+#include <system_error>
 
 namespace flow::addon {
 
@@ -31,6 +32,9 @@ Failure current_failure() {
     return {error.code(), error.what()};
   } catch (const std::bad_alloc&) {
     return {ErrorCode::out_of_memory, "memory ran out: use a smaller size, or free other models"};
+  } catch (const std::system_error& error) {  // std::thread is all that throws it here
+    return {ErrorCode::device, std::string("a thread could not be started (") + error.what() +
+                                   "): give fewer `threads`, or raise the process's limit"};
   } catch (const std::exception& error) {
     return {ErrorCode::native, error.what()};
   } catch (...) {

@@ -26,8 +26,8 @@ struct Axis {
   std::int64_t count, from, to;  // elements, and their distance in the file and in the result
 };
 
-/// The axes in the file's order, so that it is read front to back whatever the strides are (channels_last weights exist),
-/// with those that continue each other joined: a contiguous tensor becomes one axis.
+/// The axes in the file's order, so that it is read front to back whatever the strides are (channels_last
+/// weights exist), with those that continue each other joined: a contiguous tensor becomes one axis.
 std::vector<Axis> axes_in_file_order(const StoredTensor& tensor) {
   std::vector<Axis> axes;
   std::int64_t to = 1;
@@ -63,8 +63,8 @@ float from_half(std::uint16_t half) {
   return std::bit_cast<float>(sign | wide << 23U | mantissa << 13U);
 }
 
-/// `count` neighbouring elements of a file to floats that lie `step` apart. Checkpoints are little-endian, as is every
-/// machine this builds for.
+/// `count` neighbouring elements of a file to floats that lie `step` apart. Checkpoints are little-endian, as
+/// is every machine this builds for.
 void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, std::int64_t step) {
   static_assert(std::endian::native == std::endian::little);
   if (dtype == DType::float32) {
@@ -78,7 +78,8 @@ void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, 
   for (std::int64_t i = 0; i < count; i++) {
     std::uint16_t bits;
     std::memcpy(&bits, from + 2 * i, sizeof bits);
-    to[i * step] = dtype == DType::float16 ? from_half(bits) : std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+    to[i * step] =
+        dtype == DType::float16 ? from_half(bits) : std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
   }
 }
 
@@ -88,7 +89,8 @@ void read_exactly(const StoredTensor& tensor, std::int64_t offset, std::byte* to
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw Error(ErrorCode::io, quoted(tensor) + " cannot be read: " + std::strerror(errno));
     if (n == 0) {
-      throw Error(ErrorCode::checkpoint_format, quoted(tensor) + " is cut short: the file became shorter while it was read");
+      throw Error(ErrorCode::checkpoint_format,
+                  quoted(tensor) + " is cut short: the file became shorter while it was read");
     }
     done += static_cast<std::size_t>(n);
   }
@@ -128,7 +130,8 @@ class Window {
 };
 
 /// Copies the elements of the axes from `depth` on; `from` and `to` are the position of the first.
-void copy_axes(const std::vector<Axis>& axes, std::size_t depth, DType dtype, Window& window, std::int64_t from, float* to) {
+void copy_axes(const std::vector<Axis>& axes, std::size_t depth, DType dtype, Window& window, std::int64_t from,
+               float* to) {
   const Axis& axis = axes[depth];
   if (depth + 1 < axes.size()) {
     for (std::int64_t i = 0; i < axis.count; i++) {
@@ -158,9 +161,9 @@ std::string index_of(const std::vector<std::int64_t>& shape, std::size_t positio
 void require_finite(const StoredTensor& tensor, const float* values, std::size_t count) {
   for (std::size_t i = 0; i < count; i++) {
     if (std::isfinite(values[i])) continue;
-    throw Error(ErrorCode::checkpoint_tensor, quoted(tensor) + " holds " + (std::isnan(values[i]) ? "NaN" : "infinity") +
-                                                  " at " + index_of(tensor.shape, i) +
-                                                  ": the file is damaged, or its training diverged");
+    throw Error(ErrorCode::checkpoint_tensor,
+                quoted(tensor) + " holds " + (std::isnan(values[i]) ? "NaN" : "infinity") + " at " +
+                    index_of(tensor.shape, i) + ": the file is damaged, or its training diverged");
   }
 }
 
@@ -194,8 +197,8 @@ std::vector<float> FileWeights::read(const std::string& name, std::size_t count)
   std::size_t parts = 0;
   for (const WeightPart& part : weight.parts) parts += part.zeros != 0 ? part.zeros : element_count(part.tensor.shape);
   if (parts != count) {
-    throw Error(ErrorCode::checkpoint_tensor, "weight \"" + name + "\" has " + std::to_string(parts) + " values instead of " +
-                                                  std::to_string(count));
+    throw Error(ErrorCode::checkpoint_tensor,
+                "weight \"" + name + "\" has " + std::to_string(parts) + " values instead of " + std::to_string(count));
   }
   std::vector<float> values(count);
   float* out = values.data();

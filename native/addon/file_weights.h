@@ -13,8 +13,8 @@ namespace flow::addon {
 
 enum class DType { float32, float16, bfloat16 };
 
-/// A tensor in an open checkpoint. Mirrors StoredTensor of lib/checkpoint/tensor.ts, where everything was checked: it lies
-/// inside the file.
+/// A tensor in an open checkpoint. Mirrors StoredTensor of lib/checkpoint/tensor.ts, where everything was
+/// checked: it lies inside the file.
 struct StoredTensor {
   int fd;
   std::string path;
@@ -50,8 +50,8 @@ class FileWeights : public WeightSource {
 
   bool has(const std::string& name) const override { return manifest_.contains(name); }
   int extent(const std::string& name, std::size_t axis) const override;
-  /// Throws Error: checkpoint_tensor for a value that is not finite, checkpoint_format for a file that became shorter since
-  /// it was checked, io where the system cannot read it.
+  /// Throws Error: checkpoint_tensor for a value that is not finite, checkpoint_format for a file that became
+  /// shorter since it was checked, io where the system cannot read it.
   std::vector<float> read(const std::string& name, std::size_t count) override;
 
   /// Bytes in the files of everything in the manifest.

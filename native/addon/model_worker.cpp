@@ -33,7 +33,8 @@ std::shared_ptr<ModelWorker> ModelWorker::start(Napi::Env env, std::function<voi
   if (status != napi_ok) throw Napi::Error::New(env);
   static_cast<void>(context.release());
   napi_unref_threadsafe_function(env, worker->wake_js_);
-  // Hooks run last in, first out: this one before the thread-safe function's own, so that the thread is gone by then.
+  // Hooks run last in, first out: this one before the thread-safe function's own, so that the thread is gone
+  // by then.
   napi_add_env_cleanup_hook(env, on_environment_end, worker.get());
   worker->thread_ = std::thread([w = worker.get()] { w->loop(); });
   return worker;
@@ -68,7 +69,8 @@ void ModelWorker::close() {
   wake_js_ = nullptr;
 }
 
-// ---- the model's thread -----------------------------------------------------------------------------------------------
+// ---- the model's thread
+// -----------------------------------------------------------------------------------------------
 
 void ModelWorker::loop() {
   for (;;) {
@@ -92,7 +94,8 @@ void ModelWorker::notify() {
   if (!noticed_.exchange(true)) napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
 }
 
-// ---- JavaScript's thread ----------------------------------------------------------------------------------------------
+// ---- JavaScript's thread
+// ----------------------------------------------------------------------------------------------
 
 void ModelWorker::enqueue(JobPtr job) {
   {
@@ -152,6 +155,11 @@ bool ModelWorker::cancel(Napi::Env env, std::uint32_t ticket) {
 }
 
 Napi::Promise ModelWorker::stop(Napi::Env env) {
+  if (stopping_) {
+    const auto stopped = Napi::Promise::Deferred::New(env);
+    stopped.Resolve(env.Undefined());
+    return stopped.Promise();
+  }
   const Napi::Promise promise = post(env, 0, {.work = last_});
   {
     const std::lock_guard lock(mutex_);
@@ -178,7 +186,13 @@ void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, 
 }
 
 void ModelWorker::settle_all(Napi::Env env) {
-  if (noticed_.exchange(false) && on_notice_) on_notice_(env);
+  if (noticed_.exchange(false) && on_notice_) {
+    try {
+      on_notice_(env);
+    } catch (const Napi::Error&) {
+      // lib/ lets no error out of its callbacks: the environment no longer runs JavaScript
+    }
+  }
   for (;;) {
     JobPtr job;
     {
@@ -198,6 +212,7 @@ void ModelWorker::settle(Napi::Env env, JobPtr job) {
   } catch (const Napi::Error&) {
     // the environment no longer runs JavaScript: nobody is left to be told
   }
+  if (job->call.settled) job->call.settled();
   if (--pending_ > 0) return;
   if (wake_js_ != nullptr) napi_unref_threadsafe_function(env, wake_js_);
   if (stopping_) close();  // the thread is at its end: everything that was promised is settled

@@ -23,16 +23,20 @@ struct Call {
   std::function<void()> work;
   /// Runs on JavaScript's thread after `work`; none means undefined.
   std::function<Napi::Value(Napi::Env)> result = {};
-  /// What must not be collected before the call is settled: the model, the buffers that `work` reads and writes in place.
+  /// Runs on JavaScript's thread at the end, whatever came of `work`.
+  std::function<void()> settled = {};
+  /// What must not be collected before the call is settled: the model, the buffers that `work` reads and
+  /// writes in place.
   std::vector<Napi::ObjectReference> keeps = {};
 };
 
-/// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the other in the
-/// order of their posting. Every member function but `notify` and `abandoned` belongs to JavaScript's thread.
+/// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the
+/// other in the order of their posting. Every member function but `notify` and `abandoned` belongs to
+/// JavaScript's thread.
 ///
-/// The process stays alive while a promise is pending, not because a worker exists. When its environment ends (exit of the
-/// process, termination of a worker thread), what is queued is dropped, and what runs is waited for: it uses memory of
-/// that environment.
+/// The process stays alive while a promise is pending, not because a worker exists. When its environment ends
+/// (exit of the process, termination of a worker thread), what is queued is dropped, and what runs is waited
+/// for: it uses memory of that environment.
 class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
  public:
   /// `last` runs on the thread before it ends, however that comes about.

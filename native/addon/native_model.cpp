@@ -59,22 +59,17 @@ Napi::Array to_js(Napi::Env env, const Trace& trace) {
 }  // namespace
 
 Napi::Function NativeModel::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceMethod<&NativeModel::load>("load"),
-                      InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
-                      InstanceMethod<&NativeModel::flow>("flow"),
-                      InstanceMethod<&NativeModel::flow_sync>("flowSync"),
-                      InstanceMethod<&NativeModel::features>("features"),
-                      InstanceMethod<&NativeModel::features_sync>("featuresSync"),
-                      InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
-                      InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
-                      InstanceMethod<&NativeModel::read_features>("readFeatures"),
-                      InstanceMethod<&NativeModel::release_features>("releaseFeatures"),
-                      InstanceMethod<&NativeModel::trace>("trace"),
-                      InstanceMethod<&NativeModel::cancel>("cancel"),
-                      InstanceMethod<&NativeModel::dispose>("dispose"),
-                      InstanceMethod<&NativeModel::dispose_sync>("disposeSync"),
-                      InstanceMethod<&NativeModel::describe>("describe")});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceMethod<&NativeModel::load>("load"), InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
+       InstanceMethod<&NativeModel::flow>("flow"), InstanceMethod<&NativeModel::flow_sync>("flowSync"),
+       InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::features_sync>("featuresSync"),
+       InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
+       InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
+       InstanceMethod<&NativeModel::read_features>("readFeatures"),
+       InstanceMethod<&NativeModel::release_features>("releaseFeatures"), InstanceMethod<&NativeModel::trace>("trace"),
+       InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::dispose>("dispose"),
+       InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe")});
 }
 
 NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info) {
@@ -89,10 +84,11 @@ NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info)
 
 void NativeModel::Finalize(Napi::Env env) {
   worker_.reset();
-  account(env, -accounted_);
+  forget_memory(env);
 }
 
-// ---- loading ----------------------------------------------------------------------------------------------------------
+// ---- loading
+// ----------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::load(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
@@ -121,6 +117,11 @@ Napi::Value NativeModel::load(const Info& info) {
                     account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
                     return env.Undefined();
                   },
+              .settled =
+                  [this] {
+                    worker_->set_on_notice(nullptr);
+                    on_progress_.Reset();  // what it refers to may refer to this model
+                  },
               .keeps = keep_all(Value())};
     return worker_->post(info.Env(), 0, std::move(call));
   });
@@ -131,7 +132,8 @@ Napi::Value NativeModel::cancel_load(const Info& info) {
   return info.Env().Undefined();
 }
 
-// ---- calls ------------------------------------------------------------------------------------------------------------
+// ---- calls
+// ------------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::post(const Info& info, std::size_t ticket_argument, Call call) {
   const int ticket = to_int(info[ticket_argument], "ticket", 0, std::numeric_limits<int>::max());
@@ -252,12 +254,13 @@ Napi::Value NativeModel::cancel(const Info& info) {
   });
 }
 
-// ---- the end ----------------------------------------------------------------------------------------------------------
+// ---- the end
+// ----------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::dispose(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Promise stopped = worker_->stop(info.Env());
-    account(info.Env(), -accounted_);
+    forget_memory(info.Env());
     return stopped;
   });
 }
@@ -265,12 +268,13 @@ Napi::Value NativeModel::dispose(const Info& info) {
 Napi::Value NativeModel::dispose_sync(const Info& info) {
   return guarded(info.Env(), [&] {
     worker_->stop_sync(info.Env());
-    account(info.Env(), -accounted_);
+    forget_memory(info.Env());
     return info.Env().Undefined();
   });
 }
 
-// ---- information ------------------------------------------------------------------------------------------------------
+// ---- information
+// ------------------------------------------------------------------------------------------------------
 
 /// { instructionSet, threads, weightBytes }; once loaded.
 Napi::Value NativeModel::describe(const Info& info) {
@@ -289,6 +293,11 @@ std::size_t NativeModel::feature_bytes(Grid grid) const {
 void NativeModel::account(Napi::Env env, std::ptrdiff_t bytes) {
   accounted_ += bytes;
   Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+}
+
+void NativeModel::forget_memory(Napi::Env env) {
+  feature_bytes_.clear();
+  account(env, -accounted_);
 }
 
 }  // namespace flow::addon

@@ -55,6 +55,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
 
   std::size_t feature_bytes(Grid grid) const;
   void account(Napi::Env env, std::ptrdiff_t bytes);
+  void forget_memory(Napi::Env env);
 
   std::shared_ptr<ModelConfig> config_;  // until load
   int dim_ = 0;
@@ -63,7 +64,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;
   std::unordered_map<std::uint32_t, std::size_t> feature_bytes_;  // of the feature maps that JavaScript holds
-  std::int64_t accounted_ = 0;                                    // bytes that the garbage collector was told of
+  std::ptrdiff_t accounted_ = 0;                                  // bytes that the garbage collector was told of
   std::shared_ptr<ModelWorker> worker_;                           // last: its thread uses what is above
 };
 

@@ -24,8 +24,8 @@ struct SessionInfo {
   int threads = 0;
 };
 
-/// The network and everything in its engine's memory. Made, used and destroyed on the model's thread: an engine may be
-/// bound to it.
+/// The network and everything in its engine's memory. Made, used and destroyed on the model's thread: an
+/// engine may be bound to it.
 class Session {
  public:
   void open(const ModelConfig& config, FileWeights& backbone, FileWeights& head);

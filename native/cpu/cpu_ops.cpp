@@ -13,6 +13,8 @@ namespace {
 
 /// Rows of a GEMM's item: its rows of depth 512 stay in the second-level cache while all panels pass.
 constexpr int gemm_block = 96;
+/// Items of a GEMM that every thread should find.
+constexpr int items_per_thread = 32;
 /// Pixels of an upsampling item: their mask, 9 KiB each, stays in the second-level cache.
 constexpr int upsample_block = 24;
 /// Queries of an attention item.
@@ -184,8 +186,9 @@ void CpuOps::run_gemm(GemmJob job) {
   job.zeros = zeros_.data();
   job.block = gemm_block / kernels_.tile_rows * kernels_.tile_rows;
   job.blocks = ceil_div(job.m, job.block);
-  // Enough items for every thread to end at about the same time; more only where there are few rows.
-  const int slices = std::clamp(ceil_div(4 * pool_.size(), job.blocks), 1, std::max(1, job.weights.count / 4));
+  // Threads end within one item of each other, so there must be many; columns are cut too, though every cut reads the
+  // rows (and normalises them) once more.
+  const int slices = std::clamp(ceil_div(items_per_thread * pool_.size(), job.blocks), 1, ceil_div(job.weights.count, 4));
   job.panels_per_item = ceil_div(job.weights.count, slices);
   job.items = job.blocks * ceil_div(job.weights.count, job.panels_per_item);
   reserve_scratch(kernels_.gemm_scratch(job));

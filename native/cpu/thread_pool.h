@@ -38,6 +38,7 @@ class ThreadPool {
   using Call = void (*)(const void* task, int item, int thread);
 
   void run_all(int items, Call call, const void* task);
+  void stop();
   void work(int thread);
   void take_items(int thread);
 

@@ -1,0 +1,176 @@
+import { access } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { FlowError } from './errors.js'
+import type { NativeFrame } from './native.js'
+
+/** Every {@link PixelFormat}. */
+export const PIXEL_FORMATS = ['rgb', 'rgba', 'bgr', 'bgra', 'gray', 'nv12'] as const
+
+/**
+ * How the pixels of a frame lie in memory: 8-bit channels, interleaved, rows from the top. `nv12` is `height` rows of luma,
+ * then `height / 2` rows of interleaved U and V (ITU-R BT.601, video range), as cameras and hardware decoders give it; its
+ * sides are even. Alpha is ignored.
+ */
+export type PixelFormat = (typeof PIXEL_FORMATS)[number]
+
+/**
+ * A decoded frame. An `ImageData` is one.
+ *
+ * `data` is read in place, also where it is a view of a SharedArrayBuffer: do not change, transfer or resize it before the
+ * call's promise is settled.
+ */
+export interface Frame {
+  readonly data: Uint8Array | Uint8ClampedArray
+  /** Pixels, 1 to 65535. */
+  readonly width: number
+  /** Pixels, 1 to 65535. */
+  readonly height: number
+  /** Default: rgb, rgba or gray, whichever has the length of `data`. */
+  readonly format?: PixelFormat | undefined
+  /** Bytes from one row to the next. Default: rows follow each other without padding. */
+  readonly stride?: number | undefined
+}
+
+/** A decoded frame, or the path (or file: URL) of a picture that `sharp` decodes. */
+export type FrameSource = Frame | string | URL
+
+const MAX_SIDE = 65_535
+const MAX_STRIDE = 2 ** 31 - 1
+const ROW_BYTES: Readonly<Record<PixelFormat, number>> = {
+  rgb: 3,
+  rgba: 4,
+  bgr: 3,
+  bgra: 4,
+  gray: 1,
+  nv12: 1,
+}
+
+/** Throws with the name of the frame in front of the message. */
+type Fail = (message: string) => never
+
+/** Whether a source has to be decoded first. */
+export function isFile(source: FrameSource): source is string | URL {
+  return typeof source === 'string' || source instanceof URL
+}
+
+/**
+ * Checks a decoded frame and fills in its defaults.
+ *
+ * @param name what messages call it
+ * @throws {FlowError} `ERR_FRAME`, saying what was expected and what was given
+ */
+export function checkFrame(frame: Frame, name: string): NativeFrame {
+  const fail: Fail = (message) => {
+    throw new FlowError('ERR_FRAME', `${name}: ${message}`)
+  }
+  if (typeof frame !== 'object' || frame === null)
+    fail(`a frame is { data, width, height } or a path, not ${describe(frame)}`)
+  const { data, width, height } = frame
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+    fail(`its data are a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
+  for (const [side, value] of Object.entries({ width, height }))
+    if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
+      fail(`its ${side} is an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
+
+  const format = frame.format ?? defaultFormat(frame, fail)
+  if (!PIXEL_FORMATS.includes(format))
+    fail(`its format is one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
+  if (format === 'nv12' && (width % 2 !== 0 || height % 2 !== 0))
+    fail(`an nv12 frame has even sides, not ${width} x ${height}`)
+
+  const row = ROW_BYTES[format] * width
+  const rows = format === 'nv12' ? (height / 2) * 3 : height
+  const size = `${width} x ${height} ${format}`
+  const { stride } = frame
+  if (stride === undefined) {
+    if (data.length !== row * rows)
+      fail(
+        `a ${size} frame is ${row * rows} bytes, its data are ${data.length}: where rows are padded, give the stride`,
+      )
+    return { data, width, height, stride: row, format }
+  }
+  if (!Number.isInteger(stride) || stride < row || stride > MAX_STRIDE)
+    fail(`its stride is an integer of at least ${row} bytes (a row of ${size}), not ${describe(stride)}`)
+  const least = stride * (rows - 1) + row
+  if (data.length < least)
+    fail(
+      `a ${size} frame of stride ${stride} needs at least ${least} bytes (${rows} rows), its data are ${data.length}`,
+    )
+  return { data, width, height, stride, format }
+}
+
+/** As {@link checkFrame}, for calls that cannot wait for a decoder. */
+export function checkDecoded(source: FrameSource, name: string): NativeFrame {
+  if (isFile(source))
+    throw new FlowError(
+      'ERR_FRAME',
+      `${name}: a synchronous call takes decoded frames, { data, width, height }, not the path ${source}: ` +
+        'decode it before, or use the asynchronous call',
+    )
+  return checkFrame(source, name)
+}
+
+/**
+ * Decodes a picture to 8-bit RGB: turned upright by its EXIF orientation, converted to sRGB, alpha dropped.
+ *
+ * @throws {FlowError} `ERR_IO` where the file cannot be opened; `ERR_FRAME` where it is no picture; `ERR_ARGUMENT` for a URL
+ *   that is not of a file
+ */
+export async function decodeFrame(source: string | URL, name: string): Promise<NativeFrame> {
+  const path = toPath(source, name)
+  try {
+    await access(path)
+  } catch (cause) {
+    throw new FlowError('ERR_IO', `${name}: ${path} cannot be opened: ${reasonOf(cause)}`, { cause })
+  }
+  // Loaded here, so that users of decoded frames never load it.
+  const { default: sharp } = await import('sharp')
+  try {
+    const decoder = sharp(path).autoOrient().toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' })
+    const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
+    const format = info.channels === 1 ? 'gray' : 'rgb'
+    return checkFrame({ data, width: info.width, height: info.height, format }, `${name}: ${path}`)
+  } catch (cause) {
+    if (cause instanceof FlowError) throw cause
+    throw new FlowError('ERR_FRAME', `${name}: ${path} cannot be decoded: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+function toPath(source: string | URL, name: string): string {
+  if (typeof source === 'string') return source
+  try {
+    return fileURLToPath(source)
+  } catch (cause) {
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${name}: only file: URLs can be read, not ${source}: fetch it before`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+function defaultFormat({ data, width, height, stride }: Frame, fail: Fail): PixelFormat {
+  if (stride !== undefined) return fail('say the format of a frame whose stride you give')
+  const pixels = width * height
+  if (data.length === 3 * pixels) return 'rgb'
+  if (data.length === 4 * pixels) return 'rgba'
+  if (data.length === pixels) return 'gray'
+  if (data.length === 1.5 * pixels)
+    return fail(`${data.length} bytes may be nv12 or another format: say which`)
+  return fail(
+    `${data.length} bytes are not ${width} x ${height} pixels: rgb is ${3 * pixels} bytes, rgba ${4 * pixels}, gray ${pixels}; ` +
+      'where rows are padded, give format and stride',
+  )
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    return `an object of class ${value.constructor?.name ?? 'null'}`
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,20 @@
+export { type Inspection, inspectCheckpoint } from './checkpoint/inspect.js'
+export type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+export { FlowError, type FlowErrorCode } from './errors.js'
+export { FeatureMap, type FeatureMapShape } from './feature-map.js'
+export { FlowField } from './flow-field.js'
+export * from './formats/index.js'
+export { type Frame, type FrameSource, PIXEL_FORMATS, type PixelFormat } from './frame.js'
+export type { FlowModelInfo, LoadOptions, LoadProgress } from './load.js'
+export * from './metrics.js'
+export {
+  type FeaturesOptions,
+  type FeaturesSyncOptions,
+  FlowModel,
+  type FlowFromFeaturesOptions,
+  type FlowOptions,
+  type FlowSyncOptions,
+  type OutputOptions,
+} from './model.js'
+export type { FlowOutput, FlowSize } from './size.js'
+export * from './viz/index.js'

@@ -1,0 +1,196 @@
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { throwIfAborted, withSignal } from './abort.js'
+import { readBackbone } from './checkpoint/backbone.js'
+import { checkPair, readHead } from './checkpoint/head.js'
+import { openCheckpoint } from './checkpoint/open.js'
+import type { ReadyModel } from './checkpoint/plan.js'
+import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+import { FlowError } from './errors.js'
+import { awaitNative, callNative, loadAddon, type CallSite, type NativeModel } from './native.js'
+import type { FlowSize } from './size.js'
+
+/** Bytes of weights read so far. */
+export interface LoadProgress {
+  readonly loaded: number
+  readonly total: number
+}
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. */
+  readonly backbone: string | URL
+  /** The flow head's checkpoint, .pth or .safetensors; may be the file that holds the backbone. */
+  readonly head: string | URL
+  /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
+  readonly backboneConfig?: string | URL | undefined
+  /** Where to compute. Default `'auto'`: the best device that is there. */
+  readonly device?: 'auto' | 'cpu' | 'cuda' | undefined
+  /** The type of number to compute in. Default `'auto'`: the fastest that the device computes well in; fp32 on a CPU. */
+  readonly precision?: 'auto' | 'fp32' | undefined
+  /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
+  readonly threads?: number | undefined
+  /** The size that frames are resized to where a call does not say one. Default `'seed'`. */
+  readonly size?: FlowSize | undefined
+  /** Stops loading. */
+  readonly signal?: AbortSignal | undefined
+  /** Told of progress from time to time. What it throws ends loading, and is what `load` rejects with. */
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined
+}
+
+/** What a loaded model is, and what it runs on. Plain data, fit for JSON. */
+export interface FlowModelInfo {
+  readonly engine: 'cpu'
+  /** Name of the processor. */
+  readonly device: string
+  /** Vector instructions in use: `avx512`, `avx2`, `sse2`, `neon`. */
+  readonly instructionSet: string
+  readonly threads: number
+  readonly precision: 'fp32'
+  readonly backbone: BackboneConfig
+  readonly head: HeadConfig
+  readonly files: { readonly backbone: string; readonly head: string }
+  /** Names of tensors in the files that the model has no use for. */
+  readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
+  readonly memory: {
+    /** Bytes of weights. */
+    readonly weights: number
+  }
+}
+
+/** A network whose weights are in place. */
+export interface LoadedModel {
+  readonly native: NativeModel
+  readonly info: FlowModelInfo
+}
+
+const DEVICES = ['auto', 'cpu', 'cuda']
+const PRECISIONS = ['auto', 'fp32']
+const MAX_THREADS = 256
+
+/**
+ * Reads both checkpoints and makes the network.
+ *
+ * @throws {FlowError} as `FlowModel.load`
+ */
+export async function loadModel(options: LoadOptions, site: CallSite): Promise<LoadedModel> {
+  checkOptions(options)
+  throwIfAborted(options.signal)
+  const { NativeModel } = loadAddon()
+
+  const { backboneConfig } = options
+  const backboneFile = openCheckpoint(toPath(options.backbone, 'backbone'))
+  try {
+    const config = backboneConfig === undefined ? {} : { config: toPath(backboneConfig, 'backboneConfig') }
+    const backbone = readBackbone(backboneFile, config)
+    const headFile = openCheckpoint(toPath(options.head, 'head'))
+    try {
+      const head = readHead(headFile)
+      checkPair(backbone, head)
+      const native = callNative(
+        site,
+        () =>
+          new NativeModel({
+            backbone: backbone.config,
+            head: head.config,
+            backboneWeights: backbone.weights,
+            headWeights: head.weights,
+            threads: options.threads ?? 0,
+          }),
+      )
+      await fill(native, options, site)
+      return { native, info: describe(native, backbone, head) }
+    } finally {
+      headFile.close()
+    }
+  } finally {
+    backboneFile.close()
+  }
+}
+
+/** Reads the weights; a model that could not be filled is freed at once. */
+async function fill(native: NativeModel, options: LoadOptions, site: CallSite): Promise<void> {
+  const { signal, onProgress } = options
+  let thrown: { readonly error: unknown } | undefined
+  const tell = (loaded: number, total: number) => {
+    if (thrown !== undefined) return
+    try {
+      onProgress?.({ loaded, total })
+    } catch (error) {
+      thrown = { error }
+      native.cancelLoad()
+    }
+  }
+  try {
+    await withSignal(
+      signal,
+      () => native.cancelLoad(),
+      () => awaitNative(site, () => native.load(tell)),
+    )
+    // It may have fired, or thrown, too late to stop anything.
+    throwIfAborted(signal)
+    if (thrown !== undefined) throw thrown.error
+  } catch (error) {
+    native.disposeSync()
+    throw thrown === undefined ? error : thrown.error
+  }
+}
+
+function describe(
+  native: NativeModel,
+  backbone: ReadyModel<BackboneConfig>,
+  head: ReadyModel<HeadConfig>,
+): FlowModelInfo {
+  const { instructionSet, threads, weightBytes } = native.describe()
+  return {
+    engine: 'cpu',
+    device: cpus()[0]?.model.trim() ?? process.arch,
+    instructionSet,
+    threads,
+    precision: 'fp32',
+    backbone: backbone.config,
+    head: head.config,
+    files: { backbone: backbone.path, head: head.path },
+    unused: { backbone: backbone.unused, head: head.unused },
+    memory: { weights: weightBytes },
+  }
+}
+
+function checkOptions(options: LoadOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new FlowError('ERR_ARGUMENT', 'FlowModel.load takes { backbone, head, ... }')
+  const { device = 'auto', precision = 'auto', threads } = options
+  if (!DEVICES.includes(device))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `device: is one of ${DEVICES.join(', ')}, not ${JSON.stringify(device)}`,
+    )
+  if (device === 'cuda')
+    throw new FlowError('ERR_DEVICE', "device: this build has no CUDA engine yet; use 'cpu' or 'auto'")
+  if (!PRECISIONS.includes(precision))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `precision: the CPU engine computes in fp32; give 'fp32' or 'auto', not ${JSON.stringify(precision)}`,
+    )
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `threads: is an integer from 1 to ${MAX_THREADS}, not ${String(threads)}`,
+    )
+  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+    throw new FlowError('ERR_ARGUMENT', 'onProgress: is a function')
+  checkSignal(options.signal)
+}
+
+/** @throws {FlowError} `ERR_ARGUMENT` unless it is an AbortSignal or undefined */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new FlowError('ERR_ARGUMENT', 'signal: is an AbortSignal')
+}
+
+function toPath(path: string | URL, name: string): string {
+  if (typeof path === 'string' && path !== '') return path
+  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path)
+  const given = path instanceof URL ? path.href : JSON.stringify(path)
+  throw new FlowError('ERR_ARGUMENT', `${name}: is a path or a file: URL, not ${given ?? String(path)}`)
+}

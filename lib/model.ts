@@ -1,0 +1,336 @@
+import { throwIfAborted, withSignal } from './abort.js'
+import { FlowError } from './errors.js'
+import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
+import { FlowField } from './flow-field.js'
+import { checkDecoded, checkFrame, decodeFrame, type FrameSource, isFile } from './frame.js'
+import { checkSignal, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import {
+  awaitNative,
+  callNative,
+  type CallSite,
+  callSite,
+  type NativeFrame,
+  type NativeModel,
+} from './native.js'
+import {
+  type FlowOutput,
+  type FlowSize,
+  type OutputSize,
+  type PatchGrid,
+  resolveGrid,
+  resolveOutput,
+} from './size.js'
+
+/** How features are computed in a synchronous call. */
+export interface FeaturesSyncOptions {
+  /** The size that the frame is resized to. Default: the model's. */
+  readonly size?: FlowSize | undefined
+}
+
+/** How features are computed. */
+export interface FeaturesOptions extends FeaturesSyncOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How flow is returned by a synchronous call. */
+export interface OutputOptions {
+  /** The size of the flow, in whose pixels it is. Default `'frame'`: the first frame's. */
+  readonly output?: FlowOutput | undefined
+  /** Written instead of a new field, and returned; of the size of the output. One call at a time may use it. */
+  readonly into?: FlowField | undefined
+}
+
+/** How flow is computed in a synchronous call. */
+export interface FlowSyncOptions extends FeaturesSyncOptions, OutputOptions {}
+
+/** How flow is computed. */
+export interface FlowOptions extends FeaturesOptions, OutputOptions {}
+
+/** How flow is computed from features. */
+export interface FlowFromFeaturesOptions extends OutputOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+const MAX_TICKET = 2 ** 31 - 1
+
+/**
+ * A DINOv3 backbone and a flow head, on a thread of their own.
+ *
+ * Calls run one after the other, in the order in which they were made; those with paths after their frames are decoded. No
+ * call blocks the event loop, but for those whose name ends in Sync, which wait for the calls before them. A model keeps
+ * the process alive while calls are pending, and not otherwise.
+ */
+export class FlowModel {
+  /** What was loaded, and what it runs on. */
+  readonly info: FlowModelInfo
+  readonly #native: NativeModel
+  readonly #size: FlowSize
+  readonly #inFlight = new Set<Promise<unknown>>()
+  #ticket = 0
+  #disposed = false
+  #disposal: Promise<void> | undefined
+
+  private constructor({ native, info }: LoadedModel, size: FlowSize) {
+    this.#native = native
+    this.info = info
+    this.#size = size
+  }
+
+  /**
+   * Loads both checkpoints. Their weights are checked value by value.
+   *
+   * @throws {FlowError} `ERR_IO`, `ERR_CHECKPOINT_FORMAT` or `ERR_CHECKPOINT_TENSOR`, naming the file, the tensor and the
+   *   reason; `ERR_ARGUMENT` for an option; `ERR_DEVICE` for a device that is not there; `ERR_OUT_OF_MEMORY`;
+   *   `ERR_ABORTED`; `ERR_NATIVE` where the addon cannot be loaded
+   */
+  static async load(options: LoadOptions): Promise<FlowModel> {
+    const site = callSite(FlowModel.load)
+    const size = options?.size ?? 'seed'
+    const loaded = await loadModel(options, site)
+    const model = new FlowModel(loaded, size)
+    try {
+      // Whether a size is valid depends on the checkpoint's patch size.
+      if (size !== 'native') model.#grid(size, { height: 1, width: 1 })
+    } catch (error) {
+      model.disposeSync()
+      throw error
+    }
+    return model
+  }
+
+  /** Whether `dispose` or `disposeSync` was called. */
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  /**
+   * The flow from `a` to `b`: for every pixel of `a`, where it went in `b`. Frames of different sizes are both resized to
+   * the size of the network; the flow is then in pixels of `a`.
+   *
+   * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used;
+   *   `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`
+   */
+  flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
+    const site = callSite(FlowModel.prototype.flow)
+    return this.#track(async () => {
+      this.#check(options)
+      const [first, second] =
+        isFile(a) || isFile(b)
+          ? await Promise.all([toFrame(a, 'first frame'), toFrame(b, 'second frame')])
+          : // without a wait: calls keep their order, and one made before `dispose` is done
+            [checkFrame(a, 'first frame'), checkFrame(b, 'second frame')]
+      const { gridHeight, gridWidth } = this.#grid(options.size, first)
+      const field = this.#field(options, first, { gridHeight, gridWidth })
+      await this.#call(site, options.signal, (ticket) =>
+        this.#native.flow(
+          first,
+          second,
+          gridHeight,
+          gridWidth,
+          field.data,
+          field.height,
+          field.width,
+          ticket,
+        ),
+      )
+      return field
+    })
+  }
+
+  /**
+   * As {@link flow}, for decoded frames. Blocks until it, and every call made before, is done.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  flowSync(a: FrameSource, b: FrameSource, options: FlowSyncOptions = {}): FlowField {
+    const site = callSite(FlowModel.prototype.flowSync)
+    this.#check(options)
+    const first = checkDecoded(a, 'first frame')
+    const second = checkDecoded(b, 'second frame')
+    const { gridHeight, gridWidth } = this.#grid(options.size, first)
+    const field = this.#field(options, first, { gridHeight, gridWidth })
+    callNative(site, () =>
+      this.#native.flowSync(first, second, gridHeight, gridWidth, field.data, field.height, field.width),
+    )
+    return field
+  }
+
+  /**
+   * Runs the backbone alone. A frame's features serve every flow from it and to it: a video costs one backbone pass per
+   * frame, and the backward flow only a second pass of the head.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  features(frame: FrameSource, options: FeaturesOptions = {}): Promise<FeatureMap> {
+    const site = callSite(FlowModel.prototype.features)
+    return this.#track(async () => {
+      this.#check(options)
+      const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
+      const grid = this.#grid(options.size, input)
+      const id = await this.#call(site, options.signal, (ticket) =>
+        this.#native.features(input, grid.gridHeight, grid.gridWidth, ticket),
+      )
+      return this.#featureMap(id, grid, input)
+    })
+  }
+
+  /**
+   * As {@link features}, for a decoded frame. Blocks until it, and every call made before, is done.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  featuresSync(frame: FrameSource, options: FeaturesSyncOptions = {}): FeatureMap {
+    const site = callSite(FlowModel.prototype.featuresSync)
+    this.#check(options)
+    const input = checkDecoded(frame, 'frame')
+    const grid = this.#grid(options.size, input)
+    const id = callNative(site, () => this.#native.featuresSync(input, grid.gridHeight, grid.gridWidth))
+    return this.#featureMap(id, grid, input)
+  }
+
+  /**
+   * The flow from the frame of `a` to the frame of `b`: the head alone. Exactly what `flow` gives for those frames.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for maps of another model or of different sizes; `ERR_DISPOSED` for a disposed one;
+   *   else as `flow`
+   */
+  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions = {}): Promise<FlowField> {
+    const site = callSite(FlowModel.prototype.flowFromFeatures)
+    return this.#track(async () => {
+      this.#check(options)
+      const [first, second] = this.#pair(a, b)
+      const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
+      await this.#call(site, options.signal, (ticket) =>
+        this.#native.flowFromFeatures(first, second, field.data, field.height, field.width, ticket),
+      )
+      return field
+    })
+  }
+
+  /**
+   * As {@link flowFromFeatures}. Blocks until it, and every call made before, is done.
+   *
+   * @throws {FlowError} as `flowFromFeatures`
+   */
+  flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options: OutputOptions = {}): FlowField {
+    const site = callSite(FlowModel.prototype.flowFromFeaturesSync)
+    this.#check(options)
+    const [first, second] = this.#pair(a, b)
+    const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
+    callNative(site, () =>
+      this.#native.flowFromFeaturesSync(first, second, field.data, field.height, field.width),
+    )
+    return field
+  }
+
+  /**
+   * Waits for the calls in flight, then frees everything that the model holds, its feature maps among it. Calls made later
+   * fail with `ERR_DISPOSED`. May be called again.
+   */
+  dispose(): Promise<void> {
+    this.#disposed = true
+    this.#disposal ??= this.#end(callSite(FlowModel.prototype.dispose))
+    return this.#disposal
+  }
+
+  /** As {@link dispose}, but blocks. A call whose frames are still being decoded fails with `ERR_DISPOSED`. */
+  disposeSync(): void {
+    this.#disposed = true
+    callNative(callSite(FlowModel.prototype.disposeSync), () => this.#native.disposeSync())
+  }
+
+  [Symbol.dispose](): void {
+    this.disposeSync()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  async #end(site: CallSite): Promise<void> {
+    await Promise.allSettled(this.#inFlight)
+    await awaitNative(site, () => this.#native.dispose())
+  }
+
+  /** Runs an asynchronous call that `dispose` waits for. */
+  #track<T>(call: () => Promise<T>): Promise<T> {
+    const promise = call()
+    this.#inFlight.add(promise)
+    // The caller's is another promise: `dispose` waiting for this one must not make an error count as handled.
+    return promise.finally(() => this.#inFlight.delete(promise))
+  }
+
+  /** Hands a call to the addon, to be cancelled if the signal fires before it starts. */
+  #call<T>(
+    site: CallSite,
+    signal: AbortSignal | undefined,
+    call: (ticket: number) => Promise<T>,
+  ): Promise<T> {
+    throwIfAborted(signal)
+    this.#ticket = (this.#ticket % MAX_TICKET) + 1
+    const ticket = this.#ticket
+    return withSignal(
+      signal,
+      () => this.#native.cancel(ticket),
+      () => awaitNative(site, () => call(ticket)),
+    )
+  }
+
+  /** What every call checks first. */
+  #check(options: FlowOptions): void {
+    if (this.#disposed) throw new FlowError('ERR_DISPOSED', 'the model was disposed')
+    if (typeof options !== 'object' || options === null)
+      throw new FlowError('ERR_ARGUMENT', `options: is an object, not ${String(options)}`)
+    checkSignal(options.signal)
+    throwIfAborted(options.signal)
+  }
+
+  #grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
+    return resolveGrid(size ?? this.#size, frame, this.info.backbone.patch)
+  }
+
+  /** The field that a call writes. */
+  #field({ output = 'frame', into }: OutputOptions, frame: OutputSize, grid: PatchGrid): FlowField {
+    const { up } = this.info.head
+    const model = { height: grid.gridHeight * up, width: grid.gridWidth * up }
+    const { height, width } = resolveOutput(output, frame, model)
+    if (into === undefined) return new FlowField(width, height)
+    if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: is a FlowField')
+    if (into.width !== width || into.height !== height)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `into: is ${into.width} x ${into.height}, but the flow is ${width} x ${height}: give a field of that size`,
+      )
+    return into
+  }
+
+  #pair(a: FeatureMap, b: FeatureMap): readonly [number, number] {
+    const pair = [
+      featureIdOf(a, this.#native, 'first feature map'),
+      featureIdOf(b, this.#native, 'second feature map'),
+    ] as const
+    if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `the feature maps are of ${a.gridWidth} x ${a.gridHeight} and ${b.gridWidth} x ${b.gridHeight} patches: ` +
+          'compute both at the same size',
+      )
+    return pair
+  }
+
+  #featureMap(id: number, grid: PatchGrid, frame: OutputSize): FeatureMap {
+    const { dim } = this.info.backbone
+    return createFeatureMap(this.#native, id, {
+      ...grid,
+      dim,
+      frameHeight: frame.height,
+      frameWidth: frame.width,
+    })
+  }
+}
+
+async function toFrame(source: FrameSource, name: string): Promise<NativeFrame> {
+  return isFile(source) ? decodeFrame(source, name) : checkFrame(source, name)
+}

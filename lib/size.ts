@@ -1,0 +1,103 @@
+import { FlowError } from './errors.js'
+
+/**
+ * The size that a frame is resized to before it enters the network.
+ *
+ * - `'seed'`: 640 x 640 whatever the frame's shape, as the original was trained (the nearest multiple where the patch size
+ *   does not divide 640)
+ * - `[height, width]`: pixels, multiples of the patch size
+ * - `'native'`: the frame's own size, each side rounded to the nearest multiple of the patch size
+ */
+export type FlowSize = 'seed' | 'native' | readonly [height: number, width: number]
+
+/** A map of patches, as the network sees a frame. */
+export interface PatchGrid {
+  readonly gridHeight: number
+  readonly gridWidth: number
+}
+
+/** Height and width of an output, in pixels. */
+export interface OutputSize {
+  readonly height: number
+  readonly width: number
+}
+
+/**
+ * The size of the flow that is asked for: `'frame'` is the first frame's, `'model'` the size at which the network computes
+ * it, `[height, width]` any. Flow is always in pixels of the output.
+ */
+export type FlowOutput = 'frame' | 'model' | readonly [height: number, width: number]
+
+const SEED_SIDE = 640
+/** Attention's work grows with the square of the number of patches: 65536 of them take minutes on a CPU. */
+const MAX_PATCHES = 65_536
+const MAX_SIDE = 65_535
+const MAX_OUTPUT_PIXELS = 2 ** 28
+
+/**
+ * @param patch side of a patch in pixels
+ * @throws {FlowError} `ERR_ARGUMENT` for a size that is not a multiple of the patch size, or too large
+ */
+export function resolveGrid(size: FlowSize, frame: OutputSize, patch: number): PatchGrid {
+  const patches = (pixels: number) => Math.max(1, Math.round(pixels / patch))
+  if (size === 'seed') return { gridHeight: patches(SEED_SIDE), gridWidth: patches(SEED_SIDE) }
+  if (size === 'native')
+    return limited({ gridHeight: patches(frame.height), gridWidth: patches(frame.width) }, patch)
+  const [height, width] = checkPair(size, 'size', "'seed', 'native' or [height, width]")
+  if (height % patch !== 0 || width % patch !== 0) {
+    const nearest = `[${patches(height) * patch}, ${patches(width) * patch}]`
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `size: [${height}, ${width}] is not a multiple of the patch size ${patch}; the nearest is ${nearest}`,
+    )
+  }
+  return limited({ gridHeight: height / patch, gridWidth: width / patch }, patch)
+}
+
+/**
+ * @param model the size at which the network computes flow
+ * @throws {FlowError} `ERR_ARGUMENT` for a size that is no size, or of more than 2^28 pixels
+ */
+export function resolveOutput(output: FlowOutput, frame: OutputSize, model: OutputSize): OutputSize {
+  const [height, width] =
+    output === 'frame'
+      ? [frame.height, frame.width]
+      : output === 'model'
+        ? [model.height, model.width]
+        : checkPair(output, 'output', "'frame', 'model' or [height, width]")
+  if (height * width > MAX_OUTPUT_PIXELS)
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `output: ${width} x ${height} are ${height * width} pixels, more than ${MAX_OUTPUT_PIXELS}: ask for a smaller output`,
+    )
+  return { height, width }
+}
+
+function limited(grid: PatchGrid, patch: number): PatchGrid {
+  const count = grid.gridHeight * grid.gridWidth
+  if (count <= MAX_PATCHES) return grid
+  throw new FlowError(
+    'ERR_ARGUMENT',
+    `size: ${grid.gridWidth * patch} x ${grid.gridHeight * patch} pixels are ${count} patches, more than ${MAX_PATCHES}: ` +
+      'give a smaller size; the flow still comes back at the size of the frame',
+  )
+}
+
+function checkPair(value: unknown, name: string, choices: string): readonly [number, number] {
+  if (!Array.isArray(value) || value.length !== 2)
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${name}: is ${choices}, not ${JSON.stringify(value) ?? String(value)}`,
+    )
+  const [height, width]: unknown[] = value
+  if (!isSide(height) || !isSide(width))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${name}: height and width are integers from 1 to ${MAX_SIDE}, not ${String(height)} and ${String(width)}`,
+    )
+  return [height, width]
+}
+
+function isSide(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIDE
+}

@@ -1,0 +1,266 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import sharp, { type Sharp } from 'sharp'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { FlowField, type FlowModel, type Frame, type FrameSource } from '../../lib/index.js'
+import { checkFrame } from '../../lib/frame.js'
+import { loadModel } from '../../lib/load.js'
+import { callSite, type NativeModel } from '../../lib/native.js'
+import { flowError, largestDifference, sameBits } from '../support/compare.js'
+import {
+  decodeRgb,
+  fixture,
+  loadTiny,
+  type RgbFrame,
+  TINY,
+  tinyFrames,
+  withFolder,
+} from '../support/fixtures.js'
+
+let model: FlowModel
+let native: NativeModel
+let a: RgbFrame
+let b: RgbFrame
+let expected: FlowField
+
+beforeAll(async () => {
+  model = await loadTiny()
+  ;({ native } = await loadModel(TINY, callSite(loadModel)))
+  ;[a, b] = await tinyFrames()
+  expected = await model.flow(a, b)
+})
+afterAll(async () => {
+  await model.dispose()
+  native.disposeSync()
+})
+
+/** What `frame` becomes if its pixels, `step` bytes each, are filled by `paint`. */
+function repaint(
+  frame: RgbFrame,
+  step: number,
+  paint: (rgb: readonly number[]) => readonly number[],
+): Uint8Array {
+  const data = new Uint8Array(step * frame.width * frame.height)
+  for (let i = 0; i < frame.width * frame.height; i++)
+    data.set(paint([...frame.data.subarray(3 * i, 3 * i + 3)]), step * i)
+  return data
+}
+
+/** The same rows, `stride` bytes apart, with noise between them. */
+function pad(data: Uint8Array, row: number, stride: number): Uint8Array {
+  const rows = data.length / row
+  const padded = new Uint8Array(stride * (rows - 1) + row).fill(171)
+  for (let y = 0; y < rows; y++) padded.set(data.subarray(y * row, (y + 1) * row), y * stride)
+  return padded
+}
+
+/** The 8-bit pixels, planar RGB rounded to levels, that enter the network for a grid of patches of 16. */
+function pixelsSeen(frame: Frame, gridHeight: number, gridWidth: number): Float32Array {
+  const input = checkFrame(frame, 'frame')
+  const { values, cols } = native.trace(input, input, gridHeight, gridWidth, 16, 16)[0]!
+  const mean = [0.485, 0.456, 0.406]
+  const deviation = [0.229, 0.224, 0.225]
+  const [height, width] = [gridHeight * 16, gridWidth * 16]
+  const pixels = new Float32Array(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const [patch, rest] = [Math.floor(i / cols), i % cols]
+    const channel = Math.floor(rest / 256)
+    const y = Math.floor(patch / gridWidth) * 16 + (Math.floor(rest / 16) % 16)
+    const x = (patch % gridWidth) * 16 + (rest % 16)
+    const level = (values[i]! * deviation[channel]! + mean[channel]!) * 255
+    pixels[(channel * height + y) * width + x] = Math.round(level)
+  }
+  return pixels
+}
+
+function planar(frame: RgbFrame): Float32Array {
+  const pixels = frame.width * frame.height
+  return Float32Array.from(
+    { length: 3 * pixels },
+    (_, i) => frame.data[3 * (i % pixels) + Math.floor(i / pixels)]!,
+  )
+}
+
+describe('the same picture gives the same bits', () => {
+  const same = async (first: FrameSource, second: FrameSource) =>
+    expect(sameBits((await model.flow(first, second)).data, expected.data)).toBe(true)
+
+  it.each([
+    ['rgba', 4, ([r, g, b]: readonly number[]) => [r!, g!, b!, 7]],
+    ['bgr', 3, ([r, g, b]: readonly number[]) => [b!, g!, r!]],
+    ['bgra', 4, ([r, g, b]: readonly number[]) => [b!, g!, r!, 200]],
+  ] as const)('as %s', async (format, step, paint) => {
+    const convert = (frame: RgbFrame) => ({ ...frame, data: repaint(frame, step, paint), format })
+    await same(convert(a), convert(b))
+  })
+
+  it('as gray, if it is gray', async () => {
+    const gray = repaint(a, 1, ([, g]) => [g!])
+    const rgb = repaint(a, 3, ([, g]) => [g!, g!, g!])
+    const flow = await model.flow({ ...a, data: gray }, b)
+    expect(sameBits(flow.data, (await model.flow({ ...a, data: rgb }, b)).data)).toBe(true)
+  })
+
+  it('with padded rows, whatever is in the padding', async () => {
+    const { width, height } = a
+    const strided = (data: Uint8Array) =>
+      ({ data: pad(data, 3 * width, 512), width, height, stride: 512, format: 'rgb' }) as const
+    await same(strided(a.data), strided(b.data))
+  })
+
+  it('as Buffer, Uint8ClampedArray, view at an odd offset, and in shared memory', async () => {
+    await same({ ...a, data: Buffer.from(a.data) }, { ...b, data: Uint8ClampedArray.from(b.data) })
+    const odd = new Uint8Array(a.data.length + 13).subarray(5, 5 + a.data.length)
+    odd.set(a.data)
+    const shared = new Uint8Array(new SharedArrayBuffer(b.data.length + 3), 3)
+    shared.set(b.data)
+    await same({ ...a, data: odd }, { ...b, data: shared })
+  })
+
+  it('as path and as URL', async () => {
+    await same(fixture('tiny/frame1.png'), pathToFileURL(fixture('tiny/frame2.png')))
+    await same(a, fixture('tiny/frame2.png'))
+  })
+})
+
+describe('pixels', () => {
+  it('are those of the frame where nothing is resized', () => {
+    expect(largestDifference(pixelsSeen(a, 7, 10), planar(a))).toBe(0)
+  })
+
+  it("are OpenCV's bilinear ones, to one level, where it is resized", async () => {
+    for (const name of ['frame1', 'frame2']) {
+      const resized = pixelsSeen(await decodeRgb(`seed/${name}_source.png`), 40, 40)
+      const opencv = await decodeRgb(`seed/${name}_640.png`)
+      expect(largestDifference(resized, planar(opencv))).toBeLessThanOrEqual(1)
+    }
+  })
+
+  it.each([160, 192])('of nv12 with a stride of %i are BT.601 to one level', (stride) => {
+    const { width, height } = a
+    const luma = repaint(a, 1, ([r, g, b]) => [Math.round(16 + 0.257 * r! + 0.504 * g! + 0.098 * b!)])
+    const chroma = Uint8Array.from({ length: (width * height) / 2 }, (_, i) => (i * 37 + (i >> 7) * 11) % 256)
+    const data = pad(Buffer.concat([luma, chroma]), width, stride)
+
+    const reference = new Float32Array(3 * width * height)
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const at = (y >> 1) * width + (x & ~1)
+        const [u, v] = [chroma[at]! - 128, chroma[at + 1]! - 128]
+        const light = (Math.max(0, luma[y * width + x]! - 16) * 255) / 219
+        const rgb = [light + 1.596027 * v, light - 0.391762 * u - 0.812968 * v, light + 2.017232 * u]
+        for (const [c, value] of rgb.entries())
+          reference[c * width * height + y * width + x] = Math.min(255, Math.max(0, Math.round(value)))
+      }
+    const seen = pixelsSeen({ data, width, height, stride, format: 'nv12' }, 7, 10)
+    expect(largestDifference(seen, reference)).toBeLessThanOrEqual(1)
+  })
+})
+
+describe('files are decoded to 8-bit sRGB, upright', () => {
+  const write = async (folder: string, name: string, make: (image: Sharp) => Sharp) => {
+    const raw = { width: a.width, height: a.height, channels: 3 } as const
+    const path = join(folder, name)
+    await make(sharp(a.data, { raw })).toFile(path)
+    return path
+  }
+
+  it('with alpha, 16 bits or a single channel', async () => {
+    await withFolder(async (folder) => {
+      const alpha = await write(folder, 'alpha.png', (image) => image.ensureAlpha(0.5))
+      expect(sameBits((await model.flow(alpha, b)).data, expected.data)).toBe(true)
+      const deep = await write(folder, 'deep.png', (image) => image.toColourspace('rgb16'))
+      expect((await sharp(deep).metadata()).depth).toBe('ushort')
+      expect(sameBits((await model.flow(deep, b)).data, expected.data)).toBe(true)
+      const gray = await write(folder, 'gray.png', (image) => image.toColourspace('b-w'))
+      expect((await sharp(gray).metadata()).channels).toBe(1)
+      const levels = await sharp(gray).extractChannel(0).raw().toBuffer()
+      const flow = await model.flow({ data: levels, width: a.width, height: a.height }, b)
+      expect(sameBits((await model.flow(gray, b)).data, flow.data)).toBe(true)
+    })
+  })
+
+  it('with CMYK', async () => {
+    await withFolder(async (folder) => {
+      const path = await write(folder, 'cmyk.jpg', (image) =>
+        image.toColourspace('cmyk').jpeg({ quality: 100 }),
+      )
+      expect((await sharp(path).metadata()).channels).toBe(4)
+      expect((await model.flow(path, b)).width).toBe(160)
+    })
+  })
+
+  it('with an EXIF orientation', async () => {
+    await withFolder(async (folder) => {
+      const path = await write(folder, 'turned.png', (image) =>
+        image.rotate(90).withMetadata({ orientation: 8 }),
+      )
+      const flow = await model.flow(path, b)
+      expect([flow.width, flow.height]).toEqual([160, 112])
+      expect(sameBits(flow.data, expected.data)).toBe(true)
+    })
+  })
+
+  it('or refused, with a code that says whether the file or its content is wrong', async () => {
+    await withFolder(async (folder) => {
+      const path = join(folder, 'text.png')
+      writeFileSync(path, 'not a picture')
+      await expect(model.flow(path, b)).rejects.toThrow(flowError('ERR_FRAME', 'first frame', path))
+      const missing = join(folder, 'missing.png')
+      await expect(model.flow(a, missing)).rejects.toThrow(flowError('ERR_IO', 'second frame', missing))
+      await expect(model.flow(folder, b)).rejects.toThrow(flowError('ERR_FRAME', folder))
+    })
+    const url = new URL('https://example.com/frame.png')
+    await expect(model.features(url)).rejects.toThrow(flowError('ERR_ARGUMENT', 'example.com'))
+  })
+
+  it('never by a synchronous call', () => {
+    expect(() => model.flowSync('frame.png', b)).toThrow(flowError('ERR_FRAME', 'frame.png', 'asynchronous'))
+  })
+})
+
+describe('a frame that does not fit together is refused, saying what was expected', () => {
+  const bytes = (length: number) => new Uint8Array(length)
+  it.each<[string, unknown, string[]]>([
+    ['no object', null, ['first frame', 'path']],
+    [
+      'data of another type',
+      { data: new Float32Array(12), width: 2, height: 2 },
+      ['Uint8Array', 'Float32Array'],
+    ],
+    ['no data', { width: 2, height: 2 }, ['Uint8Array', 'undefined']],
+    ['a width of 0', { data: bytes(0), width: 0, height: 2 }, ['width', '0']],
+    ['a height of 1.5', { data: bytes(3), width: 1, height: 1.5 }, ['height', '1.5']],
+    ['a width of NaN', { data: bytes(3), width: Number.NaN, height: 1 }, ['width', 'NaN']],
+    ['a width of 65536', { data: bytes(65536), width: 65536, height: 1 }, ['width', '65535']],
+    ['a length of no format', { data: bytes(13), width: 2, height: 2 }, ['13 bytes', '12', '16']],
+    ['a length that may be nv12', { data: bytes(24), width: 4, height: 4 }, ['nv12']],
+    ['an unknown format', { data: bytes(12), width: 2, height: 2, format: 'yuv' }, ['"yuv"', 'nv12']],
+    ['too few bytes', { data: bytes(11), width: 2, height: 2, format: 'rgb' }, ['12 bytes', '11']],
+    ['too many bytes', { data: bytes(16), width: 2, height: 2, format: 'rgb' }, ['12 bytes', '16', 'stride']],
+    ['a stride without format', { data: bytes(16), width: 2, height: 2, stride: 8 }, ['format']],
+    [
+      'a short stride',
+      { data: bytes(16), width: 2, height: 2, stride: 5, format: 'rgb' },
+      ['at least 6', '5'],
+    ],
+    [
+      'too few bytes for its stride',
+      { data: bytes(13), width: 2, height: 2, stride: 8, format: 'rgb' },
+      ['14', '13'],
+    ],
+    ['nv12 of odd height', { data: bytes(9), width: 2, height: 3, format: 'nv12' }, ['even', '2 x 3']],
+    ['too few bytes of nv12', { data: bytes(16), width: 4, height: 4, format: 'nv12' }, ['24 bytes', '16']],
+  ])('%s', async (_, frame, parts) => {
+    await expect(model.flow(frame as Frame, b)).rejects.toThrow(flowError('ERR_FRAME', ...parts))
+    expect(() => model.flowSync(frame as Frame, b)).toThrow(flowError('ERR_FRAME', ...parts))
+  })
+
+  it('or accepted with the last row unpadded, or followed by other bytes', async () => {
+    const frame = { width: 2, height: 2, stride: 8, format: 'rgb' } as const
+    const short = await model.flow({ ...frame, data: bytes(14) }, b)
+    const long = await model.flow({ ...frame, data: bytes(999) }, b)
+    expect(sameBits(short.data, long.data)).toBe(true)
+  })
+})

@@ -1,0 +1,214 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { flowError, sameBits } from '../support/compare.js'
+import { buildDist, runScript } from '../support/child.js'
+import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
+
+let a: RgbFrame
+let b: RgbFrame
+const large = noiseFrame(640, 640, 1)
+
+beforeAll(async () => {
+  buildDist()
+  ;[a, b] = await tinyFrames()
+})
+
+describe('calls made at once', () => {
+  it('are answered in order, each with its own result', async () => {
+    const model = await loadTiny()
+    const frames = Array.from({ length: 24 }, (_, i) => noiseFrame(32 + 16 * (i % 4), 48, i))
+    const expected = frames.map((frame) => model.flowSync(frame, a))
+    const order: number[] = []
+    const flows = await Promise.all(
+      frames.map(async (frame, i) => {
+        const flow = await model.flow(frame, a)
+        order.push(i)
+        return flow
+      }),
+    )
+    expect(order).toEqual(frames.map((_, i) => i))
+    for (const [i, flow] of flows.entries()) expect(sameBits(flow.data, expected[i]!.data)).toBe(true)
+    await model.dispose()
+  })
+
+  it('leave the event loop turning', async () => {
+    const model = await loadTiny()
+    let turns = 0
+    let running = true
+    const flows = Promise.all(Array.from({ length: 5 }, () => model.flow(large, large))).then(() => {
+      running = false
+    })
+    while (running) {
+      await turn()
+      turns++
+    }
+    await flows
+    expect(turns).toBeGreaterThan(20)
+    await model.dispose()
+  })
+
+  it('of a synchronous kind wait for those before them', async () => {
+    const model = await loadTiny()
+    const expected = model.flowSync(a, b)
+    const into = model.flowSync(b, a)
+    const first = model.flow(large, large)
+    const second = model.flow(b, a, { into })
+    // the later call has the last word
+    expect(sameBits(model.flowSync(a, b, { into }).data, expected.data)).toBe(true)
+    await Promise.all([first, second])
+    expect(sameBits(into.data, expected.data)).toBe(true)
+    await model.dispose()
+  })
+
+  it('on two models do not disturb each other', async () => {
+    const models = await Promise.all([loadTiny(), loadTiny({ threads: 1 })])
+    const expected = models[0].flowSync(a, b)
+    const flows = await Promise.all(models.flatMap((model) => [model.flow(a, b), model.flow(a, b)]))
+    for (const flow of flows) expect(sameBits(flow.data, expected.data)).toBe(true)
+    await Promise.all(models.map((model) => model.dispose()))
+  })
+})
+
+describe('a signal', () => {
+  it('that has fired keeps a call from starting', async () => {
+    const model = await loadTiny()
+    const signal = AbortSignal.abort('late')
+    await expect(model.flow(a, b, { signal })).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: 'late' })
+    await expect(model.features(a, { signal })).rejects.toThrow(flowError('ERR_ABORTED'))
+    await model.dispose()
+  })
+
+  it('cancels what waits, and leaves what runs and what follows', async () => {
+    const model = await loadTiny()
+    const expected = model.flowSync(a, b)
+    const controller = new AbortController()
+    const { signal } = controller
+    const running = model.flow(large, large)
+    const waiting = model.flow(a, b, { signal })
+    const others = [model.features(a, { signal }), model.flow(fixture('tiny/frame1.png'), b, { signal })]
+    const following = model.flow(a, b)
+    controller.abort(new Error('enough'))
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('enough') })
+    for (const other of others) await expect(other).rejects.toThrow(flowError('ERR_ABORTED'))
+    expect((await running).width).toBe(640)
+    expect(sameBits((await following).data, expected.data)).toBe(true)
+    await model.dispose()
+  })
+
+  it('that fires afterwards changes nothing', async () => {
+    const model = await loadTiny()
+    const controller = new AbortController()
+    await model.flow(a, b, { signal: controller.signal })
+    controller.abort()
+    expect((await model.flow(a, b)).width).toBe(160)
+    await model.dispose()
+  })
+})
+
+describe('disposal', () => {
+  it('waits for the work in flight, decoding too', async () => {
+    const model = await loadTiny()
+    const expected = model.flowSync(a, b)
+    const flows = [model.flow(a, b), model.flow(fixture('tiny/frame1.png'), b), model.flow(a, b)]
+    let settled = 0
+    for (const flow of flows) flow.then(() => settled++)
+    await model.dispose()
+    expect(settled).toBe(3)
+    for (const flow of flows) expect(sameBits((await flow).data, expected.data)).toBe(true)
+  })
+
+  it('may happen twice, in any way', async () => {
+    const model = await loadTiny()
+    const pending = model.flow(a, b)
+    await Promise.all([model.dispose(), model.dispose()])
+    expect((await pending).width).toBe(160)
+    model.disposeSync()
+    await model[Symbol.asyncDispose]()
+    model[Symbol.dispose]()
+    expect(model.disposed).toBe(true)
+  })
+
+  it('that blocks settles what was queued', async () => {
+    const model = await loadTiny()
+    const expected = model.flowSync(a, b)
+    const flows = [model.flow(a, b), model.flow(a, b)]
+    model.disposeSync()
+    for (const flow of flows) expect(sameBits((await flow).data, expected.data)).toBe(true)
+    await model.dispose()
+  })
+
+  it('happens at the end of a using block', async () => {
+    let outer
+    {
+      using model = await loadTiny()
+      outer = model
+      await model.flow(a, b)
+    }
+    expect(outer.disposed).toBe(true)
+    {
+      await using model = await loadTiny()
+      outer = model
+    }
+    expect(outer.disposed).toBe(true)
+  })
+
+  it('is the end: every call says so', async () => {
+    const model = await loadTiny()
+    const map = await model.features(a)
+    await model.dispose()
+    const disposed = flowError('ERR_DISPOSED', 'model')
+    await expect(model.flow(a, b)).rejects.toThrow(disposed)
+    await expect(model.features(a)).rejects.toThrow(disposed)
+    await expect(model.flowFromFeatures(map, map)).rejects.toThrow(disposed)
+    expect(() => model.flowSync(a, b)).toThrow(disposed)
+    expect(() => model.featuresSync(a)).toThrow(disposed)
+    expect(() => model.flowFromFeaturesSync(map, map)).toThrow(disposed)
+    expect(model.info.engine).toBe('cpu')
+  })
+})
+
+describe('a process', () => {
+  it('finishes pending calls, and then ends although a model was not disposed', async () => {
+    expect(await runScript('idle-model.mjs')).toMatchObject({ code: 0, signal: null, stdout: 'done\n' })
+  })
+
+  it('can exit while a model works', async () => {
+    expect(await runScript('exit-while-busy.mjs')).toMatchObject({ code: 7, signal: null })
+  })
+
+  it('survives worker threads that are terminated while their models work', async () => {
+    expect(await runScript('terminate-workers.mjs')).toMatchObject({
+      code: 0,
+      signal: null,
+      stdout: 'survived 64\n',
+      stderr: '',
+    })
+  })
+
+  it('hears of a call that failed and that nobody awaits', async () => {
+    const { code, stderr } = await runScript('unhandled.mjs')
+    expect(code).toBe(1)
+    expect(stderr).toContain('no-such-frame.png')
+  })
+
+  it('that cannot load the addon is told how to get one', async () => {
+    const { stdout } = await runScript('print-flow.mjs', [], { DINOV3_FLOW_PREBUILD: '/nowhere' })
+    const { code, message } = JSON.parse(stdout)
+    expect(code).toBe('ERR_NATIVE')
+    expect(message).toMatch(/npm rebuild dinov3-flow[^]*npx cmake-js compile/)
+  })
+
+  it('gets the memory of forgotten feature maps back', async () => {
+    const { stdout } = await runScript('forget-features.mjs')
+    const { first, second } = JSON.parse(stdout)
+    expect(first).toBeGreaterThan(60)
+    expect(second).toBeLessThan(first / 4)
+  })
+
+  it.runIf(process.platform === 'linux')('gets threads and memory of forgotten models back', async () => {
+    const { stdout } = await runScript('forget-models.mjs')
+    const { before, after, growth } = JSON.parse(stdout)
+    expect(after).toBeLessThanOrEqual(before + 2)
+    expect(growth).toBeLessThan(24)
+  })
+})

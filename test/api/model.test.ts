@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type FeatureMap, FlowError, FlowField, FlowModel, type FlowOptions } from '../../lib/index.js'
+import { flowError, largestDifference, sameBits } from '../support/compare.js'
+import { loadTiny, noiseFrame, type RgbFrame, TINY, tinyFrames } from '../support/fixtures.js'
+
+let model: FlowModel
+let a: RgbFrame
+let b: RgbFrame
+
+beforeAll(async () => {
+  model = await loadTiny()
+  ;[a, b] = await tinyFrames()
+})
+afterAll(() => model.dispose())
+
+describe('a flow', () => {
+  it('is the same to the bit, waited for or awaited, alone or from features', async () => {
+    const flow = await model.flow(a, b)
+    expect(sameBits(model.flowSync(a, b).data, flow.data)).toBe(true)
+    const [first, second] = [await model.features(a), model.featuresSync(b)]
+    expect(sameBits((await model.flowFromFeatures(first, second)).data, flow.data)).toBe(true)
+    expect(sameBits(model.flowFromFeaturesSync(first, second).data, flow.data)).toBe(true)
+  })
+
+  it('backward through features is that of the swapped frames, to the bit', async () => {
+    const [first, second] = await Promise.all([model.features(a), model.features(b)])
+    const backward = await model.flowFromFeatures(second, first)
+    expect(sameBits(backward.data, (await model.flow(b, a)).data)).toBe(true)
+    expect(sameBits(backward.data, (await model.flow(a, b)).data)).toBe(false)
+  })
+
+  it('is written into the field that is given, and nowhere else', async () => {
+    const expected = await model.flow(a, b)
+    const into = new FlowField(160, 112)
+    const data = into.data
+    expect(await model.flow(a, b, { into })).toBe(into)
+    expect(into.data).toBe(data)
+    expect(sameBits(data, expected.data)).toBe(true)
+    into.data.fill(0)
+    expect(model.flowSync(a, b, { into })).toBe(into)
+    expect(sameBits(data, expected.data)).toBe(true)
+  })
+
+  it('comes at the size of the first frame, of the network, or any', async () => {
+    const [small, large] = [noiseFrame(50, 30, 1), noiseFrame(70, 90, 2)]
+    const size = [64, 48] as const
+    const sizeOf = async (options: FlowOptions) => {
+      const { width, height } = await model.flow(small, large, { size, ...options })
+      return [width, height]
+    }
+    expect(await sizeOf({})).toEqual([50, 30])
+    expect(await sizeOf({ output: 'frame' })).toEqual([50, 30])
+    expect(await sizeOf({ output: 'model' })).toEqual([48, 64])
+    expect(await sizeOf({ output: [7, 5] })).toEqual([5, 7])
+  })
+
+  it('is in pixels of the output', async () => {
+    const one = await model.flow(a, b, { output: 'model' })
+    const double = await model.flow(a, b, { output: [224, 160] })
+    const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length
+    expect(mean(double.x)).toBeCloseTo(mean(one.x), 2)
+    expect(mean(double.y)).toBeCloseTo(2 * mean(one.y), 2)
+  })
+
+  it('is computed at the size of the call, else at that of the model, else at 640 x 640', async () => {
+    const seed = await FlowModel.load({ ...TINY, size: undefined })
+    const fixed = await loadTiny({ size: [32, 48] })
+    const frame = noiseFrame(100, 50, 3)
+    const gridOf = async (of: FlowModel, options: FlowOptions) => {
+      using map = await of.features(frame, options)
+      return [map.gridHeight, map.gridWidth, map.frameHeight, map.frameWidth]
+    }
+    expect(await gridOf(seed, {})).toEqual([40, 40, 50, 100])
+    expect(await gridOf(fixed, {})).toEqual([2, 3, 50, 100])
+    expect(await gridOf(fixed, { size: 'native' })).toEqual([3, 6, 50, 100])
+    expect(await gridOf(fixed, { size: [16, 16] })).toEqual([1, 1, 50, 100])
+    await Promise.all([seed.dispose(), fixed.dispose()])
+  })
+
+  it('of a frame smaller than a patch is computed on one patch', async () => {
+    const flow = await model.flow(noiseFrame(3, 2, 1), noiseFrame(1, 1, 2))
+    expect([flow.width, flow.height]).toEqual([3, 2])
+    expect(flow.data.every(Number.isFinite)).toBe(true)
+  })
+
+  it('does not depend on the sizes computed before it', async () => {
+    const expected = await model.flow(a, b)
+    for (const side of [16, 48, 32, 80, 64])
+      await model.flow(noiseFrame(side, side, 1), noiseFrame(side, side, 2))
+    expect(sameBits((await model.flow(a, b)).data, expected.data)).toBe(true)
+  })
+})
+
+describe('a feature map', () => {
+  it('reads as one vector per patch, the same every time', async () => {
+    using map = await model.features(a)
+    expect([map.gridHeight, map.gridWidth, map.dim]).toEqual([7, 10, 64])
+    const values = map.read()
+    expect(values).toHaveLength(7 * 10 * 64)
+    expect(sameBits(map.read(), values)).toBe(true)
+    using other = await model.features(b)
+    expect(largestDifference(other.read(), values)).toBeGreaterThan(0.1)
+  })
+
+  it('keeps its values while others come and go', async () => {
+    using map = await model.features(a)
+    const values = map.read()
+    for (let i = 0; i < 12; i++) (await model.features(b)).dispose()
+    await model.flow(b, b)
+    expect(sameBits(map.read(), values)).toBe(true)
+  })
+
+  it('may be disposed as soon as a call with it was made', async () => {
+    const [first, second] = [model.featuresSync(a), model.featuresSync(b)]
+    const flow = model.flowFromFeatures(first, second)
+    first.dispose()
+    second.dispose()
+    expect(sameBits((await flow).data, (await model.flow(a, b)).data)).toBe(true)
+  })
+
+  it('cannot be used after it was disposed, once or twice', async () => {
+    const map = await model.features(a)
+    expect(map.disposed).toBe(false)
+    map.dispose()
+    map.dispose()
+    expect(map.disposed).toBe(true)
+    expect(() => map.read()).toThrow(flowError('ERR_DISPOSED', 'feature map'))
+    await expect(model.flowFromFeatures(map, map)).rejects.toThrow(flowError('ERR_DISPOSED', 'feature map'))
+  })
+
+  it('cannot be used with another model, another size, or instead of what it is not', async () => {
+    const other = await loadTiny()
+    using map = await model.features(a)
+    using small = await model.features(a, { size: [16, 16] })
+    await expect(other.flowFromFeatures(map, map)).rejects.toThrow(flowError('ERR_ARGUMENT', 'another model'))
+    expect(() => model.flowFromFeaturesSync(map, small)).toThrow(flowError('ERR_ARGUMENT', '10 x 7', '1 x 1'))
+    const fake = Object.create(Object.getPrototypeOf(map)) as FeatureMap
+    for (const wrong of [undefined, 5, a, fake])
+      expect(() => model.flowFromFeaturesSync(map, wrong as FeatureMap)).toThrow()
+    await other.dispose()
+  })
+
+  it('ends with its model', async () => {
+    const other = await loadTiny()
+    const map = await other.features(a)
+    await other.dispose()
+    expect(() => map.read()).toThrow(flowError('ERR_DISPOSED', 'model'))
+    map.dispose()
+  })
+})
+
+describe('an option that cannot be used is refused with its code', () => {
+  it.each<[string, object, string[]]>([
+    ['size', { size: 'large' }, ['size', "'seed'", '"large"']],
+    ['size of no multiple of a patch', { size: [100, 120] }, ['multiple', '16', '[96, 128]']],
+    ['size of 0', { size: [0, 16] }, ['size', '1 to']],
+    ['size of three numbers', { size: [16, 16, 16] }, ['size']],
+    ['size that is too large', { size: [16_000, 16_000] }, ['patches', '65536']],
+    ['output', { output: 'big' }, ['output', "'model'"]],
+    ['output of a fraction', { output: [1.5, 2] }, ['output', '1.5']],
+    ['output that is too large', { output: [60_000, 60_000] }, ['output', 'smaller']],
+    ['into of another size', { into: new FlowField(3, 3) }, ['into', '3 x 3', '160 x 112']],
+    ['into of another class', { into: new Float32Array(3) }, ['into', 'FlowField']],
+    ['signal', { signal: {} }, ['signal', 'AbortSignal']],
+  ])('%s', async (_, options, parts) => {
+    await expect(model.flow(a, b, options)).rejects.toThrow(flowError('ERR_ARGUMENT', ...parts))
+  })
+
+  it.each<[string, object, string, string[]]>([
+    ['device', { device: 'tpu' }, 'ERR_ARGUMENT', ['device', 'tpu', 'cpu']],
+    ['device cuda', { device: 'cuda' }, 'ERR_DEVICE', ['CUDA']],
+    ['precision', { precision: 'fp8' }, 'ERR_ARGUMENT', ['precision', 'fp32']],
+    ['threads of 0', { threads: 0 }, 'ERR_ARGUMENT', ['threads', '1 to 256']],
+    ['threads of 257', { threads: 257 }, 'ERR_ARGUMENT', ['threads']],
+    ['threads of half', { threads: 0.5 }, 'ERR_ARGUMENT', ['threads']],
+    ['size', { size: [100, 100] }, 'ERR_ARGUMENT', ['multiple']],
+    ['size of no kind', { size: 'huge' }, 'ERR_ARGUMENT', ['huge']],
+    ['backbone', { backbone: undefined }, 'ERR_ARGUMENT', ['backbone', 'path']],
+    ['head', { head: '' }, 'ERR_ARGUMENT', ['head', 'path']],
+    ['backboneConfig', { backboneConfig: 5 }, 'ERR_ARGUMENT', ['backboneConfig']],
+    ['onProgress', { onProgress: true }, 'ERR_ARGUMENT', ['onProgress']],
+    ['signal', { signal: 'stop' }, 'ERR_ARGUMENT', ['signal']],
+  ])('load: %s', async (_, options, code, parts) => {
+    await expect(FlowModel.load({ ...TINY, ...options })).rejects.toThrow(
+      flowError(code as FlowError['code'], ...parts),
+    )
+  })
+
+  it('load: no options', async () => {
+    const load = FlowModel.load as (options?: unknown) => Promise<FlowModel>
+    await expect(load()).rejects.toThrow(flowError('ERR_ARGUMENT', 'backbone'))
+    await expect(load(null)).rejects.toThrow(flowError('ERR_ARGUMENT', 'backbone'))
+  })
+
+  it('and a native error carries the stack of the caller', async () => {
+    const other = await loadTiny()
+    const map = await other.features(a)
+    await other.dispose()
+    const callRead = () => map.read()
+    try {
+      callRead()
+      expect.unreachable()
+    } catch (error) {
+      expect(error).toBeInstanceOf(FlowError)
+      expect((error as FlowError).stack).toMatch(/^FlowError: the model was disposed\n\s+at callRead/)
+    }
+  })
+})

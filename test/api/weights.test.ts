@@ -1,0 +1,236 @@
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { readBackbone } from '../../lib/checkpoint/backbone.js'
+import { readHead } from '../../lib/checkpoint/head.js'
+import { openCheckpoint } from '../../lib/checkpoint/open.js'
+import type { CheckpointFile, DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
+import { loadAddon, type NativeFrame, type NativeModel } from '../../lib/native.js'
+import { sameBits } from '../support/compare.js'
+import { fixture, TINY, tinyFrames, withFolder } from '../support/fixtures.js'
+
+/** How one tensor is stored: its elements, the distance between them, and where the first is. */
+interface Stored {
+  readonly bytes: Uint8Array
+  readonly dtype: DType
+  readonly strides: readonly number[]
+}
+type Store = (values: Float32Array, shape: readonly number[]) => Stored
+
+/** The flow of the tiny model whose head's tensors are read from `headPath` and stored by `store` in a file of its own. */
+async function flowWithHead(folder: string, headPath: string, store: Store): Promise<Float32Array> {
+  const [backboneFile, headFile] = [openCheckpoint(TINY.backbone), openCheckpoint(headPath)]
+  const [backbone, head] = [readBackbone(backboneFile), readHead(headFile)]
+  const path = join(folder, 'weights.bin')
+  const { weights, bytes } = restore(head.weights, store)
+  writeFileSync(path, bytes)
+  const fd = openSync(path, 'r')
+  const file = { ...headFile, path, fd, close: () => closeSync(fd) } as CheckpointFile
+  const native = new (loadAddon().NativeModel)({
+    backbone: backbone.config,
+    head: head.config,
+    backboneWeights: backbone.weights,
+    headWeights: weights.map((weight) => ({
+      ...weight,
+      parts: weight.parts.map((tensor) => ({ file, tensor })),
+    })),
+    threads: 1,
+  })
+  try {
+    await native.load(() => {})
+    return await flow(native)
+  } finally {
+    native.disposeSync()
+    for (const open of [backboneFile, headFile, file]) open.close()
+  }
+}
+
+async function flow(native: NativeModel): Promise<Float32Array> {
+  const frames = await tinyFrames()
+  const [a, b] = frames.map((frame): NativeFrame => ({ ...frame, stride: 3 * frame.width, format: 'rgb' }))
+  const out = new Float32Array(2 * 160 * 112)
+  native.flowSync(a!, b!, 7, 10, out, 112, 160)
+  return out
+}
+
+/** Reads weights as numbers and stores them anew, one behind the other with a gap between them. */
+function restore(weights: readonly Weight[], store: Store) {
+  const chunks: Uint8Array[] = []
+  let offset = 0
+  const append = (bytes: Uint8Array) => {
+    chunks.push(bytes)
+    offset += bytes.length
+  }
+  const restored = weights.map(({ name, shape, parts }) => ({
+    name,
+    shape,
+    parts: parts.map((part): StoredTensor => {
+      if ('zeros' in part) throw new Error('a head has no zeros')
+      append(Buffer.alloc(12, 0xff))
+      const { bytes, dtype, strides } = store(readAsFloats(part.file, part.tensor), part.tensor.shape)
+      const stored = { name: part.tensor.name, dtype, shape: part.tensor.shape, strides, offset }
+      append(bytes)
+      return stored
+    }),
+  }))
+  return { weights: restored, bytes: Buffer.concat(chunks) }
+}
+
+function readAsFloats(file: CheckpointFile, { dtype, shape, offset }: StoredTensor): Float32Array {
+  const values = new Float32Array(shape.reduce((product, n) => product * n, 1))
+  const bytes = Buffer.alloc(values.length * (dtype === 'float32' ? 4 : 2))
+  readSync(file.fd, bytes, 0, bytes.length, offset)
+  for (let i = 0; i < values.length; i++) {
+    if (dtype === 'float32') values[i] = bytes.readFloatLE(4 * i)
+    else if (dtype === 'float16') values[i] = fromHalf(bytes.readUInt16LE(2 * i))
+    else values[i] = Buffer.from([0, 0, bytes[2 * i]!, bytes[2 * i + 1]!]).readFloatLE(0)
+  }
+  return values
+}
+
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 31
+  const fraction = (bits & 1023) / 1024
+  return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15))
+}
+
+function rowMajor(shape: readonly number[]): number[] {
+  return shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1))
+}
+
+function toBytes(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer)
+}
+
+const contiguous: Store = (values, shape) => ({
+  bytes: toBytes(values),
+  dtype: 'float32',
+  strides: rowMajor(shape),
+})
+
+/** Stores the axes in another order, `step` elements apart. */
+function permuted(order: (axes: number) => readonly number[], step: number): Store {
+  return (values, shape) => {
+    const axes = order(shape.length)
+    const inOrder = rowMajor(axes.map((axis) => shape[axis]!))
+    const strides = shape.map((_, axis) => inOrder[axes.indexOf(axis)]! * step)
+    const from = rowMajor(shape)
+    const stored = new Float32Array(values.length * step).fill(Number.NaN)
+    for (let i = 0; i < values.length; i++) {
+      const at = shape.reduce((sum, n, axis) => sum + (Math.floor(i / from[axis]!) % n) * strides[axis]!, 0)
+      stored[at] = values[i]!
+    }
+    return { bytes: toBytes(stored), dtype: 'float32', strides }
+  }
+}
+
+const channelsLast = (axes: number) => (axes === 4 ? [0, 2, 3, 1] : Array.from({ length: axes }, (_, i) => i))
+const reversed = (axes: number) => Array.from({ length: axes }, (_, i) => axes - 1 - i)
+
+describe('weights are read to the bit', () => {
+  it.each<[string, Store]>([
+    ['channels last', permuted(channelsLast, 1)],
+    ['transposed', permuted(reversed, 1)],
+    ['with gaps between their elements', permuted(reversed, 3)],
+  ])('where they are stored %s', async (_, store) => {
+    await withFolder(async (folder) => {
+      const expected = await flowWithHead(folder, TINY.head, contiguous)
+      expect(sameBits(await flowWithHead(folder, TINY.head, store), expected)).toBe(true)
+    })
+  })
+
+  it.each(['head_fp16.pth', 'head_bf16.pth'])('from the 16 bits of %s', async (name) => {
+    await withFolder(async (folder) => {
+      const expected = await flowWithHead(folder, fixture(`tiny/${name}`), contiguous)
+      const [backboneFile, headFile] = [
+        openCheckpoint(TINY.backbone),
+        openCheckpoint(fixture(`tiny/${name}`)),
+      ]
+      const [backbone, head] = [readBackbone(backboneFile), readHead(headFile)]
+      const native = new (loadAddon().NativeModel)({
+        backbone: backbone.config,
+        head: head.config,
+        backboneWeights: backbone.weights,
+        headWeights: head.weights,
+        threads: 1,
+      })
+      await native.load(() => {})
+      expect(sameBits(await flow(native), expected)).toBe(true)
+      await native.dispose()
+      for (const file of [backboneFile, headFile]) file.close()
+    })
+  })
+})
+
+describe('the addon, whatever is passed to it,', () => {
+  it('refuses it instead of crashing', async () => {
+    const { NativeModel } = loadAddon()
+    const nonsense: unknown[] = [
+      undefined,
+      null,
+      {},
+      [],
+      'x',
+      -1,
+      1e99,
+      Number.NaN,
+      () => {},
+      new Uint8Array(2),
+    ]
+    const Constructor = NativeModel as unknown as new (options: unknown) => NativeModel
+    for (const value of nonsense) expect(() => new Constructor(value)).toThrow()
+
+    const [backboneFile, headFile] = [openCheckpoint(TINY.backbone), openCheckpoint(TINY.head)]
+    const [backbone, head] = [readBackbone(backboneFile), readHead(headFile)]
+    const options = {
+      backbone: backbone.config,
+      head: head.config,
+      backboneWeights: backbone.weights,
+      headWeights: head.weights,
+      threads: 1,
+    }
+    for (const value of nonsense) {
+      expect(() => new Constructor({ ...options, backbone: value })).toThrow()
+      expect(() => new Constructor({ ...options, headWeights: [value] })).toThrow()
+    }
+    const native = new NativeModel(options)
+    const frame = (await tinyFrames())[0]
+    const good: NativeFrame = { ...frame, stride: 480, format: 'rgb' }
+    const out = new Float32Array(2 * 16 * 16)
+    await expect(native.flow(good, good, 1, 1, out, 16, 16, 0)).rejects.toThrow('not loaded')
+    await native.load(() => {})
+
+    const anything = native as unknown as Record<string, (...args: unknown[]) => unknown>
+    const takesArguments = [
+      'flow',
+      'flowSync',
+      'features',
+      'featuresSync',
+      'flowFromFeatures',
+      'readFeatures',
+      'trace',
+    ]
+    for (const name of takesArguments)
+      for (const value of nonsense) {
+        expect(() => anything[name]!(value, value, value, value, value, value, value, value)).toThrow()
+        expect(() => anything[name]!(good, value, 1, 1, out, 16, 16, 0)).toThrow()
+      }
+    for (const bad of [
+      { ...good, data: frame.data.subarray(1) },
+      { ...good, stride: 481 },
+      { ...good, height: 113 },
+      { ...good, format: 'nv12' as const, height: 111 },
+    ])
+      expect(() => native.flowSync(good, bad, 1, 1, out, 16, 16)).toThrow()
+    expect(() => native.flowSync(good, good, 1, 1, out.subarray(1), 16, 16)).toThrow()
+    expect(() => native.flowSync(good, good, 0, 1, out, 16, 16)).toThrow()
+    expect(() => native.flowFromFeaturesSync(1, 2, out, 16, 16)).toThrow('feature map')
+
+    // and is none the worse for it
+    native.flowSync(good, good, 1, 1, out, 16, 16)
+    expect(out.some((value) => value !== 0)).toBe(true)
+    native.disposeSync()
+    for (const file of [backboneFile, headFile]) file.close()
+  })
+})

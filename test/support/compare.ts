@@ -1,0 +1,53 @@
+import { expect } from 'vitest'
+import type { FlowErrorCode } from '../../lib/errors.js'
+
+/** |a - b| / |b|, both as vectors. */
+export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length)
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < expected.length; i++) {
+    difference += (actual[i]! - expected[i]!) ** 2
+    norm += expected[i]! ** 2
+  }
+  return Math.sqrt(difference / norm)
+}
+
+/** The largest difference of two values; NaN where one is. */
+export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length)
+  let largest = 0
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i]! - expected[i]!)
+    if (!(difference <= largest)) largest = difference
+  }
+  return largest
+}
+
+/** Whether two arrays hold the same bits. */
+export function sameBits(a: Float32Array, b: Float32Array): boolean {
+  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(
+    Buffer.from(b.buffer, b.byteOffset, b.byteLength),
+  )
+}
+
+/** rows x cols to cols x rows: a map of tokens to channels first, and back. */
+export function transpose(values: ArrayLike<number>, rows: number, cols: number): Float32Array {
+  const result = new Float32Array(rows * cols)
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) result[c * rows + r] = values[r * cols + c]!
+  return result
+}
+
+/** What `expect(...).toThrow` and `.rejects` compare with: a FlowError of this code whose message holds all `parts`. */
+export function flowError(code: FlowErrorCode, ...parts: string[]): unknown {
+  const message = new RegExp(parts.map((part) => `(?=[^]*${escape(part)})`).join(''))
+  return expect.objectContaining({
+    name: 'FlowError',
+    code,
+    message: expect.stringMatching(message),
+  })
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
