@@ -1,4 +1,7 @@
 import { defineConfig } from 'vitest/config'
+import { FiguresReporter } from './test/support/figures-reporter.js'
+
+const printFigures = (process.env['DINOV3_FLOW_FIGURES'] ?? '') !== ''
 
 export default defineConfig({
   test: {
@@ -7,5 +10,6 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], checker: 'tsc' },
+    ...(printFigures && { reporters: ['default', new FiguresReporter()] }),
   },
 })

@@ -5,6 +5,12 @@ export function abortError(signal: AbortSignal): FlowError {
   return new FlowError('ERR_ABORTED', 'the call was aborted', { cause: signal.reason })
 }
 
+/** @throws {FlowError} `ERR_ARGUMENT` unless it is an AbortSignal or undefined */
+export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new FlowError('ERR_ARGUMENT', 'signal: is an AbortSignal')
+}
+
 /** @throws {FlowError} `ERR_ABORTED` if the signal has fired */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal)

@@ -1,3 +1,4 @@
+import type { CallQueue } from './call-queue.js'
 import { FlowError } from './errors.js'
 import { callNative, callSite, type FeatureId, type NativeModel } from './native.js'
 
@@ -15,15 +16,30 @@ export interface FeatureMapShape {
   readonly frameWidth: number
 }
 
-/** Makes the map of features that `native` holds under `id`. */
-export let createFeatureMap: (native: NativeModel, id: FeatureId, shape: FeatureMapShape) => FeatureMap
+/** How features are read by a synchronous call. */
+export interface FeatureReadSyncOptions {
+  /**
+   * Written instead of a new array, and returned; of exactly the map's length. One call at a time may use it; do not transfer
+   * or resize its memory before the call is settled.
+   */
+  readonly into?: Float32Array | undefined
+}
+
+/** How features are read. */
+export interface FeatureReadOptions extends FeatureReadSyncOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Makes the map of the features that the network behind `queue` holds under `id`. */
+export let createFeatureMap: (queue: CallQueue, id: FeatureId, shape: FeatureMapShape) => FeatureMap
 
 /**
- * The id under which `native` knows a map.
+ * The id under which the network behind `queue` knows a map.
  *
  * @throws {FlowError} `ERR_ARGUMENT` if it is no map of this model, `ERR_DISPOSED` if it was disposed
  */
-export let featureIdOf: (map: FeatureMap, native: NativeModel, name: string) => FeatureId
+export let featureIdOf: (map: FeatureMap, queue: CallQueue, name: string) => FeatureId
 
 /**
  * The backbone's features of one frame: what DINOv3 calls the normalised patch tokens, `dim` float32 values for each patch.
@@ -37,19 +53,19 @@ export class FeatureMap implements FeatureMapShape {
   readonly dim: number
   readonly frameHeight: number
   readonly frameWidth: number
-  readonly #native: NativeModel
+  readonly #queue: CallQueue
   readonly #id: FeatureId
   #disposed = false
 
-  private constructor(native: NativeModel, id: FeatureId, shape: FeatureMapShape) {
-    this.#native = native
+  private constructor(queue: CallQueue, id: FeatureId, shape: FeatureMapShape) {
+    this.#queue = queue
     this.#id = id
     this.gridHeight = shape.gridHeight
     this.gridWidth = shape.gridWidth
     this.dim = shape.dim
     this.frameHeight = shape.frameHeight
     this.frameWidth = shape.frameWidth
-    forgotten.register(this, { native, id }, this)
+    forgotten.register(this, { native: queue.native, id }, this)
   }
 
   /** Whether `dispose` was called. */
@@ -59,15 +75,30 @@ export class FeatureMap implements FeatureMapShape {
 
   /**
    * Copies the features out of the engine: `gridHeight * gridWidth * dim` values, one patch after the other, row by row.
-   * Waits for the calls that were made before.
+   * Its turn comes after the calls of the model that were made before.
    *
-   * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed
+   * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed; `ERR_ARGUMENT` for an option; `ERR_ABORTED`
    */
-  read(): Float32Array {
+  read(options: FeatureReadOptions = {}): Promise<Float32Array> {
     const site = callSite(FeatureMap.prototype.read)
-    this.#requireLive()
-    const values = new Float32Array(this.gridHeight * this.gridWidth * this.dim)
-    callNative(site, () => this.#native.readFeatures(this.#id, values))
+    return this.#queue.track(async () => {
+      const values = this.#output(options)
+      await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.readFeatures(this.#id, values, ticket),
+      )
+      return values
+    })
+  }
+
+  /**
+   * As {@link read}. Blocks until it, and every call made before, is done.
+   *
+   * @throws {FlowError} as `read`
+   */
+  readSync(options: FeatureReadSyncOptions = {}): Float32Array {
+    const site = callSite(FeatureMap.prototype.readSync)
+    const values = this.#output(options)
+    callNative(site, () => this.#queue.native.readFeaturesSync(this.#id, values))
     return values
   }
 
@@ -76,11 +107,28 @@ export class FeatureMap implements FeatureMapShape {
     if (this.#disposed) return
     this.#disposed = true
     forgotten.unregister(this)
-    this.#native.releaseFeatures(this.#id)
+    this.#queue.native.releaseFeatures(this.#id)
   }
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** Checks a call, and finds the array that it writes. */
+  #output(options: FeatureReadOptions): Float32Array {
+    this.#queue.check(options)
+    this.#requireLive()
+    const length = this.gridHeight * this.gridWidth * this.dim
+    const { into } = options
+    if (into === undefined) return new Float32Array(length)
+    if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: is a Float32Array')
+    if (into.length !== length)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `into: has ${into.length} values, but the features are ${length} (${this.gridHeight} x ${this.gridWidth} patches ` +
+          `of ${this.dim}): give an array of that length`,
+      )
+    return into
   }
 
   #requireLive(): void {
@@ -88,12 +136,12 @@ export class FeatureMap implements FeatureMapShape {
   }
 
   static {
-    createFeatureMap = (native, id, shape) => new FeatureMap(native, id, shape)
-    featureIdOf = (map, native, name) => {
+    createFeatureMap = (queue, id, shape) => new FeatureMap(queue, id, shape)
+    featureIdOf = (map, queue, name) => {
       if (!(map instanceof FeatureMap))
         throw new FlowError('ERR_ARGUMENT', `${name}: is a FeatureMap, as model.features() gives it`)
       map.#requireLive()
-      if (map.#native !== native)
+      if (map.#queue !== queue)
         throw new FlowError(
           'ERR_ARGUMENT',
           `${name}: belongs to another model; feature maps stay in the memory of the model that made them`,

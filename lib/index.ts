@@ -1,7 +1,13 @@
 export { type Inspection, inspectCheckpoint } from './checkpoint/inspect.js'
 export type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+export type { Device } from './device.js'
 export { FlowError, type FlowErrorCode } from './errors.js'
-export { FeatureMap, type FeatureMapShape } from './feature-map.js'
+export {
+  FeatureMap,
+  type FeatureMapShape,
+  type FeatureReadOptions,
+  type FeatureReadSyncOptions,
+} from './feature-map.js'
 export { FlowField } from './flow-field.js'
 export * from './formats/index.js'
 export { type Frame, type FrameSource, PIXEL_FORMATS, type PixelFormat } from './frame.js'

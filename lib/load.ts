@@ -1,11 +1,12 @@
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { throwIfAborted, withSignal } from './abort.js'
+import { checkSignal, throwIfAborted, withSignal } from './abort.js'
 import { readBackbone } from './checkpoint/backbone.js'
 import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'
 import type { ReadyModel } from './checkpoint/plan.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+import { checkDevice, type Device } from './device.js'
 import { FlowError } from './errors.js'
 import { awaitNative, callNative, loadAddon, type CallSite, type NativeModel } from './native.js'
 import type { FlowSize } from './size.js'
@@ -24,8 +25,8 @@ export interface LoadOptions {
   readonly head: string | URL
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
-  /** Where to compute. Default `'auto'`: the best device that is there. */
-  readonly device?: 'auto' | 'cpu' | 'cuda' | undefined
+  /** Where to compute. Default `'auto'`: the best device that is there. This build has the CPU only. */
+  readonly device?: Device | undefined
   /** The type of number to compute in. Default `'auto'`: the fastest that the device computes well in; fp32 on a CPU. */
   readonly precision?: 'auto' | 'fp32' | undefined
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
@@ -38,7 +39,7 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
-/** What a loaded model is, and what it runs on. Plain data, fit for JSON. */
+/** What a loaded model is, and what it runs on: fixed when it was loaded. Plain data, fit for JSON. */
 export interface FlowModelInfo {
   readonly engine: 'cpu'
   /** Name of the processor. */
@@ -52,6 +53,10 @@ export interface FlowModelInfo {
   readonly files: { readonly backbone: string; readonly head: string }
   /** Names of tensors in the files that the model has no use for. */
   readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
+  /**
+   * Memory that the model holds from the start. Not in it: the engine's working memory, which grows to what the largest
+   * size computed so far needs, and the feature maps, each of `4 * gridHeight * gridWidth * dim` bytes until disposed.
+   */
   readonly memory: {
     /** Bytes of weights. */
     readonly weights: number
@@ -64,7 +69,6 @@ export interface LoadedModel {
   readonly info: FlowModelInfo
 }
 
-const DEVICES = ['auto', 'cpu', 'cuda']
 const PRECISIONS = ['auto', 'fp32']
 const MAX_THREADS = 256
 
@@ -160,13 +164,7 @@ function checkOptions(options: LoadOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new FlowError('ERR_ARGUMENT', 'FlowModel.load takes { backbone, head, ... }')
   const { device = 'auto', precision = 'auto', threads } = options
-  if (!DEVICES.includes(device))
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      `device: is one of ${DEVICES.join(', ')}, not ${JSON.stringify(device)}`,
-    )
-  if (device === 'cuda')
-    throw new FlowError('ERR_DEVICE', "device: this build has no CUDA engine yet; use 'cpu' or 'auto'")
+  checkDevice(device)
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
@@ -180,12 +178,6 @@ function checkOptions(options: LoadOptions): void {
   if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
     throw new FlowError('ERR_ARGUMENT', 'onProgress: is a function')
   checkSignal(options.signal)
-}
-
-/** @throws {FlowError} `ERR_ARGUMENT` unless it is an AbortSignal or undefined */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new FlowError('ERR_ARGUMENT', 'signal: is an AbortSignal')
 }
 
 function toPath(path: string | URL, name: string): string {

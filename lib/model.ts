@@ -1,17 +1,10 @@
-import { throwIfAborted, withSignal } from './abort.js'
+import { CallQueue } from './call-queue.js'
 import { FlowError } from './errors.js'
 import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
 import { FlowField } from './flow-field.js'
 import { checkDecoded, checkFrame, decodeFrame, type FrameSource, isFile } from './frame.js'
-import { checkSignal, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
-import {
-  awaitNative,
-  callNative,
-  type CallSite,
-  callSite,
-  type NativeFrame,
-  type NativeModel,
-} from './native.js'
+import { type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import { callNative, callSite, type NativeFrame } from './native.js'
 import {
   type FlowOutput,
   type FlowSize,
@@ -37,7 +30,10 @@ export interface FeaturesOptions extends FeaturesSyncOptions {
 export interface OutputOptions {
   /** The size of the flow, in whose pixels it is. Default `'frame'`: the first frame's. */
   readonly output?: FlowOutput | undefined
-  /** Written instead of a new field, and returned; of the size of the output. One call at a time may use it. */
+  /**
+   * Written instead of a new field, and returned; of the size of the output. One call at a time may use it; do not transfer or
+   * resize its memory before the call is settled.
+   */
   readonly into?: FlowField | undefined
 }
 
@@ -53,8 +49,6 @@ export interface FlowFromFeaturesOptions extends OutputOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-const MAX_TICKET = 2 ** 31 - 1
-
 /**
  * A DINOv3 backbone and a flow head, on a thread of their own.
  *
@@ -65,15 +59,11 @@ const MAX_TICKET = 2 ** 31 - 1
 export class FlowModel {
   /** What was loaded, and what it runs on. */
   readonly info: FlowModelInfo
-  readonly #native: NativeModel
+  readonly #queue: CallQueue
   readonly #size: FlowSize
-  readonly #inFlight = new Set<Promise<unknown>>()
-  #ticket = 0
-  #disposed = false
-  #disposal: Promise<void> | undefined
 
   private constructor({ native, info }: LoadedModel, size: FlowSize) {
-    this.#native = native
+    this.#queue = new CallQueue(native)
     this.info = info
     this.#size = size
   }
@@ -102,7 +92,7 @@ export class FlowModel {
 
   /** Whether `dispose` or `disposeSync` was called. */
   get disposed(): boolean {
-    return this.#disposed
+    return this.#queue.closed
   }
 
   /**
@@ -114,8 +104,8 @@ export class FlowModel {
    */
   flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
     const site = callSite(FlowModel.prototype.flow)
-    return this.#track(async () => {
-      this.#check(options)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
       const [first, second] =
         isFile(a) || isFile(b)
           ? await Promise.all([toFrame(a, 'first frame'), toFrame(b, 'second frame')])
@@ -123,17 +113,8 @@ export class FlowModel {
             [checkFrame(a, 'first frame'), checkFrame(b, 'second frame')]
       const { gridHeight, gridWidth } = this.#grid(options.size, first)
       const field = this.#field(options, first, { gridHeight, gridWidth })
-      await this.#call(site, options.signal, (ticket) =>
-        this.#native.flow(
-          first,
-          second,
-          gridHeight,
-          gridWidth,
-          field.data,
-          field.height,
-          field.width,
-          ticket,
-        ),
+      await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.flow(first, second, gridHeight, gridWidth, field.data, field.height, field.width, ticket),
       )
       return field
     })
@@ -146,13 +127,21 @@ export class FlowModel {
    */
   flowSync(a: FrameSource, b: FrameSource, options: FlowSyncOptions = {}): FlowField {
     const site = callSite(FlowModel.prototype.flowSync)
-    this.#check(options)
+    this.#queue.check(options)
     const first = checkDecoded(a, 'first frame')
     const second = checkDecoded(b, 'second frame')
     const { gridHeight, gridWidth } = this.#grid(options.size, first)
     const field = this.#field(options, first, { gridHeight, gridWidth })
     callNative(site, () =>
-      this.#native.flowSync(first, second, gridHeight, gridWidth, field.data, field.height, field.width),
+      this.#queue.native.flowSync(
+        first,
+        second,
+        gridHeight,
+        gridWidth,
+        field.data,
+        field.height,
+        field.width,
+      ),
     )
     return field
   }
@@ -165,12 +154,12 @@ export class FlowModel {
    */
   features(frame: FrameSource, options: FeaturesOptions = {}): Promise<FeatureMap> {
     const site = callSite(FlowModel.prototype.features)
-    return this.#track(async () => {
-      this.#check(options)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
       const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
       const grid = this.#grid(options.size, input)
-      const id = await this.#call(site, options.signal, (ticket) =>
-        this.#native.features(input, grid.gridHeight, grid.gridWidth, ticket),
+      const id = await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.features(input, grid.gridHeight, grid.gridWidth, ticket),
       )
       return this.#featureMap(id, grid, input)
     })
@@ -183,10 +172,10 @@ export class FlowModel {
    */
   featuresSync(frame: FrameSource, options: FeaturesSyncOptions = {}): FeatureMap {
     const site = callSite(FlowModel.prototype.featuresSync)
-    this.#check(options)
+    this.#queue.check(options)
     const input = checkDecoded(frame, 'frame')
     const grid = this.#grid(options.size, input)
-    const id = callNative(site, () => this.#native.featuresSync(input, grid.gridHeight, grid.gridWidth))
+    const id = callNative(site, () => this.#queue.native.featuresSync(input, grid.gridHeight, grid.gridWidth))
     return this.#featureMap(id, grid, input)
   }
 
@@ -198,12 +187,12 @@ export class FlowModel {
    */
   flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions = {}): Promise<FlowField> {
     const site = callSite(FlowModel.prototype.flowFromFeatures)
-    return this.#track(async () => {
-      this.#check(options)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
       const [first, second] = this.#pair(a, b)
       const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
-      await this.#call(site, options.signal, (ticket) =>
-        this.#native.flowFromFeatures(first, second, field.data, field.height, field.width, ticket),
+      await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.flowFromFeatures(first, second, field.data, field.height, field.width, ticket),
       )
       return field
     })
@@ -216,11 +205,11 @@ export class FlowModel {
    */
   flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options: OutputOptions = {}): FlowField {
     const site = callSite(FlowModel.prototype.flowFromFeaturesSync)
-    this.#check(options)
+    this.#queue.check(options)
     const [first, second] = this.#pair(a, b)
     const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
     callNative(site, () =>
-      this.#native.flowFromFeaturesSync(first, second, field.data, field.height, field.width),
+      this.#queue.native.flowFromFeaturesSync(first, second, field.data, field.height, field.width),
     )
     return field
   }
@@ -230,15 +219,12 @@ export class FlowModel {
    * fail with `ERR_DISPOSED`. May be called again.
    */
   dispose(): Promise<void> {
-    this.#disposed = true
-    this.#disposal ??= this.#end(callSite(FlowModel.prototype.dispose))
-    return this.#disposal
+    return this.#queue.close(callSite(FlowModel.prototype.dispose))
   }
 
   /** As {@link dispose}, but blocks. A call whose frames are still being decoded fails with `ERR_DISPOSED`. */
   disposeSync(): void {
-    this.#disposed = true
-    callNative(callSite(FlowModel.prototype.disposeSync), () => this.#native.disposeSync())
+    this.#queue.closeSync(callSite(FlowModel.prototype.disposeSync))
   }
 
   [Symbol.dispose](): void {
@@ -247,44 +233,6 @@ export class FlowModel {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
-  }
-
-  async #end(site: CallSite): Promise<void> {
-    await Promise.allSettled(this.#inFlight)
-    await awaitNative(site, () => this.#native.dispose())
-  }
-
-  /** Runs an asynchronous call that `dispose` waits for. */
-  #track<T>(call: () => Promise<T>): Promise<T> {
-    const promise = call()
-    this.#inFlight.add(promise)
-    // The caller's is another promise: `dispose` waiting for this one must not make an error count as handled.
-    return promise.finally(() => this.#inFlight.delete(promise))
-  }
-
-  /** Hands a call to the addon, to be cancelled if the signal fires before it starts. */
-  #call<T>(
-    site: CallSite,
-    signal: AbortSignal | undefined,
-    call: (ticket: number) => Promise<T>,
-  ): Promise<T> {
-    throwIfAborted(signal)
-    this.#ticket = (this.#ticket % MAX_TICKET) + 1
-    const ticket = this.#ticket
-    return withSignal(
-      signal,
-      () => this.#native.cancel(ticket),
-      () => awaitNative(site, () => call(ticket)),
-    )
-  }
-
-  /** What every call checks first. */
-  #check(options: FlowOptions): void {
-    if (this.#disposed) throw new FlowError('ERR_DISPOSED', 'the model was disposed')
-    if (typeof options !== 'object' || options === null)
-      throw new FlowError('ERR_ARGUMENT', `options: is an object, not ${String(options)}`)
-    checkSignal(options.signal)
-    throwIfAborted(options.signal)
   }
 
   #grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
@@ -308,8 +256,8 @@ export class FlowModel {
 
   #pair(a: FeatureMap, b: FeatureMap): readonly [number, number] {
     const pair = [
-      featureIdOf(a, this.#native, 'first feature map'),
-      featureIdOf(b, this.#native, 'second feature map'),
+      featureIdOf(a, this.#queue, 'first feature map'),
+      featureIdOf(b, this.#queue, 'second feature map'),
     ] as const
     if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
       throw new FlowError(
@@ -322,7 +270,7 @@ export class FlowModel {
 
   #featureMap(id: number, grid: PatchGrid, frame: OutputSize): FeatureMap {
     const { dim } = this.info.backbone
-    return createFeatureMap(this.#native, id, {
+    return createFeatureMap(this.#queue, id, {
       ...grid,
       dim,
       frameHeight: frame.height,

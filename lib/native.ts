@@ -83,7 +83,8 @@ export interface NativeModel {
   ): Promise<void>
   flowFromFeaturesSync(a: FeatureId, b: FeatureId, output: Float32Array, height: number, width: number): void
   /** Copies N x dim values to `output`. */
-  readFeatures(features: FeatureId, output: Float32Array): void
+  readFeatures(features: FeatureId, output: Float32Array, ticket: number): Promise<void>
+  readFeaturesSync(features: FeatureId, output: Float32Array): void
   /** Gives the memory back once calls made before are done. Nothing happens for a map that was released. */
   releaseFeatures(features: FeatureId): void
   /** Runs `flow` and keeps what it computes on the way: for tests against an oracle. */

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fused_ops import FUSED
 
 EPS = 1e-5
 
@@ -17,7 +18,7 @@ EPS = 1e-5
 class Backbone(nn.Module):
     """A normalised image (1, 3, H, W) to its features (1, dim, H / patch, W / patch)."""
 
-    def __init__(self, weights, height, width, operators):
+    def __init__(self, weights, height, width):
         super().__init__()
         w = {name: torch.from_numpy(value) for name, value in weights.items()}
         patch = w["patch_embed.proj.weight"]
@@ -31,7 +32,7 @@ class Backbone(nn.Module):
         self.prefix = len(prefix)
         self.tables = Constants(prefix=prefix, cos=cos, sin=sin, positions=torch.arange(len(cos))[None])
         self.embed = Constants(weight=patch, bias=w["patch_embed.proj.bias"])
-        self.blocks = nn.ModuleList(Block(w, f"blocks.{i}.", self.heads, operators) for i in range(self.depth))
+        self.blocks = nn.ModuleList(Block(w, f"blocks.{i}.", self.heads) for i in range(self.depth))
         self.norm = Constants(weight=w["norm.weight"], bias=w["norm.bias"])
 
     def forward(self, image):
@@ -44,9 +45,9 @@ class Backbone(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, w, name, heads, operators):
+    def __init__(self, w, name, heads):
         super().__init__()
-        self.heads, self.operators = heads, operators
+        self.heads = heads
         self.swiglu = name + "mlp.w1.weight" in w
         bias = w[name + "attn.qkv.bias"] * w.get(name + "attn.qkv.bias_mask", torch.ones(1))
         linear = {
@@ -68,11 +69,11 @@ class Block(nn.Module):
     def forward(self, x, tables):
         y = layer_norm(x, self.norm1)
         q, k, v = (self.apply_linear(part, y)[None] for part in "qkv")
-        q, k = (self.operators.rotate(t, tables.positions, tables.cos, tables.sin, self.heads) for t in (q, k))
-        x = x + self.apply_linear("proj", self.operators.attention(q, k, v, self.heads)[0])
+        q, k = (FUSED.rotate(t, tables.positions, tables.cos, tables.sin, self.heads) for t in (q, k))
+        x = x + self.apply_linear("proj", FUSED.attention(q, k, v, self.heads)[0])
         y = layer_norm(x, self.norm2)
         up = self.apply_linear("up", y)
-        hidden = self.operators.silu(self.apply_linear("gate", y)) * up if self.swiglu else F.gelu(up)
+        hidden = FUSED.silu(self.apply_linear("gate", y)) * up if self.swiglu else F.gelu(up)
         return x + self.apply_linear("last", hidden)
 
     def apply_linear(self, part, x):

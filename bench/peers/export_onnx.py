@@ -22,6 +22,7 @@ from backbone import Backbone
 from checkpoint import read_safetensors
 from fused_ops import DOMAIN, FUSED, PLAIN
 from head import Head
+from plain_backbone import PlainBackbone
 
 # The first opset with LayerNormalization as one operator.
 OPSET = 17
@@ -38,7 +39,8 @@ def main():
     operators = PLAIN if options.plain else FUSED
 
     height, width = options.size
-    backbone = Backbone(read_safetensors(options.backbone), height, width, operators).eval()
+    make_backbone = PlainBackbone if options.plain else Backbone
+    backbone = make_backbone(read_safetensors(options.backbone), height, width).eval()
     head = Head(read_safetensors(options.head), backbone.rows, backbone.columns, operators).eval()
     image = torch.zeros(1, 3, height, width)
     features = torch.zeros(1, backbone.dim, backbone.rows, backbone.columns)

@@ -1,8 +1,8 @@
 """onnxruntime's own fused operators, which torch.onnx.export has no name for.
 
 Each is a function with two meanings: in PyTorch it computes, in the exported graph it is one node of the domain
-com.microsoft. They are what makes onnxruntime fast here: its CPU MultiHeadAttention never stores the scores. PLAIN are the
-same three in the standard operators, as an export without knowledge of onnxruntime has them.
+com.microsoft. They are what makes onnxruntime fast here: its CPU MultiHeadAttention never stores the scores. PLAIN has
+what the head needs of them in standard operators, as an export without knowledge of onnxruntime has it.
 """
 
 from types import SimpleNamespace
@@ -57,8 +57,4 @@ class SiLU(torch.autograd.Function):
 
 
 FUSED = SimpleNamespace(attention=MultiHeadAttention.apply, rotate=RotaryEmbedding.apply, silu=SiLU.apply)
-PLAIN = SimpleNamespace(
-    attention=lambda *inputs: MultiHeadAttention.forward(None, *inputs),
-    rotate=lambda *inputs: RotaryEmbedding.forward(None, *inputs),
-    silu=lambda x: SiLU.forward(None, x),
-)
+PLAIN = SimpleNamespace(silu=torch.nn.functional.silu)

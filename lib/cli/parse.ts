@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander'
-import type { LoadOptions } from '../load.js'
+import { type Device, isDevice } from '../device.js'
 import type { FlowOutput, FlowSize } from '../size.js'
 
 // Every function reads an option's text for commander, which puts the option's name in front of the message.
@@ -16,10 +16,9 @@ export function parseOutputSize(text: string): FlowOutput {
   return parsePair(text, 'frame, model')
 }
 
-/** Any name of a device. That there is no CUDA engine in this build is for the library to say, whatever the number. */
-export function parseDevice(text: string): NonNullable<LoadOptions['device']> {
-  if (text === 'auto' || text === 'cpu') return text
-  if (/^cuda(:\d{1,3})?$/.test(text)) return 'cuda'
+/** Any name of a device. Whether the device is there is for the library to say. */
+export function parseDevice(text: string): Device {
+  if (isDevice(text)) return text
   throw new InvalidArgumentError('It is auto, cpu, cuda or cuda:N.')
 }
 

@@ -67,6 +67,7 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
        InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
        InstanceMethod<&NativeModel::read_features>("readFeatures"),
+       InstanceMethod<&NativeModel::read_features_sync>("readFeaturesSync"),
        InstanceMethod<&NativeModel::release_features>("releaseFeatures"), InstanceMethod<&NativeModel::trace>("trace"),
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::dispose>("dispose"),
        InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe")});
@@ -202,20 +203,29 @@ Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
 }
 
 /// (features, output)
+Call NativeModel::read_features_call(const Info& info) {
+  const std::uint32_t id = to_id(info[0]);
+  const std::size_t length = info[1].IsTypedArray() ? info[1].As<Napi::TypedArray>().ElementLength() : 0;
+  const std::span<float> out = to_floats(info[1], length);
+  return {.work =
+              [session = session_.get(), id, out] {
+                // Here, not above: a map's size is known to the model's thread.
+                const Features& features = session->features(id);
+                const RealMatrix& m = features.matrix;
+                if (out.size() != static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols)) {
+                  throw Error(ErrorCode::argument, "the output has another length than the features");
+                }
+                session->network().read_features(features, out);
+              },
+          .keeps = keep_all(Value(), info[1])};
+}
+
 Napi::Value NativeModel::read_features(const Info& info) {
-  return guarded(info.Env(), [&] {
-    const std::uint32_t id = to_id(info[0]);
-    const std::size_t length = info[1].IsTypedArray() ? info[1].As<Napi::TypedArray>().ElementLength() : 0;
-    const std::span<float> out = to_floats(info[1], length);
-    return worker_->run(info.Env(), {.work = [session = session_.get(), id, out] {
-                          const Features& features = session->features(id);
-                          const RealMatrix& m = features.matrix;
-                          if (out.size() != static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols)) {
-                            throw Error(ErrorCode::argument, "the output has another length than the features");
-                          }
-                          session->network().read_features(features, out);
-                        }});
-  });
+  return guarded(info.Env(), [&] { return post(info, 2, read_features_call(info)); });
+}
+
+Napi::Value NativeModel::read_features_sync(const Info& info) {
+  return guarded(info.Env(), [&] { return worker_->run(info.Env(), read_features_call(info)); });
 }
 
 /// (features)

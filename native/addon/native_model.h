@@ -41,6 +41,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value flow_from_features(const Info& info);
   Napi::Value flow_from_features_sync(const Info& info);
   Napi::Value read_features(const Info& info);
+  Napi::Value read_features_sync(const Info& info);
   Napi::Value release_features(const Info& info);
   Napi::Value trace(const Info& info);
   Napi::Value cancel(const Info& info);
@@ -51,6 +52,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Call flow_call(const Info& info);
   Call features_call(const Info& info);
   Call flow_from_features_call(const Info& info);
+  Call read_features_call(const Info& info);
   Napi::Value post(const Info& info, std::size_t ticket_argument, Call call);
 
   std::size_t feature_bytes(Grid grid) const;

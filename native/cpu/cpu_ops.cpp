@@ -12,9 +12,9 @@ namespace flow::cpu {
 namespace {
 
 /// Rows of a GEMM's item: its rows of depth 512 stay in the second-level cache while all panels pass.
-constexpr int gemm_block = 96;
+constexpr int gemm_block = 192;
 /// Items of a GEMM that every thread should find.
-constexpr int items_per_thread = 32;
+constexpr int items_per_thread = 16;
 /// Pixels of an upsampling item: their mask, 9 KiB each, stays in the second-level cache.
 constexpr int upsample_block = 24;
 /// Queries of an attention item.
@@ -57,14 +57,6 @@ GemmJob gemm_job(Epilogue epilogue, Matrix<In> in, const Packed& linear, Matrix<
   job.out = floats(out);
   job.ldo = out.stride;
   return job;
-}
-
-void normalise_rows(GemmJob& job, const Packed& norm) {
-  const auto& weights = as<PackedNorm>(norm);
-  job.rows = Rows::norm;
-  job.gamma = weights.gamma.data();
-  job.beta = weights.beta.data();
-  job.epsilon = weights.epsilon;
 }
 
 float sigmoid(float x) { return 1.F / (1.F + std::exp(-x)); }
@@ -184,15 +176,24 @@ PackedPtr CpuOps::pack_mask(const LinearWeights& weights, int up) {
 
 void CpuOps::run_gemm(GemmJob job) {
   job.zeros = zeros_.data();
-  job.block = gemm_block / kernels_.tile_rows * kernels_.tile_rows;
+  job.blocks = ceil_div(job.m, gemm_block);
+  job.block = round_up(ceil_div(job.m, job.blocks), kernels_.tile_rows);
   job.blocks = ceil_div(job.m, job.block);
-  // Threads end within one item of each other, so there must be many; columns are cut too, though every cut reads the
-  // rows (and normalises them) once more.
-  const int slices = std::clamp(ceil_div(items_per_thread * pool_.size(), job.blocks), 1, ceil_div(job.weights.count, 4));
+  // Threads end within one item of each other, so there must be many: columns are cut, too.
+  const int slices =
+      std::clamp(ceil_div(items_per_thread * pool_.size(), job.blocks), 1, ceil_div(job.weights.count, 4));
   job.panels_per_item = ceil_div(job.weights.count, slices);
   job.items = job.blocks * ceil_div(job.weights.count, job.panels_per_item);
   reserve_scratch(kernels_.gemm_scratch(job));
   pool_.run(job.items, [&](int item, int thread) { kernels_.gemm(job, item, scratch(thread)); });
+}
+
+RealMatrix CpuOps::normalised(RealMatrix x, const Packed& norm) {
+  const std::size_t size = static_cast<std::size_t>(x.rows) * x.stride;
+  if (normalised_.size() < size) normalised_ = AlignedFloats(size);
+  const RealMatrix y{normalised_.data(), x.rows, x.cols, x.stride};
+  layer_norm(x, norm, y);
+  return y;
 }
 
 void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
@@ -209,8 +210,7 @@ void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& pr
 
 void CpuOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
                            AttentionShape shape, OperandMatrix qkv) {
-  GemmJob job = gemm_job(Epilogue::qkv, x, qkv_weights, qkv);
-  normalise_rows(job, norm);
+  GemmJob job = gemm_job(Epilogue::qkv, normalised(x, norm), qkv_weights, qkv);
   job.qkv = layout(qkv, shape);
   job.qkv.cos = as<PackedRope>(rope).cos.data();
   job.qkv.sin = as<PackedRope>(rope).sin.data();
@@ -233,15 +233,11 @@ void CpuOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
 }
 
 void CpuOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
-  GemmJob job = gemm_job(Epilogue::swiglu, x, swiglu, out);
-  normalise_rows(job, norm);
-  run_gemm(job);
+  run_gemm(gemm_job(Epilogue::swiglu, normalised(x, norm), swiglu, out));
 }
 
 void CpuOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
-  GemmJob job = gemm_job(Epilogue::gelu, x, linear, out);
-  normalise_rows(job, norm);
-  run_gemm(job);
+  run_gemm(gemm_job(Epilogue::gelu, normalised(x, norm), linear, out));
 }
 
 void CpuOps::project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) {

@@ -16,7 +16,6 @@ namespace flow::cpu {
 /// Where a GEMM's rows come from.
 enum class Rows {
   plain,    // row m of `a`
-  norm,     // LayerNorm of row m of `a`
   conv3x3,  // the 3x3 neighbours of pixel m, tap by tap: K = 9 * cols, zero outside the map (implicit GEMM)
 };
 
@@ -62,9 +61,6 @@ struct GemmJob {
   int m;
   int cols;  // columns of `a`; k of the weights is cols, or 9 * cols for a convolution
   Grid grid;
-  const float* gamma;
-  const float* beta;
-  float epsilon;
   const float* zeros;  // `cols` zeros, for the outside of the map
   Panels weights;
   float* out;

@@ -47,6 +47,16 @@ describe('calls made at once', () => {
     await model.dispose()
   })
 
+  it('leave the event loop turning while features wait to be read', async () => {
+    const model = await loadTiny()
+    const map = await model.features(a)
+    const flow = model.flow(large, large)
+    const values = map.read()
+    expect(await Promise.race([values, turn('turned')])).toBe('turned')
+    await Promise.all([flow, values])
+    await model.dispose()
+  })
+
   it('of a synchronous kind wait for those before them', async () => {
     const model = await loadTiny()
     const expected = model.flowSync(a, b)
@@ -81,16 +91,22 @@ describe('a signal', () => {
   it('cancels what waits, and leaves what runs and what follows', async () => {
     const model = await loadTiny()
     const expected = model.flowSync(a, b)
+    const map = await model.features(a)
     const controller = new AbortController()
     const { signal } = controller
     const running = model.flow(large, large)
     const waiting = model.flow(a, b, { signal })
-    const others = [model.features(a, { signal }), model.flow(fixture('tiny/frame1.png'), b, { signal })]
+    const others = [
+      model.features(a, { signal }),
+      map.read({ signal }),
+      model.flow(fixture('tiny/frame1.png'), b, { signal }),
+    ]
     const following = model.flow(a, b)
     controller.abort(new Error('enough'))
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('enough') })
     for (const other of others) await expect(other).rejects.toThrow(flowError('ERR_ABORTED'))
     expect((await running).width).toBe(640)
+    expect(await map.read()).toHaveLength(7 * 10 * 64)
     expect(sameBits((await following).data, expected.data)).toBe(true)
     await model.dispose()
   })
@@ -109,11 +125,12 @@ describe('disposal', () => {
   it('waits for the work in flight, decoding too', async () => {
     const model = await loadTiny()
     const expected = model.flowSync(a, b)
+    const map = await model.features(a)
     const flows = [model.flow(a, b), model.flow(fixture('tiny/frame1.png'), b), model.flow(a, b)]
     let settled = 0
-    for (const flow of flows) flow.then(() => settled++)
+    for (const call of [...flows, map.read()]) call.then(() => settled++)
     await model.dispose()
-    expect(settled).toBe(3)
+    expect(settled).toBe(4)
     for (const flow of flows) expect(sameBits((await flow).data, expected.data)).toBe(true)
   })
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FeatureMap, FlowError, FlowField, FlowModel, type FlowOptions } from '../../lib/index.js'
 import { flowError, largestDifference, sameBits } from '../support/compare.js'
-import { loadTiny, noiseFrame, type RgbFrame, TINY, tinyFrames } from '../support/fixtures.js'
+import { fixture, loadTiny, noiseFrame, type RgbFrame, TINY, tinyFrames } from '../support/fixtures.js'
 
 let model: FlowModel
 let a: RgbFrame
@@ -95,26 +95,51 @@ describe('a feature map', () => {
   it('reads as one vector per patch, the same every time', async () => {
     using map = await model.features(a)
     expect([map.gridHeight, map.gridWidth, map.dim]).toEqual([7, 10, 64])
-    const values = map.read()
+    const values = await map.read()
     expect(values).toHaveLength(7 * 10 * 64)
-    expect(sameBits(map.read(), values)).toBe(true)
+    expect(sameBits(await map.read(), values)).toBe(true)
+    expect(sameBits(map.readSync(), values)).toBe(true)
     using other = await model.features(b)
-    expect(largestDifference(other.read(), values)).toBeGreaterThan(0.1)
+    expect(largestDifference(await other.read(), values)).toBeGreaterThan(0.1)
+  })
+
+  it('is read into the array that is given, and nowhere else', async () => {
+    using map = await model.features(a)
+    const expected = map.readSync()
+    const into = new Float32Array(7 * 10 * 64)
+    expect(await map.read({ into })).toBe(into)
+    expect(sameBits(into, expected)).toBe(true)
+    into.fill(0)
+    expect(map.readSync({ into })).toBe(into)
+    expect(sameBits(into, expected)).toBe(true)
+  })
+
+  it.each<[string, object, string[]]>([
+    ['into of another length', { into: new Float32Array(5) }, ['into', '5 values', '4480']],
+    ['into of another class', { into: new Float64Array(4480) }, ['into', 'Float32Array']],
+    ['signal', { signal: {} }, ['signal', 'AbortSignal']],
+  ])('refuses an option that cannot be used: %s', async (_, options, parts) => {
+    using map = await model.features(a)
+    await expect(map.read(options)).rejects.toThrow(flowError('ERR_ARGUMENT', ...parts))
+    expect(() => map.readSync(options)).toThrow(flowError('ERR_ARGUMENT', ...parts))
   })
 
   it('keeps its values while others come and go', async () => {
     using map = await model.features(a)
-    const values = map.read()
+    const values = await map.read()
     for (let i = 0; i < 12; i++) (await model.features(b)).dispose()
     await model.flow(b, b)
-    expect(sameBits(map.read(), values)).toBe(true)
+    expect(sameBits(await map.read(), values)).toBe(true)
   })
 
   it('may be disposed as soon as a call with it was made', async () => {
     const [first, second] = [model.featuresSync(a), model.featuresSync(b)]
+    const expected = second.readSync()
     const flow = model.flowFromFeatures(first, second)
+    const values = second.read()
     first.dispose()
     second.dispose()
+    expect(sameBits(await values, expected)).toBe(true)
     expect(sameBits((await flow).data, (await model.flow(a, b)).data)).toBe(true)
   })
 
@@ -124,7 +149,8 @@ describe('a feature map', () => {
     map.dispose()
     map.dispose()
     expect(map.disposed).toBe(true)
-    expect(() => map.read()).toThrow(flowError('ERR_DISPOSED', 'feature map'))
+    await expect(map.read()).rejects.toThrow(flowError('ERR_DISPOSED', 'feature map'))
+    expect(() => map.readSync()).toThrow(flowError('ERR_DISPOSED', 'feature map'))
     await expect(model.flowFromFeatures(map, map)).rejects.toThrow(flowError('ERR_DISPOSED', 'feature map'))
   })
 
@@ -144,7 +170,8 @@ describe('a feature map', () => {
     const other = await loadTiny()
     const map = await other.features(a)
     await other.dispose()
-    expect(() => map.read()).toThrow(flowError('ERR_DISPOSED', 'model'))
+    await expect(map.read()).rejects.toThrow(flowError('ERR_DISPOSED', 'model'))
+    expect(() => map.readSync()).toThrow(flowError('ERR_DISPOSED', 'model'))
     map.dispose()
   })
 })
@@ -168,7 +195,15 @@ describe('an option that cannot be used is refused with its code', () => {
 
   it.each<[string, object, string, string[]]>([
     ['device', { device: 'tpu' }, 'ERR_ARGUMENT', ['device', 'tpu', 'cpu']],
+    ['device null', { device: null }, 'ERR_ARGUMENT', ['device', 'null']],
     ['device cuda', { device: 'cuda' }, 'ERR_DEVICE', ['CUDA']],
+    ['device cuda:0', { device: 'cuda:0' }, 'ERR_DEVICE', ['CUDA']],
+    ['device cuda:12', { device: 'cuda:12' }, 'ERR_DEVICE', ['CUDA']],
+    ['device cuda:', { device: 'cuda:' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:"']],
+    ['device cuda:-1', { device: 'cuda:-1' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:-1"']],
+    ['device cuda:1.5', { device: 'cuda:1.5' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:1.5"']],
+    ['device cuda:01', { device: 'cuda:01' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:01"']],
+    ['device cuda:all', { device: 'cuda:all' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:all"']],
     ['precision', { precision: 'fp8' }, 'ERR_ARGUMENT', ['precision', 'fp32']],
     ['threads of 0', { threads: 0 }, 'ERR_ARGUMENT', ['threads', '1 to 256']],
     ['threads of 257', { threads: 257 }, 'ERR_ARGUMENT', ['threads']],
@@ -194,15 +229,12 @@ describe('an option that cannot be used is refused with its code', () => {
 
   it('and a native error carries the stack of the caller', async () => {
     const other = await loadTiny()
-    const map = await other.features(a)
-    await other.dispose()
-    const callRead = () => map.read()
-    try {
-      callRead()
-      expect.unreachable()
-    } catch (error) {
-      expect(error).toBeInstanceOf(FlowError)
-      expect((error as FlowError).stack).toMatch(/^FlowError: the model was disposed\n\s+at callRead/)
-    }
+    // The addon learns of this call when the picture is decoded, and so refuses it.
+    const callFlow = () => other.flow(fixture('tiny/frame1.png'), b)
+    const refused = callFlow().catch((error: unknown) => error)
+    other.disposeSync()
+    const error = await refused
+    expect(error).toBeInstanceOf(FlowError)
+    expect((error as FlowError).stack).toMatch(/^FlowError: the model was disposed\n\s+at callFlow/)
   })
 })

@@ -4,6 +4,7 @@ import { FlowModel } from '../../lib/index.js'
 import { loadModel } from '../../lib/load.js'
 import { callSite, type NativeFrame, type NativeModel, type TraceEntry } from '../../lib/native.js'
 import { largestDifference, relativeL2, transpose } from '../support/compare.js'
+import { figure } from '../support/figures.js'
 import {
   fixture,
   loadTiny,
@@ -43,39 +44,36 @@ describe('every stage of the tiny model equals the oracle to 1e-5', () => {
     return transpose(values, rows, cols)
   }
 
+  const isGolden = (actual: ArrayLike<number>, name: string) =>
+    figure('tiny: worst of all stages, relative L2', relativeL2(actual, tensor(golden, name)), 1e-5)
+
   for (const frame of ['frame1', 'frame2']) {
     it(`${frame}: the normalised input`, () => {
-      expect(
-        relativeL2(imageOfPatches(traced(`${frame}.input`)), golden.get(`${frame}.input`)!),
-      ).toBeLessThan(1e-5)
+      isGolden(imageOfPatches(traced(`${frame}.input`)), `${frame}.input`)
     })
     it.each(['patch_tokens', 'block0', 'block1'])(`${frame}: %s`, (name) => {
-      expect(relativeL2(traced(`${frame}.${name}`).values, tensor(golden, `${frame}.${name}`))).toBeLessThan(
-        1e-5,
-      )
+      isGolden(traced(`${frame}.${name}`).values, `${frame}.${name}`)
     })
     it(`${frame}: features`, () => {
-      expect(relativeL2(tracedMap(`${frame}.features`), tensor(golden, `${frame}.features`))).toBeLessThan(
-        1e-5,
-      )
+      isGolden(tracedMap(`${frame}.features`), `${frame}.features`)
     })
   }
 
   it.each(['proj1', 'proj2', 'fuse_trunk', 'coarse_flow', 'refined_flow'])('head: %s', (name) => {
-    expect(relativeL2(tracedMap(`head.${name}`), tensor(golden, `head.${name}`))).toBeLessThan(1e-5)
+    isGolden(tracedMap(`head.${name}`), `head.${name}`)
   })
 
   it('head: correlation, the last 81 of the fused channels', () => {
     const { values, rows, cols } = traced('head.fused')
     const correlation = transpose(values, rows, cols).subarray((cols - 81) * rows)
-    expect(relativeL2(correlation, tensor(golden, 'head.correlation'))).toBeLessThan(1e-5)
+    isGolden(correlation, 'head.correlation')
   })
 
   it('head: fuse_in, whose channels squeeze-and-excitation scales', () => {
     const { values, cols } = traced('head.fuse_in_unscaled')
     const scale = traced('head.fuse_in_scale').values
     const scaled = values.map((value, i) => value * scale[i % cols]!)
-    expect(relativeL2(transpose(scaled, PATCHES, cols), tensor(golden, 'head.fuse_in'))).toBeLessThan(1e-5)
+    isGolden(transpose(scaled, PATCHES, cols), 'head.fuse_in')
   })
 
   it('head: the mask of the convex upsampling, before its softmax', () => {
@@ -91,11 +89,11 @@ describe('every stage of the tiny model equals the oracle to 1e-5', () => {
           sum += weight[channel * hidden.cols + i]! * hidden.values[pixel * hidden.cols + i]!
         mask[channel * PATCHES + pixel] = sum
       }
-    expect(relativeL2(mask, tensor(golden, 'head.mask'))).toBeLessThan(1e-5)
+    isGolden(mask, 'head.mask')
   })
 
   it('head: the upsampled flow', () => {
-    expect(relativeL2(traced('head.flow_up').values, tensor(golden, 'head.flow_up'))).toBeLessThan(1e-5)
+    isGolden(traced('head.flow_up').values, 'head.flow_up')
   })
 })
 
@@ -104,7 +102,7 @@ describe('flow equals the oracle to 1e-3 px', () => {
     const model = await loadTiny()
     const flow = await model.flow(...(await tinyFrames()))
     expect([flow.width, flow.height]).toEqual([160, 112])
-    expect(largestDifference(flow.data, tensor(golden, 'head.flow'))).toBeLessThan(1e-3)
+    figure('tiny: flow, worst (px)', largestDifference(flow.data, tensor(golden, 'head.flow')), 1e-3)
     await model.dispose()
   })
 
@@ -113,7 +111,8 @@ describe('flow equals the oracle to 1e-3 px', () => {
     const flow = await model.flow(...(await tinyFrames()), { output: [150, 203] })
     const expected = readTensors(fixture('tiny/flow_150x203.safetensors'))
     expect([flow.width, flow.height]).toEqual([203, 150])
-    expect(largestDifference(flow.data, tensor(expected, 'flow'))).toBeLessThan(1e-3)
+    const worst = largestDifference(flow.data, tensor(expected, 'flow'))
+    figure('tiny: flow at 150 x 203, worst (px)', worst, 1e-3)
     await model.dispose()
   })
 
@@ -129,13 +128,14 @@ describe('flow equals the oracle to 1e-3 px', () => {
       const expected = readTensors(fixture('tiny/mlp_r3_norefine.safetensors'))
       const frames = await tinyFrames()
       const flow = await model.flow(...frames)
-      expect(largestDifference(flow.data, tensor(expected, 'flow'))).toBeLessThan(1e-3)
+      const worst = largestDifference(flow.data, tensor(expected, 'flow'))
+      figure('MLP, radius 3, no refinement: flow, worst (px)', worst, 1e-3)
       for (const [i, frame] of frames.entries()) {
-        const features = model.featuresSync(frame)
+        using features = model.featuresSync(frame)
         expect([features.gridHeight, features.gridWidth, features.dim]).toEqual([7, 10, 96])
-        const channelsFirst = transpose(features.read(), PATCHES, 96)
-        expect(relativeL2(channelsFirst, tensor(expected, `features${i + 1}`))).toBeLessThan(1e-5)
-        features.dispose()
+        const channelsFirst = transpose(features.readSync(), PATCHES, 96)
+        const error = relativeL2(channelsFirst, tensor(expected, `features${i + 1}`))
+        figure('MLP, radius 3, no refinement: features, relative L2', error, 1e-5)
       }
       await model.dispose()
     })

@@ -208,7 +208,9 @@ describe('the addon, whatever is passed to it,', () => {
       'features',
       'featuresSync',
       'flowFromFeatures',
+      'flowFromFeaturesSync',
       'readFeatures',
+      'readFeaturesSync',
       'trace',
     ]
     for (const name of takesArguments)
@@ -226,6 +228,12 @@ describe('the addon, whatever is passed to it,', () => {
     expect(() => native.flowSync(good, good, 1, 1, out.subarray(1), 16, 16)).toThrow()
     expect(() => native.flowSync(good, good, 0, 1, out, 16, 16)).toThrow()
     expect(() => native.flowFromFeaturesSync(1, 2, out, 16, 16)).toThrow('feature map')
+    expect(() => native.readFeaturesSync(1, out)).toThrow('feature map')
+    const features = native.featuresSync(good, 1, 1)
+    for (const wrong of [out, new Float32Array(0)]) {
+      expect(() => native.readFeaturesSync(features, wrong)).toThrow('length')
+      await expect(async () => native.readFeatures(features, wrong, 0)).rejects.toThrow('length')
+    }
 
     // and is none the worse for it
     native.flowSync(good, good, 1, 1, out, 16, 16)

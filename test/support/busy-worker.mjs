@@ -11,5 +11,6 @@ if (workerData === 'loading') {
   const features = await model.features(frame)
   for (let i = 0; i < 20; i++) model.flow(frame, frame)
   model.flowFromFeatures(features, features)
+  features.read()
   parentPort.postMessage('started')
 }

@@ -24,6 +24,14 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   return largest
 }
 
+/** The mean of the differences of two values; NaN where one is. */
+export function meanDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length)
+  let sum = 0
+  for (let i = 0; i < expected.length; i++) sum += Math.abs(actual[i]! - expected[i]!)
+  return sum / expected.length
+}
+
 /** Whether two arrays hold the same bits. */
 export function sameBits(a: Float32Array, b: Float32Array): boolean {
   return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(

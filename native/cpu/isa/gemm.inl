@@ -5,7 +5,7 @@
 // more than one block the sums wait in scratch in between.
 
 /// Depth of a block of k: panel (2 * lanes columns) and tile rows share a first-level cache of 32 KiB.
-constexpr int max_depth = 512;
+constexpr int max_depth = 384;
 
 template <class Isa>
 struct Gemm {
@@ -58,27 +58,21 @@ struct Gemm {
     return job.rows == Rows::conv3x3 ? 9 : (job.weights.k + max_depth - 1) / max_depth;
   }
 
-  static int normalised_stride(const GemmJob& job) { return (job.cols + 31) / 32 * 32 + 16; }
-
   static std::size_t scratch_floats(const GemmJob& job) {
-    std::size_t floats = 0;
-    if (job.rows == Rows::norm) floats += static_cast<std::size_t>(job.block) * normalised_stride(job);
-    if (blocks_of_k(job) > 1) floats += static_cast<std::size_t>(job.block) * job.panels_per_item * NR;
-    return floats;
+    return blocks_of_k(job) > 1 ? static_cast<std::size_t>(job.block) * job.panels_per_item * NR : 0;
   }
 
   /// Pointers to the rows m .. m + MR of block `kb` of k, where they are not simply Strided: a convolution's, and the
   /// last tile's. Rows past the end repeat the last one; they are not stored.
-  static FLOW_INLINE void find_rows(const GemmJob& job, const float* a, int lda, int first, int m, int kb, int k0,
-                                    const float** rows) {
+  static FLOW_INLINE void find_rows(const GemmJob& job, int m, int kb, int k0, const float** rows) {
     for (int i = 0; i < MR; i++) {
       const int row = m + i < job.m ? m + i : job.m - 1;
       if (job.rows == Rows::conv3x3) {
         const int y = row / job.grid.width + kb / 3 - 1, x = row % job.grid.width + kb % 3 - 1;
         const bool inside = y >= 0 && y < job.grid.height && x >= 0 && x < job.grid.width;
-        rows[i] = inside ? a + static_cast<std::ptrdiff_t>(y * job.grid.width + x) * lda : job.zeros;
+        rows[i] = inside ? job.a + static_cast<std::ptrdiff_t>(y * job.grid.width + x) * job.lda : job.zeros;
       } else {
-        rows[i] = a + static_cast<std::ptrdiff_t>(row - first) * lda + k0;
+        rows[i] = job.a + static_cast<std::ptrdiff_t>(row) * job.lda + k0;
       }
     }
   }
@@ -89,19 +83,6 @@ struct Gemm {
     const int m1 = m0 + job.block < job.m ? m0 + job.block : job.m;
     const int p0 = item / job.blocks * job.panels_per_item;
     const int p1 = p0 + job.panels_per_item < job.weights.count ? p0 + job.panels_per_item : job.weights.count;
-
-    const float* a = job.a;
-    int lda = job.lda, first = 0;
-    if (job.rows == Rows::norm) {
-      lda = normalised_stride(job);
-      for (int m = m0; m < m1; m++) {
-        normalise<W>(job.a + static_cast<std::ptrdiff_t>(m) * job.lda, job.cols, job.gamma, job.beta, job.epsilon,
-                     scratch + static_cast<std::ptrdiff_t>(m - m0) * lda);
-      }
-      a = scratch;
-      first = m0;
-      scratch += static_cast<std::ptrdiff_t>(job.block) * lda;
-    }
 
     const int k_blocks = blocks_of_k(job);
     const int depth = job.rows == Rows::conv3x3 ? job.cols : (job.weights.k + k_blocks - 1) / k_blocks;
@@ -124,10 +105,10 @@ struct Gemm {
             }
           }
           if (job.rows != Rows::conv3x3 && m + MR <= job.m) {
-            multiply(Strided{a + static_cast<std::ptrdiff_t>(m - first) * lda + k0, lda}, panel, kc, tile);
+            multiply(Strided{job.a + static_cast<std::ptrdiff_t>(m) * job.lda + k0, job.lda}, panel, kc, tile);
           } else {
             const float* rows[MR];
-            find_rows(job, a, lda, first, m, kb, k0, rows);
+            find_rows(job, m, kb, k0, rows);
             multiply(rows, panel, kc, tile);
           }
           if (kb + 1 < k_blocks) {

@@ -1,0 +1,167 @@
+import { describe, expectTypeOf, it } from 'vitest'
+import {
+  type BackboneConfig,
+  type Device,
+  type FeatureMap,
+  type FlowError,
+  type FlowErrorCode,
+  type FlowField,
+  FlowModel,
+  type FlowModelInfo,
+  type FlowSize,
+  type Frame,
+  type FrameSource,
+  type LoadOptions,
+  type PixelFormat,
+} from '../../lib/index.js'
+
+declare const model: FlowModel
+declare const map: FeatureMap
+declare const field: FlowField
+declare const frame: Frame
+
+describe('load', () => {
+  it('needs both checkpoints, as paths or URLs, and nothing else', () => {
+    expectTypeOf(FlowModel.load).parameters.toEqualTypeOf<[LoadOptions]>()
+    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<string | URL>()
+    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<string | URL>()
+    expectTypeOf<{ backbone: string; head: URL }>().toExtend<LoadOptions>()
+    // @ts-expect-error: no head
+    FlowModel.load({ backbone: 'a' })
+    // @ts-expect-error: no such option
+    FlowModel.load({ backbone: 'a', head: 'b', gpu: true })
+    // @ts-expect-error: not constructed, but loaded
+    new FlowModel()
+  })
+
+  it('takes a device by name, a GPU by number', () => {
+    expectTypeOf<Device>().toEqualTypeOf<'auto' | 'cpu' | 'cuda' | `cuda:${number}`>()
+    expectTypeOf<LoadOptions['device']>().toEqualTypeOf<Device | undefined>()
+    expectTypeOf<'cuda:3'>().toExtend<Device>()
+    expectTypeOf<'cuda:'>().not.toExtend<Device>()
+    expectTypeOf<'cuda:all'>().not.toExtend<Device>()
+    expectTypeOf<'gpu'>().not.toExtend<Device>()
+  })
+
+  it('takes precision, threads, size, signal and a listener, each of which may be undefined', () => {
+    expectTypeOf<LoadOptions['precision']>().toEqualTypeOf<'auto' | 'fp32' | undefined>()
+    expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
+    expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
+    expectTypeOf<FlowSize>().toEqualTypeOf<'seed' | 'native' | readonly [height: number, width: number]>()
+    expectTypeOf<LoadOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
+    FlowModel.load({
+      backbone: 'a',
+      head: 'b',
+      onProgress: (progress) => {
+        expectTypeOf(progress).toEqualTypeOf<{ readonly loaded: number; readonly total: number }>()
+      },
+    })
+  })
+
+  it('gives a model', () => {
+    expectTypeOf(FlowModel.load).returns.resolves.toEqualTypeOf<FlowModel>()
+  })
+})
+
+describe('a frame', () => {
+  it('has one of six formats', () => {
+    expectTypeOf<PixelFormat>().toEqualTypeOf<'rgb' | 'rgba' | 'bgr' | 'bgra' | 'gray' | 'nv12'>()
+    expectTypeOf<Frame['format']>().toEqualTypeOf<PixelFormat | undefined>()
+    // @ts-expect-error: no such format
+    model.flow({ data: new Uint8Array(3), width: 1, height: 1, format: 'yuv' }, frame)
+  })
+
+  it('has bytes, in a Uint8Array, Buffer or Uint8ClampedArray, in shared memory or not', () => {
+    expectTypeOf<Buffer>().toExtend<Frame['data']>()
+    expectTypeOf<Uint8ClampedArray>().toExtend<Frame['data']>()
+    expectTypeOf<Uint8Array<SharedArrayBuffer>>().toExtend<Frame['data']>()
+    expectTypeOf<Float32Array>().not.toExtend<Frame['data']>()
+    expectTypeOf<number[]>().not.toExtend<Frame['data']>()
+  })
+
+  it('may be a path or a URL', () => {
+    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL>()
+  })
+})
+
+describe('a call', () => {
+  it('gives a promise, and its synchronous twin the value', () => {
+    expectTypeOf(model.flow(frame, 'b.png')).resolves.toEqualTypeOf<FlowField>()
+    expectTypeOf(model.flowSync(frame, frame)).toEqualTypeOf<FlowField>()
+    expectTypeOf(model.features(frame)).resolves.toEqualTypeOf<FeatureMap>()
+    expectTypeOf(model.featuresSync(frame)).toEqualTypeOf<FeatureMap>()
+    expectTypeOf(model.flowFromFeatures(map, map)).resolves.toEqualTypeOf<FlowField>()
+    expectTypeOf(model.flowFromFeaturesSync(map, map)).toEqualTypeOf<FlowField>()
+    expectTypeOf(map.read()).resolves.toEqualTypeOf<Float32Array>()
+    expectTypeOf(map.readSync()).toEqualTypeOf<Float32Array>()
+    expectTypeOf(model.dispose()).resolves.toEqualTypeOf<void>()
+  })
+
+  it('takes a signal only where it can be cancelled', () => {
+    const { signal } = new AbortController()
+    model.flow(frame, frame, { size: [32, 48], output: 'model', into: field, signal })
+    map.read({ into: new Float32Array(4), signal })
+    // @ts-expect-error: a synchronous call cannot be cancelled
+    model.flowSync(frame, frame, { signal })
+    // @ts-expect-error: a synchronous call cannot be cancelled
+    map.readSync({ signal })
+  })
+
+  it('takes a size of two numbers', () => {
+    // @ts-expect-error: one number
+    model.flow(frame, frame, { size: 640 })
+    // @ts-expect-error: three numbers
+    model.flow(frame, frame, { output: [1, 2, 3] })
+  })
+
+  it('takes feature maps that a model made, and nothing that looks like them', () => {
+    // @ts-expect-error: not made by a model
+    model.flowFromFeatures({ ...map }, map)
+  })
+})
+
+describe('a result is readonly', () => {
+  it('in its sizes and its arrays', () => {
+    // @ts-expect-error: readonly
+    field.width = 5
+    // @ts-expect-error: readonly
+    field.data = new Float32Array(2)
+    // @ts-expect-error: readonly
+    map.dim = 5
+    // @ts-expect-error: readonly
+    model.info = { ...model.info }
+    expectTypeOf(field.data).toEqualTypeOf<Float32Array>()
+  })
+
+  it('in everything that is told of the model', () => {
+    expectTypeOf<FlowModelInfo>().toEqualTypeOf<Readonly<FlowModelInfo>>()
+    expectTypeOf<BackboneConfig>().toEqualTypeOf<Readonly<BackboneConfig>>()
+    // @ts-expect-error: readonly
+    model.info.memory.weights = 0
+    // @ts-expect-error: readonly
+    model.info.unused.head.push('name')
+    expectTypeOf(model.info.engine).toEqualTypeOf<'cpu'>()
+    expectTypeOf(model.info.precision).toEqualTypeOf<'fp32'>()
+  })
+})
+
+describe('an error', () => {
+  it('has one of these codes', () => {
+    expectTypeOf<FlowErrorCode>().toEqualTypeOf<
+      | 'ERR_ARGUMENT'
+      | 'ERR_FRAME'
+      | 'ERR_FORMAT'
+      | 'ERR_CHECKPOINT_FORMAT'
+      | 'ERR_CHECKPOINT_TENSOR'
+      | 'ERR_DEVICE'
+      | 'ERR_OUT_OF_MEMORY'
+      | 'ERR_DISPOSED'
+      | 'ERR_ABORTED'
+      | 'ERR_IO'
+      | 'ERR_NATIVE'
+    >()
+    expectTypeOf<FlowError>().toExtend<Error>()
+    expectTypeOf<FlowError['code']>().toEqualTypeOf<FlowErrorCode>()
+    expectTypeOf<FlowError['name']>().toEqualTypeOf<'FlowError'>()
+  })
+})
