@@ -11,14 +11,14 @@ namespace flow::cpu {
 
 namespace {
 
-/// Rows of a GEMM's item: its rows of depth 512 stay in the second-level cache while all panels pass.
+/// Rows of a GEMM's item: with k = 384 they stay in the second-level cache while the panels pass.
 constexpr int gemm_block = 192;
 /// Items of a GEMM that every thread should find.
 constexpr int items_per_thread = 16;
 /// Pixels of an upsampling item: their mask, 9 KiB each, stays in the second-level cache.
 constexpr int upsample_block = 24;
 /// Queries of an attention item.
-constexpr int query_block = 48;
+constexpr int query_block = 96;
 /// Columns that one item of a column sum takes.
 constexpr int sum_block = 64;
 /// Matrices are padded to the widest panel, so that kernels read and write whole vectors.
@@ -184,8 +184,7 @@ void CpuOps::run_gemm(GemmJob job) {
       std::clamp(ceil_div(items_per_thread * pool_.size(), job.blocks), 1, ceil_div(job.weights.count, 4));
   job.panels_per_item = ceil_div(job.weights.count, slices);
   job.items = job.blocks * ceil_div(job.weights.count, job.panels_per_item);
-  reserve_scratch(kernels_.gemm_scratch(job));
-  pool_.run(job.items, [&](int item, int thread) { kernels_.gemm(job, item, scratch(thread)); });
+  pool_.run(job.items, [&](int item, int /*thread*/) { kernels_.gemm(job, item); });
 }
 
 RealMatrix CpuOps::normalised(RealMatrix x, const Packed& norm) {

@@ -137,11 +137,10 @@ struct UpsampleJob {
 /// What one instruction set offers. Items are independent; `scratch` belongs to the calling thread.
 struct Kernels {
   const char* name;
-  int lanes;                                    // floats in a vector
-  int tile_rows;                                // rows of a micro-kernel's tile
-  std::size_t (*gemm_scratch)(const GemmJob&);  // floats
-  void (*gemm)(const GemmJob&, int item, float* scratch);
-  std::size_t (*attention_scratch)(const AttentionJob&);
+  int lanes;      // floats in a vector
+  int tile_rows;  // rows of a micro-kernel's tile
+  void (*gemm)(const GemmJob&, int item);
+  std::size_t (*attention_scratch)(const AttentionJob&);  // floats
   void (*attention)(const AttentionJob&, int item, float* scratch);
   void (*layer_norm)(const NormJob&, int row);
   void (*depthwise)(const DepthwiseJob&, int y);

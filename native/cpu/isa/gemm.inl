@@ -1,11 +1,8 @@
-// The blocked GEMM. A tile of MR x 2 vectors of sums stays in registers while the micro-kernel walks down k: per step
+// The GEMM. A tile of MR x 2 vectors of sums stays in registers while the micro-kernel walks down all of k: per step
 // two vectors of the panel and MR broadcast elements of the rows, 2*MR multiply-adds. Rows are read where they lie, so
-// nothing is packed per call; a convolution's rows are pointers to the shifted pixels. k is cut into blocks of at most
-// `max_depth`, so that a panel's block stays in the first-level cache while all rows of the item pass over it; with
-// more than one block the sums wait in scratch in between.
-
-/// Depth of a block of k: panel (2 * lanes columns) and tile rows share a first-level cache of 32 KiB.
-constexpr int max_depth = 384;
+// nothing is packed per call; a convolution's rows are pointers to the shifted pixels, tap by tap. All rows of an item
+// pass over one panel before the next, which stays in the second-level cache, and in the first for k up to 400. Cutting
+// k further, as GotoBLAS does, was measured: sums that wait in memory cost more (4 % at k = 1536) than they save.
 
 template <class Isa>
 struct Gemm {
@@ -37,6 +34,7 @@ struct Gemm {
       sum[i][0] = tile.sum[i][0];
       sum[i][1] = tile.sum[i][1];
     }
+#pragma GCC unroll 8  // 1 % in attention, whose depth is 64
     for (int k = 0; k < depth; k++) {
       const V b0 = S::load(panel + k * NR);
       const V b1 = S::load(panel + k * NR + W);
@@ -54,77 +52,60 @@ struct Gemm {
     }
   }
 
-  static int blocks_of_k(const GemmJob& job) {
-    return job.rows == Rows::conv3x3 ? 9 : (job.weights.k + max_depth - 1) / max_depth;
-  }
-
-  static std::size_t scratch_floats(const GemmJob& job) {
-    return blocks_of_k(job) > 1 ? static_cast<std::size_t>(job.block) * job.panels_per_item * NR : 0;
-  }
-
-  /// Pointers to the rows m .. m + MR of block `kb` of k, where they are not simply Strided: a convolution's, and the
-  /// last tile's. Rows past the end repeat the last one; they are not stored.
-  static FLOW_INLINE void find_rows(const GemmJob& job, int m, int kb, int k0, const float** rows) {
+  /// Rows m .. m + MR, where they are not simply Strided: of the last tile, whose rows past the end repeat the last one
+  /// and are not stored.
+  static FLOW_INLINE void find_rows(const GemmJob& job, int m, const float** rows) {
     for (int i = 0; i < MR; i++) {
-      const int row = m + i < job.m ? m + i : job.m - 1;
-      if (job.rows == Rows::conv3x3) {
-        const int y = row / job.grid.width + kb / 3 - 1, x = row % job.grid.width + kb % 3 - 1;
-        const bool inside = y >= 0 && y < job.grid.height && x >= 0 && x < job.grid.width;
-        rows[i] = inside ? job.a + static_cast<std::ptrdiff_t>(y * job.grid.width + x) * job.lda : job.zeros;
-      } else {
-        rows[i] = job.a + static_cast<std::ptrdiff_t>(row) * job.lda + k0;
-      }
+      rows[i] = job.a + static_cast<std::ptrdiff_t>(m + i < job.m ? m + i : job.m - 1) * job.lda;
+    }
+  }
+
+  /// Pixels m .. m + MR, shifted by a tap.
+  static FLOW_INLINE void find_pixels(const GemmJob& job, int m, int tap, const float** rows) {
+    for (int i = 0; i < MR; i++) {
+      const int pixel = m + i < job.m ? m + i : job.m - 1;
+      const int y = pixel / job.grid.width + tap / 3 - 1, x = pixel % job.grid.width + tap % 3 - 1;
+      const bool inside = y >= 0 && y < job.grid.height && x >= 0 && x < job.grid.width;
+      rows[i] = inside ? job.a + static_cast<std::ptrdiff_t>(y * job.grid.width + x) * job.lda : job.zeros;
     }
   }
 
   template <Epilogue E>
-  static void run(const GemmJob& job, int item, float* scratch) {
+  static void run(const GemmJob& job, int item) {
     const int m0 = item % job.blocks * job.block;
     const int m1 = m0 + job.block < job.m ? m0 + job.block : job.m;
     const int p0 = item / job.blocks * job.panels_per_item;
     const int p1 = p0 + job.panels_per_item < job.weights.count ? p0 + job.panels_per_item : job.weights.count;
 
-    const int k_blocks = blocks_of_k(job);
-    const int depth = job.rows == Rows::conv3x3 ? job.cols : (job.weights.k + k_blocks - 1) / k_blocks;
-    for (int kb = 0; kb < k_blocks; kb++) {
-      const int k0 = kb * depth;
-      const int kc = k0 + depth < job.weights.k ? depth : job.weights.k - k0;
-      float* waiting = scratch;
-      for (int p = p0; p < p1; p++) {
-        const float* panel = job.weights.data + (static_cast<std::ptrdiff_t>(p) * job.weights.k + k0) * NR;
-        for (int m = m0; m < m1; m += MR) {
-          Tile tile;
-          if (kb == 0) {
-            const V b0 = S::load(job.weights.bias + p * NR), b1 = S::load(job.weights.bias + p * NR + W);
+    for (int p = p0; p < p1; p++) {
+      const float* panel = job.weights.data + static_cast<std::ptrdiff_t>(p) * job.weights.k * NR;
+      const V bias0 = S::load(job.weights.bias + p * NR), bias1 = S::load(job.weights.bias + p * NR + W);
+      for (int m = m0; m < m1; m += MR) {
+        Tile tile;
 #pragma GCC unroll 16
-            for (int i = 0; i < MR; i++) tile.sum[i][0] = b0, tile.sum[i][1] = b1;
-          } else {
+        for (int i = 0; i < MR; i++) tile.sum[i][0] = bias0, tile.sum[i][1] = bias1;
+        const float* rows[MR];
+        if (job.rows == Rows::conv3x3) {
+          for (int tap = 0; tap < 9; tap++) {
+            find_pixels(job, m, tap, rows);
+            multiply(rows, panel + static_cast<std::ptrdiff_t>(tap) * job.cols * NR, job.cols, tile);
+          }
+        } else if (m + MR <= job.m) {
+          multiply(Strided{job.a + static_cast<std::ptrdiff_t>(m) * job.lda, job.lda}, panel, job.cols, tile);
+        } else {
+          find_rows(job, m, rows);
+          multiply(rows, panel, job.cols, tile);
+        }
+        const int count = m + MR < m1 ? MR : m1 - m;
+        if constexpr (E == Epilogue::qkv) {
+          store_qkv(job, m, count, p, tile);
+        } else {
+          if (count == MR) {  // with a count that the compiler knows, the sums stay in registers
 #pragma GCC unroll 16
-            for (int i = 0; i < MR; i++) {
-              tile.sum[i][0] = S::load(waiting + i * NR), tile.sum[i][1] = S::load(waiting + i * NR + W);
-            }
-          }
-          if (job.rows != Rows::conv3x3 && m + MR <= job.m) {
-            multiply(Strided{job.a + static_cast<std::ptrdiff_t>(m) * job.lda + k0, job.lda}, panel, kc, tile);
+            for (int i = 0; i < MR; i++) store_row<E>(job, m + i, p, tile.sum[i]);
           } else {
-            const float* rows[MR];
-            find_rows(job, m, kb, k0, rows);
-            multiply(rows, panel, kc, tile);
+            for (int i = 0; i < count; i++) store_row<E>(job, m + i, p, tile.sum[i]);
           }
-          if (kb + 1 < k_blocks) {
-#pragma GCC unroll 16
-            for (int i = 0; i < MR; i++) {
-              S::store(waiting + i * NR, tile.sum[i][0]), S::store(waiting + i * NR + W, tile.sum[i][1]);
-            }
-          } else {
-            const int count = m + MR < m1 ? MR : m1 - m;
-            if constexpr (E == Epilogue::qkv) {
-              store_qkv(job, m, count, p, tile);
-            } else {
-              for (int i = 0; i < count; i++) store_row<E>(job, m + i, p, tile.sum[i]);
-            }
-          }
-          waiting += MR * NR;
         }
       }
     }
@@ -215,15 +196,15 @@ struct Gemm {
     }
   }
 
-  static void gemm(const GemmJob& job, int item, float* scratch) {
+  static void gemm(const GemmJob& job, int item) {
     switch (job.epilogue) {
-      case Epilogue::store: return run<Epilogue::store>(job, item, scratch);
-      case Epilogue::add: return run<Epilogue::add>(job, item, scratch);
-      case Epilogue::silu: return run<Epilogue::silu>(job, item, scratch);
-      case Epilogue::gelu: return run<Epilogue::gelu>(job, item, scratch);
-      case Epilogue::relu: return run<Epilogue::relu>(job, item, scratch);
-      case Epilogue::swiglu: return run<Epilogue::swiglu>(job, item, scratch);
-      case Epilogue::qkv: return run<Epilogue::qkv>(job, item, scratch);
+      case Epilogue::store: return run<Epilogue::store>(job, item);
+      case Epilogue::add: return run<Epilogue::add>(job, item);
+      case Epilogue::silu: return run<Epilogue::silu>(job, item);
+      case Epilogue::gelu: return run<Epilogue::gelu>(job, item);
+      case Epilogue::relu: return run<Epilogue::relu>(job, item);
+      case Epilogue::swiglu: return run<Epilogue::swiglu>(job, item);
+      case Epilogue::qkv: return run<Epilogue::qkv>(job, item);
     }
   }
 };

@@ -85,8 +85,7 @@ struct Upsample {
   static int fine(const UpsampleJob& job) { return (job.up * job.up + W - 1) / W * W; }
 
   static std::size_t scratch_floats(const UpsampleJob& job) {
-    return G::scratch_floats(job.gemm) + static_cast<std::size_t>(job.gemm.block) * logits_stride(job) +
-           2 * static_cast<std::size_t>(fine(job));
+    return static_cast<std::size_t>(job.gemm.block) * logits_stride(job) + 2 * static_cast<std::size_t>(fine(job));
   }
 
   static void run(const UpsampleJob& job, int item, float* scratch) {
@@ -100,7 +99,7 @@ struct Upsample {
     GemmJob gemm = job.gemm;
     gemm.ldo = stride;
     gemm.out = logits - static_cast<std::ptrdiff_t>(m0) * stride;
-    G::gemm(gemm, item, flow_y + fine(job));
+    G::gemm(gemm, item);
 
     const int height = gemm.grid.height, width = gemm.grid.width;
     for (int m = m0; m < m1; m++) {

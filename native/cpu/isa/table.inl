@@ -37,7 +37,6 @@ constexpr Kernels make_kernels(const char* name) {
   return {name,
           Isa::lanes,
           Isa::tile_rows,
-          Gemm<Isa>::scratch_floats,
           Gemm<Isa>::gemm,
           Attention<Isa>::scratch_floats,
           Attention<Isa>::run,
