@@ -12,7 +12,10 @@ const configured = spawnSync('cmake', ['-S', root, '-B', build], { stdio: ['igno
 if (configured.status !== 0) process.exit(1)
 
 const files = readdirSync(path.join(root, 'native'), { recursive: true })
-  .filter((file) => file.endsWith('.cpp') && !(file.startsWith(path.join('cpu', 'isa')) && !file.endsWith('select.cpp')))
+  .filter(
+    (file) =>
+      file.endsWith('.cpp') && !(file.startsWith(path.join('cpu', 'isa')) && !file.endsWith('select.cpp')),
+  )
   .map((file) => path.join(root, 'native', file))
 
 function check(file) {
@@ -33,7 +36,8 @@ function check(file) {
 
 let clean = true
 async function work() {
-  for (let file = files.shift(); file !== undefined; file = files.shift()) clean = (await check(file)) && clean
+  for (let file = files.shift(); file !== undefined; file = files.shift())
+    clean = (await check(file)) && clean
 }
 await Promise.all(Array.from({ length: availableParallelism() }, work))
 process.exitCode = clean ? 0 : 1

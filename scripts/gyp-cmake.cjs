@@ -10,7 +10,8 @@ const root = path.resolve(__dirname, '..')
 
 if (process.argv[2] === '--inputs') {
   for (const entry of readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) console.log(path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
+    if (entry.isFile())
+      console.log(path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
   }
 } else {
   const [productDir, arch = process.arch] = process.argv.slice(2)
@@ -22,6 +23,14 @@ if (process.argv[2] === '--inputs') {
       ? [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`]
       : []
   const cmake = (...args) => execFileSync('cmake', args, { cwd: root, stdio: 'inherit' })
-  cmake('-S', root, '-B', build, `-DCMAKE_BUILD_TYPE=${type}`, `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${output}`, ...cross)
+  cmake(
+    '-S',
+    root,
+    '-B',
+    build,
+    `-DCMAKE_BUILD_TYPE=${type}`,
+    `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${output}`,
+    ...cross,
+  )
   cmake('--build', build, '--parallel', String(os.availableParallelism()))
 }

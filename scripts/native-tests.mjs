@@ -12,7 +12,10 @@ const PROGRAMS = ['ops_test', 'model_test']
 
 const VARIANTS = {
   host: { options: [], run: (program) => [program] },
-  sanitize: { options: ['-DFLOW_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'], run: (program) => [program] },
+  sanitize: {
+    options: ['-DFLOW_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+    run: (program) => [program],
+  },
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
@@ -35,7 +38,7 @@ export function runNativeTests(variant) {
   const { options, run } = VARIANTS[variant]
   const build = path.join(root, 'build', `tests-${variant}`)
   const steps = [
-    ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', ...options],
+    ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', '-DFLOW_WERROR=ON', ...options],
     ['--build', build, '--parallel', String(availableParallelism())],
   ]
   for (const step of steps) {
@@ -59,6 +62,7 @@ export function runNativeTests(variant) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
-  if (!(variant in VARIANTS)) throw new Error(`unknown option ${process.argv[2]}; there are --arm64 and --sanitize`)
+  if (!(variant in VARIANTS))
+    throw new Error(`unknown option ${process.argv[2]}; there are --arm64 and --sanitize`)
   process.exitCode = runNativeTests(variant).failed === 0 ? 0 : 1
 }

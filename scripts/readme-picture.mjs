@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { colorWheelLegend, drawArrows, FlowField, flowToColor, loadImage } from 'dinov3-flow'
 import sharp from 'sharp'
 
-const frame = await loadImage(fileURLToPath(new URL('../test/fixtures/seed/frame1_source.png', import.meta.url)))
+const frame = await loadImage(
+  fileURLToPath(new URL('../test/fixtures/seed/frame1_source.png', import.meta.url)),
+)
 const { width, height } = frame
 const flow = new FlowField(width, height)
 for (let y = 0; y < height; y++) {
