@@ -18,10 +18,10 @@ if (process.argv[2] === '--inputs') {
   const output = path.resolve(root, productDir)
   const build = path.join(path.dirname(output), 'cmake') // beside gyp's own Makefile, never over it
   const type = path.basename(output) === 'Debug' ? 'Debug' : 'Release'
+  if (arch !== process.arch && `${process.platform}-${arch}` !== 'linux-arm64')
+    throw new Error(`cannot build for ${arch} on ${process.platform}-${process.arch}`)
   const cross =
-    arch === 'arm64' && process.arch !== 'arm64'
-      ? [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`]
-      : []
+    arch !== process.arch ? [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`] : []
   const cmake = (...args) => execFileSync('cmake', args, { cwd: root, stdio: 'inherit' })
   cmake(
     '-S',

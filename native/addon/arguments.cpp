@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cpu/kernels.h"
 #include "cpu/thread_pool.h"
 #include "ops/error.h"
 
@@ -16,7 +17,8 @@ namespace {
 
 constexpr int max_side = 65535;
 constexpr int max_tokens = 65536;
-constexpr int max_width = 1 << 20;
+constexpr int max_width = 1 << 15;
+constexpr int max_patch = 64;
 constexpr double max_exact_integer = 9007199254740991.0;
 
 [[noreturn]] void reject(const std::string& message) { throw Error(ErrorCode::argument, message); }
@@ -96,13 +98,15 @@ std::span<const std::uint8_t> to_bytes(const Napi::Value& value) {
 
 BackboneConfig to_backbone_config(const Napi::Value& value) {
   const Napi::Object object = to_object(value, "backbone");
-  const auto get = [&](const char* name, int min) { return to_int(object.Get(name), name, min, max_width); };
+  const auto get = [&](const char* name, int min, int max = max_width) {
+    return to_int(object.Get(name), name, min, max);
+  };
   const BackboneConfig config{.dim = get("dim", 4),
                               .depth = get("depth", 1),
                               .heads = get("heads", 1),
                               .ffn = named(ffns, to_string(object.Get("ffn"), "ffn"), "ffn"),
                               .hidden = get("hidden", 1),
-                              .patch = get("patch", 1),
+                              .patch = get("patch", 1, max_patch),
                               .storage_tokens = get("storageTokens", 0)};
   if (config.dim % config.heads != 0 || config.head_dim() % 4 != 0)
     reject("the backbone's heads do not divide its width");
@@ -116,7 +120,7 @@ HeadConfig to_head_config(const Napi::Value& value) {
           .radius = get("radius", 0, 64),
           .fusion = get("fusion", 1, max_width),
           .layers = get("layers", 0, 1024),
-          .up = get("up", 1, 256),
+          .up = get("up", 1, max_patch),
           .refine = get("refine", 0, 1024)};
 }
 
@@ -155,6 +159,10 @@ Manifest to_manifest(const Napi::Value& value) {
 
 int to_int(const Napi::Value& value, const char* what, int min, int max) {
   return static_cast<int>(to_integer(value, what, min, max));
+}
+
+FeatureId to_feature_id(const Napi::Value& value) {
+  return static_cast<FeatureId>(to_integer(value, "feature map", 1, max_exact_integer));
 }
 
 Grid to_grid(const Napi::Value& height, const Napi::Value& width) {
@@ -198,7 +206,8 @@ ModelConfig to_model_config(const Napi::Value& value) {
           .head = to_head_config(object.Get("head")),
           .backbone_weights = to_manifest(object.Get("backboneWeights")),
           .head_weights = to_manifest(object.Get("headWeights")),
-          .threads = to_int(object.Get("threads"), "threads", 0, cpu::ThreadPool::max_threads)};
+          .threads = to_int(object.Get("threads"), "threads", 0, cpu::ThreadPool::max_threads),
+          .kernels = &cpu::best_kernels()};
 }
 
 }  // namespace flow::addon

@@ -15,6 +15,7 @@
 namespace flow::addon {
 
 int to_int(const Napi::Value& value, const char* what, int min, int max);
+FeatureId to_feature_id(const Napi::Value& value);
 Grid to_grid(const Napi::Value& height, const Napi::Value& width);
 
 /// { data, width, height, stride, format }; the pixels stay where they are.
@@ -23,7 +24,8 @@ Frame to_frame(const Napi::Value& value);
 /// The values of a Float32Array of exactly `count`; they stay where they are.
 std::span<float> to_floats(const Napi::Value& value, std::size_t count);
 
-/// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts.
+/// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts. The instruction
+/// set is chosen here, too, on JavaScript's thread: it may be named by the environment, which JavaScript may change.
 ModelConfig to_model_config(const Napi::Value& value);
 
 }  // namespace flow::addon

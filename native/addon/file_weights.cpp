@@ -76,7 +76,7 @@ void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, 
     return;
   }
   for (std::int64_t i = 0; i < count; i++) {
-    std::uint16_t bits;
+    std::uint16_t bits = 0;
     std::memcpy(&bits, from + 2 * i, sizeof bits);
     to[i * step] =
         dtype == DType::float16 ? from_half(bits) : std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
@@ -140,7 +140,7 @@ void copy_axes(const std::vector<Axis>& axes, std::size_t depth, DType dtype, Wi
     return;
   }
   for (std::int64_t i = 0; i < axis.count;) {
-    std::int64_t available;
+    std::int64_t available = 0;
     const std::byte* bytes = window.at(from + i * axis.from, available);
     const std::int64_t count = axis.from == 1 ? std::min(available, axis.count - i) : 1;
     convert(dtype, bytes, count, to + i * axis.to, axis.to);
@@ -153,7 +153,8 @@ std::string index_of(const std::vector<std::int64_t>& shape, std::size_t positio
   std::string text;
   auto rest = static_cast<std::int64_t>(position);
   for (std::size_t i = shape.size(); i-- > 0; rest /= shape[i]) {
-    text = std::to_string(rest % shape[i]) + (text.empty() ? "" : ", ") + text;
+    if (!text.empty()) text.insert(0, ", ");
+    text.insert(0, std::to_string(rest % shape[i]));
   }
   return "[" + text + "]";
 }

@@ -70,7 +70,7 @@ void ModelWorker::close() {
 }
 
 // ---- the model's thread
-// -----------------------------------------------------------------------------------------------
+// ----------------------------------------------------------------------------------------------
 
 void ModelWorker::loop() {
   for (;;) {
@@ -95,7 +95,7 @@ void ModelWorker::notify() {
 }
 
 // ---- JavaScript's thread
-// ----------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------
 
 void ModelWorker::enqueue(JobPtr job) {
   {
@@ -188,7 +188,8 @@ void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, 
 void ModelWorker::settle_all(Napi::Env env) {
   if (noticed_.exchange(false) && on_notice_) {
     try {
-      on_notice_(env);
+      const auto on_notice = on_notice_;  // it may end with another one set
+      on_notice(env);
     } catch (const Napi::Error&) {
       // lib/ lets no error out of its callbacks: the environment no longer runs JavaScript
     }

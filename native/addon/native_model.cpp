@@ -35,10 +35,6 @@ OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
   return size;
 }
 
-std::uint32_t to_id(const Napi::Value& value) {
-  return static_cast<std::uint32_t>(to_int(value, "feature map", 1, std::numeric_limits<int>::max()));
-}
-
 Napi::Array to_js(Napi::Env env, const Trace& trace) {
   const auto& entries = trace.entries();
   Napi::Array array = Napi::Array::New(env, entries.size());
@@ -89,7 +85,7 @@ void NativeModel::Finalize(Napi::Env env) {
 }
 
 // ---- loading
-// ----------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::load(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
@@ -115,6 +111,7 @@ Napi::Value NativeModel::load(const Info& info) {
                        head] { session->open(*config, *backbone, *head); },
               .result =
                   [this](Napi::Env env) {
+                    info_ = session_->info();
                     account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
                     return env.Undefined();
                   },
@@ -134,7 +131,7 @@ Napi::Value NativeModel::cancel_load(const Info& info) {
 }
 
 // ---- calls
-// ------------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::post(const Info& info, std::size_t ticket_argument, Call call) {
   const int ticket = to_int(info[ticket_argument], "ticket", 0, std::numeric_limits<int>::max());
@@ -164,12 +161,12 @@ Napi::Value NativeModel::flow_sync(const Info& info) {
 Call NativeModel::features_call(const Info& info) {
   const Frame frame = to_frame(info[0]);
   const Grid grid = to_grid(info[1], info[2]);
-  const auto id = std::make_shared<std::uint32_t>();
+  const auto id = std::make_shared<FeatureId>();
   return {.work = [session = session_.get(), frame, grid, id] { *id = session->encode(frame, grid); },
           .result = [this, grid, id](Napi::Env env) -> Napi::Value {
             feature_bytes_[*id] = feature_bytes(grid);
             account(env, static_cast<std::ptrdiff_t>(feature_bytes(grid)));
-            return Napi::Number::New(env, *id);
+            return Napi::Number::New(env, static_cast<double>(*id));
           },
           .keeps = keep_all(Value(), data_of(info[0]))};
 }
@@ -184,7 +181,7 @@ Napi::Value NativeModel::features_sync(const Info& info) {
 
 /// (featuresA, featuresB, output, outputHeight, outputWidth)
 Call NativeModel::flow_from_features_call(const Info& info) {
-  const std::uint32_t a = to_id(info[0]), b = to_id(info[1]);
+  const FeatureId a = to_feature_id(info[0]), b = to_feature_id(info[1]);
   const OutputSize size = to_output_size(info[3], info[4]);
   const std::span<float> out = to_floats(info[2], size.values());
   return {.work =
@@ -204,7 +201,7 @@ Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
 
 /// (features, output)
 Call NativeModel::read_features_call(const Info& info) {
-  const std::uint32_t id = to_id(info[0]);
+  const FeatureId id = to_feature_id(info[0]);
   const std::size_t length = info[1].IsTypedArray() ? info[1].As<Napi::TypedArray>().ElementLength() : 0;
   const std::span<float> out = to_floats(info[1], length);
   return {.work =
@@ -231,7 +228,7 @@ Napi::Value NativeModel::read_features_sync(const Info& info) {
 /// (features)
 Napi::Value NativeModel::release_features(const Info& info) {
   return guarded(info.Env(), [&] {
-    const std::uint32_t id = to_id(info[0]);
+    const FeatureId id = to_feature_id(info[0]);
     const auto known = feature_bytes_.find(id);
     if (known != feature_bytes_.end()) {
       account(info.Env(), -static_cast<std::ptrdiff_t>(known->second));
@@ -265,7 +262,7 @@ Napi::Value NativeModel::cancel(const Info& info) {
 }
 
 // ---- the end
-// ----------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::dispose(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
@@ -284,13 +281,13 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 }
 
 // ---- information
-// ------------------------------------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------
 
 /// { instructionSet, threads, weightBytes }; once loaded.
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("instructionSet", session_->info().instruction_set);
-  object.Set("threads", session_->info().threads);
+  object.Set("instructionSet", info_.instruction_set);
+  object.Set("threads", info_.threads);
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
 }

@@ -62,12 +62,13 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   std::shared_ptr<ModelConfig> config_;  // until load
   int dim_ = 0;
   std::shared_ptr<Session> session_;
+  SessionInfo info_;  // what the session said once it was loaded
   std::shared_ptr<LoadProgress> progress_;
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;
-  std::unordered_map<std::uint32_t, std::size_t> feature_bytes_;  // of the feature maps that JavaScript holds
-  std::ptrdiff_t accounted_ = 0;                                  // bytes that the garbage collector was told of
-  std::shared_ptr<ModelWorker> worker_;                           // last: its thread uses what is above
+  std::unordered_map<FeatureId, std::size_t> feature_bytes_;  // of the feature maps that JavaScript holds
+  std::ptrdiff_t accounted_ = 0;                              // bytes that the garbage collector was told of
+  std::shared_ptr<ModelWorker> worker_;                       // last: its thread uses what is above
 };
 
 }  // namespace flow::addon

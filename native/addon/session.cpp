@@ -7,7 +7,8 @@ namespace flow::addon {
 
 void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights& head) {
   if (network_) throw Error(ErrorCode::native, "the model is loaded already");
-  auto ops = std::make_unique<cpu::CpuOps>(config.threads == 0 ? cpu::physical_cores() : config.threads);
+  auto ops =
+      std::make_unique<cpu::CpuOps>(config.threads == 0 ? cpu::physical_cores() : config.threads, *config.kernels);
   info_ = {ops->instruction_set(), ops->threads()};
   network_ = std::make_unique<Network>(std::move(ops), config.backbone, config.head, backbone, head);
 }
@@ -22,21 +23,21 @@ Network& Session::network() {
   return *network_;
 }
 
-std::uint32_t Session::encode(const Frame& frame, Grid grid) {
+FeatureId Session::encode(const Frame& frame, Grid grid) {
   auto features = network().take_features(grid);
   network().encode(frame, *features);
-  const std::uint32_t id = next_id_++;
+  const FeatureId id = next_id_++;
   features_.emplace(id, std::move(features));
   return id;
 }
 
-const Features& Session::features(std::uint32_t id) const {
+const Features& Session::features(FeatureId id) const {
   const auto found = features_.find(id);
   if (found == features_.end()) throw Error(ErrorCode::disposed, "the feature map was disposed");
   return *found->second;
 }
 
-void Session::release(std::uint32_t id) {
+void Session::release(FeatureId id) {
   const auto found = features_.find(id);
   if (found == features_.end()) return;
   network().give_back(std::move(found->second));

@@ -5,9 +5,13 @@
 #include <unordered_map>
 
 #include "addon/file_weights.h"
+#include "cpu/kernels.h"
 #include "model/network.h"
 
 namespace flow::addon {
+
+/// Names a feature map of a model; never used twice.
+using FeatureId = std::uint64_t;
 
 /// What a model is made from.
 struct ModelConfig {
@@ -16,6 +20,7 @@ struct ModelConfig {
   Manifest backbone_weights;
   Manifest head_weights;
   int threads;  // 0: one per physical core
+  const cpu::Kernels* kernels;
 };
 
 /// What a model tells about itself once it is loaded.
@@ -35,15 +40,15 @@ class Session {
   Network& network();
   const SessionInfo& info() const { return info_; }
 
-  std::uint32_t encode(const Frame& frame, Grid grid);
+  FeatureId encode(const Frame& frame, Grid grid);
   /// Throws Error(disposed) for an id that was given back.
-  const Features& features(std::uint32_t id) const;
-  void release(std::uint32_t id);
+  const Features& features(FeatureId id) const;
+  void release(FeatureId id);
 
  private:
   std::unique_ptr<Network> network_;
-  std::unordered_map<std::uint32_t, std::unique_ptr<Features>> features_;
-  std::uint32_t next_id_ = 1;
+  std::unordered_map<FeatureId, std::unique_ptr<Features>> features_;
+  FeatureId next_id_ = 1;
   SessionInfo info_;
 };
 

@@ -65,6 +65,7 @@ struct GemmJob {
   Panels weights;
   float* out;
   int ldo;
+  int first_row;  // of the rows in `out`: 0, but where an item writes to scratch
   const float* base;
   int ld_base;
   QkvLayout qkv;

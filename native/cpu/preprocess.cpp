@@ -75,7 +75,7 @@ std::vector<Preprocess::Tap> Preprocess::taps(int from, int to) {
 void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
   for (Lines& lines : lines_) lines.upper_row = lines.lower_row = -1;
   if (frame.width == from_width_ && frame.height == from_height_ && height == height_ && width == width_) return;
-  from_width_ = frame.width, from_height_ = frame.height, width_ = width, height_ = height;
+  from_width_ = 0;  // no plan, should memory run out below
   across_ = taps(frame.width, width);
   down_ = taps(frame.height, height);
   lines_.resize(static_cast<std::size_t>(threads));
@@ -85,6 +85,7 @@ void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
     lines.lower.resize(3 * static_cast<std::size_t>(width));
     lines.result.resize(3 * static_cast<std::size_t>(width));
   }
+  from_width_ = frame.width, from_height_ = frame.height, width_ = width, height_ = height;
 }
 
 void Preprocess::line_across(const Frame& frame, int y, Lines& lines, std::vector<int>& out) const {

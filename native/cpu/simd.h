@@ -86,8 +86,8 @@ struct Simd {
   }
 
   /// 2^x for x <= 126; below -126 it is 2^-126, as good as zero. The integer part is added to the exponent, the
-  /// fraction in
-  /// [-1/2, 1/2] goes through the polynomial of degree 5 whose relative error is smallest: 8e-8, and rounding.
+  /// fraction in [-1/2, 1/2] goes through the polynomial of degree 5 whose relative error is smallest: 8e-8, and
+  /// rounding.
   static FLOW_INLINE V exp2(V x) {
     x = max(x, set(-126.f));
     const V shift = set(12582912.f);  // 1.5 * 2^23: adding it rounds to an integer, in the low bits

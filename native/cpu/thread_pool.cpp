@@ -1,12 +1,12 @@
 #include "cpu/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <set>
 #include <string>
-#include <utility>
 
 #ifdef __linux__
 #include <sched.h>
@@ -23,12 +23,25 @@ void relax() {
 #if defined(__x86_64__)
   _mm_pause();
 #elif defined(__aarch64__)
-  asm volatile("yield");
+  asm volatile("isb");  // yield does nothing on most cores
 #endif
 }
 
-/// How often a waiting thread looks again before it sleeps: about 50 microseconds.
-constexpr int spins = 2000;
+/// How long a waiting thread looks again and again before it sleeps.
+constexpr std::chrono::microseconds patience{50};
+
+/// Looks until `done` or out of patience; says which.
+template <class Done>
+bool spin_until(const Done& done) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    for (int i = 0; i < 64; i++) {
+      if (done()) return true;
+      relax();
+    }
+    if (std::chrono::steady_clock::now() > deadline) return false;
+  }
+}
 
 int read_int(const std::string& path, int otherwise) {
   std::ifstream file(path);
@@ -57,11 +70,16 @@ int physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-    std::set<std::pair<int, int>> cores;  // (package, core): two hardware threads of a core are one
+    std::set<std::string>
+        cores;  // by the list of their hardware threads; numbers of cores repeat from cluster to cluster
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
       if (!CPU_ISSET(cpu, &allowed)) continue;
       const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-      cores.emplace(read_int(topology + "physical_package_id", 0), read_int(topology + "core_id", cpu));
+      std::string threads = std::to_string(cpu);
+      for (const char* list : {"core_cpus_list", "thread_siblings_list"}) {
+        if (std::ifstream file(topology + list); std::getline(file, threads)) break;
+      }
+      cores.insert(threads);
     }
     if (!cores.empty()) count = static_cast<int>(cores.size());
   }
@@ -130,13 +148,7 @@ void ThreadPool::run_all(int items, Call call, const void* task) {
     }
     wake_.notify_all();
     take_items(0);
-    for (int i = 0; running_.load() > 0; i++) {
-      if (i < spins) {
-        relax();
-      } else {
-        std::this_thread::yield();
-      }
-    }
+    while (!spin_until([&] { return running_.load() == 0; })) std::this_thread::yield();
   } else {
     take_items(0);
   }
@@ -146,8 +158,7 @@ void ThreadPool::work(int thread) {
   const FlushDenormals flush;
   unsigned seen = 0;
   for (;;) {
-    for (int i = 0; i < spins && round_.load() == seen; i++) relax();
-    if (round_.load() == seen) {
+    if (!spin_until([&] { return round_.load() != seen; })) {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return round_.load() != seen; });
     }

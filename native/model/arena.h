@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 
 #include "ops/ops.h"
 
@@ -21,18 +22,28 @@ class Arena {
 
   template <class Kind>
   Matrix<Kind> matrix(int rows, int cols) {
-    constexpr std::size_t alignment = 256;
     const int stride = ops_.stride(cols);
-    const std::size_t element = std::is_same_v<Kind, Real> ? sizeof(float) : ops_.operand_bytes();
-    void* at = memory_ ? static_cast<std::byte*>(memory_->data()) + bytes_ : nullptr;
-    const std::size_t size = static_cast<std::size_t>(rows) * stride * element;
-    bytes_ += (size + alignment - 1) / alignment * alignment;
-    return {at, rows, cols, stride};
+    return {take<Kind>(static_cast<std::size_t>(rows) * stride), rows, cols, stride};
+  }
+
+  /// Elements without rows or columns, in a layout that only the engine knows.
+  template <class Kind>
+  Matrix<Kind> block(std::size_t elements) {
+    return {take<Kind>(elements), 1, 0, 0};
   }
 
   std::size_t bytes() const { return bytes_; }
 
  private:
+  template <class Kind>
+  void* take(std::size_t elements) {
+    constexpr std::size_t alignment = 256;
+    const std::size_t element = std::is_same_v<Kind, Real> ? sizeof(float) : ops_.operand_bytes();
+    void* at = memory_ ? static_cast<std::byte*>(memory_->data()) + bytes_ : nullptr;
+    bytes_ += (elements * element + alignment - 1) / alignment * alignment;
+    return at;
+  }
+
   Ops& ops_;
   std::unique_ptr<Memory> memory_;
   std::size_t bytes_ = 0;

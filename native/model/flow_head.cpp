@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ops/error.h"
+
 namespace flow {
 
 /// Reads, folds and packs the weights of the head.
@@ -17,6 +19,7 @@ struct FlowHead::Loader {
     const auto gamma = weights.read(bn + ".weight", out), mean = weights.read(bn + ".running_mean", out),
                variance = weights.read(bn + ".running_var", out);
     for (int o = 0; o < out; o++) {
+      if (variance[o] < 0) throw Error(ErrorCode::checkpoint_tensor, bn + ".running_var: a variance is negative");
       const float gain = gamma[o] / std::sqrt(variance[o] + norm_epsilon);
       for (int i = 0; i < in; i++) weight[static_cast<std::size_t>(o) * in + i] *= gain;
       bias[o] -= mean[o] * gain;

@@ -25,7 +25,7 @@ class FlowHead {
     Grid grid;
     OperandMatrix proj1, proj2;  // N x proj
     OperandMatrix fused;         // N x 3*proj + window
-    OperandMatrix depthwise;     // N x fused: what a depthwise convolution hands to its pointwise one
+    OperandMatrix depthwise;     // N x the widest input: what a depthwise convolution hands to its pointwise one
     OperandMatrix x, y;          // N x fusion
     OperandMatrix trunk;         // N x fusion: kept from the trunk to the mask
     RealMatrix sums, scale;      // 1 x fusion

@@ -50,7 +50,7 @@ Network::Plan& Network::plan(Grid grid) {
     return plans_.front();
   }
   if (plans_.size() == kept_plans) plans_.pop_back();
-  plans_.emplace_front(vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid));
+  plans_.push_front({vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid)});
   return plans_.front();
 }
 

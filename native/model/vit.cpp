@@ -4,6 +4,8 @@
 #include <numbers>
 #include <string>
 
+#include "ops/error.h"
+
 namespace flow {
 
 namespace {
@@ -26,10 +28,13 @@ PackedPtr pack_rope(Ops& ops, std::span<const float> periods, Grid grid) {
   };
   for (int row = 0; row < grid.size(); row++) {
     const float y = coordinate(row / grid.width, grid.height), x = coordinate(row % grid.width, grid.width);
-    for (std::size_t j = 0; j < half; j++) {
-      const float angle = 2.F * std::numbers::pi_v<float> * (j < quarter ? y : x) / periods[j % quarter];
-      cos[row * half + j] = std::cos(angle);
-      sin[row * half + j] = std::sin(angle);
+    const std::size_t first = row * half;
+    for (std::size_t j = 0; j < quarter; j++) {
+      const float turn = 2.F * std::numbers::pi_v<float> / periods[j];
+      cos[first + j] = std::cos(turn * y);
+      sin[first + j] = std::sin(turn * y);
+      cos[first + quarter + j] = std::cos(turn * x);
+      sin[first + quarter + j] = std::sin(turn * x);
     }
   }
   return ops.pack_rope(cos, sin, static_cast<int>(half));
@@ -83,6 +88,9 @@ Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(o
 
   periods_ = weights.has("rope_embed.periods") ? load.read("rope_embed.periods", config.head_dim() / 4)
                                                : rope_periods(config.head_dim());
+  for (const float period : periods_) {
+    if (period <= 0) throw Error(ErrorCode::checkpoint_tensor, "rope_embed.periods: a period is not positive");
+  }
   auto tokens = load.read("cls_token", dim);
   if (config.storage_tokens > 0) {
     const auto storage = load.read("storage_tokens", config.storage_tokens, dim);
@@ -115,7 +123,7 @@ Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> p
 void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
   patches = arena.matrix<Operand>(grid.size(), 3 * config.patch * config.patch);
   x = arena.matrix<Real>(shape.tokens, config.dim);
-  qkv = arena.matrix<Operand>(1, static_cast<int>(ops.qkv_elements(shape)));
+  qkv = arena.block<Operand>(ops.qkv_elements(shape));
   attended = arena.matrix<Operand>(shape.tokens, config.dim);
   hidden = arena.matrix<Operand>(shape.tokens, config.hidden);
 }

@@ -127,7 +127,7 @@ class Ops {
   /// x (prefix + N x C) = [prefix tokens; W patches + b].
   virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
   /// q, k, v of every head from W norm(x) + b, patches of q and k rotated. `qkv`
-  /// (1 x qkv_elements) is in a layout of the engine's own, for `attention` alone.
+  /// (qkv_elements, without rows or columns) is in a layout of the engine's own, for `attention` alone.
   virtual void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
                              AttentionShape shape, OperandMatrix qkv) = 0;
   /// out (tokens x C) = softmax(q k^T / sqrt(head_dim)) v, heads side by side.

@@ -76,7 +76,8 @@ struct Attention {
       for (int c = 0; c < keys; c += NR) {
         const float* panel = k + static_cast<std::ptrdiff_t>((key + c) / NR) * hd * NR;
         for (int i = 0; i < count; i += MR) {
-          // Rows past the last query are of the next head, or of k behind q: their scores are never looked at.
+          // Rows past the last query are of the next head, or of k and v behind q in one block (QkvLayout): their
+          // scores are never looked at.
           const typename G::Strided rows{q + static_cast<std::ptrdiff_t>(t0 + i) * hd, hd};
           typename G::Tile tile{};
           G::multiply(rows, panel, hd, tile);

@@ -12,6 +12,6 @@ struct Isa {
 
 }  // namespace
 
-const Kernels avx2_kernels = make_kernels<Isa>("avx2");
+constinit const Kernels avx2_kernels = make_kernels<Isa>("avx2");
 
 }  // namespace flow::cpu

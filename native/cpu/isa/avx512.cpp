@@ -12,6 +12,6 @@ struct Isa {
 
 }  // namespace
 
-const Kernels avx512_kernels = make_kernels<Isa>("avx512");
+constinit const Kernels avx512_kernels = make_kernels<Isa>("avx512");
 
 }  // namespace flow::cpu

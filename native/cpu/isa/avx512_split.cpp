@@ -12,6 +12,6 @@ struct Isa {
 
 }  // namespace
 
-const Kernels avx512_split_kernels = make_kernels<Isa>("avx512-split");
+constinit const Kernels avx512_split_kernels = make_kernels<Isa>("avx512-split");
 
 }  // namespace flow::cpu

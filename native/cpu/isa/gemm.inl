@@ -113,7 +113,7 @@ struct Gemm {
 
   template <Epilogue E>
   static FLOW_INLINE void store_row(const GemmJob& job, int row, int p, const V* sum) {
-    float* out = job.out + static_cast<std::ptrdiff_t>(row) * job.ldo;
+    float* out = job.out + static_cast<std::ptrdiff_t>(row - job.first_row) * job.ldo;
     if constexpr (E == Epilogue::swiglu) {
       S::store(out + p * W, S::silu(sum[0]) * sum[1]);
       return;

@@ -98,7 +98,8 @@ struct Upsample {
 
     GemmJob gemm = job.gemm;
     gemm.ldo = stride;
-    gemm.out = logits - static_cast<std::ptrdiff_t>(m0) * stride;
+    gemm.out = logits;
+    gemm.first_row = m0;
     G::gemm(gemm, item);
 
     const int height = gemm.grid.height, width = gemm.grid.width;

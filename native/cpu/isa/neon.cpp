@@ -12,6 +12,6 @@ struct Isa {
 
 }  // namespace
 
-const Kernels neon_kernels = make_kernels<Isa>("neon");
+constinit const Kernels neon_kernels = make_kernels<Isa>("neon");
 
 }  // namespace flow::cpu

@@ -12,6 +12,6 @@ struct Isa {
 
 }  // namespace
 
-const Kernels sse2_kernels = make_kernels<Isa>("sse2");
+constinit const Kernels sse2_kernels = make_kernels<Isa>("sse2");
 
 }  // namespace flow::cpu

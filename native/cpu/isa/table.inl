@@ -1,5 +1,5 @@
-// Compiled once per instruction set: the including file defines `Isa` (lanes, tile_rows) in namespace flow::cpu and
-// then calls FLOW_KERNELS with the table's symbol and name.
+// Compiled once per instruction set: the including file defines `Isa` (lanes, tile_rows) and makes its table with
+// `make_kernels`, as a constant, so that no start-up code of a wide instruction set can ever run.
 
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
