@@ -44,14 +44,15 @@ void Network::give_back(std::unique_ptr<Features> features) {
 }
 
 Network::Plan& Network::plan(Grid grid) {
-  const auto known = std::ranges::find_if(plans_, [&](const Plan& p) { return same(p.vit.grid, grid); });
+  const auto known = std::ranges::find_if(plans_, [&](const auto& p) { return same(p->vit.grid, grid); });
   if (known != plans_.end()) {
-    plans_.splice(plans_.begin(), plans_, known);
-    return plans_.front();
+    std::rotate(plans_.begin(), known, known + 1);
+    return *plans_.front();
   }
   if (plans_.size() == kept_plans) plans_.pop_back();
-  plans_.push_front({vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid)});
-  return plans_.front();
+  auto fresh =
+      std::make_unique<Plan>(Plan{vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid)});
+  return **plans_.insert(plans_.begin(), std::move(fresh));
 }
 
 void Network::encode(const Frame& frame, Features& features, Trace* trace) {

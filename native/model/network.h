@@ -1,6 +1,5 @@
 #pragma once
 
-#include <list>
 #include <memory>
 #include <vector>
 
@@ -48,7 +47,7 @@ class Network {
   BackboneConfig backbone_config_;
   Vit vit_;
   FlowHead head_;
-  std::list<Plan> plans_;  // the sizes used last, most recent first
+  std::vector<std::unique_ptr<Plan>> plans_;  // the sizes used last, most recent first
   std::vector<std::unique_ptr<Features>> spare_;
 };
 
