@@ -16,6 +16,40 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal)
 }
 
+/** What waits for a signal. One listener serves all of it: of more than ten Node warns. */
+interface Waiting {
+  readonly cancels: Set<() => void>
+  readonly listener: () => void
+}
+
+const waitingFor = new WeakMap<AbortSignal, Waiting>()
+
+/** Calls `cancel` when the signal fires, unless what is returned was called before. */
+function onAbort(signal: AbortSignal, cancel: () => void): () => void {
+  const { cancels, listener } = waitingFor.get(signal) ?? listenTo(signal)
+  cancels.add(cancel)
+  return () => {
+    cancels.delete(cancel)
+    if (cancels.size > 0) return
+    // A signal may outlive its calls by far, and must not keep anything of them.
+    signal.removeEventListener('abort', listener)
+    waitingFor.delete(signal)
+  }
+}
+
+function listenTo(signal: AbortSignal): Waiting {
+  const cancels = new Set<() => void>()
+  const waiting: Waiting = {
+    cancels,
+    listener: () => {
+      for (const cancel of cancels) cancel()
+    },
+  }
+  waitingFor.set(signal, waiting)
+  signal.addEventListener('abort', waiting.listener, { once: true })
+  return waiting
+}
+
 /**
  * Runs `work`, and calls `cancel` if the signal fires meanwhile. Where `work` then fails with `ERR_ABORTED`, the error says
  * what the signal says.
@@ -26,13 +60,13 @@ export async function withSignal<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (signal === undefined) return work()
-  signal.addEventListener('abort', cancel, { once: true })
+  const calledOff = onAbort(signal, cancel)
   try {
     return await work()
   } catch (error) {
     if (error instanceof FlowError && error.code === 'ERR_ABORTED') throw abortError(signal)
     throw error
   } finally {
-    signal.removeEventListener('abort', cancel)
+    calledOff()
   }
 }

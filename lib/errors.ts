@@ -29,7 +29,7 @@ export type FlowErrorCode =
  * | `ERR_DISPOSED` | the model or feature map was disposed |
  * | `ERR_ABORTED` | the call's `AbortSignal` fired before the work started |
  * | `ERR_IO` | a file could not be opened, read or written; `cause` is the system's error |
- * | `ERR_NATIVE` | the addon could not be loaded, or broke a promise of its own: a bug |
+ * | `ERR_NATIVE` | the addon, or a library that files need, could not be loaded, or broke a promise of its own |
  */
 export class FlowError extends Error {
   override readonly name = 'FlowError'
@@ -39,4 +39,9 @@ export class FlowError extends Error {
     super(message, options)
     this.code = code
   }
+}
+
+/** What was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

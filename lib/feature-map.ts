@@ -1,5 +1,6 @@
 import type { CallQueue } from './call-queue.js'
 import { FlowError } from './errors.js'
+import { allocateFloats } from './memory.js'
 import { callNative, callSite, type FeatureId, type NativeModel } from './native.js'
 
 /** The sizes of a {@link FeatureMap}. */
@@ -120,7 +121,7 @@ export class FeatureMap implements FeatureMapShape {
     this.#requireLive()
     const length = this.gridHeight * this.gridWidth * this.dim
     const { into } = options
-    if (into === undefined) return new Float32Array(length)
+    if (into === undefined) return allocateFloats(length, 'the copy of a feature map')
     if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: is a Float32Array')
     if (into.length !== length)
       throw new FlowError(

@@ -1,4 +1,5 @@
 import { FlowError } from './errors.js'
+import { allocateFloats } from './memory.js'
 
 /**
  * Dense optical flow: for every pixel of the first frame, where it went in the second.
@@ -13,7 +14,8 @@ export class FlowField {
 
   /**
    * @param data `2 * width * height` values, planar; kept, not copied. Zeros when left out.
-   * @throws FlowError `ERR_ARGUMENT` if a side is not a positive integer or `data` has another length.
+   * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer or `data` has another length;
+   *   `ERR_OUT_OF_MEMORY` if there is no room for the field.
    */
   constructor(width: number, height: number, data?: Float32Array) {
     if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
@@ -31,7 +33,7 @@ export class FlowField {
     }
     this.width = width
     this.height = height
-    this.data = data ?? new Float32Array(length)
+    this.data = data ?? allocateFloats(length, `a ${width} x ${height} flow field`)
   }
 
   /** The horizontal component, `width * height` values row by row: a view of `data`. */

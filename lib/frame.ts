@@ -1,7 +1,7 @@
-import { access } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { FlowError } from './errors.js'
+import { toPath } from './files.js'
 import type { NativeFrame } from './native.js'
+import { decodePicture } from './picture.js'
 
 /** Every {@link PixelFormat}. */
 export const PIXEL_FORMATS = ['rgb', 'rgba', 'bgr', 'bgra', 'gray', 'nv12'] as const
@@ -111,44 +111,15 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
 }
 
 /**
- * Decodes a picture to 8-bit RGB: turned upright by its EXIF orientation, converted to sRGB, alpha dropped.
+ * Decodes a picture, as {@link decodePicture}, to 8-bit RGB or gray.
  *
- * @throws {FlowError} `ERR_IO` where the file cannot be opened; `ERR_FRAME` where it is no picture; `ERR_ARGUMENT` for a URL
- *   that is not of a file
+ * @throws {FlowError} as `decodePicture`; `ERR_ARGUMENT` for a URL that is not of a file
  */
 export async function decodeFrame(source: string | URL, name: string): Promise<NativeFrame> {
   const path = toPath(source, name)
-  try {
-    await access(path)
-  } catch (cause) {
-    throw new FlowError('ERR_IO', `${name}: ${path} cannot be opened: ${reasonOf(cause)}`, { cause })
-  }
-  // Loaded here, so that users of decoded frames never load it.
-  const { default: sharp } = await import('sharp')
-  try {
-    const decoder = sharp(path).autoOrient().toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' })
-    const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
-    const format = info.channels === 1 ? 'gray' : 'rgb'
-    return checkFrame({ data, width: info.width, height: info.height, format }, `${name}: ${path}`)
-  } catch (cause) {
-    if (cause instanceof FlowError) throw cause
-    throw new FlowError('ERR_FRAME', `${name}: ${path} cannot be decoded: ${reasonOf(cause)}`, { cause })
-  }
-}
-
-function toPath(source: string | URL, name: string): string {
-  if (typeof source === 'string') return source
-  try {
-    return fileURLToPath(source)
-  } catch (cause) {
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      `${name}: only file: URLs can be read, not ${source}: fetch it before`,
-      {
-        cause,
-      },
-    )
-  }
+  const what = `${name}: ${path}`
+  const { data, width, height, channels } = await decodePicture(path, what)
+  return checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
 }
 
 function defaultFormat({ data, width, height, stride }: Frame, fail: Fail): PixelFormat {
@@ -169,8 +140,4 @@ function describe(value: unknown): string {
   if (typeof value === 'object' && value !== null)
     return `an object of class ${value.constructor?.name ?? 'null'}`
   return typeof value === 'string' ? JSON.stringify(value) : String(value)
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -1,5 +1,5 @@
-export { type Inspection, inspectCheckpoint } from './checkpoint/inspect.js'
-export type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+export { inspectCheckpoint, type Inspection, type InspectOptions } from './checkpoint/inspect.js'
+export type { BackboneConfig, DType, HeadConfig } from './checkpoint/tensor.js'
 export type { Device } from './device.js'
 export { FlowError, type FlowErrorCode } from './errors.js'
 export {

@@ -1,5 +1,4 @@
 import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
 import { readBackbone } from './checkpoint/backbone.js'
 import { checkPair, readHead } from './checkpoint/head.js'
@@ -8,6 +7,7 @@ import type { ReadyModel } from './checkpoint/plan.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device } from './device.js'
 import { FlowError } from './errors.js'
+import { toPath } from './files.js'
 import { awaitNative, callNative, loadAddon, type CallSite, type NativeModel } from './native.js'
 import type { FlowSize } from './size.js'
 
@@ -178,11 +178,4 @@ function checkOptions(options: LoadOptions): void {
   if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
     throw new FlowError('ERR_ARGUMENT', 'onProgress: is a function')
   checkSignal(options.signal)
-}
-
-function toPath(path: string | URL, name: string): string {
-  if (typeof path === 'string' && path !== '') return path
-  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path)
-  const given = path instanceof URL ? path.href : JSON.stringify(path)
-  throw new FlowError('ERR_ARGUMENT', `${name}: is a path or a file: URL, not ${given ?? String(path)}`)
 }

@@ -20,12 +20,12 @@ export interface FlowErrors {
 
 export interface EvaluateOptions {
   /** One value per pixel, row by row; valid from 0.5 on. Default: every pixel. */
-  readonly valid?: ArrayLike<number>
+  readonly valid?: ArrayLike<number> | undefined
 }
 
 export interface FlowMetricsOptions {
   /** Pixels that move this far or farther in the ground truth, in px, are left out. Default 400, as in training. */
-  readonly maxFlow?: number
+  readonly maxFlow?: number | undefined
 }
 
 const DEFAULT_MAX_FLOW = 400
@@ -47,14 +47,14 @@ export class FlowMetrics {
   #below5 = 0
   #outliers = 0
 
-  /** @throws FlowError `ERR_ARGUMENT` if `maxFlow` is not above 0. */
+  /** @throws {FlowError} `ERR_ARGUMENT` if `maxFlow` is not above 0. */
   constructor({ maxFlow = DEFAULT_MAX_FLOW }: FlowMetricsOptions = {}) {
     if (!(maxFlow > 0))
       throw new FlowError('ERR_ARGUMENT', `maxFlow is a length in pixels above 0, got ${maxFlow}`)
     this.#maxFlow = maxFlow
   }
 
-  /** @throws FlowError `ERR_ARGUMENT` if the sizes differ; then nothing is added. */
+  /** @throws {FlowError} `ERR_ARGUMENT` if the sizes differ; then nothing is added. */
   add(prediction: FlowField, groundTruth: FlowField, { valid }: EvaluateOptions = {}): this {
     const { width, height } = groundTruth
     if (prediction.width !== width || prediction.height !== height) {
@@ -109,7 +109,7 @@ export class FlowMetrics {
 /**
  * The errors of one field. See {@link FlowMetrics} for several.
  *
- * @throws FlowError `ERR_ARGUMENT` if the sizes differ or `maxFlow` is not above 0.
+ * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ or `maxFlow` is not above 0.
  */
 export function evaluate(
   prediction: FlowField,

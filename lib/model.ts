@@ -100,7 +100,7 @@ export class FlowModel {
    * the size of the network; the flow is then in pixels of `a`.
    *
    * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used;
-   *   `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`
+   *   `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path where `sharp` cannot be loaded
    */
   flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
     const site = callSite(FlowModel.prototype.flow)

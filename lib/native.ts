@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { BackboneConfig, HeadConfig, Weight } from './checkpoint/tensor.js'
-import { FlowError, type FlowErrorCode } from './errors.js'
+import { FlowError, type FlowErrorCode, messageOf } from './errors.js'
 import type { PixelFormat } from './frame.js'
 
 /** A frame whose every number was checked; mirrors `Frame` of native/ops/frame.h. */
@@ -193,8 +193,4 @@ function toFlowError(error: unknown, site: CallSite): FlowError {
   const frames = site.stack?.split('\n').slice(1).join('\n') ?? ''
   failure.stack = `${failure.name}: ${failure.message}\n${frames}`
   return failure
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -40,7 +40,8 @@ const MAX_OUTPUT_PIXELS = 2 ** 28
  */
 export function resolveGrid(size: FlowSize, frame: OutputSize, patch: number): PatchGrid {
   const patches = (pixels: number) => Math.max(1, Math.round(pixels / patch))
-  if (size === 'seed') return { gridHeight: patches(SEED_SIDE), gridWidth: patches(SEED_SIDE) }
+  if (size === 'seed')
+    return limited({ gridHeight: patches(SEED_SIDE), gridWidth: patches(SEED_SIDE) }, patch)
   if (size === 'native')
     return limited({ gridHeight: patches(frame.height), gridWidth: patches(frame.width) }, patch)
   const [height, width] = checkPair(size, 'size', "'seed', 'native' or [height, width]")

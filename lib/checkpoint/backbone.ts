@@ -12,7 +12,7 @@ const WIDEST_USUAL_DIM = 1280
 
 export interface BackboneOptions {
   /** Path of a Hugging Face `config.json`; where absent, the one beside a checkpoint with Hugging Face's names is read. */
-  readonly config?: string
+  readonly config?: string | undefined
 }
 
 /**

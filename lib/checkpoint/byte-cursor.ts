@@ -1,4 +1,5 @@
-import { Malformed, quoted } from './malformed.js'
+import { quoted } from '../text.js'
+import { Malformed } from './malformed.js'
 
 const LONGEST_LINE = 512
 

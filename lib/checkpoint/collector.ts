@@ -1,5 +1,5 @@
+import { listed, quoted } from '../text.js'
 import { elements } from './layout.js'
-import { listed, quoted } from './malformed.js'
 import type { NamedModel } from './names.js'
 import {
   DTYPE_BYTES,
@@ -121,7 +121,7 @@ export class Collector {
       tensor.shape.length === shape.length &&
       shape.every((n, i) => (n ?? tensor.shape[i]) === tensor.shape[i])
     if (!fits) {
-      const expected = listed(shape.map((n) => n ?? '?'))
+      const expected = `[${shape.map((n) => n ?? '?').join(', ')}]`
       this.unfit(name, `has shape ${listed(tensor.shape)} instead of ${expected}`)
       return undefined
     }

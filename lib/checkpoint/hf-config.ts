@@ -1,7 +1,8 @@
 import { closeSync, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FlowError } from '../errors.js'
-import { Malformed, quoted } from './malformed.js'
+import { shown } from '../text.js'
+import { Malformed } from './malformed.js'
 import { openSource, readRange } from './source.js'
 
 const LONGEST_CONFIG = 1 << 20
@@ -59,8 +60,7 @@ function parse(bytes: Buffer): Record<string, unknown> {
 
 function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, 'path'> {
   const type = config['model_type'] ?? 'dinov3_vit'
-  if (type !== 'dinov3_vit')
-    throw new Malformed(`is for a model of type ${quoted(String(type))}, not "dinov3_vit"`)
+  if (type !== 'dinov3_vit') throw new Malformed(`is for a model of type ${shown(type)}, not "dinov3_vit"`)
   // transformers 5 moved rope_theta into a group of its own.
   const rope = config['rope_parameters']
   demand('rope_theta', (isRecord(rope) ? rope['rope_theta'] : undefined) ?? config['rope_theta'], 100)
@@ -77,15 +77,15 @@ function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, '
 }
 
 /** Absent is transformers' default, which is what DINOv3 uses. */
-function demand(key: string, value: unknown, only: unknown): void {
+function demand(key: string, value: unknown, only: string | number): void {
   if (value === undefined || value === only) return
-  throw new Malformed(`has ${key} ${quoted(String(value))}: only ${String(only)} is supported`)
+  throw new Malformed(`has ${key} ${shown(value)}: only ${only} is supported`)
 }
 
 function positive(key: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
-  throw new Malformed(`has ${key} ${quoted(String(value))}, which is no positive whole number`)
+  throw new Malformed(`has ${key} ${shown(value)}, which is no positive whole number`)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,12 +1,19 @@
 import { FlowError } from '../errors.js'
+import { toPath } from '../files.js'
+import { quoted } from '../text.js'
 import { type BackboneOptions, backboneHints, planBackbone } from './backbone.js'
 import type { HuggingFaceConfig } from './hf-config.js'
 import { planHead } from './head.js'
-import { quoted } from './malformed.js'
 import { nameTensors } from './names.js'
 import { openCheckpoint } from './open.js'
 import type { Plan } from './plan.js'
 import type { BackboneConfig, CheckpointFile, DType, HeadConfig } from './tensor.js'
+
+/** How a checkpoint is described. */
+export interface InspectOptions {
+  /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
+  readonly backboneConfig?: string | URL | undefined
+}
 
 /** What a checkpoint holds; plain data, fit for JSON. */
 export interface Inspection {
@@ -32,12 +39,14 @@ export interface Inspection {
 /**
  * Describes a checkpoint. What is missing or does not fit is listed, not thrown.
  *
- * @throws {FlowError} `ERR_IO` or `ERR_CHECKPOINT_FORMAT`, as `openCheckpoint`
+ * @throws {FlowError} `ERR_IO` or `ERR_CHECKPOINT_FORMAT`, naming the file; `ERR_ARGUMENT` for a URL that is not of a file
  */
-export function inspectCheckpoint(path: string, options: BackboneOptions = {}): Inspection {
-  const file = openCheckpoint(path)
+export function inspectCheckpoint(checkpoint: string | URL, options: InspectOptions = {}): Inspection {
+  const { backboneConfig } = options
+  const config = backboneConfig === undefined ? undefined : toPath(backboneConfig, 'backboneConfig')
+  const file = openCheckpoint(toPath(checkpoint, 'checkpoint'))
   try {
-    return inspectFile(file, options)
+    return inspectFile(file, { config })
   } finally {
     file.close()
   }

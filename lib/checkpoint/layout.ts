@@ -1,4 +1,5 @@
-import { Malformed, listed } from './malformed.js'
+import { listed } from '../text.js'
+import { Malformed } from './malformed.js'
 
 /** More axes than any model's tensor; PyTorch itself stops at 64. */
 const MOST_AXES = 16

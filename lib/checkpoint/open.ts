@@ -1,10 +1,11 @@
 import { closeSync, existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { FlowError } from '../errors.js'
+import { ioError } from '../files.js'
 import type { Directory } from './directory.js'
 import { Malformed } from './malformed.js'
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js'
-import { ioError, openSource, readRange, type Source } from './source.js'
+import { openSource, readRange, type Source } from './source.js'
 import type { CheckpointFile } from './tensor.js'
 import { looksLikeTorchLegacy, readTorchLegacy } from './torch-legacy.js'
 import { readTorchZip } from './torch-zip.js'
@@ -83,7 +84,7 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch (cause) {
-    throw ioError(path, cause)
+    throw ioError(path, 'read', cause)
   }
 }
 

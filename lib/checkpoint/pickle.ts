@@ -1,5 +1,6 @@
+import { quoted } from '../text.js'
 import { ByteCursor } from './byte-cursor.js'
-import { Malformed, quoted } from './malformed.js'
+import { Malformed } from './malformed.js'
 import { PickleDict, PickleGlobal, PickleList, PickleTuple, type PickleValue } from './pickle-values.js'
 
 // The opcodes are described in CPython's Lib/pickletools.py. Those that only protocol 0 writes are left out, for

@@ -1,6 +1,6 @@
 import { FlowError } from '../errors.js'
+import { quoted } from '../text.js'
 import { describeProblems, type Collector, type Problem } from './collector.js'
-import { quoted } from './malformed.js'
 import type { NamedTensors } from './names.js'
 import type { Weight } from './tensor.js'
 import { isNeedless } from './vocabulary.js'

@@ -1,6 +1,7 @@
+import { listed, quoted, shown } from '../text.js'
 import type { Directory } from './directory.js'
 import { axes, elements, isCount, rowMajor } from './layout.js'
-import { Malformed, listed, quoted } from './malformed.js'
+import { Malformed } from './malformed.js'
 import { readRange, type Source } from './source.js'
 import { DTYPE_BYTES, type DType, type StoredTensor } from './tensor.js'
 
@@ -105,7 +106,7 @@ function readTensor(name: string, value: unknown, dataStart: number, size: numbe
   try {
     if (!isRecord(value)) throw new Malformed('its entry is not an object')
     const dtype = DTYPES.get(value['dtype'])
-    if (dtype === undefined) throw new Malformed(`its dtype ${quoted(String(value['dtype']))} is not known`)
+    if (dtype === undefined) throw new Malformed(`its dtype ${shown(value['dtype'])} is not known`)
     const shape = axes(value['shape'], 'shape')
     const [begin, end] = readOffsets(value['data_offsets'], size - dataStart)
     const needed = elements(shape) * DTYPE_BYTES[dtype]

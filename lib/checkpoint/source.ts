@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { FlowError } from '../errors.js'
+import { ioError } from '../files.js'
 import { Malformed } from './malformed.js'
 
 /** A file of known size, read by range. */
@@ -24,7 +25,7 @@ export function openSource(path: string): Source {
     return { path, fd, size: fstatSync(fd).size }
   } catch (cause) {
     if (fd !== undefined) closeSync(fd)
-    throw ioError(path, cause)
+    throw ioError(path, 'read', cause)
   }
 }
 
@@ -44,19 +45,10 @@ export function readRange(source: Source, offset: number, length: number): Buffe
     try {
       n = readSync(source.fd, bytes, done, length - done, offset + done)
     } catch (cause) {
-      throw ioError(source.path, cause)
+      throw ioError(source.path, 'read', cause)
     }
     if (n === 0) throw new Malformed('became shorter while it was read')
     done += n
   }
   return bytes
-}
-
-/** The system's error as an `ERR_IO` that names the file. */
-export function ioError(path: string, cause: unknown): FlowError {
-  if (cause instanceof FlowError) return cause
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  if (code === 'ENOENT') return new FlowError('ERR_IO', `${path}: no such file`, { cause })
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new FlowError('ERR_IO', `${path}: cannot be read: ${reason}`, { cause })
 }

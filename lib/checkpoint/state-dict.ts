@@ -1,4 +1,5 @@
-import { Malformed, quoted } from './malformed.js'
+import { quoted } from '../text.js'
+import { Malformed } from './malformed.js'
 import { PickleDict, type PickleValue } from './pickle-values.js'
 import { TorchTensor } from './torch-objects.js'
 

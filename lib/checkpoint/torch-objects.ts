@@ -1,5 +1,6 @@
+import { listed, quoted } from '../text.js'
 import { axes, elements, extent, isCount } from './layout.js'
-import { Malformed, listed, quoted } from './malformed.js'
+import { Malformed } from './malformed.js'
 import type { PickleHost } from './pickle.js'
 import { PickleDict, PickleGlobal, PickleList, PickleObject, PickleTuple } from './pickle-values.js'
 import type { PickleValue } from './pickle-values.js'

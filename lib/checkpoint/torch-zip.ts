@@ -1,5 +1,6 @@
+import { quoted } from '../text.js'
 import type { Directory } from './directory.js'
-import { Malformed, quoted } from './malformed.js'
+import { Malformed } from './malformed.js'
 import { LONGEST_PICKLE, unpickle } from './pickle.js'
 import { readRange, type Source } from './source.js'
 import { stateDict } from './state-dict.js'

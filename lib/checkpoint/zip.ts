@@ -1,4 +1,5 @@
-import { Malformed, quoted } from './malformed.js'
+import { quoted } from '../text.js'
+import { Malformed } from './malformed.js'
 import { readRange, type Source } from './source.js'
 
 // PKWARE's APPNOTE.TXT 6.3: as much of it as torch.save writes. Stored entries only.

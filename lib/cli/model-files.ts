@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { FlowError } from '../errors.js'
 import { UsageError } from './cli.js'
 import { PACKAGE_ROOT } from './package.js'
 
@@ -29,10 +27,7 @@ const GET_WEIGHTS = `
 
 To see the program at work without them, use --untrained.`
 
-/**
- * @throws {UsageError} where files are missing, saying how to get them
- * @throws {FlowError} `ERR_IO` for the untrained model where it is not there
- */
+/** @throws {UsageError} where files are missing, saying how to get them */
 export function modelFiles({ backbone, head, backboneConfig, untrained }: ModelFlags): ModelFiles {
   if (untrained === true) return untrainedFiles()
   if (backbone === undefined && head === undefined)
@@ -44,14 +39,13 @@ export function modelFiles({ backbone, head, backboneConfig, untrained }: ModelF
   return { backbone, head, backboneConfig, untrained: false }
 }
 
-/** The tests' model: two blocks of width 64 and a small head, with random weights. */
+/** The tests' model, which the package brings along: two blocks of width 64 and a small head, with random weights. */
 function untrainedFiles(): ModelFiles {
   const folder = join(PACKAGE_ROOT, 'test', 'fixtures', 'tiny')
-  const files = { backbone: join(folder, 'backbone.pth'), head: join(folder, 'head.pth') }
-  if (!existsSync(files.backbone))
-    throw new FlowError(
-      'ERR_IO',
-      `the untrained model is not here: it comes with a clone of the repository (${folder}), not with the package`,
-    )
-  return { ...files, backboneConfig: undefined, untrained: true }
+  return {
+    backbone: join(folder, 'backbone.safetensors'),
+    head: join(folder, 'head.safetensors'),
+    backboneConfig: undefined,
+    untrained: true,
+  }
 }

@@ -1,11 +1,12 @@
-import sharp from 'sharp'
 import type { FlowColorOptions, RgbImage } from '../viz/index.js'
 import type { Frame } from '../frame.js'
+import { loadSharp } from '../sharp.js'
 import type { OutputSize } from '../size.js'
 
 /** A decoded frame, in RGB and resized: the background of arrows of another size than the frame. */
 export async function backgroundOf(frame: Frame, { width, height }: OutputSize): Promise<RgbImage> {
   const channels = frame.format === 'gray' ? 1 : 3
+  const sharp = await loadSharp()
   const data = await sharp(frame.data, { raw: { width: frame.width, height: frame.height, channels } })
     .resize(width, height, { fit: 'fill' })
     .toColourspace('srgb')
@@ -16,9 +17,5 @@ export async function backgroundOf(frame: Frame, { width, height }: OutputSize):
 
 /** The options of `flowToColor` among all that a command has. */
 export function colorOptions({ scale, clipMax, clipMin }: FlowColorOptions): FlowColorOptions {
-  return {
-    ...(scale !== undefined && { scale }),
-    ...(clipMax !== undefined && { clipMax }),
-    ...(clipMin !== undefined && { clipMin }),
-  }
+  return { scale, clipMax, clipMin }
 }

@@ -13,7 +13,7 @@ const UNKNOWN = 1e10
 /**
  * Reads a Middlebury `.flo` file. Where a component's magnitude is above 1e9, or NaN, both become NaN.
  *
- * @throws FlowError `ERR_FORMAT` if it is no such file, or if the size it names is not the size it has.
+ * @throws {FlowError} `ERR_FORMAT` if it is no such file, or if the size it names is not the size it has.
  */
 export function decodeFlo(bytes: Uint8Array): FlowField {
   if (bytes.length < HEADER_BYTES || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {

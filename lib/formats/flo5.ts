@@ -1,6 +1,6 @@
-import { FlowError } from '../errors.js'
+import { FlowError, messageOf } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
-import { damaged, fromInterleaved, toInterleaved } from './floats.js'
+import { damaged, fromInterleaved, MAX_DECODED_PIXELS, toInterleaved } from './floats.js'
 import { readHdf5, writeHdf5 } from './hdf5.js'
 
 // The file: HDF5 with one dataset 'flow' of shape (H, W, 2), float32, gzip. https://spring-benchmark.org
@@ -10,27 +10,33 @@ const DATASET = 'flow'
  * Reads Spring's `.flo5`. NaN, where the flow is invalid, stays NaN. Spring's own ground truth has twice the width and
  * height of its frames; it is returned as it is.
  *
- * @throws FlowError `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2).
+ * @throws {FlowError} `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2).
  */
 export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
   try {
-    const { shape, values } = await readHdf5({ bytes, name: DATASET, channels: 2 })
+    const { shape, values } = await readHdf5({
+      bytes,
+      name: DATASET,
+      channels: 2,
+      maxPixels: MAX_DECODED_PIXELS,
+    })
     return fromInterleaved(shape[1], shape[0], values)
   } catch (cause) {
+    if (cause instanceof FlowError) throw cause
     throw damaged('.flo5', messageOf(cause), cause)
   }
 }
 
-/** Writes Spring's `.flo5`, which h5py and the tools of the benchmark read. */
+/**
+ * Writes Spring's `.flo5`, which h5py and the tools of the benchmark read.
+ *
+ * @throws {FlowError} `ERR_NATIVE` if the HDF5 library fails.
+ */
 export async function encodeFlo5(flow: FlowField): Promise<Uint8Array> {
   try {
     const shape = [flow.height, flow.width, 2] as const
     return await writeHdf5({ name: DATASET, shape, values: toInterleaved(flow) })
   } catch (cause) {
-    throw new FlowError('ERR_FORMAT', `could not write .flo5: ${messageOf(cause)}`, { cause })
+    throw new FlowError('ERR_NATIVE', `could not write .flo5: ${messageOf(cause)}`, { cause })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,6 +1,7 @@
 import { endianness } from 'node:os'
 import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
+import { allocateFloats } from '../memory.js'
 
 /** The order of a number's bytes in a file. */
 export type ByteOrder = 'little' | 'big'
@@ -10,6 +11,12 @@ export interface FloatType {
   readonly size: 2 | 4 | 8
   readonly order: ByteOrder
 }
+
+/**
+ * Pixels of the largest flow that is unpacked from a compressed file, eight times those of a 4K frame: a hostile file of
+ * megabytes would unpack to gigabytes.
+ */
+export const MAX_DECODED_PIXELS = 2 ** 26
 
 const HOST_ORDER: ByteOrder = endianness() === 'LE' ? 'little' : 'big'
 
@@ -30,7 +37,7 @@ export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const little = type.order === 'little'
-  const values = new Float32Array(count)
+  const values = allocateFloats(count, `${count} values of a file`)
   for (let i = 0; i < count; i++) {
     values[i] = type.size === 8 ? view.getFloat64(8 * i, little) : halfToNumber(view.getUint16(2 * i, little))
   }
@@ -59,7 +66,7 @@ export function fromInterleaved(width: number, height: number, values: Float32Ar
 /** @returns `width * height` pairs of x and y, row by row. */
 export function toInterleaved(flow: FlowField): Float32Array<ArrayBuffer> {
   const { x, y } = flow
-  const values = new Float32Array(flow.data.length)
+  const values = allocateFloats(flow.data.length, 'the copy of a flow field')
   for (let i = 0; i < x.length; i++) {
     values[2 * i] = x[i]!
     values[2 * i + 1] = y[i]!

@@ -15,6 +15,8 @@ export interface ReadRequest {
   readonly name: string
   /** The length that the last axis must have. */
   readonly channels: number
+  /** The most that height times width may be. */
+  readonly maxPixels: number
 }
 
 export interface WriteRequest extends Hdf5Array {
@@ -22,7 +24,7 @@ export interface WriteRequest extends Hdf5Array {
 }
 
 /** Reads a float dataset of three axes, rounded to float32. Its header is checked before any of its values is read. */
-export function readDataset(h5: H5wasm, { bytes, name, channels }: ReadRequest): Hdf5Array {
+export function readDataset(h5: H5wasm, { bytes, name, channels, maxPixels }: ReadRequest): Hdf5Array {
   h5.FS!.writeFile('/in.h5', bytes)
   const dataset = new h5.File('/in.h5', 'r').get(name)
   if (!(dataset instanceof h5.Dataset)) throw new Error(`it has no dataset '${name}'`)
@@ -35,6 +37,7 @@ export function readDataset(h5: H5wasm, { bytes, name, channels }: ReadRequest):
   if (height < 1 || width < 1 || depth !== channels || rest.length > 0) {
     throw new Error(`'${name}' needs shape (H, W, ${channels}), not (${dataset.shape})`)
   }
+  if (height * width > maxPixels) throw new Error(`${width} x ${height} pixels are more than ${maxPixels}`)
   // No deflate stream grows by more than this when it is inflated: a larger claim is a lie, and would only take memory.
   const LARGEST_INFLATION = 1032
   if (height * width * depth * size > LARGEST_INFLATION * bytes.length) {
@@ -45,7 +48,12 @@ export function readDataset(h5: H5wasm, { bytes, name, channels }: ReadRequest):
   if (!(value instanceof Float32Array || value instanceof Float64Array)) {
     throw new Error(`the values of '${name}' are no floats`)
   }
-  return { shape: [height, width, depth], values: new Float32Array(value) }
+  const mine = value instanceof Float32Array && value.byteLength === value.buffer.byteLength
+  return {
+    shape: [height, width, depth],
+    // Copied only where it has to be: what is returned is given away with the whole of its memory.
+    values: mine ? (value as Float32Array<ArrayBuffer>) : new Float32Array(value),
+  }
 }
 
 /** The bytes of an HDF5 file with one float32 dataset in its root group, in deflated chunks of whole rows. */

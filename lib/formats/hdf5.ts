@@ -31,7 +31,7 @@ type Answer<Value> = { readonly value: Value } | { readonly reason: string }
 /**
  * Reads a dataset from the bytes of an HDF5 file.
  *
- * @throws Error whose message is the reason, for every file that cannot be read.
+ * @throws {Error} whose message is the reason, for every file that cannot be read.
  */
 export function readHdf5(
   request: Omit<ReadRequest, 'bytes'> & { readonly bytes: Uint8Array },

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { FlowError } from '../errors.js'
+import { ioError, toPath, writeWhole } from '../files.js'
 import type { FlowField } from '../flow-field.js'
 import { decodeFlo, encodeFlo } from './flo.js'
 import { decodeFlo5, encodeFlo5 } from './flo5.js'
@@ -21,7 +21,7 @@ export type FlowFormat = 'flo' | 'kitti' | 'pfm' | 'npy' | 'flo5'
 
 export interface WriteFlowOptions {
   /** Instead of the one that the extension names. */
-  readonly format?: FlowFormat
+  readonly format?: FlowFormat | undefined
 }
 
 interface Codec {
@@ -46,16 +46,18 @@ export const FLOW_FORMATS = Object.keys(CODECS) as readonly FlowFormat[]
 /**
  * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy` or `.flo5`. Unknown flow is NaN, whatever the file writes.
  *
- * @throws FlowError `ERR_FORMAT` for another extension, for a file whose content is not what its extension says, and for a
- * damaged one; `ERR_IO` if it cannot be read.
+ * @throws {FlowError} `ERR_FORMAT` for another extension, for a file whose content is not what its extension says, for a
+ *   damaged one, and for a compressed one (KITTI, `.flo5`) of more than 2^26 pixels; `ERR_IO` if it cannot be read;
+ *   `ERR_ARGUMENT` for a URL that is not of a file; `ERR_NATIVE` where KITTI's needs `sharp` and it cannot be loaded.
  */
-export async function readFlow(path: string): Promise<FlowField> {
+export async function readFlow(file: string | URL): Promise<FlowField> {
+  const path = toPath(file, 'file')
   const format = formatOfPath(path)
   let bytes: Buffer
   try {
     bytes = await readFile(path)
   } catch (cause) {
-    throw ioError(`cannot read ${path}`, cause)
+    throw ioError(path, 'read', cause)
   }
   const found = sniff(bytes)
   if (found !== undefined && found !== format) {
@@ -75,28 +77,23 @@ export async function readFlow(path: string): Promise<FlowField> {
 /**
  * Writes a flow file, of the format that the extension names. The file appears complete or not at all.
  *
- * @throws FlowError `ERR_FORMAT` for an unknown extension; `ERR_IO` if it cannot be written.
+ * @throws {FlowError} `ERR_FORMAT` for an unknown extension; `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL that
+ *   is not of a file; `ERR_NATIVE` where a library that the format needs fails.
  */
 export async function writeFlow(
-  path: string,
+  file: string | URL,
   flow: FlowField,
   options: WriteFlowOptions = {},
 ): Promise<void> {
+  const path = toPath(file, 'file')
   const bytes = await encodeFlow(flow, options.format ?? formatOfPath(path))
-  const temporary = `${path}.${randomUUID()}.tmp`
-  try {
-    await writeFile(temporary, bytes, { flag: 'wx' })
-    await rename(temporary, path)
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined)
-    throw ioError(`cannot write ${path}`, cause)
-  }
+  await writeWhole(path, bytes)
 }
 
 /**
  * Reads a flow file's bytes, of the format that they begin as.
  *
- * @throws FlowError `ERR_FORMAT` if it is none of the known formats, or damaged.
+ * @throws {FlowError} `ERR_FORMAT` if it is none of the known formats, or damaged.
  */
 export async function decodeFlow(bytes: Uint8Array): Promise<FlowField> {
   const format = sniff(bytes)
@@ -108,7 +105,7 @@ export async function decodeFlow(bytes: Uint8Array): Promise<FlowField> {
 /**
  * The bytes of a flow file.
  *
- * @throws FlowError `ERR_ARGUMENT` for an unknown format.
+ * @throws {FlowError} `ERR_ARGUMENT` for an unknown format.
  */
 export async function encodeFlow(flow: FlowField, format: FlowFormat): Promise<Uint8Array> {
   if (!FLOW_FORMATS.includes(format)) {
@@ -133,10 +130,4 @@ function formatOfPath(path: string): FlowFormat {
 function sniff(bytes: Uint8Array): FlowFormat | undefined {
   const start = String.fromCharCode(...bytes.subarray(0, 8))
   return FLOW_FORMATS.find((format) => start.startsWith(CODECS[format].magic))
-}
-
-function ioError(what: string, cause: unknown): FlowError {
-  return new FlowError('ERR_IO', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-    cause,
-  })
 }

@@ -1,6 +1,7 @@
-import sharp from 'sharp'
+import { messageOf } from '../errors.js'
 import { FlowField } from '../flow-field.js'
-import { damaged } from './floats.js'
+import { loadSharp } from '../sharp.js'
+import { damaged, MAX_DECODED_PIXELS } from './floats.js'
 
 // The file: a 16-bit RGB PNG. Red is 64 x + 2^15, green is 64 y + 2^15, blue is 1 where the flow is valid, else 0.
 // https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php?benchmark=flow (readme.txt of the development kit)
@@ -18,10 +19,11 @@ const LARGEST_INFLATION = 1032
 /**
  * Reads KITTI's flow, a 16-bit PNG in steps of 1/64 px. Invalid pixels become NaN.
  *
- * @throws FlowError `ERR_FORMAT` if it is no 16-bit RGB PNG, or is damaged.
+ * @throws {FlowError} `ERR_FORMAT` if it is no 16-bit RGB PNG, or is damaged.
  */
 export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
   const { width, height } = checkHeader(bytes)
+  const sharp = await loadSharp()
   let decoded: Buffer
   try {
     decoded = await sharp(bytes, { failOn: 'warning', ignoreIcc: true, limitInputPixels: width * height })
@@ -29,12 +31,11 @@ export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
       .raw({ depth: 'ushort' })
       .toBuffer()
   } catch (cause) {
-    throw damaged('KITTI PNG', cause instanceof Error ? cause.message : String(cause), cause)
+    throw damaged('KITTI PNG', messageOf(cause), cause)
   }
   if (decoded.length !== 6 * width * height) throw damaged('KITTI PNG', 'it is not of three channels')
 
-  const samples = new Uint16Array(3 * width * height)
-  new Uint8Array(samples.buffer).set(decoded)
+  const samples = toSamples(decoded)
   const flow = new FlowField(width, height)
   const { x, y } = flow
   for (let i = 0; i < x.length; i++) {
@@ -58,10 +59,17 @@ export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
     samples[3 * i + 1] = quantise(y[i]!)
     samples[3 * i + 2] = 1
   }
+  const sharp = await loadSharp()
   return sharp(samples, { raw: { width, height, channels: 3 }, limitInputPixels: false })
     .toColourspace('rgb16')
     .png()
     .toBuffer()
+}
+
+/** The decoder's bytes as numbers; copied only where they do not lie where numbers must. */
+function toSamples(decoded: Buffer): Uint16Array {
+  const aligned = decoded.byteOffset % 2 === 0 ? decoded : new Uint8Array(decoded)
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2)
 }
 
 function quantise(pixels: number): number {
@@ -83,6 +91,8 @@ function checkHeader(bytes: Uint8Array): { width: number; height: number } {
       `flow needs 16-bit RGB, this is colour type ${header.getUint8(25)} of ${bits} bits`,
     )
   }
+  if (width * height > MAX_DECODED_PIXELS)
+    throw damaged('KITTI PNG', `${width} x ${height} pixels are more than ${MAX_DECODED_PIXELS}`)
   if (width < 1 || height < 1 || 6 * width * height > LARGEST_INFLATION * bytes.length) {
     throw damaged('KITTI PNG', `${bytes.length} bytes cannot hold ${width} x ${height} pixels`)
   }

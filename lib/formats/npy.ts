@@ -1,4 +1,5 @@
 import { FlowField } from '../flow-field.js'
+import { quoted } from '../text.js'
 import {
   concatBytes,
   damaged,
@@ -26,7 +27,7 @@ interface Header {
  * Reads optical flow from NumPy's `.npy`: float16, float32 or float64 of either byte order, in C or Fortran order, of shape
  * (H, W, 2) or (2, H, W). The first is meant where both fit.
  *
- * @throws FlowError `ERR_FORMAT` if it is damaged, or of another type or shape.
+ * @throws {FlowError} `ERR_FORMAT` if it is damaged, or of another type or shape.
  */
 export function decodeNpy(bytes: Uint8Array): FlowField {
   const { type, order, shape, dataAt } = readHeader(bytes)
@@ -87,7 +88,8 @@ function readHeader(bytes: Uint8Array): Header {
 
 function readType(descr: string): FloatType {
   const [, order, size] = /^([<>])f([248])$/.exec(descr) ?? []
-  if (order === undefined) throw damaged('.npy', `flow needs float16, float32 or float64, not '${descr}'`)
+  if (order === undefined)
+    throw damaged('.npy', `flow needs float16, float32 or float64, not ${quoted(descr)}`)
   return { size: size === '2' ? 2 : size === '4' ? 4 : 8, order: order === '<' ? 'little' : 'big' }
 }
 

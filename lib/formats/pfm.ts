@@ -1,4 +1,5 @@
 import { FlowField } from '../flow-field.js'
+import { allocateFloats } from '../memory.js'
 import { type ByteOrder, concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
 
 // The file: 'PF' (colour) or 'Pf' (grey), width, height and a scale as text, then float32 rows from the bottom up. The
@@ -18,7 +19,7 @@ export interface FloatImage {
  * Reads any PFM file, of either byte order, grey (a disparity, a depth) or colour. Values are as stored: the magnitude of
  * the header's scale, which gives the unit, is not applied.
  *
- * @throws FlowError `ERR_FORMAT` if it is no PFM file, or if the size it names is not the size it has.
+ * @throws {FlowError} `ERR_FORMAT` if it is no PFM file, or if the size it names is not the size it has.
  */
 export function decodePfm(bytes: Uint8Array): FloatImage {
   const match = HEADER.exec(String.fromCharCode(...bytes.subarray(0, LONGEST_HEADER)))
@@ -43,7 +44,7 @@ export function decodePfm(bytes: Uint8Array): FloatImage {
 /**
  * Reads optical flow from a colour PFM whose channels are x, y and something else, as FlyingThings3D's are.
  *
- * @throws FlowError `ERR_FORMAT` if it is damaged, or grey: one channel is no flow.
+ * @throws {FlowError} `ERR_FORMAT` if it is damaged, or grey: one channel is no flow.
  */
 export function decodePfmFlow(bytes: Uint8Array): FlowField {
   const { width, height, channels, data } = decodePfm(bytes)
@@ -61,7 +62,7 @@ export function decodePfmFlow(bytes: Uint8Array): FlowField {
 /** Writes optical flow as a colour PFM: x, y, 0. */
 export function encodePfmFlow(flow: FlowField, order: ByteOrder = 'little'): Uint8Array {
   const { width, height, x, y } = flow
-  const values = new Float32Array(3 * width * height)
+  const values = allocateFloats(3 * width * height, 'the copy of a flow field')
   for (let i = 0; i < x.length; i++) {
     values[3 * i] = x[i]!
     values[3 * i + 1] = y[i]!
@@ -71,7 +72,7 @@ export function encodePfmFlow(flow: FlowField, order: ByteOrder = 'little'): Uin
 }
 
 function flipRows(values: Float32Array, rowLength: number): Float32Array {
-  const flipped = new Float32Array(values.length)
+  const flipped = allocateFloats(values.length, `a copy of ${values.length} values`)
   for (let at = 0; at < values.length; at += rowLength) {
     flipped.set(values.subarray(at, at + rowLength), values.length - at - rowLength)
   }

@@ -5,11 +5,11 @@ import { type ImageSource, loadImage, type RgbImage, toSharp } from './image.js'
 
 export interface ArrowOptions {
   /** Pixels between arrows, 4 or more. Default: a 32nd of the longer side, 10 at least. */
-  readonly step?: number
+  readonly step?: number | undefined
   /** An arrow's length per pixel of motion. Default 1: an arrow ends where its pixel went. */
-  readonly scale?: number
+  readonly scale?: number | undefined
   /** Fill of every arrow, as in CSS. Default: the colour of its direction on the wheel of `flowToColor`. */
-  readonly color?: string
+  readonly color?: string | undefined
 }
 
 /** Arrows shorter than this, in shaft thicknesses, are drawn as dots: their direction could not be read. */
@@ -20,8 +20,8 @@ const SHORTEST_ARROW = 1.5
  * no motion is a small dot; where the flow is unknown there is nothing.
  *
  * @param frame of the flow's own size.
- * @throws FlowError `ERR_ARGUMENT` if the sizes differ or an option is out of range; `ERR_FRAME` if the frame cannot be
- * decoded.
+ * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ or an option is out of range; else as
+ *   `loadImage`.
  */
 export async function drawArrows(
   frame: ImageSource,
@@ -34,7 +34,8 @@ export async function drawArrows(
     throw new FlowError('ERR_ARGUMENT', `arrows need a frame of the flow's size: it is ${sizes}`)
   }
   const overlay = Buffer.from(arrowsSvg(flow, options))
-  const data = await toSharp(image)
+  const background = await toSharp(image)
+  const data = await background
     .composite([{ input: overlay }])
     .removeAlpha()
     .raw()
@@ -45,7 +46,7 @@ export async function drawArrows(
 /**
  * The arrows alone, as an SVG document of the flow's size.
  *
- * @throws FlowError `ERR_ARGUMENT` if an option is out of range.
+ * @throws {FlowError} `ERR_ARGUMENT` if an option is out of range.
  */
 export function arrowsSvg(flow: FlowField, options: ArrowOptions = {}): string {
   const { width, height, x, y } = flow

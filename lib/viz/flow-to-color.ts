@@ -6,11 +6,11 @@ import type { RgbImage } from './image.js'
 /** How {@link flowToColor} maps lengths, all in pixels. Every one is positive. */
 export interface FlowColorOptions {
   /** The length that gets the full colour; longer ones are darkened. Default: the longest finite motion of the field. */
-  readonly scale?: number
+  readonly scale?: number | undefined
   /** Each component is clamped to +-clipMax, and the full colour is reached at clipMax at the latest. */
-  readonly clipMax?: number
+  readonly clipMax?: number | undefined
   /** Motion shorter than this is shown as none: hides the noise of a still background. */
-  readonly clipMin?: number
+  readonly clipMin?: number | undefined
 }
 
 /** Keeps a field without any motion from dividing by zero; the reference implementation's value. */
@@ -22,7 +22,7 @@ const EPSILON = 1e-5
  *
  * To compare frames of a video give `scale`; without it each is stretched to its own longest motion.
  *
- * @throws FlowError `ERR_ARGUMENT` if an option is not a positive number.
+ * @throws {FlowError} `ERR_ARGUMENT` if an option is not a positive number.
  */
 export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): RgbImage {
   const { clipMax = Infinity, clipMin = 0 } = options
@@ -46,7 +46,7 @@ export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): Rg
  * The key to {@link flowToColor}: a disc of `size` x `size` pixels on white in which every direction and length from its
  * centre has its colour, the full length at the rim.
  *
- * @throws FlowError `ERR_ARGUMENT` if `size` is not an integer from 8 to 8192.
+ * @throws {FlowError} `ERR_ARGUMENT` if `size` is not an integer from 8 to 8192.
  */
 export function colorWheelLegend(size: number): RgbImage {
   if (!Number.isInteger(size) || size < 8 || size > 8192) {

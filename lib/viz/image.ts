@@ -1,7 +1,8 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
-import { randomUUID } from 'node:crypto'
-import sharp, { type Sharp } from 'sharp'
+import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
+import { toPath, writeWhole } from '../files.js'
+import { decodePicture, type Picture } from '../picture.js'
+import { loadSharp } from '../sharp.js'
 
 /** An 8-bit RGB picture: `data` is `3 * width * height` bytes, interleaved, row by row. */
 export interface RgbImage {
@@ -10,52 +11,54 @@ export interface RgbImage {
   readonly height: number
 }
 
-/** A picture, or what holds one: the path or the bytes of a file that `sharp` decodes. */
-export type ImageSource = RgbImage | string | Uint8Array
+/** A picture, or what holds one: the path (or file: URL) or the bytes of a file that `sharp` decodes. */
+export type ImageSource = RgbImage | string | URL | Uint8Array
 
 /**
- * Decodes a picture; transparency is dropped. An {@link RgbImage} is returned as it is.
+ * Decodes a picture: turned upright by its EXIF orientation, converted to sRGB, transparency dropped. An {@link RgbImage} is
+ * returned as it is.
  *
- * @throws FlowError `ERR_FRAME` if it cannot be decoded, or its data do not fit its size.
+ * @throws {FlowError} `ERR_IO` if the file cannot be opened; `ERR_FRAME` if it cannot be decoded, or its data do not fit its
+ *   size; `ERR_ARGUMENT` for a URL that is not of a file; `ERR_NATIVE` if `sharp` cannot be loaded
  */
 export async function loadImage(source: ImageSource): Promise<RgbImage> {
-  if (typeof source !== 'string' && !(source instanceof Uint8Array)) return checkImage(source)
-  try {
-    const decoder = sharp(source).toColourspace('srgb').removeAlpha().raw()
-    const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
-    return checkImage({ data, width: info.width, height: info.height })
-  } catch (cause) {
-    const name = typeof source === 'string' ? source : 'the picture'
-    throw new FlowError('ERR_FRAME', `cannot decode ${name}: ${reasonOf(cause)}`, { cause })
-  }
+  if (source instanceof Uint8Array) return toRgb(await decodePicture(source, 'the picture'))
+  if (typeof source !== 'string' && !(source instanceof URL)) return checkImage(source)
+  const path = toPath(source, 'the picture')
+  return toRgb(await decodePicture(path, path))
 }
 
-/** The bytes of a PNG file. */
+/**
+ * The bytes of a PNG file.
+ *
+ * @throws {FlowError} `ERR_FRAME` if the data do not fit the size; `ERR_NATIVE` if `sharp` cannot be loaded
+ */
 export async function encodePng(image: RgbImage): Promise<Uint8Array> {
-  return toSharp(image).png().toBuffer()
+  return (await toSharp(image)).png().toBuffer()
 }
 
 /**
  * Writes a PNG file. The file appears complete or not at all.
  *
- * @throws FlowError `ERR_IO` if it cannot be written; `ERR_FRAME` if the data do not fit the size.
+ * @throws {FlowError} `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL that is not of a file; else as `encodePng`
  */
-export async function savePng(path: string, image: RgbImage): Promise<void> {
-  const bytes = await encodePng(image)
-  const temporary = `${path}.${randomUUID()}.tmp`
-  try {
-    await writeFile(temporary, bytes, { flag: 'wx' })
-    await rename(temporary, path)
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined)
-    throw new FlowError('ERR_IO', `cannot write ${path}: ${reasonOf(cause)}`, { cause })
-  }
+export async function savePng(path: string | URL, image: RgbImage): Promise<void> {
+  const file = toPath(path, 'path')
+  await writeWhole(file, await encodePng(image))
 }
 
 /** The picture as the start of a `sharp` pipeline. */
-export function toSharp(image: RgbImage): Sharp {
+export async function toSharp(image: RgbImage): Promise<Sharp> {
   const { data, width, height } = checkImage(image)
+  const sharp = await loadSharp()
   return sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+}
+
+function toRgb({ data, width, height, channels }: Picture): RgbImage {
+  if (channels === 3) return { data, width, height }
+  const rgb = new Uint8Array(3 * data.length)
+  for (let i = 0; i < data.length; i++) rgb.fill(data[i]!, 3 * i, 3 * i + 3)
+  return { data: rgb, width, height }
 }
 
 function checkImage(image: RgbImage): RgbImage {
@@ -64,8 +67,4 @@ function checkImage(image: RgbImage): RgbImage {
     throw new FlowError('ERR_FRAME', `a ${width} x ${height} RGB picture is not of ${data.length} bytes`)
   }
   return image
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }

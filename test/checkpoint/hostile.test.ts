@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
+import { readConfig } from '../../lib/checkpoint/hf-config.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import type { FlowErrorCode } from '../../lib/errors.js'
 import {
@@ -116,6 +117,16 @@ describe('a safetensors header', () => {
       '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,8]}}',
       /needs 16 bytes, its data_offsets give 8/,
     ],
+    [
+      'a type that is no text',
+      '{"a":{"dtype":{"toString":1},"shape":[1],"data_offsets":[0,4]}}',
+      /tensor "a": its dtype an object is not known/,
+    ],
+    [
+      'a shape of other things',
+      `{"a":{"dtype":"F32","shape":["\\u001b[31m${'x'.repeat(500)}"],"data_offsets":[0,4]}}`,
+      /tensor "a": its shape \["\\u001b\[31mx{115}\.\.\."\] hold/,
+    ],
     ['backward offsets', '{"a":{"dtype":"F32","shape":[0],"data_offsets":[8,0]}}', /not \[begin, end\]/],
     ['metadata that is no text', '{"__metadata__":{"a":1}}', /__metadata__ "a" is not text/],
   ])('with %s is refused', (name, text, message) => {
@@ -133,6 +144,20 @@ describe('a safetensors header', () => {
       expect(Object.getPrototypeOf(file.metadata)).toBe(null)
       expect(({} as Record<string, unknown>)['shape']).toBeUndefined()
     })
+  })
+})
+
+describe('a config.json', () => {
+  test.each([
+    ['an object', '{"toString":1}', 'an object'],
+    ['a deep list', `${'['.repeat(5000)}${']'.repeat(5000)}`, 'a list'],
+    ['text for a terminal', '"\\u001b[31m"', '"\\u001b[31m"'],
+  ])('with %s for a value is refused', (name, value, said) => {
+    for (const key of ['model_type', 'layer_norm_eps', 'num_attention_heads']) {
+      const path = join(folder, `${name} ${key}.json`)
+      writeFileSync(path, `{"${key}":${value}}`)
+      expect(refusal(() => readConfig(path), 'ERR_CHECKPOINT_FORMAT').message).toContain(said)
+    }
   })
 })
 

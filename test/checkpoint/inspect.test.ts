@@ -59,7 +59,7 @@ describe('an inspection', () => {
 
   test('of a backbone whose config.json is of no use says so, and tells what the shapes tell', () => {
     const found = inspectCheckpoint(fixture('tiny/backbone_hf.safetensors'), {
-      config: join(folder, 'none.json'),
+      backboneConfig: join(folder, 'none.json'),
     })
     expect(found.problems).toEqual([`${join(folder, 'none.json')}: no such file`])
     expect(found.kind).toBe('backbone')

@@ -1,29 +1,21 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { buildDist } from '../support/child.js'
 import { TINY } from './helpers.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PROGRAM = join(ROOT, 'dist', 'cli', 'index.js')
 
-/** Whether dist/ is what lib/ compiles to; where it is not, these tests would test something else. */
-function isBuilt(): boolean {
-  const built = statSync(PROGRAM, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  const lib = join(ROOT, 'lib')
-  const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
-  )
-  return sources.every((name) => statSync(join(lib, name)).mtimeMs <= built)
-}
-
 /** Tens of seconds of work. */
 const LONG = ['run', TINY.first, TINY.second, '--untrained', '--size', '4096x4096']
 
-describe.runIf(isBuilt())('the compiled program', () => {
+beforeAll(buildDist)
+
+describe('the compiled program', () => {
   test('prints to stdout, and exits with the code', () => {
     const good = spawnSync(process.execPath, [
       PROGRAM,

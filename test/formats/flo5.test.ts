@@ -147,8 +147,27 @@ describe('.flo5', () => {
   })
 
   test('gives up when its time is over', async () => {
-    const reading = readHdf5({ bytes: written('h5py_gzip'), name: 'flow', channels: 2 }, 1)
+    const reading = readHdf5({ bytes: written('h5py_gzip'), name: 'flow', channels: 2, maxPixels: 1e6 }, 1)
     await expect(reading).rejects.toThrow('within 1 ms')
+  })
+
+  test('a write that fails is no fault of a file', async () => {
+    // No field can be so, but the library has to refuse something.
+    const broken = {
+      width: -1,
+      height: 1,
+      x: new Float32Array(1),
+      y: new Float32Array(1),
+      data: new Float32Array(2),
+    }
+    await expect(encodeFlo5(broken)).rejects.toMatchObject({ code: 'ERR_NATIVE' })
+  })
+
+  test('flow of more pixels than the limit is refused before it is unpacked', async () => {
+    const request = { bytes: written('h5py_gzip'), name: 'flow', channels: 2 }
+    const reading = readHdf5({ ...request, maxPixels: 47 * 31 - 1 })
+    await expect(reading).rejects.toThrow('47 x 31 pixels are more than 1456')
+    expect((await readHdf5({ ...request, maxPixels: 47 * 31 })).values).toHaveLength(2 * 47 * 31)
   })
 
   // Few, because each of them starts a worker.

@@ -68,6 +68,18 @@ describe('KITTI PNG', () => {
     await expect(decodeKitti(bytes)).rejects.toMatchObject({ code: 'ERR_FORMAT' })
   })
 
+  test('refuses more pixels than the limit, however many bytes there are', async () => {
+    const bytes = new Uint8Array(2 ** 20)
+    bytes.set(GOLDEN)
+    const header = new DataView(bytes.buffer)
+    header.setUint32(16, 2 ** 13)
+    header.setUint32(20, 2 ** 13 + 1)
+    await expect(decodeKitti(bytes)).rejects.toMatchObject({
+      code: 'ERR_FORMAT',
+      message: expect.stringContaining('more than 67108864'),
+    })
+  })
+
   test('a damaged file is a field or a format error', async () => {
     const property = fc.asyncProperty(damage(GOLDEN), (bytes) => expectFieldOrFormatError(bytes, decodeKitti))
     await fc.assert(property, { numRuns: 200 })

@@ -121,6 +121,11 @@ describe('.npy', () => {
     expect(() => decodeNpy(bytes)).toThrow(expect.objectContaining({ code: 'ERR_FORMAT' }))
   })
 
+  test('shows a terminal nothing that it would obey', () => {
+    const bytes = npy('\x1b[31m', 'C', '(2, 3, 2)', float32(PAIRS))
+    expect(() => decodeNpy(bytes)).toThrow('not "\\u001b[31m"')
+  })
+
   test('a damaged file is a field or a format error', async () => {
     const bytes = encodeNpy(goldenFlow())
     const header = bytes.slice(0, 128)

@@ -2,13 +2,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadTiny, plainFrame } from './tiny.mjs'
 
-const model = await loadTiny()
+// Of a size whose attention is quick; so many that keeping them would show.
+const SIZE = [256, 256]
+const MAPS = 500
+
+const model = await loadTiny({ size: SIZE, threads: 1 })
 const frame = plainFrame(64)
 
 async function forgetSome() {
   const before = process.memoryUsage.rss()
   const maps = []
-  for (let i = 0; i < 200; i++) maps.push(await model.features(frame))
+  for (let i = 0; i < MAPS; i++) maps.push(await model.features(frame))
   const growth = process.memoryUsage.rss() - before
   maps.length = 0
   for (let i = 0; i < 10; i++) {

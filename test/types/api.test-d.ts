@@ -1,18 +1,26 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import {
+  type ArrowOptions,
   type BackboneConfig,
   type Device,
+  type DType,
+  type EvaluateOptions,
   type FeatureMap,
   type FlowError,
+  type FlowColorOptions,
   type FlowErrorCode,
   type FlowField,
   FlowModel,
+  type FlowMetricsOptions,
   type FlowModelInfo,
   type FlowSize,
   type Frame,
   type FrameSource,
+  type InspectOptions,
+  type Inspection,
   type LoadOptions,
   type PixelFormat,
+  type WriteFlowOptions,
 } from '../../lib/index.js'
 
 declare const model: FlowModel
@@ -142,6 +150,26 @@ describe('a result is readonly', () => {
     model.info.unused.head.push('name')
     expectTypeOf(model.info.engine).toEqualTypeOf<'cpu'>()
     expectTypeOf(model.info.precision).toEqualTypeOf<'fp32'>()
+  })
+})
+
+describe('an option', () => {
+  it('may be undefined, whoever it is for', () => {
+    const maybe = undefined as number | undefined
+    expectTypeOf<{
+      scale: typeof maybe
+      clipMax: undefined
+      clipMin: undefined
+    }>().toExtend<FlowColorOptions>()
+    expectTypeOf<{ step: typeof maybe; scale: undefined; color: undefined }>().toExtend<ArrowOptions>()
+    expectTypeOf<{ maxFlow: typeof maybe }>().toExtend<FlowMetricsOptions>()
+    expectTypeOf<{ valid: undefined }>().toExtend<EvaluateOptions>()
+    expectTypeOf<{ format: undefined }>().toExtend<WriteFlowOptions>()
+    expectTypeOf<InspectOptions['backboneConfig']>().toEqualTypeOf<LoadOptions['backboneConfig']>()
+  })
+
+  it('names the type of a tensor', () => {
+    expectTypeOf<Inspection['tensors'][number]['dtype']>().toEqualTypeOf<DType>()
   })
 })
 

@@ -80,6 +80,24 @@ describe('drawArrows', () => {
     expect(Buffer.compare(fromPath.data, fromPixels.data)).toBe(0)
   })
 
+  test('a frame of a camera that was turned is the same as for flow', async () => {
+    const jpeg = await sharp(gray(12, 8, 90).data, { raw: { width: 12, height: 8, channels: 3 } })
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer()
+    const image = await loadImage(jpeg)
+    expect([image.width, image.height]).toEqual([8, 12])
+    expect((await drawArrows(jpeg, uniform(8, 12, 1, 1))).width).toBe(8)
+  })
+
+  test('a gray frame and one of 16 bits become RGB of 8', async () => {
+    const level = sharp(gray(3, 2, 90).data, { raw: { width: 3, height: 2, channels: 3 } })
+    for (const space of ['b-w', 'rgb16', 'grey16']) {
+      const image = await loadImage(await level.clone().toColourspace(space).png().toBuffer())
+      expect([...image.data]).toEqual(Array(18).fill(90))
+    }
+  })
+
   test.each<[ArrowOptions]>([[{ step: 1 }], [{ step: NaN }], [{ scale: 0 }], [{ color: '"/><script>' }]])(
     'refuses %j',
     (options) => {
@@ -93,7 +111,10 @@ describe('drawArrows', () => {
     const flow = uniform(8, 8, 1, 1)
     await expect(drawArrows(gray(9, 8, 0), flow)).rejects.toMatchObject({ code: 'ERR_ARGUMENT' })
     await expect(drawArrows(Uint8Array.of(1, 2, 3), flow)).rejects.toMatchObject({ code: 'ERR_FRAME' })
-    await expect(drawArrows('missing.png', flow)).rejects.toMatchObject({ code: 'ERR_FRAME' })
+    await expect(drawArrows('missing.png', flow)).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: 'missing.png: no such file',
+    })
     await expect(drawArrows({ ...gray(8, 8, 0), height: 7 }, flow)).rejects.toMatchObject({
       code: 'ERR_FRAME',
     })

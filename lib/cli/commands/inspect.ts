@@ -42,9 +42,9 @@ Examples:
     })
 }
 
-function inspect(path: string, config: string | undefined): Outcome {
+function inspect(path: string, backboneConfig: string | undefined): Outcome {
   try {
-    const found = inspectCheckpoint(path, config === undefined ? {} : { config })
+    const found = inspectCheckpoint(path, { backboneConfig })
     return { usable: isUsable(found), ...found }
   } catch (error) {
     if (!(error instanceof FlowError)) throw error

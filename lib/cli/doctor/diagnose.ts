@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { FlowError } from '../../errors.js'
+import { FlowError, messageOf } from '../../errors.js'
 import type { NativeModelInfo } from '../../native.js'
 import { PACKAGE_ROOT, packageVersion } from '../package.js'
 import { inspectNvidia, type NvidiaReport } from './nvidia.js'
@@ -53,7 +53,7 @@ async function tryCpuEngine(): Promise<Diagnosis['engines']['cpu']> {
     return { works: true, instructionSet, threads }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'ERR_NATIVE'
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     return { works: false, error: { code: error instanceof FlowError ? error.code : code, message } }
   }
 }

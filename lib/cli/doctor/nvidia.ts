@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf } from '../../errors.js'
 
 /** What this system has of NVIDIA's, as far as it shows without using it. */
 export interface NvidiaReport {
@@ -30,7 +31,7 @@ export function whyNotLoadable(library: string): string | null {
     process.dlopen({ exports: {} }, library)
     return null
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     // What Node says of a library that was loaded and is no addon.
     return message.includes('did not self-register') ? null : message
   }

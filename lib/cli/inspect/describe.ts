@@ -1,5 +1,5 @@
 import type { Inspection } from '../../checkpoint/inspect.js'
-import { quoted } from '../../checkpoint/malformed.js'
+import { quoted } from '../../text.js'
 import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
 import { byteCount, count, type Row, table } from '../text.js'
 

@@ -1,0 +1,38 @@
+import { access } from 'node:fs/promises'
+import { FlowError, messageOf } from './errors.js'
+import { ioError } from './files.js'
+import { loadSharp } from './sharp.js'
+
+/** Decoded pixels: 8 bits a channel, interleaved, rows from the top. */
+export interface Picture {
+  readonly data: Uint8Array
+  readonly width: number
+  readonly height: number
+  /** 1 is gray, 3 is RGB. */
+  readonly channels: 1 | 3
+}
+
+/**
+ * Decodes a picture: turned upright by its EXIF orientation, converted to sRGB, alpha dropped.
+ *
+ * @param source a path, or the bytes of a file
+ * @param name what messages call it
+ * @throws {FlowError} `ERR_IO` where the file cannot be opened; `ERR_FRAME` where it is no picture; `ERR_NATIVE` where there
+ *   is no decoder
+ */
+export async function decodePicture(source: string | Uint8Array, name: string): Promise<Picture> {
+  if (typeof source === 'string')
+    try {
+      await access(source)
+    } catch (cause) {
+      throw ioError(name, 'read', cause)
+    }
+  const sharp = await loadSharp()
+  try {
+    const decoder = sharp(source).autoOrient().toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' })
+    const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
+    return { data, width: info.width, height: info.height, channels: info.channels === 1 ? 1 : 3 }
+  } catch (cause) {
+    throw new FlowError('ERR_FRAME', `${name}: cannot be decoded: ${messageOf(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { modelFiles } from '../../lib/cli/model-files.js'
+import { PACKAGE_ROOT } from '../../lib/cli/package.js'
+
+/** The paths that `npm pack` puts into the package. */
+function packed(): Set<string> {
+  const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: PACKAGE_ROOT,
+    encoding: 'utf8',
+    // npm is a script there, which only a shell starts.
+    shell: process.platform === 'win32',
+  })
+  const packages = JSON.parse(stdout) as readonly { readonly files: readonly { readonly path: string }[] }[]
+  return new Set(packages.flatMap(({ files }) => files.map(({ path }) => path)))
+}
+
+/** The sources of the addon, which is compiled where the package is installed. */
+function nativeSources(): string[] {
+  const text = readFileSync(new URL('../../CMakeLists.txt', import.meta.url), 'utf8')
+  const named = [...text.matchAll(/\bnative\/[\w/]+\.\w+/g)].map(([path]) => path)
+  const perInstructionSet = [...text.matchAll(/\bflow_add_isa\((\w+)/g)].map(([, isa]) => isa)
+  return [
+    // Tests have sources of the same folder's name.
+    ...named.filter((path) => !text.includes(`test/${path}`)),
+    ...perInstructionSet.filter((isa) => isa !== 'file').map((isa) => `native/cpu/isa/${isa}.cpp`),
+  ]
+}
+
+test('the package holds all that is compiled, loaded or run from it', () => {
+  const sources = nativeSources()
+  expect(sources.length).toBeGreaterThan(15)
+  const { backbone, head } = modelFiles({ untrained: true })
+  const untrained = [backbone, head].map((path) => path.slice(PACKAGE_ROOT.length).replaceAll('\\', '/'))
+  const program = existsSync(fileURLToPath(new URL('../../dist', import.meta.url)))
+    ? ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
+    : []
+  const files = packed()
+  const needed = [
+    'CMakeLists.txt',
+    'binding.gyp',
+    'scripts/gyp-cmake.cjs',
+    ...sources,
+    ...untrained,
+    ...program,
+  ]
+  expect(needed.filter((path) => !files.has(path))).toEqual([])
+})
