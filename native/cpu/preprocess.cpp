@@ -57,8 +57,8 @@ void read_rgb_row(const Frame& frame, int y, std::uint8_t* rgb) {
   }
 }
 
-std::vector<Preprocess::Tap> Preprocess::taps(int from, int to) {
-  std::vector<Tap> result(static_cast<std::size_t>(to));
+void Preprocess::find_taps(int from, int to, std::vector<Tap>& taps) {
+  taps.resize(static_cast<std::size_t>(to));  // within its capacity, a change of size allocates nothing
   const double scale = static_cast<double>(from) / to;
   for (int i = 0; i < to; i++) {
     auto position = static_cast<float>((i + 0.5) * scale - 0.5);
@@ -67,17 +67,16 @@ std::vector<Preprocess::Tap> Preprocess::taps(int from, int to) {
     if (first < 0) first = 0, part = 0;
     if (first >= from - 1) first = from - 1, part = 0;
     const auto weight = [](float w) { return static_cast<std::int16_t>(std::lrint(w * (1 << weight_bits))); };
-    result[static_cast<std::size_t>(i)] = {first, std::min(first + 1, from - 1), {weight(1.F - part), weight(part)}};
+    taps[static_cast<std::size_t>(i)] = {first, std::min(first + 1, from - 1), {weight(1.F - part), weight(part)}};
   }
-  return result;
 }
 
 void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
   for (Lines& lines : lines_) lines.upper_row = lines.lower_row = -1;
   if (frame.width == from_width_ && frame.height == from_height_ && height == height_ && width == width_) return;
   from_width_ = 0;  // no plan, should memory run out below
-  across_ = taps(frame.width, width);
-  down_ = taps(frame.height, height);
+  find_taps(frame.width, width, across_);
+  find_taps(frame.height, height, down_);
   lines_.resize(static_cast<std::size_t>(threads));
   for (Lines& lines : lines_) {
     lines.rgb.resize(3 * static_cast<std::size_t>(frame.width));

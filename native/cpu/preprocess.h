@@ -23,7 +23,7 @@ class Preprocess {
     int first, second;       // source positions
     std::int16_t weight[2];  // of 2048
   };
-  static std::vector<Tap> taps(int from, int to);
+  static void find_taps(int from, int to, std::vector<Tap>& taps);
 
   struct Lines {
     std::vector<std::uint8_t> rgb;  // one source row

@@ -1,12 +1,33 @@
 // The whole network on made-up weights: what must hold whatever the weights are. Run with the sanitizers, it also shows
 // that no size reads or writes past a buffer.
 
+#include <atomic>
+#include <cstdlib>
+#include <new>
 #include <random>
 
 #include "check.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
 #include "model/network.h"
+
+// Every way in which the engine can ask for memory is counted; posix_memalign through the linker's --wrap.
+static std::atomic<int> allocations = 0;
+
+void* operator new(std::size_t size) {
+  allocations++;
+  void* p = std::malloc(size == 0 ? 1 : size);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t /*size*/) noexcept { std::free(p); }
+
+extern "C" int __real_posix_memalign(void** p, std::size_t alignment, std::size_t size);
+extern "C" int __wrap_posix_memalign(void** p, std::size_t alignment, std::size_t size) {
+  allocations++;
+  return __real_posix_memalign(p, alignment, size);
+}
 
 using namespace flow;
 
@@ -79,6 +100,28 @@ const check::Register steady("after the first frame of a size, features come fro
   const void* memory = first->matrix.data;
   network.give_back(std::move(first));
   check::that(network.take_features({2, 2})->matrix.data == memory, "new memory was allocated");
+});
+
+const check::Register no_allocation("after the first frames of its sizes the engine allocates nothing", [] {
+  Network network = make_network(3, swiglu, refined);
+  const Image a(61, 37, 1), b(61, 37, 2);
+  std::vector<float> flow(static_cast<std::size_t>(2) * 37 * 61);
+  const auto frames = [&] {
+    for (const Grid grid : {Grid{3, 4}, {5, 2}}) {
+      network.flow(a.frame(), b.frame(), grid, flow, 37, 61);
+      auto features = network.take_features(grid);
+      network.encode(b.frame(), *features);
+      network.flow(*features, *features, flow, 37, 61);
+      network.give_back(std::move(features));
+    }
+  };
+  allocations = 0;
+  frames();
+  check::that(allocations > 0, "allocations are not counted");
+  frames();  // the list of spare feature maps has its length now
+  allocations = 0;
+  for (int i = 0; i < 5; i++) frames();
+  check::that(allocations == 0, allocations.load(), " allocations in five rounds");
 });
 
 /// A frame's pixels in `format`, with `padding` bytes after each row.
