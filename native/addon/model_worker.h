@@ -57,7 +57,6 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   Napi::Promise stop(Napi::Env env);
   /// As stop, and waits. The promises of what was queued are settled then.
   void stop_sync(Napi::Env env);
-  bool stopped() const { return stopping_; }
 
   /// Has `on_notice` called on JavaScript's thread soon, once for any number of notices.
   void notify();

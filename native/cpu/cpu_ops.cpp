@@ -21,11 +21,6 @@ constexpr int upsample_block = 24;
 constexpr int query_block = 96;
 /// Columns that one item of a column sum takes.
 constexpr int sum_block = 64;
-/// Matrices are padded to the widest panel, so that kernels read and write whole vectors.
-constexpr int padding = 32;
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
-int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
 template <class Kind>
 float* floats(Matrix<Kind> m) {
@@ -87,15 +82,15 @@ double CpuOps::measure_peak() {
 std::unique_ptr<Memory> CpuOps::allocate(std::size_t bytes) { return std::make_unique<CpuMemory>(bytes); }
 
 int CpuOps::stride(int cols) const {
-  const int whole = round_up(cols, padding);
+  const int whole = round_up(cols, widest_panel);
   // A stride of a large power of two puts a tile's rows into the same few cache sets.
-  return whole % 256 == 0 ? whole + padding : whole;
+  return whole % 256 == 0 ? whole + widest_panel : whole;
 }
 
 std::size_t CpuOps::qkv_elements(AttentionShape shape) const {
   const std::size_t panel = 2 * static_cast<std::size_t>(kernels_.lanes), tokens = shape.tokens, hd = shape.head_dim;
   const std::size_t padded_tokens = (tokens + panel - 1) / panel * panel, padded_hd = (hd + panel - 1) / panel * panel;
-  return shape.heads * (tokens * hd + padded_tokens * hd + tokens * padded_hd) + padding;
+  return shape.heads * (tokens * hd + padded_tokens * hd + tokens * padded_hd) + widest_panel;
 }
 
 QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape) const {

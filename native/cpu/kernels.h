@@ -13,6 +13,13 @@
 
 namespace flow::cpu {
 
+/// Floats of the widest panel of any instruction set. Matrices and per-channel values are padded to it, so that kernels
+/// read and write whole vectors.
+constexpr int widest_panel = 32;
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
+
 /// Where a GEMM's rows come from.
 enum class Rows {
   plain,    // row m of `a`

@@ -12,8 +12,6 @@ struct Column {
   int channel = 0;
 };
 
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 /// `column(panel, lane)` says which channel stands where; `source_k(k)` where step k's weight stands in a channel's
 /// row.
 template <class ColumnOf, class SourceK>
@@ -48,8 +46,7 @@ Column plain_column(const LinearWeights& weights, int channel) {
 }  // namespace
 
 AlignedFloats padded(std::span<const float> values) {
-  constexpr std::size_t widest = 32;  // floats of the widest panel
-  AlignedFloats copy((values.size() + widest - 1) / widest * widest);
+  AlignedFloats copy((values.size() + widest_panel - 1) / widest_panel * widest_panel);
   std::copy(values.begin(), values.end(), copy.data());
   return copy;
 }
@@ -91,7 +88,7 @@ std::unique_ptr<PackedPanels> pack_conv3x3_panels(const LinearWeights& weights, 
 std::unique_ptr<PackedDepthwise> pack_depthwise_taps(std::span<const float> weight, int channels) {
   auto packed = std::make_unique<PackedDepthwise>();
   packed->channels = channels;
-  packed->stride = ceil_div(channels, 32) * 32;
+  packed->stride = round_up(channels, widest_panel);
   packed->taps = AlignedFloats(std::size_t{9} * packed->stride);
   for (int c = 0; c < channels; c++) {
     for (int t = 0; t < 9; t++) packed->taps.data()[t * packed->stride + c] = weight[c * 9 + t];

@@ -32,8 +32,6 @@ class Arena {
     return {take<Kind>(elements), 1, 0, 0};
   }
 
-  std::size_t bytes() const { return bytes_; }
-
  private:
   template <class Kind>
   void* take(std::size_t elements) {

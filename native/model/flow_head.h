@@ -38,7 +38,6 @@ class FlowHead {
   };
 
   Plan plan(Grid grid) const { return {ops_, config_, grid}; }
-  int up() const { return config_.up; }
 
   /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out.
   void run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, Trace* trace) const;

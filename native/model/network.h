@@ -21,8 +21,6 @@ class Network {
   Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
           WeightSource& backbone_weights, WeightSource& head_weights);
 
-  const BackboneConfig& backbone() const { return backbone_config_; }
-
   /// Room for the features of a `grid`: new, or what `give_back` returned.
   std::unique_ptr<Features> take_features(Grid grid);
   void give_back(std::unique_ptr<Features> features);

@@ -34,6 +34,7 @@ float multiply_add(long steps, float a, float b) {
 
 template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
+  static_assert(2 * Isa::lanes <= widest_panel);
   return {name,
           Isa::lanes,
           Isa::tile_rows,
