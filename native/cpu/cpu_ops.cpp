@@ -35,6 +35,14 @@ void read_rows(Matrix<Kind> from, std::span<float> host) {
   }
 }
 
+template <class Kind>
+void write_rows(std::span<const float> host, Matrix<Kind> to) {
+  for (int r = 0; r < to.rows; r++) {
+    std::memcpy(floats(to) + static_cast<std::size_t>(r) * to.stride,
+                host.data() + static_cast<std::size_t>(r) * to.cols, sizeof(float) * to.cols);
+  }
+}
+
 template <class T>
 const T& as(const Packed& packed) {
   return static_cast<const T&>(packed);
@@ -109,6 +117,8 @@ RealMatrix CpuOps::output(std::span<float> host, int rows, int cols) { return {h
 
 void CpuOps::read(RealMatrix from, std::span<float> host) { read_rows(from, host); }
 void CpuOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, host); }
+void CpuOps::write(std::span<const float> host, RealMatrix to) { write_rows(host, to); }
+void CpuOps::write(std::span<const float> host, OperandMatrix to) { write_rows(host, to); }
 
 void CpuOps::reserve_scratch(std::size_t count) {
   for (AlignedFloats& floats : scratch_) {

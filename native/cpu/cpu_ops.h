@@ -29,11 +29,14 @@ class CpuOps : public Ops {
   RealMatrix output(std::span<float> host, int rows, int cols) override;
   void read(RealMatrix from, std::span<float> host) override;
   void read(OperandMatrix from, std::span<float> host) override;
+  void write(std::span<const float> host, RealMatrix to) override;
+  void write(std::span<const float> host, OperandMatrix to) override;
   void finish() override {}
 
   PackedPtr pack_values(std::span<const float> values) override;
   PackedPtr pack_norm(const NormWeights& weights) override;
   PackedPtr pack_linear(const LinearWeights& weights) override;
+  PackedPtr pack_flow(const LinearWeights& weights) override { return pack_linear(weights); }
   PackedPtr pack_qkv(const LinearWeights& weights, int heads) override;
   PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override;
   PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override;

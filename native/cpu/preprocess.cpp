@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 
 namespace flow::cpu {
 
 namespace {
-
-constexpr int weight_bits = 11;
 
 /// ITU-R BT.601, video range, in OpenCV's 20-bit fixed point (COLOR_YUV2RGB_NV12).
 void nv12_to_rgb(const std::uint8_t* luma, const std::uint8_t* chroma, int width, std::uint8_t* rgb) {
@@ -57,26 +54,14 @@ void read_rgb_row(const Frame& frame, int y, std::uint8_t* rgb) {
   }
 }
 
-void Preprocess::find_taps(int from, int to, std::vector<Tap>& taps) {
-  taps.resize(static_cast<std::size_t>(to));  // within its capacity, a change of size allocates nothing
-  const double scale = static_cast<double>(from) / to;
-  for (int i = 0; i < to; i++) {
-    auto position = static_cast<float>((i + 0.5) * scale - 0.5);
-    int first = static_cast<int>(std::floor(position));
-    float part = position - static_cast<float>(first);
-    if (first < 0) first = 0, part = 0;
-    if (first >= from - 1) first = from - 1, part = 0;
-    const auto weight = [](float w) { return static_cast<std::int16_t>(std::lrint(w * (1 << weight_bits))); };
-    taps[static_cast<std::size_t>(i)] = {first, std::min(first + 1, from - 1), {weight(1.F - part), weight(part)}};
-  }
-}
-
 void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
   for (Lines& lines : lines_) lines.upper_row = lines.lower_row = -1;
   if (frame.width == from_width_ && frame.height == from_height_ && height == height_ && width == width_) return;
-  from_width_ = 0;  // no plan, should memory run out below
-  find_taps(frame.width, width, across_);
-  find_taps(frame.height, height, down_);
+  from_width_ = 0;                                  // no plan, should memory run out below
+  across_.resize(static_cast<std::size_t>(width));  // within its capacity, a change of size allocates nothing
+  down_.resize(static_cast<std::size_t>(height));
+  find_resize_taps(frame.width, across_);
+  find_resize_taps(frame.height, down_);
   lines_.resize(static_cast<std::size_t>(threads));
   for (Lines& lines : lines_) {
     lines.rgb.resize(3 * static_cast<std::size_t>(frame.width));
@@ -90,7 +75,7 @@ void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
 void Preprocess::line_across(const Frame& frame, int y, Lines& lines, std::vector<int>& out) const {
   read_rgb_row(frame, y, lines.rgb.data());
   for (std::size_t x = 0; x < across_.size(); x++) {
-    const Tap& tap = across_[x];
+    const ResizeTap& tap = across_[x];
     for (int c = 0; c < 3; c++) {
       out[3 * x + c] = lines.rgb[3 * tap.first + c] * tap.weight[0] + lines.rgb[3 * tap.second + c] * tap.weight[1];
     }
@@ -102,7 +87,7 @@ const std::uint8_t* Preprocess::line(const Frame& frame, int y, Lines& lines) co
     read_rgb_row(frame, y, lines.result.data());
     return lines.result.data();
   }
-  const Tap& tap = down_[static_cast<std::size_t>(y)];
+  const ResizeTap& tap = down_[static_cast<std::size_t>(y)];
   if (lines.upper_row != tap.first) {
     if (lines.lower_row == tap.first) {
       std::swap(lines.upper, lines.lower);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ops/ops.h"
+#include "ops/resize_taps.h"
 
 namespace flow::cpu {
 
@@ -19,12 +20,6 @@ class Preprocess {
   void patch_row(const Frame& frame, int row, int patch, int thread, float* out, int stride);
 
  private:
-  struct Tap {
-    int first, second;       // source positions
-    std::int16_t weight[2];  // of 2048
-  };
-  static void find_taps(int from, int to, std::vector<Tap>& taps);
-
   struct Lines {
     std::vector<std::uint8_t> rgb;  // one source row
     std::vector<int> upper, lower;  // two source rows, resized across
@@ -35,7 +30,7 @@ class Preprocess {
   const std::uint8_t* line(const Frame& frame, int y, Lines& lines) const;
 
   int from_width_ = 0, from_height_ = 0, width_ = 0, height_ = 0;
-  std::vector<Tap> across_, down_;
+  std::vector<ResizeTap> across_, down_;
   std::vector<Lines> lines_;  // one per thread
 };
 

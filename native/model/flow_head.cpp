@@ -27,10 +27,10 @@ struct FlowHead::Loader {
     return ops.pack_linear({in, out, weight, bias});
   }
 
-  PackedPtr linear(const std::string& name, int in, int out) const {
-    const auto weight = weights.read(name + ".weight", static_cast<std::size_t>(in) * out);
-    const auto bias = weights.read(name + ".bias", out);
-    return ops.pack_linear({in, out, weight, bias});
+  PackedPtr flow(const std::string& name, int in) const {
+    const auto weight = weights.read(name + ".weight", 2 * static_cast<std::size_t>(in));
+    const auto bias = weights.read(name + ".bias", 2);
+    return ops.pack_flow({in, 2, weight, bias});
   }
 
   DsConv ds_conv(const std::string& name, int in, int out) const {
@@ -68,11 +68,11 @@ FlowHead::FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSo
   fuse_in_scale_ = load.squeeze_excite("fuse_in.1", f);
   fuse_trunk_ = load.trunk("fuse_trunk.net", config.layers, f);
   flow_conv_ = load.ds_conv("flow_head.0", f, f);
-  flow_out_ = load.linear("flow_head.1", f, 2);
+  flow_out_ = load.flow("flow_head.1", f);
   if (config.refine > 0) {
     refine_in_ = load.ds_conv("refine.0", f + 2, f);
     refine_trunk_ = load.trunk("refine.1.net", config.refine, f);
-    refine_out_ = load.linear("refine.2", f, 2);
+    refine_out_ = load.flow("refine.2", f);
   }
   const std::string mask = "convex_upsampler.mask_head";
   const auto conv = weights.read(mask + ".0.weight", static_cast<std::size_t>(f) * f * 9);

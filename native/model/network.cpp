@@ -1,6 +1,7 @@
 #include "model/network.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "ops/error.h"
 
@@ -14,6 +15,31 @@ constexpr std::size_t kept_plans = 3;
 constexpr std::size_t kept_features = 4;
 
 bool same(Grid a, Grid b) { return a.height == b.height && a.width == b.width; }
+
+/// Writes a SequenceKey, part by part.
+class Key {
+ public:
+  Key(std::uint64_t kind, std::uint64_t plan) { add(kind), add(plan); }
+  Key& add(std::uint64_t part) {
+    key_.at(used_++) = part;
+    return *this;
+  }
+  Key& add(RealMatrix m) {
+    return add(reinterpret_cast<std::uintptr_t>(m.data)).add(static_cast<std::uint64_t>(m.rows)).add(m.cols);
+  }
+  Key& add(const Frame& f) {
+    return add(reinterpret_cast<std::uintptr_t>(f.data))
+        .add(static_cast<std::uint64_t>(f.stride))
+        .add(static_cast<std::uint64_t>(f.format) << 60 | static_cast<std::uint64_t>(f.height) << 30 |
+             static_cast<std::uint64_t>(f.width));
+  }
+  operator const SequenceKey&() const { return key_; }
+
+ private:
+  SequenceKey key_{};
+  std::size_t used_ = 0;
+};
+enum : std::uint64_t { encode_sequence, head_sequence, flow_sequence };
 }  // namespace
 
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
@@ -50,31 +76,54 @@ Network::Plan& Network::plan(Grid grid) {
     return *plans_.front();
   }
   if (plans_.size() == kept_plans) plans_.pop_back();
-  auto fresh =
-      std::make_unique<Plan>(Plan{vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid)});
+  auto fresh = std::make_unique<Plan>(
+      Plan{plans_made_++, vit_.plan(grid), head_.plan(grid), take_features(grid), take_features(grid)});
   return **plans_.insert(plans_.begin(), std::move(fresh));
 }
 
+Frame Network::stage(const Frame& frame, int slot, Grid grid) {
+  return ops_->stage(frame, slot, grid.height * backbone_config_.patch, grid.width * backbone_config_.patch);
+}
+
 void Network::encode(const Frame& frame, Features& features, Trace* trace) {
-  vit_.run(frame, plan(features.grid).vit, features.matrix, trace);
-  ops_->finish();
+  Plan& p = plan(features.grid);
+  const Frame staged = stage(frame, 0, features.grid);
+  const auto calls = [&] { vit_.run(staged, p.vit, features.matrix, trace); };
+  run(Key(encode_sequence, p.id).add(staged).add(features.matrix), calls, trace);
 }
 
 void Network::flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace) {
   if (!same(a.grid, b.grid)) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
-  head_.run(a.matrix, b.matrix, plan(a.grid).head, ops_->output(out, 2 * height, width), trace);
-  ops_->finish();
+  Plan& p = plan(a.grid);
+  const RealMatrix output = ops_->output(out, 2 * height, width);
+  const auto calls = [&] { head_.run(a.matrix, b.matrix, p.head, output, trace); };
+  run(Key(head_sequence, p.id).add(a.matrix).add(b.matrix).add(output), calls, trace);
 }
 
 void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
                    Trace* trace) {
   Plan& p = plan(grid);
-  if (trace) trace->set_prefix("frame1.");
-  vit_.run(a, p.vit, p.a->matrix, trace);
-  if (trace) trace->set_prefix("frame2.");
-  vit_.run(b, p.vit, p.b->matrix, trace);
-  if (trace) trace->set_prefix("head.");
-  flow(*p.a, *p.b, out, height, width, trace);
+  const Frame staged_a = stage(a, 0, grid), staged_b = stage(b, 1, grid);
+  const RealMatrix output = ops_->output(out, 2 * height, width);
+  const auto calls = [&] {
+    if (trace) trace->set_prefix("frame1.");
+    vit_.run(staged_a, p.vit, p.a->matrix, trace);
+    if (trace) trace->set_prefix("frame2.");
+    vit_.run(staged_b, p.vit, p.b->matrix, trace);
+    if (trace) trace->set_prefix("head.");
+    head_.run(p.a->matrix, p.b->matrix, p.head, output, trace);
+  };
+  run(Key(flow_sequence, p.id).add(staged_a).add(staged_b).add(output), calls, trace);
+}
+
+template <class Calls>
+void Network::run(const SequenceKey& key, const Calls& calls, const Trace* trace) {
+  if (trace) {
+    calls();  // a trace reads in between, which no recording can
+  } else {
+    ops_->sequence(key, std::cref(calls));  // by reference: std::function would allocate for a copy
+  }
+  ops_->finish();
 }
 
 }  // namespace flow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -35,16 +36,21 @@ class Network {
 
  private:
   struct Plan {
+    std::uint64_t id;  // never used again, so that no other plan is taken for this one
     Vit::Plan vit;
     FlowHead::Plan head;
     std::unique_ptr<Features> a, b;
   };
   Plan& plan(Grid grid);
+  Frame stage(const Frame& frame, int slot, Grid grid);
+  template <class Calls>
+  void run(const SequenceKey& key, const Calls& calls, const Trace* trace);
 
   std::unique_ptr<Ops> ops_;
   BackboneConfig backbone_config_;
   Vit vit_;
   FlowHead head_;
+  std::uint64_t plans_made_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;  // the sizes used last, most recent first
   std::vector<std::unique_ptr<Features>> spare_;
 };

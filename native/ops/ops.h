@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,6 +82,9 @@ struct AttentionShape {
   int head_dim;
 };
 
+/// Everything that tells two sequences of calls apart: which plan, which memory, which sizes.
+using SequenceKey = std::array<std::uint64_t, 16>;
+
 /// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
 /// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
 /// after `finish`. N is the number of tokens or pixels, C of channels. Where a matrix is optional, an empty one is
@@ -100,13 +106,27 @@ class Ops {
   /// Copies a matrix to `host`, row by row without padding. Waits for it.
   virtual void read(RealMatrix from, std::span<float> host) = 0;
   virtual void read(OperandMatrix from, std::span<float> host) = 0;
+  /// Copies rows without padding to a matrix. Waits for it.
+  virtual void write(std::span<const float> host, RealMatrix to) = 0;
+  virtual void write(std::span<const float> host, OperandMatrix to) = 0;
   /// Waits until all that was called is done.
   virtual void finish() = 0;
+
+  // ---- sequences --------------------------------------------------------------------------------------------------
+  /// Makes a frame ready for `preprocess_patches` into height x width, and says where it is now: where it was, if the
+  /// engine reads the caller's memory. `slot` (0 or 1) tells the frames of one sequence apart; what was staged there
+  /// before is gone.
+  virtual Frame stage(const Frame& frame, int /*slot*/, int /*height*/, int /*width*/) { return frame; }
+  /// Runs `calls`: stages, and nothing else, that are the same whenever `key` is the same, so that an engine may record
+  /// what they launch and replay it.
+  virtual void sequence(const SequenceKey& /*key*/, const std::function<void()>& calls) { calls(); }
 
   // ---- weights ----------------------------------------------------------------------------------------------------
   virtual PackedPtr pack_values(std::span<const float> values) = 0;
   virtual PackedPtr pack_norm(const NormWeights& weights) = 0;
   virtual PackedPtr pack_linear(const LinearWeights& weights) = 0;
+  /// `weights` maps C to the 2 components of a flow; for `predict_flow`.
+  virtual PackedPtr pack_flow(const LinearWeights& weights) = 0;
   /// `weights` maps C to 3C: all q, all k, all v, each heads x head_dim.
   virtual PackedPtr pack_qkv(const LinearWeights& weights, int heads) = 0;
   /// cos and sin of every patch's angles, each N x head_dim/2.
@@ -121,8 +141,8 @@ class Ops {
   virtual PackedPtr pack_mask(const LinearWeights& weights, int up) = 0;
 
   // ---- backbone ---------------------------------------------------------------------------------------------------
-  /// Resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x 3*patch*patch),
-  /// channel-major.
+  /// Of a staged frame: resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x
+  /// 3*patch*patch), channel-major.
   virtual void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) = 0;
   /// x (prefix + N x C) = [prefix tokens; W patches + b].
   virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
@@ -154,7 +174,7 @@ class Ops {
   virtual void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) = 0;
   /// scale (1 x C) = sigmoid(fc2 silu(fc1 (sums / count))).
   virtual void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) = 0;
-  /// flow (N x 2) = W in + b + base. `base` (N x 2) is optional and may be `flow`.
+  /// flow (N x 2) = W in + b + base, W packed by pack_flow. `base` (N x 2) is optional and may be `flow`.
   virtual void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) = 0;
   /// out (N x out) = relu(3x3 convolution of in, zero padding).
   virtual void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) = 0;

@@ -31,11 +31,18 @@ class ProfiledOps : public Ops {
   RealMatrix output(std::span<float> host, int rows, int cols) override { return inner_->output(host, rows, cols); }
   void read(RealMatrix from, std::span<float> host) override { inner_->read(from, host); }
   void read(OperandMatrix from, std::span<float> host) override { inner_->read(from, host); }
+  void write(std::span<const float> host, RealMatrix to) override { inner_->write(host, to); }
+  void write(std::span<const float> host, OperandMatrix to) override { inner_->write(host, to); }
   void finish() override { inner_->finish(); }
+  Frame stage(const Frame& frame, int slot, int height, int width) override {
+    return inner_->stage(frame, slot, height, width);
+  }
+  // Sequences are not passed on: what is replayed as a whole has no stages.
 
   PackedPtr pack_values(std::span<const float> values) override { return inner_->pack_values(values); }
   PackedPtr pack_norm(const NormWeights& weights) override { return inner_->pack_norm(weights); }
   PackedPtr pack_linear(const LinearWeights& weights) override { return inner_->pack_linear(weights); }
+  PackedPtr pack_flow(const LinearWeights& weights) override { return inner_->pack_flow(weights); }
   PackedPtr pack_qkv(const LinearWeights& weights, int heads) override { return inner_->pack_qkv(weights, heads); }
   PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override {
     return inner_->pack_rope(cos, sin, half_dim);
