@@ -47,6 +47,7 @@ async function eventLoopDelay(work) {
 
 const model = await FlowModel.load({
   ...seedCheckpoints(),
+  device: 'cpu',
   ...(options.threads === undefined ? {} : { threads: Number(options.threads) }),
 })
 const { threads } = model.info

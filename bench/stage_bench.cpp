@@ -1,51 +1,32 @@
-// What every stage of a frame costs: milliseconds, GFLOP/s, and the share of the multiply-add peak that was measured in
-// the same run. The seed's configuration on made-up weights; no file is needed.
+// What every stage of a frame costs: milliseconds, GFLOP/s and, on the CPU, the share of the multiply-add peak that was
+// measured in the same run. The seed's configuration on made-up weights; no file is needed.
 //
-//   stage_bench [--threads N] [--frames N] [--height H] [--width W]
+//   stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] [--width
+//   W]
 //
-// Prints one JSON object. A stage's time is the median over frames of what all its calls in a frame took.
+// Prints one JSON object. A stage's time is the median over frames of what all its calls in a frame took. On a GPU
+// every call is launched and waited for by itself, which costs some microseconds that a recorded frame does not pay:
+// the smallest stages are hardly more than that.
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "bench/json.h"
+#include "bench/options.h"
+#include "bench/seed_model.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
 #include "model/network.h"
 #include "ops/profiled_ops.h"
 
 using namespace flow;
+using bench::seed_backbone;
+using bench::seed_head;
 
 namespace {
-
-constexpr BackboneConfig vits16plus{384, 12, 6, BackboneConfig::Ffn::swiglu, 1536, 16, 4};
-constexpr HeadConfig seed_head{256, 4, 320, 3, 16, 2};
-
-struct Options {
-  int threads = cpu::physical_cores();
-  int frames = 15;
-  int height = 640;
-  int width = 640;
-};
-
-Options parse(int argc, char** argv) {
-  Options options;
-  const std::map<std::string, int*> names{{"--threads", &options.threads},
-                                          {"--frames", &options.frames},
-                                          {"--height", &options.height},
-                                          {"--width", &options.width}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto name = names.find(argv[i]);
-    if (name == names.end() || i + 1 == argc || (*name->second = std::atoi(argv[i + 1])) < 1) {
-      std::fprintf(stderr, "usage: stage_bench [--threads N] [--frames N] [--height H] [--width W]\n");
-      std::exit(2);
-    }
-  }
-  return options;
-}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -62,17 +43,21 @@ class Part {
     }
   }
 
-  void print(const char* name, double peak) const {
-    std::printf("\"%s\":[", name);
-    const char* separator = "";
+  /// `peak` is in operations per second; 0 where it is not known.
+  std::string json(double peak) const {
+    std::vector<std::string> stages;
     for (const auto& [stage, entry] : last_) {
       const double seconds = median(seconds_.at(stage));
-      std::printf("%s{\"stage\":\"%s\",\"calls\":%d,\"ms\":%.4f,\"gflop\":%.5f,\"gflops\":%.3f,\"peakShare\":%.4f}",
-                  separator, stage.c_str(), entry.calls, seconds * 1e3, entry.flop / 1e9, entry.flop / seconds / 1e9,
-                  entry.flop / seconds / peak);
-      separator = ",";
+      json::Object object;
+      object.text("stage", stage)
+          .number("calls", entry.calls)
+          .number("ms", seconds * 1e3)
+          .number("gflop", entry.flop / 1e9)
+          .number("gflops", entry.flop / seconds / 1e9);
+      if (peak > 0) object.number("peakShare", entry.flop / seconds / peak);
+      stages.push_back(object.str());
     }
-    std::printf("]");
+    return json::array(stages);
   }
 
  private:
@@ -82,25 +67,44 @@ class Part {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const Options options = parse(argc, argv);
-  auto engine = std::make_unique<cpu::CpuOps>(options.threads);
-  const std::string isa = engine->instruction_set();
-  const double peak = engine->measure_peak();
+int main(int argc, char** argv) try {
+  bench::Options options(
+      "stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] "
+      "[--width W]");
+  std::string engine_name = "cpu", precision;
+  int threads = cpu::physical_cores(), frames = 15, frame_height = 640, frame_width = 640;
+  options.text("--engine", engine_name).text("--precision", precision).number("--threads", threads);
+  options.number("--frames", frames).number("--height", frame_height).number("--width", frame_width);
+  if (!options.parse(argc, argv).empty()) options.fail();
+  const bench::EngineChoice choice(engine_name, options);
+  precision = choice.precisions_of(precision, options).front();
+
+  json::Object report;
+  double peak = 0;
+  std::unique_ptr<Ops> engine;
+  if (choice.is_cuda()) {
+    engine = choice.make(precision);
+    report.text("engine", choice.name()).text("device", choice.device()).text("precision", precision);
+  } else {
+    auto cpu = std::make_unique<cpu::CpuOps>(threads);
+    peak = cpu->measure_peak();
+    report.text("instructionSet", cpu->instruction_set()).number("threads", threads);
+    engine = std::move(cpu);
+  }
   auto profiled = std::make_unique<ProfiledOps>(std::move(engine));
   ProfiledOps& ops = *profiled;
   MadeUpWeights weights(seed_head.fusion / 8);
-  Network network(std::move(profiled), vits16plus, seed_head, weights, weights);
+  Network network(std::move(profiled), seed_backbone, seed_head, weights, weights);
 
-  const Grid grid{options.height / vits16plus.patch, options.width / vits16plus.patch};
+  const Grid grid{frame_height / seed_backbone.patch, frame_width / seed_backbone.patch};
   const int height = grid.height * seed_head.up, width = grid.width * seed_head.up;
-  const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3) * options.height * options.width, 99);
-  const Frame frame{pixels.data(), options.width, options.height, std::ptrdiff_t{3} * options.width, PixelFormat::rgb};
+  const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3) * frame_height * frame_width, 99);
+  const Frame frame{pixels.data(), frame_width, frame_height, std::ptrdiff_t{3} * frame_width, PixelFormat::rgb};
   std::vector<float> flow(static_cast<std::size_t>(2) * height * width);
   auto a = network.take_features(grid), b = network.take_features(grid);
 
   Part backbone, head;
-  for (int i = -2; i < options.frames; i++) {  // two frames to warm up
+  for (int i = -2; i < frames; i++) {  // two frames to warm up
     ops.reset();
     network.encode(frame, i % 2 == 0 ? *a : *b);
     if (i >= 0) backbone.add(ops.profile());
@@ -109,10 +113,11 @@ int main(int argc, char** argv) {
     if (i >= 0) head.add(ops.profile());
   }
 
-  std::printf("{\"instructionSet\":\"%s\",\"threads\":%d,\"height\":%d,\"width\":%d,\"frames\":%d,\"peakGflops\":%.2f,",
-              isa.c_str(), options.threads, options.height, options.width, options.frames, peak / 1e9);
-  backbone.print("backbone", peak);
-  std::printf(",");
-  head.print("head", peak);
-  std::printf("}\n");
+  report.number("height", frame_height).number("width", frame_width).number("frames", frames);
+  if (peak > 0) report.number("peakGflops", peak / 1e9);
+  report.raw("backbone", backbone.json(peak)).raw("head", head.json(peak));
+  std::printf("%s\n", report.str().c_str());
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

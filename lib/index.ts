@@ -1,6 +1,6 @@
 export { inspectCheckpoint, type Inspection, type InspectOptions } from './checkpoint/inspect.js'
 export type { BackboneConfig, DType, HeadConfig } from './checkpoint/tensor.js'
-export type { Device } from './device.js'
+export type { Device, Precision } from './device.js'
 export { FlowError, type FlowErrorCode } from './errors.js'
 export {
   FeatureMap,
@@ -11,7 +11,7 @@ export {
 export { FlowField } from './flow-field.js'
 export * from './formats/index.js'
 export { type Frame, type FrameSource, PIXEL_FORMATS, type PixelFormat } from './frame.js'
-export type { FlowModelInfo, LoadOptions, LoadProgress } from './load.js'
+export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
 export * from './metrics.js'
 export {
   type FeaturesOptions,

@@ -5,10 +5,17 @@ import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'
 import type { ReadyModel } from './checkpoint/plan.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
-import { checkDevice, type Device } from './device.js'
+import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
 import { toPath } from './files.js'
-import { awaitNative, callNative, loadAddon, type CallSite, type NativeModel } from './native.js'
+import {
+  awaitNative,
+  callNative,
+  loadAddon,
+  type CallSite,
+  type NativeGpu,
+  type NativeModel,
+} from './native.js'
 import type { FlowSize } from './size.js'
 
 /** Bytes of weights read so far. */
@@ -25,10 +32,10 @@ export interface LoadOptions {
   readonly head: string | URL
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
-  /** Where to compute. Default `'auto'`: the best device that is there. This build has the CPU only. */
+  /** Where to compute. Default `'auto'`: the first GPU, where one can be used, else the CPU; `info` says which, and why. */
   readonly device?: Device | undefined
-  /** The type of number to compute in. Default `'auto'`: the fastest that the device computes well in; fp32 on a CPU. */
-  readonly precision?: 'auto' | 'fp32' | undefined
+  /** The type of number to compute in. Default `'auto'`: fp16 on a GPU, fp32 on a CPU, which has no other. */
+  readonly precision?: 'auto' | Precision | undefined
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
   readonly threads?: number | undefined
   /** The size that frames are resized to where a call does not say one. Default `'seed'`. */
@@ -39,15 +46,35 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
+/** A GPU as its driver describes it. */
+export interface GpuInfo {
+  /** The N of `cuda:N`. */
+  readonly index: number
+  /** `9.0` */
+  readonly computeCapability: string
+  readonly multiprocessors: number
+  /** Bytes. */
+  readonly memory: number
+  /** Whether its memory is the host's, as on Jetson. */
+  readonly integrated: boolean
+  /** The newest version of CUDA that the driver supports, `13.0`. */
+  readonly driver: string
+}
+
 /** What a loaded model is, and what it runs on: fixed when it was loaded. Plain data, fit for JSON. */
 export interface FlowModelInfo {
-  readonly engine: 'cpu'
-  /** Name of the processor. */
+  readonly engine: 'cpu' | 'cuda'
+  /** Name of the processor or of the GPU. */
   readonly device: string
-  /** Vector instructions in use: `avx512`, `avx2`, `sse2`, `neon`. */
-  readonly instructionSet: string
-  readonly threads: number
-  readonly precision: 'fp32'
+  /** Vector instructions in use: `avx512`, `avx2`, `sse2`, `neon`; null on a GPU. */
+  readonly instructionSet: string | null
+  /** Threads of the CPU engine; null on a GPU. */
+  readonly threads: number | null
+  readonly precision: Precision
+  /** The GPU in use; null on a CPU. */
+  readonly gpu: GpuInfo | null
+  /** Why no GPU is used although `device: 'auto'` left the choice; null where one is, or was not asked for. */
+  readonly gpuUnused: string | null
   readonly backbone: BackboneConfig
   readonly head: HeadConfig
   readonly files: { readonly backbone: string; readonly head: string }
@@ -69,7 +96,7 @@ export interface LoadedModel {
   readonly info: FlowModelInfo
 }
 
-const PRECISIONS = ['auto', 'fp32']
+const PRECISIONS = ['auto', 'fp32', 'fp16', 'bf16']
 const MAX_THREADS = 256
 
 /**
@@ -99,6 +126,8 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
             head: head.config,
             backboneWeights: backbone.weights,
             headWeights: head.weights,
+            device: options.device ?? 'auto',
+            precision: options.precision ?? 'auto',
             threads: options.threads ?? 0,
           }),
       )
@@ -145,19 +174,26 @@ function describe(
   backbone: ReadyModel<BackboneConfig>,
   head: ReadyModel<HeadConfig>,
 ): FlowModelInfo {
-  const { instructionSet, threads, weightBytes } = native.describe()
+  const { gpu, instructionSet, threads, gpuUnused, precision, weightBytes } = native.describe()
   return {
-    engine: 'cpu',
-    device: cpus()[0]?.model.trim() ?? process.arch,
-    instructionSet,
-    threads,
-    precision: 'fp32',
+    engine: gpu === undefined ? 'cpu' : 'cuda',
+    device: gpu?.name ?? cpus()[0]?.model.trim() ?? process.arch,
+    instructionSet: instructionSet ?? null,
+    threads: threads ?? null,
+    precision,
+    gpu: gpu === undefined ? null : describeGpu(gpu),
+    gpuUnused: gpuUnused || null,
     backbone: backbone.config,
     head: head.config,
     files: { backbone: backbone.path, head: head.path },
     unused: { backbone: backbone.unused, head: head.unused },
     memory: { weights: weightBytes },
   }
+}
+
+/** What is told of a GPU. */
+export function describeGpu({ name: _, driverVersion, ...gpu }: NativeGpu): GpuInfo {
+  return { ...gpu, driver: `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}` }
 }
 
 function checkOptions(options: LoadOptions): void {
@@ -168,7 +204,7 @@ function checkOptions(options: LoadOptions): void {
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `precision: the CPU engine computes in fp32; give 'fp32' or 'auto', not ${JSON.stringify(precision)}`,
+      `precision: is one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
     )
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS))
     throw new FlowError(

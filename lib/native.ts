@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { BackboneConfig, HeadConfig, Weight } from './checkpoint/tensor.js'
+import type { Device, Precision } from './device.js'
 import { FlowError, type FlowErrorCode, messageOf } from './errors.js'
 import type { PixelFormat } from './frame.js'
 
@@ -21,13 +22,44 @@ export interface NativeModelOptions {
   /** The files must stay open until `load` is settled. */
   readonly backboneWeights: readonly Weight[]
   readonly headWeights: readonly Weight[]
-  /** 1 to 256; 0 is one per physical core. */
+  readonly device: Device
+  readonly precision: 'auto' | Precision
+  /** Of the CPU engine: 1 to 256; 0 is one per physical core. */
   readonly threads: number
 }
 
+/** A GPU as its driver describes it. */
+export interface NativeGpu {
+  readonly index: number
+  readonly name: string
+  /** `9.0` */
+  readonly computeCapability: string
+  readonly multiprocessors: number
+  /** Bytes. */
+  readonly memory: number
+  /** Whether its memory is the host's. */
+  readonly integrated: boolean
+  /** 13000 is CUDA 13.0: the newest that the driver supports. */
+  readonly driverVersion: number
+}
+
+/** What the driver shows, and what this build could use. */
+export interface NativeGpus {
+  readonly gpus: readonly NativeGpu[]
+  /** Why there are none. */
+  readonly reason?: string
+  /** What the kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
+  readonly kernels: string
+}
+
+/** What an engine says about itself: `gpu` of a CUDA engine, the other three of a CPU engine. */
 export interface NativeModelInfo {
-  readonly instructionSet: string
-  readonly threads: number
+  readonly gpu?: NativeGpu
+  readonly instructionSet?: string
+  readonly threads?: number
+  /** Why `device: 'auto'` is no GPU; empty where nobody asked. */
+  readonly gpuUnused?: string
+  readonly precision: Precision
   /** Bytes of all weights as float32. */
   readonly weightBytes: number
 }
@@ -107,6 +139,8 @@ export interface NativeModel {
 /** The whole native module; implemented in native/addon. */
 export interface NativeAddon {
   readonly NativeModel: new (options: NativeModelOptions) => NativeModel
+  /** Uses no GPU, and takes memory on none. */
+  readonly findGpus: () => NativeGpus
 }
 
 let addon: NativeAddon | undefined

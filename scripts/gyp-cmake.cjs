@@ -9,10 +9,10 @@ const path = require('node:path')
 const root = path.resolve(__dirname, '..')
 
 if (process.argv[2] === '--inputs') {
-  for (const entry of readdirSync(path.join(root, 'native'), { recursive: true, withFileTypes: true })) {
-    if (entry.isFile())
-      console.log(path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
-  }
+  for (const folder of ['native', 'kernels', 'tools/cmake'])
+    for (const entry of readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true }))
+      if (entry.isFile())
+        console.log(path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
 } else {
   const [productDir, arch = process.arch] = process.argv.slice(2)
   const output = path.resolve(root, productDir)

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const PROGRAMS = ['ops_test', 'model_test']
+const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'test/emulator/emulator_test']
 
 const VARIANTS = {
   host: { options: [], run: (program) => [program] },
@@ -38,8 +38,10 @@ export function runNativeTests(variant) {
   if (!(variant in VARIANTS)) throw new Error(`unknown option --${variant}; there are --arm64 and --sanitize`)
   const { options, run } = VARIANTS[variant]
   const build = path.join(root, 'build', `tests-${variant}`)
+  // The emulated driver brings its own kernels; only a real one needs nvcc's.
+  const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
   const steps = [
-    ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', '-DFLOW_WERROR=ON', ...options],
+    ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', '-DFLOW_WERROR=ON', cuda, ...options],
     ['--build', build, '--parallel', String(availableParallelism())],
   ]
   for (const step of steps) {

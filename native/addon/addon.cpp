@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "addon/gpus.h"
 #include "addon/native_model.h"
 
 namespace flow::addon {
@@ -8,7 +9,8 @@ namespace flow::addon {
 class Module : public Napi::Addon<Module> {
  public:
   Module(Napi::Env env, Napi::Object exports) {
-    DefineAddon(exports, {InstanceValue("NativeModel", NativeModel::define(env))});
+    DefineAddon(exports, {InstanceValue("NativeModel", NativeModel::define(env)),
+                          InstanceValue("findGpus", Napi::Function::New(env, find_gpus, "findGpus"))});
   }
 };
 

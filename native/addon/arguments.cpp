@@ -1,6 +1,7 @@
 #include "addon/arguments.h"
 
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -62,6 +63,9 @@ Value named(const std::array<std::pair<std::string_view, Value>, Count>& table, 
   }
   reject(std::string("unknown ") + what + " '" + name + "'");
 }
+
+constexpr std::array<std::pair<std::string_view, cuda::Precision>, 3> precisions{
+    {{"fp32", cuda::Precision::fp32}, {"fp16", cuda::Precision::fp16}, {"bf16", cuda::Precision::bf16}}};
 
 constexpr std::array<std::pair<std::string_view, PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
                                                                            {"rgba", PixelFormat::rgba},
@@ -155,6 +159,31 @@ Manifest to_manifest(const Napi::Value& value) {
   return manifest;
 }
 
+/// "auto", "cpu", "cuda" or "cuda:N"
+void read_device(const std::string& name, EngineChoice& choice) {
+  constexpr std::string_view cuda = "cuda";
+  choice.device = name == "auto" ? Device::automatic : name == "cpu" ? Device::cpu : Device::cuda;
+  if (choice.device != Device::cuda) return;
+  const bool indexed = name.starts_with("cuda:");
+  const char* first = name.data() + cuda.size() + 1;
+  const char* last = name.data() + name.size();
+  if (name != cuda && !(indexed && std::from_chars(first, last, choice.cuda_index).ptr == last && first != last)) {
+    reject("device is one of auto, cpu, cuda, cuda:N");
+  }
+}
+
+EngineChoice to_engine_choice(const Napi::Object& options) {
+  EngineChoice choice{.device = Device::automatic,
+                      .cuda_index = 0,
+                      .precision = {},
+                      .threads = to_int(options.Get("threads"), "threads", 0, cpu::ThreadPool::max_threads),
+                      .kernels = &cpu::best_kernels()};
+  read_device(to_string(options.Get("device"), "device"), choice);
+  const std::string precision = to_string(options.Get("precision"), "precision");
+  if (precision != "auto") choice.precision = named(precisions, precision, "precision");
+  return choice;
+}
+
 }  // namespace
 
 int to_int(const Napi::Value& value, const char* what, int min, int max) {
@@ -206,8 +235,7 @@ ModelConfig to_model_config(const Napi::Value& value) {
           .head = to_head_config(object.Get("head")),
           .backbone_weights = to_manifest(object.Get("backboneWeights")),
           .head_weights = to_manifest(object.Get("headWeights")),
-          .threads = to_int(object.Get("threads"), "threads", 0, cpu::ThreadPool::max_threads),
-          .kernels = &cpu::best_kernels()};
+          .engine = to_engine_choice(object)};
 }
 
 }  // namespace flow::addon

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "addon/arguments.h"
+#include "addon/gpus.h"
 #include "model/trace.h"
 
 namespace flow::addon {
@@ -283,11 +284,17 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 // ---- information
 // -----------------------------------------------------------------------------------------------------
 
-/// { instructionSet, threads, weightBytes }; once loaded.
+/// NativeModelInfo of lib/native.ts; once loaded.
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("instructionSet", info_.instruction_set);
-  object.Set("threads", info_.threads);
+  if (info_.gpu) {
+    object.Set("gpu", to_js(info.Env(), *info_.gpu));
+  } else {
+    object.Set("instructionSet", info_.instruction_set);
+    object.Set("threads", info_.threads);
+    object.Set("gpuUnused", info_.gpu_unused);
+  }
+  object.Set("precision", info_.precision);
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
 }

@@ -62,7 +62,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   std::shared_ptr<ModelConfig> config_;  // until load
   int dim_ = 0;
   std::shared_ptr<Session> session_;
-  SessionInfo info_;  // what the session said once it was loaded
+  EngineInfo info_;  // what the session said once it was loaded
   std::shared_ptr<LoadProgress> progress_;
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;

@@ -1,16 +1,14 @@
 #include "addon/session.h"
 
-#include "cpu/cpu_ops.h"
 #include "ops/error.h"
 
 namespace flow::addon {
 
 void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights& head) {
   if (network_) throw Error(ErrorCode::native, "the model is loaded already");
-  auto ops =
-      std::make_unique<cpu::CpuOps>(config.threads == 0 ? cpu::physical_cores() : config.threads, *config.kernels);
-  info_ = {ops->instruction_set(), ops->threads()};
-  network_ = std::make_unique<Network>(std::move(ops), config.backbone, config.head, backbone, head);
+  Engine engine = make_engine(config.engine);
+  info_ = std::move(engine.info);
+  network_ = std::make_unique<Network>(std::move(engine.ops), config.backbone, config.head, backbone, head);
 }
 
 void Session::close() {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "addon/engine.h"
 #include "addon/file_weights.h"
-#include "cpu/kernels.h"
 #include "model/network.h"
 
 namespace flow::addon {
@@ -19,14 +19,7 @@ struct ModelConfig {
   HeadConfig head;
   Manifest backbone_weights;
   Manifest head_weights;
-  int threads;  // 0: one per physical core
-  const cpu::Kernels* kernels;
-};
-
-/// What a model tells about itself once it is loaded.
-struct SessionInfo {
-  const char* instruction_set = "";
-  int threads = 0;
+  EngineChoice engine;
 };
 
 /// The network and everything in its engine's memory. Made, used and destroyed on the model's thread: an
@@ -38,7 +31,7 @@ class Session {
   void close();
 
   Network& network();
-  const SessionInfo& info() const { return info_; }
+  const EngineInfo& info() const { return info_; }
 
   FeatureId encode(const Frame& frame, Grid grid);
   /// Throws Error(disposed) for an id that was given back.
@@ -49,7 +42,7 @@ class Session {
   std::unique_ptr<Network> network_;
   std::unordered_map<FeatureId, std::unique_ptr<Features>> features_;
   FeatureId next_id_ = 1;
-  SessionInfo info_;
+  EngineInfo info_;
 };
 
 }  // namespace flow::addon

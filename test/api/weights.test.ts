@@ -5,7 +5,7 @@ import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import type { CheckpointFile, DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
-import { loadAddon, type NativeFrame, type NativeModel } from '../../lib/native.js'
+import { loadAddon, type NativeFrame, type NativeModel, type NativeModelOptions } from '../../lib/native.js'
 import { sameBits } from '../support/compare.js'
 import { fixture, TINY, tinyFrames, withFolder } from '../support/fixtures.js'
 
@@ -34,6 +34,8 @@ async function flowWithHead(folder: string, headPath: string, store: Store): Pro
       ...weight,
       parts: weight.parts.map((tensor) => ({ file, tensor })),
     })),
+    device: 'cpu',
+    precision: 'auto',
     threads: 1,
   })
   try {
@@ -153,6 +155,8 @@ describe('weights are read to the bit', () => {
         head: head.config,
         backboneWeights: backbone.weights,
         headWeights: head.weights,
+        device: 'cpu',
+        precision: 'auto',
         threads: 1,
       })
       await native.load(() => {})
@@ -183,11 +187,13 @@ describe('the addon, whatever is passed to it,', () => {
 
     const [backboneFile, headFile] = [openCheckpoint(TINY.backbone), openCheckpoint(TINY.head)]
     const [backbone, head] = [readBackbone(backboneFile), readHead(headFile)]
-    const options = {
+    const options: NativeModelOptions = {
       backbone: backbone.config,
       head: head.config,
       backboneWeights: backbone.weights,
       headWeights: head.weights,
+      device: 'cpu',
+      precision: 'auto',
       threads: 1,
     }
     for (const value of nonsense) {

@@ -1,8 +1,9 @@
 #pragma once
 
 // A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all
-// tests, or those whose name contains its argument, and ends with "N passed, N failed".
+// tests, or those whose name contains every argument, and ends with "N passed, N failed".
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -65,7 +66,9 @@ inline void close(const std::vector<float>& actual, const std::vector<double>& e
 inline int run(int argc, char** argv) {
   int passed = 0, failed = 0;
   for (const Test& test : tests()) {
-    if (argc > 1 && test.name.find(argv[1]) == std::string::npos) continue;
+    if (!std::all_of(argv + 1, argv + argc, [&](const char* part) { return test.name.find(part) != std::string::npos; })) {
+      continue;
+    }
     try {
       test.body();
       passed++;

@@ -1,11 +1,14 @@
-// Every stage of `Ops` against loops in double precision, on every instruction set that this machine runs, on one
-// thread and on three. Shapes are ragged: they end inside a tile, a vector, a block.
+// Every stage of `Ops` against loops in double precision: on the CPU with every instruction set that this machine runs,
+// on one thread and on three, and on a GPU, or its emulation, in every precision. Shapes are ragged: they end inside a
+// tile, a vector, a block.
 
 #include <random>
 
 #include "check.h"
 #include "cpu/cpu_ops.h"
 #include "cpu/thread_pool.h"
+#include "cuda/cuda_ops.h"
+#include "cuda_for_tests.h"
 #include "reference.h"
 
 using namespace flow;
@@ -45,7 +48,8 @@ struct Linear {
 /// An engine, and matrices in its memory whose padding is zero, as the model's are.
 class Bench {
  public:
-  Bench(int threads, const cpu::Kernels& kernels) : ops(threads, kernels) {}
+  /// `least` is the smallest error that the engine's operands allow.
+  Bench(std::unique_ptr<Ops> engine, double least) : ops(*engine), engine_(std::move(engine)), least_(least) {}
 
   template <class Kind>
   Matrix<Kind> matrix(int rows, int cols) {
@@ -56,10 +60,7 @@ class Bench {
   template <class Kind>
   Matrix<Kind> matrix(int rows, int cols, const Values& values) {
     const auto m = matrix<Kind>(rows, cols);
-    for (int r = 0; r < rows; r++) {
-      std::copy_n(values.data() + static_cast<std::size_t>(r) * cols, cols,
-                  static_cast<float*>(m.data) + static_cast<std::size_t>(r) * m.stride);
-    }
+    ops.write(values, m);
     return m;
   }
   OperandMatrix block(std::size_t elements) {
@@ -72,24 +73,50 @@ class Bench {
     ops.read(m, v);
     return v;
   }
+  /// The bound of a stage whose float32 arithmetic is held to `bound`.
+  double within(double bound) const { return std::max(bound, least_); }
 
-  cpu::CpuOps ops;
+  Ops& ops;
 
  private:
+  std::unique_ptr<Ops> engine_;
+  double least_;
   std::vector<std::unique_ptr<Memory>> memory_;
 };
 
-/// Registers a test for every instruction set and number of threads.
+struct Engine {
+  std::string name;
+  std::function<Bench()> make;
+};
+
+std::vector<Engine> engines() {
+  std::vector<Engine> all;
+  for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
+    for (const int threads : {1, 3}) {
+      all.push_back({std::string(kernels->name) + ", " + std::to_string(threads) + " threads",
+                     [=] { return Bench(std::make_unique<cpu::CpuOps>(threads, *kernels), 0); }});
+    }
+  }
+  if (cuda_is_here()) {
+    for (const auto& [precision, least] :
+         {std::pair{cuda::Precision::fp32, 1e-5}, {cuda::Precision::fp16, 2e-3}, {cuda::Precision::bf16, 1.5e-2}}) {
+      all.push_back({std::string("cuda ") + cuda::suffix_of(precision),
+                     [=] { return Bench(std::make_unique<cuda::CudaOps>(0, precision), least); }});
+    }
+  }
+  return all;
+}
+
+/// Registers a test for every engine.
 struct OnEveryEngine {
   OnEveryEngine(const std::string& promise, const std::function<void(Bench&, Random&)>& body) {
-    for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
-      for (const int threads : {1, 3}) {
-        check::tests().push_back({promise + " [" + kernels->name + ", " + std::to_string(threads) + " threads]", [=] {
-                                    Bench bench(threads, *kernels);
-                                    Random random(7);
-                                    body(bench, random);
-                                  }});
-      }
+    static const std::vector<Engine> all = engines();
+    for (const Engine& engine : all) {
+      check::tests().push_back({promise + " [" + engine.name + "]", [=] {
+                                  Bench bench = engine.make();
+                                  Random random(7);
+                                  body(bench, random);
+                                }});
     }
   }
 };
@@ -102,7 +129,7 @@ const OnEveryEngine linear_add("linear_add adds a scaled linear map to the resid
     b.ops.linear_add(b.matrix<Operand>(rows, in, x), *b.ops.pack_linear(w.scaled()), residual);
     Map expected = reference::linear({rows, in, x}, w.scaled());
     for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] += before[i];
-    check::close(b.read(residual), expected.v, bound, std::to_string(rows) + " rows");
+    check::close(b.read(residual), expected.v, b.within(bound), std::to_string(rows) + " rows");
   }
 });
 
@@ -115,7 +142,7 @@ const OnEveryEngine embed("embed puts the prefix tokens before the patches", [](
   const Map embedded = reference::linear({patches, in, x}, w.view);
   reference::Doubles expected(tokens.begin(), tokens.end());
   expected.insert(expected.end(), embedded.v.begin(), embedded.v.end());
-  check::close(b.read(out), expected, bound, "tokens");
+  check::close(b.read(out), expected, b.within(bound), "tokens");
 });
 
 const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
@@ -130,19 +157,19 @@ const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every
 
     const auto plain = b.matrix<Real>(rows, dim);
     b.ops.layer_norm(in, *norm, plain);
-    check::close(b.read(plain), normed.v, 1e-5, "layer_norm");
+    check::close(b.read(plain), normed.v, b.within(1e-5), "layer_norm");
 
     const auto mlp = b.matrix<Operand>(rows, hidden);
     b.ops.norm_gelu(in, *norm, *b.ops.pack_linear(w1.view), mlp);
     const Map first = reference::linear(normed, w1.view);
-    check::close(b.read(mlp), reference::apply(first, reference::gelu).v, 1e-5, "norm_gelu");
+    check::close(b.read(mlp), reference::apply(first, reference::gelu).v, b.within(1e-5), "norm_gelu");
 
     const auto gated = b.matrix<Operand>(rows, hidden);
     b.ops.norm_swiglu(in, *norm, *b.ops.pack_swiglu(w1.view, w2.view), gated);
     Map expected = reference::apply(first, reference::silu);
     const Map second = reference::linear(normed, w2.view);
     for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] *= second.v[i];
-    check::close(b.read(gated), expected.v, 1e-5, "norm_swiglu");
+    check::close(b.read(gated), expected.v, b.within(1e-5), "norm_swiglu");
   }
 });
 
@@ -180,7 +207,7 @@ const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q 
     }
     reference::rotate(parts[0], shape, cos, sin);
     reference::rotate(parts[1], shape, cos, sin);
-    check::close(b.read(out), reference::attention(parts[0], parts[1], parts[2], shape).v, 1e-5,
+    check::close(b.read(out), reference::attention(parts[0], parts[1], parts[2], shape).v, b.within(1e-5),
                  "head_dim " + std::to_string(head_dim));
   }
 });
@@ -195,17 +222,17 @@ const OnEveryEngine pointwise(
 
       const auto projected = b.matrix<Operand>(rows, out);
       b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
-      check::close(b.read(projected), expected.v, bound, "project_silu");
+      check::close(b.read(projected), expected.v, b.within(bound), "project_silu");
 
       const auto y = b.matrix<Operand>(rows, out);
       const auto sums = b.matrix<Real>(1, out);
       b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, sums);
-      check::close(b.read(y), expected.v, bound, "pointwise_silu");
+      check::close(b.read(y), expected.v, b.within(bound), "pointwise_silu");
       Map total(1, out);
       for (int r = 0; r < rows; r++) {
         for (int c = 0; c < out; c++) total.at(0, c) += expected.at(r, c);
       }
-      check::close(b.read(sums), total.v, bound, "sums");
+      check::close(b.read(sums), total.v, b.within(bound), "sums");
     });
 
 const OnEveryEngine correlation("correlation_concat is the cost volume beside its features", [](Bench& b,
@@ -219,7 +246,7 @@ const OnEveryEngine correlation("correlation_concat is the cost volume beside it
                              grid, radius, out);
     const Map expected =
         reference::correlation_concat({grid.size(), channels, f1}, {grid.size(), channels, f2}, grid, radius);
-    check::close(b.read(out), expected.v, bound, "radius " + std::to_string(radius));
+    check::close(b.read(out), expected.v, b.within(bound), "radius " + std::to_string(radius));
   }
 });
 
@@ -235,7 +262,7 @@ const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zero
   const auto out = b.matrix<Operand>(n, cols);
   const Values own_taps(taps.begin(), taps.begin() + cols * 9);
   b.ops.depthwise(in, {}, {}, grid, *b.ops.pack_depthwise(own_taps, cols), out);
-  check::close(b.read(out), reference::depthwise(plain, grid, own_taps).v, bound, "plain");
+  check::close(b.read(out), reference::depthwise(plain, grid, own_taps).v, b.within(bound), "plain");
 
   Map joined(n, cols + few);
   for (int r = 0; r < n; r++) {
@@ -245,7 +272,7 @@ const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zero
   const auto wide = b.matrix<Operand>(n, cols + few);
   b.ops.depthwise(in, b.matrix<Real>(1, cols, scale), b.matrix<Real>(n, few, extra), grid,
                   *b.ops.pack_depthwise(taps, cols + few), wide);
-  check::close(b.read(wide), reference::depthwise(joined, grid, taps).v, bound, "scaled, with flow");
+  check::close(b.read(wide), reference::depthwise(joined, grid, taps).v, b.within(bound), "scaled, with flow");
 });
 
 const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](Bench& b, Random& random) {
@@ -258,7 +285,7 @@ const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](
   Map mean(1, channels, sums);
   for (double& m : mean.v) m /= count;
   const Map hidden = reference::apply(reference::linear(mean, fc1.view), reference::silu);
-  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, bound,
+  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, b.within(bound),
                "scale");
 });
 
@@ -266,16 +293,16 @@ const OnEveryEngine predict("predict_flow adds W x + b to a base, in place too",
   const int n = 77, in = 48;
   const Linear w(random, in, 2);
   const Values x = random.values(n * in), base = random.values(n * 2);
-  const auto packed = b.ops.pack_linear(w.view);
+  const auto packed = b.ops.pack_flow(w.view);
   const auto operand = b.matrix<Operand>(n, in, x);
   Map expected = reference::linear({n, in, x}, w.view);
   const auto coarse = b.matrix<Real>(n, 2);
   b.ops.predict_flow(operand, *packed, {}, coarse);
-  check::close(b.read(coarse), expected.v, bound, "coarse");
+  check::close(b.read(coarse), expected.v, b.within(bound), "coarse");
   const auto flow = b.matrix<Real>(n, 2, base);
   b.ops.predict_flow(operand, *packed, flow, flow);
   for (std::size_t i = 0; i < base.size(); i++) expected.v[i] += base[i];
-  check::close(b.read(flow), expected.v, bound, "refined");
+  check::close(b.read(flow), expected.v, b.within(bound), "refined");
 });
 
 const OnEveryEngine convolution("conv3x3_relu is a 3x3 convolution with zeros outside", [](Bench& b, Random& random) {
@@ -287,7 +314,7 @@ const OnEveryEngine convolution("conv3x3_relu is a 3x3 convolution with zeros ou
     b.ops.conv3x3_relu(b.matrix<Operand>(grid.size(), in, x), grid, *b.ops.pack_conv3x3(weights.view), y);
     const Map expected = reference::apply(reference::conv3x3({grid.size(), in, x}, grid, weights.view),
                                           [](double v) { return std::max(v, 0.0); });
-    check::close(b.read(y), expected.v, bound, "conv3x3");
+    check::close(b.read(y), expected.v, b.within(bound), "conv3x3");
   }
 });
 
@@ -301,7 +328,7 @@ const OnEveryEngine upsample("mask_upsample is a convex combination of neighbour
     b.ops.mask_upsample(b.matrix<Operand>(grid.size(), in, x), b.matrix<Real>(grid.size(), 2, flow), grid,
                         *b.ops.pack_mask(weights.view, up), out);
     const Map logits = reference::linear({grid.size(), in, x}, weights.view);
-    check::close(b.read(out), reference::mask_upsample(logits, {grid.size(), 2, flow}, grid, up).v, bound,
+    check::close(b.read(out), reference::mask_upsample(logits, {grid.size(), 2, flow}, grid, up).v, b.within(bound),
                  "up " + std::to_string(up));
   }
 });
@@ -313,7 +340,8 @@ const OnEveryEngine resize("resize_flow scales positions and values", [](Bench& 
   for (const auto [to_h, to_w] : {std::array{15, 27}, {7, 9}, {1, 1}, {48, 80}}) {
     const auto out = b.matrix<Real>(2 * to_h, to_w);
     b.ops.resize_flow(in, out);
-    check::close(b.read(out), reference::resize_flow({2 * h, w, flow}, to_h, to_w).v, 1e-5, std::to_string(to_h));
+    check::close(b.read(out), reference::resize_flow({2 * h, w, flow}, to_h, to_w).v, b.within(1e-5),
+                 std::to_string(to_h));
   }
 });
 
@@ -334,6 +362,10 @@ const check::Register pool("a thread pool does every item once, however many the
     }
   }
 });
+
+#ifdef FLOW_EMULATOR
+const check::Register emulator("the emulated GPU is there", [] { check::that(!cuda::devices().empty(), "no device"); });
+#endif
 
 const check::Register cores("a machine has at least one core", [] {
   check::that(cpu::physical_cores() >= 1 && cpu::physical_cores() <= cpu::ThreadPool::max_threads,

@@ -18,8 +18,9 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
 }
 
-/** The checkpoints of the tiny model. */
+/** The checkpoints of the tiny model, on the engine that is tested. */
 export const TINY = {
+  device: 'cpu',
   backbone: fixture('tiny/backbone.safetensors'),
   head: fixture('tiny/head.safetensors'),
   size: 'native',

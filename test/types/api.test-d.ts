@@ -16,10 +16,12 @@ import {
   type FlowSize,
   type Frame,
   type FrameSource,
+  type GpuInfo,
   type InspectOptions,
   type Inspection,
   type LoadOptions,
   type PixelFormat,
+  type Precision,
   type WriteFlowOptions,
 } from '../../lib/index.js'
 
@@ -52,7 +54,8 @@ describe('load', () => {
   })
 
   it('takes precision, threads, size, signal and a listener, each of which may be undefined', () => {
-    expectTypeOf<LoadOptions['precision']>().toEqualTypeOf<'auto' | 'fp32' | undefined>()
+    expectTypeOf<LoadOptions['precision']>().toEqualTypeOf<'auto' | Precision | undefined>()
+    expectTypeOf<Precision>().toEqualTypeOf<'fp32' | 'fp16' | 'bf16'>()
     expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
     expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
     expectTypeOf<FlowSize>().toEqualTypeOf<'seed' | 'native' | readonly [height: number, width: number]>()
@@ -148,8 +151,9 @@ describe('a result is readonly', () => {
     model.info.memory.weights = 0
     // @ts-expect-error: readonly
     model.info.unused.head.push('name')
-    expectTypeOf(model.info.engine).toEqualTypeOf<'cpu'>()
-    expectTypeOf(model.info.precision).toEqualTypeOf<'fp32'>()
+    expectTypeOf(model.info.engine).toEqualTypeOf<'cpu' | 'cuda'>()
+    expectTypeOf(model.info.precision).toEqualTypeOf<Precision>()
+    expectTypeOf(model.info.gpu).toEqualTypeOf<GpuInfo | null>()
   })
 })
 

@@ -46,7 +46,9 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
     .addOption(
-      new Option('--precision <type>', 'numbers to compute in').choices(['auto', 'fp32']).default('auto'),
+      new Option('--precision <type>', 'numbers to compute in')
+        .choices(['auto', 'fp32', 'fp16', 'bf16'])
+        .default('auto'),
     )
     .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
     .optionsGroup('Options:')

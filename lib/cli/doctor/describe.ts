@@ -12,7 +12,7 @@ export function describeDiagnosis(found: Diagnosis): string[] {
     ['memory', `${byteCount(memory.total)}, ${byteCount(memory.available)} of it free`],
     ['addon', found.addon ?? 'not found'],
     ['cpu engine', ...cpuEngine(engines.cpu)],
-    ['cuda engine', 'not in this build: all computing is on the CPU', nvidia(engines.cuda.nvidia)],
+    ['cuda engine', ...cudaEngine(engines.cuda)],
   ]
   return [...table(rows), '', verdict(found)]
 }
@@ -20,6 +20,22 @@ export function describeDiagnosis(found: Diagnosis): string[] {
 function cpuEngine(engine: Diagnosis['engines']['cpu']): string[] {
   if (!engine.works) return [`does not work (${engine.error.code}):`, ...engine.error.message.split('\n')]
   return [`works: ${engine.instructionSet}, ${count(engine.threads, 'thread')} (one per physical core)`]
+}
+
+function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
+  const kernels = engine.kernels === '' ? 'this build has no kernels' : `kernels for ${engine.kernels}`
+  if (!engine.works)
+    return [
+      'not used: all computing is on the CPU',
+      ...engine.error.message.split('\n'),
+      kernels,
+      nvidia(engine.nvidia),
+    ]
+  const { device, gpu } = engine
+  return [
+    `works: ${device}, compute capability ${gpu.computeCapability}, ${byteCount(gpu.memory)}`,
+    `driver for CUDA ${gpu.driver}, ${kernels}`,
+  ]
 }
 
 function nvidia({ libcuda, driver, gpus, reason }: NvidiaReport): string {

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, totalmem } from 'node:os'
+import type { Device } from '../../device.js'
 import { FlowError, messageOf } from '../../errors.js'
-import type { NativeModelInfo } from '../../native.js'
+import { describeGpu, type GpuInfo } from '../../load.js'
+import { loadAddon, type NativeModelInfo } from '../../native.js'
 import { PACKAGE_ROOT, packageVersion } from '../package.js'
 import { inspectNvidia, type NvidiaReport } from './nvidia.js'
 import { selfTest } from './self-test.js'
@@ -24,16 +26,28 @@ export interface Diagnosis {
   /** Bytes. */
   readonly memory: { readonly total: number; readonly available: number }
   readonly engines: {
-    readonly cpu:
-      | { readonly works: true; readonly instructionSet: string; readonly threads: number }
-      | { readonly works: false; readonly error: { readonly code: string; readonly message: string } }
-    readonly cuda: { readonly works: false; readonly built: false; readonly nvidia: NvidiaReport }
+    readonly cpu: EngineDiagnosis<{ readonly instructionSet: string; readonly threads: number }>
+    /** Of the first GPU. */
+    readonly cuda: EngineDiagnosis<{ readonly device: string; readonly gpu: GpuInfo }> & {
+      /** What this build has kernels for, `sm_90a compute_120`; empty where it has none. */
+      readonly kernels: string
+      readonly nvidia: NvidiaReport
+    }
   }
 }
 
-/** Looks at the system, and tries the CPU engine. */
+/** Whether an engine computes, and what it is, or why it does not. */
+export type EngineDiagnosis<Works> =
+  | ({ readonly works: true } & Works)
+  | { readonly works: false; readonly error: { readonly code: string; readonly message: string } }
+
+/** Looks at the system, and tries both engines. */
 export async function diagnose(): Promise<Diagnosis> {
-  const cpu = await tryCpuEngine()
+  const cpu = await tryEngine('cpu', ({ instructionSet = '', threads = 0 }) => ({ instructionSet, threads }))
+  const cuda = await tryEngine('cuda', ({ gpu }) => {
+    if (gpu === undefined) throw new FlowError('ERR_NATIVE', 'the CUDA engine names no GPU')
+    return { device: gpu.name, gpu: describeGpu(gpu) }
+  })
   return {
     ok: cpu.works,
     version: packageVersion(),
@@ -43,18 +57,27 @@ export async function diagnose(): Promise<Diagnosis> {
     addon: addonPath(),
     cpu: { model: cpus()[0]?.model.trim() ?? process.arch, threads: availableParallelism() },
     memory: memory(),
-    engines: { cpu, cuda: { works: false, built: false, nvidia: inspectNvidia() } },
+    engines: { cpu, cuda: { ...cuda, kernels: builtKernels(), nvidia: inspectNvidia() } },
   }
 }
 
-async function tryCpuEngine(): Promise<Diagnosis['engines']['cpu']> {
+async function tryEngine<Works>(
+  device: Device,
+  tell: (info: NativeModelInfo) => Works,
+): Promise<EngineDiagnosis<Works>> {
   try {
-    const { instructionSet, threads }: NativeModelInfo = await selfTest()
-    return { works: true, instructionSet, threads }
+    return { works: true, ...tell(await selfTest(device)) }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'ERR_NATIVE'
-    const message = messageOf(error)
-    return { works: false, error: { code: error instanceof FlowError ? error.code : code, message } }
+    return { works: false, error: { code, message: messageOf(error) } }
+  }
+}
+
+function builtKernels(): string {
+  try {
+    return loadAddon().findGpus().kernels
+  } catch {
+    return '' // without an addon there is nothing in it; the CPU engine's error says why
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BackboneConfig, HeadConfig, Weight } from '../../checkpoint/tensor.js'
+import type { Device } from '../../device.js'
 import { FlowError } from '../../errors.js'
 import { loadAddon, type NativeModelInfo } from '../../native.js'
 
@@ -28,19 +29,21 @@ const HEAD: HeadConfig = {
 }
 
 /**
- * Runs the smallest network there can be, all of whose weights are zero, through every stage of the CPU engine: it must
+ * Runs the smallest network there can be, all of whose weights are zero, through every stage of an engine: it must
  * give no motion at all.
  *
  * @returns what the engine says about itself
  * @throws {FlowError} `ERR_NATIVE` where the addon cannot be loaded or computes something else; as the addon, else
  */
-export async function selfTest(): Promise<NativeModelInfo> {
+export async function selfTest(device: Device): Promise<NativeModelInfo> {
   const { NativeModel } = loadAddon()
   const model = new NativeModel({
     backbone: BACKBONE,
     head: HEAD,
     backboneWeights: zeros(backboneShapes()),
     headWeights: zeros(headShapes()),
+    device,
+    precision: 'auto',
     threads: 0,
   })
   try {
@@ -51,7 +54,7 @@ export async function selfTest(): Promise<NativeModelInfo> {
     const flow = new Float32Array(2 * side * side).fill(NaN)
     await model.flow(frame, frame, 6, 6, flow, side, side, 0)
     if (flow.some((value) => value !== 0))
-      throw new FlowError('ERR_NATIVE', 'the CPU engine computes motion where there is none')
+      throw new FlowError('ERR_NATIVE', 'the engine computes motion where there is none')
     return model.describe()
   } finally {
     await model.dispose()

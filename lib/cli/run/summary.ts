@@ -1,3 +1,4 @@
+import type { FlowModelInfo } from '../../load.js'
 import { byteCount, count, dimensions, duration, pixels, type Row, table } from '../text.js'
 import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
@@ -11,10 +12,7 @@ export function summarize(report: RunReport): string[] {
   const [a = 0, b = 0] = timings.backbone
   const rows: Row[] = [
     ['frames', framesLine(report)],
-    [
-      'engine',
-      `${info.engine}, ${info.device}, ${info.instructionSet}, ${count(info.threads, 'thread')}, ${info.precision}`,
-    ],
+    ['engine', [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')],
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
     ['flow', `${duration(total)} (backbone ${duration(a)} + ${duration(b)}, head ${duration(timings.head)})`],
     ['motion', motionLine(forward)],
@@ -27,6 +25,11 @@ export function summarize(report: RunReport): string[] {
       : ['wrote', ...files.map(fileLine)],
   )
   return table(rows)
+}
+
+function engineDetails({ gpu, instructionSet, threads }: FlowModelInfo): string[] {
+  if (gpu !== null) return [`compute capability ${gpu.computeCapability}`]
+  return [instructionSet ?? '', count(threads ?? 0, 'thread')]
 }
 
 function framesLine({ frames, network, forward }: RunReport): string {

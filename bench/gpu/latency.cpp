@@ -1,0 +1,191 @@
+// Latency of one frame of a stream on a GPU: the backbone on the new frame, then the head on the features before and
+// the new ones, which stay on the device. The seed's configuration on synthetic weights; no file is needed.
+//
+//   latency [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] [--height H] [--width W]
+//           [--json]
+//
+// Times are the caller's, from the call until the flow is in its memory: staging, copies, launches and waits are in
+// them. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames. Prints a table, or with
+// --json one JSON object.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+
+#include "bench/json.h"
+#include "bench/options.h"
+#include "bench/seed_model.h"
+#include "model/network.h"
+#include "synthetic_weights.h"
+
+using namespace flow;
+using bench::seed_backbone;
+using bench::seed_head;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+/// Times of many frames, in ms. A quantile is the smallest time that so large a share of them does not exceed.
+class Times {
+ public:
+  void add(double ms) { ms_.push_back(ms), total_ += ms; }
+
+  double quantile(double share) const {
+    std::vector<double> sorted = ms_;
+    std::ranges::sort(sorted);
+    const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+    return sorted.at(rank == 0 ? 0 : rank - 1);
+  }
+  double per_second() const { return 1e3 * static_cast<double>(ms_.size()) / total_; }
+
+  std::string json() const {
+    return json::Object()
+        .number("p50", quantile(.5))
+        .number("p90", quantile(.9))
+        .number("p95", quantile(.95))
+        .number("p99", quantile(.99))
+        .number("p999", quantile(.999))
+        .number("max", quantile(1))
+        .number("p99OverP50", quantile(.99) / quantile(.5))
+        .str();
+  }
+  void print(const char* what) const {
+    std::printf("  %-8s p50 %8.4f   p90 %8.4f   p95 %8.4f   p99 %8.4f   p99.9 %8.4f   max %8.4f   p99/p50 %.3f\n", what,
+                quantile(.5), quantile(.9), quantile(.95), quantile(.99), quantile(.999), quantile(1),
+                quantile(.99) / quantile(.5));
+  }
+
+ private:
+  std::vector<double> ms_;
+  double total_ = 0;
+};
+
+struct Size {
+  int height, width;
+};
+
+/// A few frames of noise: none is the one before it, and no value is special.
+std::vector<std::vector<std::uint8_t>> make_frames(Size size) {
+  std::vector<std::vector<std::uint8_t>> frames(4);
+  std::mt19937 generator(1);
+  for (auto& frame : frames) {
+    frame.resize(std::size_t{3} * size.height * size.width);
+    for (auto& byte : frame) byte = static_cast<std::uint8_t>(generator());
+  }
+  return frames;
+}
+
+struct Measured {
+  Times frame, encode, head;
+  double load_seconds = 0, first_frame_ms = 0;
+  bool finite = true;
+};
+
+Measured measure(std::unique_ptr<Ops> ops, Size size, int frames, int warm_up) {
+  Measured measured;
+  const auto begin = Clock::now();
+  SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
+  SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
+  Network network(std::move(ops), seed_backbone, seed_head, backbone, head);
+  measured.load_seconds = milliseconds(begin, Clock::now()) / 1e3;
+
+  const Grid grid{size.height / seed_backbone.patch, size.width / seed_backbone.patch};
+  const auto pictures = make_frames(size);
+  std::vector<float> flow(std::size_t{2} * size.height * size.width);
+  auto before = network.take_features(grid), now = network.take_features(grid);
+  for (int i = -warm_up; i < frames; i++) {
+    const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
+    const Frame frame{pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
+    const auto start = Clock::now();
+    network.encode(frame, *now);
+    const auto encoded = Clock::now();
+    network.flow(*before, *now, flow, size.height, size.width);
+    const auto end = Clock::now();
+    std::swap(before, now);
+    if (i == -warm_up) measured.first_frame_ms = milliseconds(start, end);
+    if (i < 0) continue;
+    measured.frame.add(milliseconds(start, end));
+    measured.encode.add(milliseconds(start, encoded));
+    measured.head.add(milliseconds(encoded, end));
+  }
+  measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
+  return measured;
+}
+
+std::string to_json(const std::string& precision, int frames, const Measured& measured) {
+  return json::Object()
+      .text("precision", precision)
+      .number("frames", frames)
+      .raw("frameMs", measured.frame.json())
+      .raw("encodeMs", measured.encode.json())
+      .raw("headMs", measured.head.json())
+      .number("framesPerSecond", measured.frame.per_second())
+      .number("loadSeconds", measured.load_seconds)
+      .number("firstFrameMs", measured.first_frame_ms)
+      .boolean("finite", measured.finite)
+      .str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  bench::Options options(
+      "latency [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] [--height H] [--width "
+      "W] "
+      "[--json]");
+  std::string engine = "cuda", precision;
+  int frames = 1000, warm_up = 200;
+  Size size{640, 640};
+  bool as_json = false;
+  options.text("--engine", engine).text("--precision", precision).number("--frames", frames);
+  options.number("--warm-up", warm_up).number("--height", size.height).number("--width", size.width);
+  if (!options.flag("--json", as_json).parse(argc, argv).empty()) options.fail();
+  if (size.height % seed_backbone.patch != 0 || size.width % seed_backbone.patch != 0) {
+    std::fprintf(stderr, "height and width are multiples of %d\n", seed_backbone.patch);
+    return 2;
+  }
+  const bench::EngineChoice choice(engine, options);
+  const std::string device = choice.device();
+  if (!as_json) std::printf("%s, %d x %d, ms per frame\n", device.c_str(), size.height, size.width);
+
+  bool good = true;
+  std::vector<std::string> results;
+  for (const std::string& p : choice.precisions_of(precision, options)) {
+    const int count = choice.is_cuda() && precision.empty() && p == "fp32" ? std::max(1, frames / 5) : frames;
+    try {
+      const Measured measured = measure(choice.make(p), size, count, warm_up);
+      good = good && measured.finite;
+      results.push_back(to_json(p, count, measured));
+      if (as_json) continue;
+      std::printf("%s, %d frames: %.1f frames/s%s\n", p.c_str(), count, measured.frame.per_second(),
+                  measured.finite ? "" : ", and the flow is NaN or infinite");
+      measured.frame.print("frame");
+      measured.encode.print("encode");
+      measured.head.print("head");
+    } catch (const std::exception& error) {
+      good = false;
+      results.push_back(json::Object().text("precision", p).text("error", error.what()).str());
+      if (!as_json) std::printf("%s: %s\n", p.c_str(), error.what());
+    }
+  }
+  if (as_json) {
+    std::printf("%s\n", json::Object()
+                            .text("engine", choice.name())
+                            .text("device", device)
+                            .number("height", size.height)
+                            .number("width", size.width)
+                            .raw("results", json::array(results))
+                            .str()
+                            .c_str());
+  }
+  return good ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,199 @@
+"""Writes report.json, report.md and log.txt from what check.sh noted: after every part, so that a run that is cut short
+has a report, too.
+
+    python3 report.py NOTES OUT
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+TAIL = 40  # lines of a failed part's output in the report; log.txt has all
+
+
+def text_of(path):
+    return path.read_text(errors="replace").strip() if path.exists() else ""
+
+
+def result_of(output):
+    """What a program printed as JSON, or how many tests it counted."""
+    try:
+        result = json.loads(output)
+        return result if isinstance(result, dict) else None
+    except ValueError:
+        counted = re.search(r"(\d+) passed, (\d+) failed\s*$", output) or re.search(
+            r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE
+        )
+        return {"passed": int(counted[1]), "failed": int(counted[2])} if counted else None
+
+
+def read_part(folder):
+    part = {"name": folder.name.split("-", 1)[1], "command": text_of(folder / "command")}
+    if (folder / "skipped").exists():
+        return {**part, "status": "skipped", "reason": text_of(folder / "skipped")}
+    code = int(text_of(folder / "code") or -1)
+    begin, end = (float(time.replace(",", ".")) for time in text_of(folder / "times").split())
+    timed_out = code in (124, 137)
+    output, errors = text_of(folder / "out"), text_of(folder / "err")
+    part |= {
+        "status": "passed" if code == 0 else "timed out" if timed_out else "failed",
+        "exitCode": code,
+        "seconds": round(end - begin, 2),
+        "limitSeconds": int(text_of(folder / "limit")),
+        "result": result_of(output),
+    }
+    lines = (output + "\n" + errors).strip().splitlines()
+    part["tail"] = lines[-TAIL:] if code != 0 else []
+    if part["name"] == "parity_test":
+        part["figures"] = output.splitlines()
+    return part
+
+
+def read_notes(notes):
+    machine = {path.name: text_of(path) for path in sorted((notes / "machine").iterdir())}
+    folders = [folder for folder in sorted((notes / "parts").iterdir())]
+    parts = [read_part(folder) for folder in folders if any((folder / end).exists() for end in ("times", "skipped"))]
+    return machine, parts
+
+
+# ---- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in rows:
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |")
+    return "\n".join(lines)
+
+
+def short(value):
+    return "?" if value is None else f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+
+
+def describe_result(part):
+    result = part.get("result") or {}
+    if part["status"] == "skipped":
+        return part["reason"]
+    if "passed" in result:
+        return f"{result['passed']} passed, {result['failed']} failed"
+    if part["status"] == "timed out":
+        return f"more than {part['limitSeconds']} s"
+    return "" if part["status"] == "passed" else f"exit code {part['exitCode']}"
+
+
+def judged(figure):
+    """A figure, and its bar where it has one."""
+    if "bar" not in figure:
+        return short(figure.get("value"))
+    return f"{short(figure['value'])} ({'within' if figure['within'] else 'MISSES'} {short(figure['bar'])})"
+
+
+def seed_parity(result):
+    columns = {
+        "featuresRelativeL2": "features, relative L2",
+        "featuresOneMinusCosine": "features, 1 - cosine",
+        "flowWorstPx": "flow, worst px",
+        "flowMeanPx": "flow, mean px",
+        "flowDriftPercent": "flow drift, % of mean magnitude",
+    }
+    rows = []
+    for one in result["results"]:
+        figures = [one["error"]] + [""] * (len(columns) - 1) if "error" in one else [judged(one[c]) for c in columns]
+        rows.append([one["precision"], *figures])
+    return table(["precision", *columns.values()], rows)
+
+
+def latency(result):
+    columns = ["p50", "p90", "p95", "p99", "p999", "max", "p99OverP50"]
+    rows = []
+    for one in result["results"]:
+        if "error" in one:
+            rows.append([one["precision"], one["error"], *[""] * (len(columns) + 2)])
+            continue
+        for what, key in (("frame", "frameMs"), ("backbone", "encodeMs"), ("head", "headMs")):
+            rate = short(one["framesPerSecond"]) if what == "frame" else ""
+            rows.append([one["precision"], what, *[short(one[key][c]) for c in columns], one["frames"], rate])
+    return table(["precision", "ms", "p50", "p90", "p95", "p99", "p99.9", "max", "p99/p50", "frames", "frames/s"], rows)
+
+
+def stages(result):
+    rows = []
+    for where in ("backbone", "head"):
+        for one in sorted(result[where], key=lambda stage: -stage["ms"]):
+            rows.append([where, one["stage"], one["calls"], short(one["ms"]), short(one["gflops"] / 1e3)])
+    return table(["part", "stage", "calls", "ms in a frame", "TFLOP/s"], rows)
+
+
+def end_to_end(result):
+    rows = []
+    for one in result["results"]:
+        replays = one.get("error") or ("yes" if one["same"] else "NO")
+        rows.append([one["precision"], short(one.get("flowWorstPx")), short(one.get("flowMeanPx")), replays])
+    return table(["precision", "flow, worst px", "flow, mean px", "replays give the same bits"], rows)
+
+
+def markdown(machine, parts):
+    title = {"passed": "passed", "failed": "FAILED", "timed out": "TIMED OUT", "skipped": "skipped"}
+    text = [
+        f"# On {machine.get('device') or 'no GPU'}",
+        table(["", ""], [(name, value) for name, value in machine.items() if value]),
+        "## Parts",
+        table(
+            ["part", "", "s", ""],
+            [(p["name"], title[p["status"]], p.get("seconds", ""), describe_result(p)) for p in parts],
+        ),
+    ]
+    for part in parts:
+        result, name = part.get("result"), part["name"]
+        if result and ("results" in result or "backbone" in result):
+            size = f"{result['height']} x {result['width']}" if "height" in result else ""
+            if name == "seed_parity":
+                text += [f"## The seed's configuration against the oracle, {size}", seed_parity(result)]
+            elif name == "latency":
+                text += [
+                    f"## One frame of a stream, {size}",
+                    "The caller's time, with staging, copies and waits. The bar, for fp16 at 640 x 640 on an H200: p50 at "
+                    "most 1.2 ms, p99/p50 at most 1.15.",
+                    latency(result),
+                ]
+            elif name.startswith("stages"):
+                text += [
+                    f"## Stages, {result['precision']}, {size}",
+                    "Every call is launched and waited for by itself: some microseconds of each are that.",
+                    stages(result),
+                ]
+            elif name == "end-to-end":
+                text += ["## Through the addon, the tiny model against the oracle", end_to_end(result)]
+        if part.get("figures"):
+            text += ["## The tiny model against the oracle", "```\n" + "\n".join(part["figures"]) + "\n```"]
+    for part in parts:
+        if part.get("tail"):
+            text += [f"## {part['name']}: the end of its output", "```\n" + "\n".join(part["tail"]) + "\n```"]
+    return "\n\n".join(text) + "\n"
+
+
+def log(notes):
+    pieces = []
+    for folder in sorted((notes / "parts").iterdir()):
+        pieces.append(f"==== {folder.name}: {text_of(folder / 'command')}")
+        pieces += [text_of(folder / stream) for stream in ("out", "err") if text_of(folder / stream)]
+    return "\n".join(pieces) + "\n"
+
+
+def main(notes, out):
+    machine, parts = read_notes(notes)
+    counts = {}
+    for part in parts:
+        counts[part["status"]] = counts.get(part["status"], 0) + 1
+    seconds = round(sum(part.get("seconds", 0) for part in parts), 2)
+    report = {"machine": machine, "seconds": seconds, "counts": counts, "parts": parts}
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / "report.md").write_text(markdown(machine, parts))
+    (out / "log.txt").write_text(log(notes))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: report.py NOTES OUT")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

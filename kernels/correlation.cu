@@ -1,0 +1,220 @@
+// The input of the flow head's fusion: out row of pixel (y, x) = [a, b, |a - b|, cost volume], the cost of offset
+// (dy, dx), row-major, being a(y, x) . b(y + dy, x + dx) / sqrt(channels), zero where that is outside of the map.
+//
+// A block takes 4 x 4 pixels of `a` and multiplies them with all (4 + 2 radius)^2 pixels of `b` that any of them needs:
+// a dense product of 16 x 144 for radius 4, of which 56 % are costs. On tensor cores that is several times cheaper than
+// the 81 dot products of each pixel one by one. A warp takes 16 columns of it, their sums in float32 registers, while
+// slices of channels pass through a ring of shared memory (rows of 64 bytes, padded to 80: eight rows of ldmatrix touch
+// every bank once). float32 runs the same fragments with multiply-adds. A larger radius takes several passes.
+//
+// 40 x 40 pixels of 256 float16 channels, radius 4: 118 MFLOP in 100 blocks; 1.6 MB in, each `b` read 9 times from the
+// second-level cache, 2.7 MB out. Bound by latency: each block is 8 slices deep.
+
+#include "correlation.h"
+
+#include "ptx.cuh"
+
+namespace flow::kernels {
+
+constexpr int correlation_pixels = correlation_tile_width * correlation_tile_height;
+constexpr int correlation_rows = correlation_pixels + correlation_neighbours;
+static_assert(correlation_pixels == 16, "the rows of one fragment");
+
+template <class T>
+struct Correlation {
+  static constexpr int group = 16 / sizeof(T);  // elements of one copy
+  static constexpr int depth = correlation_depth_bytes / sizeof(T);
+  static constexpr int stride = depth + group;
+  static constexpr int groups = depth / group;
+  static constexpr int copies = (correlation_rows * groups + correlation_threads - 1) / correlation_threads;
+  static_assert(correlation_threads % groups == 0, "a thread copies the same columns of several rows");
+
+  /// Rows of shared memory that this thread fills.
+  struct Source {
+    const T* row[copies];
+    bool inside[copies];
+  };
+
+  const CorrelationParams& p;
+  int x0, y0;  // the block's first pixel
+  T* shared;
+
+  /// The pixels of `b` that the tile needs.
+  DEVICE int window_width() const { return correlation_tile_width + 2 * p.radius; }
+  DEVICE int window_size() const { return window_width() * (correlation_tile_height + 2 * p.radius); }
+  DEVICE const T* a(int pixel) const { return static_cast<const T*>(p.a) + static_cast<std::ptrdiff_t>(pixel) * p.lda; }
+  DEVICE const T* b(int pixel) const { return static_cast<const T*>(p.b) + static_cast<std::ptrdiff_t>(pixel) * p.ldb; }
+  DEVICE T* out(int pixel) const { return static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(pixel) * p.ldo; }
+
+  /// The pixel at (y, x) of the map, or -1.
+  DEVICE int pixel_at(int y, int x) const {
+    return y >= 0 && y < p.height && x >= 0 && x < p.width ? y * p.width + x : -1;
+  }
+  /// Pixel i of the block's tile.
+  DEVICE int tile_pixel(int i) const {
+    return pixel_at(y0 + i / correlation_tile_width, x0 + i % correlation_tile_width);
+  }
+
+  /// Rows 0..15 are the tile of `a`, the others the neighbours from `first` on.
+  DEVICE Source sources(int first) const {
+    Source source;
+    for (int i = 0; i < copies; i++) {
+      const int row = (static_cast<int>(threadIdx.x) + i * correlation_threads) / groups;
+      const int neighbour = first + row - correlation_pixels, side = window_width();
+      const int pixel = row < correlation_pixels ? tile_pixel(row)
+                        : neighbour < window_size()
+                            ? pixel_at(y0 - p.radius + neighbour / side, x0 - p.radius + neighbour % side)
+                            : -1;
+      source.inside[i] = pixel >= 0;
+      source.row[i] = row < correlation_pixels ? a(max(pixel, 0)) : b(max(pixel, 0));
+    }
+    return source;
+  }
+
+  DEVICE T* stage(int slice) const { return shared + slice % correlation_stages * correlation_rows * stride; }
+
+  DEVICE void fetch(const Source& source, int slice) const {
+    const int column = static_cast<int>(threadIdx.x) % groups * group, channel = slice * depth + column;
+    for (int i = 0; i < copies; i++) {
+      const int row = (static_cast<int>(threadIdx.x) + i * correlation_threads) / groups;
+      if (row >= correlation_rows) break;
+      T* to = stage(slice) + row * stride + column;
+      const T* from = source.row[i];
+      if (row < correlation_pixels && channel < p.channels && channel + group > p.channels) {
+        // The rows' padding does not count; it is finite, so zeros on the left are enough.
+        for (int e = 0; e < group; e++) {
+          to[e] = source.inside[i] && channel + e < p.channels ? from[channel + e] : from_float<T>(0);
+        }
+      } else {
+        const bool valid = source.inside[i] && channel < p.channels;
+        cp_async16(to, valid ? from + channel : from, valid);
+      }
+    }
+  }
+
+  /// sum += the tile times this warp's 16 neighbours: two fragments of D.
+  DEVICE void multiply(int slice, float (&sum)[2][4]) const {
+    const int lane = lane_id();
+    const T* left = stage(slice);
+    const T* right = left + (correlation_pixels + 16 * warp_id()) * stride;
+    if constexpr (sizeof(T) == 2) {
+      left += lane % 16 * stride + lane / 16 * 8;
+      right += (lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8;
+#pragma unroll
+      for (int k = 0; k < depth; k += 16) {
+        std::uint32_t a[4], b[4];
+        ldmatrix_x4(a, left + k);
+        ldmatrix_x4(b, right + k);
+        mma16816<T>(sum[0], a, b[0], b[1]);
+        mma16816<T>(sum[1], a, b[2], b[3]);
+      }
+    } else {
+      left += lane / 4 * stride;
+      right += lane % 4 * 2 * stride;
+#pragma unroll
+      for (int k = 0; k < depth; k += 4) {
+        const float4 a[2] = {load4(left + k), load4(left + 8 * stride + k)};
+        for (int tile = 0; tile < 2; tile++) {
+          const T* columns = right + tile * 8 * stride + k;
+          const float4 b[2] = {load4(columns), load4(columns + stride)};
+          for (int e = 0; e < 4; e++) {
+            const float4 &u = a[e / 2], &v = b[e % 2];
+            sum[tile][e] += u.x * v.x;
+            sum[tile][e] += u.y * v.y;
+            sum[tile][e] += u.z * v.z;
+            sum[tile][e] += u.w * v.w;
+          }
+        }
+      }
+    }
+  }
+
+  DEVICE static float4 load4(const T* from) { return *reinterpret_cast<const float4*>(from); }
+
+  /// Those of this warp's products that are costs.
+  DEVICE void store(int first, const float (&sum)[2][4]) const {
+    const int lane = lane_id(), side = 2 * p.radius + 1;
+    const float scale = 1.F / sqrtf(static_cast<float>(p.channels));
+    for (int tile = 0; tile < 2; tile++) {
+      for (int e = 0; e < 4; e++) {
+        const int i = lane / 4 + e / 2 * 8;
+        const int neighbour = first + 16 * warp_id() + 8 * tile + lane % 4 * 2 + e % 2;
+        const int dy = neighbour / window_width() - i / correlation_tile_width,
+                  dx = neighbour % window_width() - i % correlation_tile_width;
+        const int pixel = tile_pixel(i);
+        if (pixel < 0 || dy < 0 || dy >= side || dx < 0 || dx >= side) continue;
+        out(pixel)[3 * p.channels + dy * side + dx] = from_float<T>(scale * sum[tile][e]);
+      }
+    }
+  }
+
+  /// The columns that are not costs.
+  DEVICE void concatenate() const {
+    const int thread = static_cast<int>(threadIdx.x), channels = p.channels;
+    if (channels % 8 == 0) {
+      const int eights = channels / 8;
+      for (int item = thread; item < correlation_pixels * eights; item += correlation_threads) {
+        const int pixel = tile_pixel(item / eights), c = item % eights * 8;
+        if (pixel < 0) continue;
+        float u[8], v[8], difference[8];
+        load8(a(pixel) + c, u);
+        load8(b(pixel) + c, v);
+        for (int e = 0; e < 8; e++) difference[e] = fabsf(u[e] - v[e]);
+        store8(out(pixel) + c, u);
+        store8(out(pixel) + channels + c, v);
+        store8(out(pixel) + 2 * channels + c, difference);
+      }
+    } else {
+      for (int item = thread; item < correlation_pixels * channels; item += correlation_threads) {
+        const int pixel = tile_pixel(item / channels), c = item % channels;
+        if (pixel < 0) continue;
+        const T u = a(pixel)[c], v = b(pixel)[c];
+        out(pixel)[c] = u;
+        out(pixel)[channels + c] = v;
+        out(pixel)[2 * channels + c] = from_float<T>(fabsf(to_float(u) - to_float(v)));
+      }
+    }
+
+    const int cols = 3 * channels + (2 * p.radius + 1) * (2 * p.radius + 1), padding = ceil_div(cols, 8) * 8 - cols;
+    for (int item = thread; item < correlation_pixels * padding; item += correlation_threads) {
+      const int pixel = tile_pixel(item / padding);
+      if (pixel >= 0) out(pixel)[cols + item % padding] = from_float<T>(0);
+    }
+  }
+};
+
+template <class T>
+DEVICE void correlation(const CorrelationParams& p) {
+  SHARED_MEMORY(T, shared);
+  const Correlation<T> c{p, static_cast<int>(blockIdx.x) * correlation_tile_width,
+                         static_cast<int>(blockIdx.y) * correlation_tile_height, shared};
+  const int neighbours = c.window_size(), slices = ceil_div(p.channels, c.depth);
+
+  for (int first = 0; first < neighbours; first += correlation_neighbours) {
+    const auto source = c.sources(first);
+    for (int slice = 0; slice < correlation_stages - 1; slice++) {
+      if (slice < slices) c.fetch(source, slice);
+      cp_async_commit();
+    }
+    if (first == 0) c.concatenate();  // while the first slices are on their way
+
+    const bool busy = first + 16 * warp_id() < neighbours;
+    float sum[2][4] = {};
+    for (int slice = 0; slice < slices; slice++) {
+      cp_async_wait<correlation_stages - 2>();
+      __syncthreads();  // the slice is there, and everyone is done with the one before it
+      const int next = slice + correlation_stages - 1;
+      if (next < slices) c.fetch(source, next);
+      cp_async_commit();
+      if (busy) c.multiply(slice, sum);
+    }
+    if (busy) c.store(first, sum);
+    __syncthreads();
+  }
+}
+
+KERNEL(correlation_f32, CorrelationParams, correlation_threads, 1) { correlation<float>(p); }
+KERNEL(correlation_f16, CorrelationParams, correlation_threads, 1) { correlation<__half>(p); }
+KERNEL(correlation_bf16, CorrelationParams, correlation_threads, 1) { correlation<__nv_bfloat16>(p); }
+
+}  // namespace flow::kernels

@@ -1,0 +1,31 @@
+#pragma once
+
+// Parameters of correlation.cu: correlation_TYPE, TYPE f32, f16 or bf16.
+// The grid is (ceil(width / correlation_tile_width), ceil(height / correlation_tile_height)), the block
+// correlation_threads.
+
+namespace flow::kernels {
+
+constexpr int correlation_tile_width = 4;  // pixels of `a`: in all, the 16 rows of a tensor core's fragment
+constexpr int correlation_tile_height = 4;
+constexpr int correlation_neighbours = 144;                            // pixels of `b` at a time: all those of radius 4
+constexpr int correlation_threads = correlation_neighbours / 16 * 32;  // a warp takes 16 of them
+constexpr int correlation_depth_bytes = 64;                            // of a row in one stage of shared memory
+constexpr int correlation_stages = 3;
+
+/// For all radii and types. Rows are 16 bytes longer than their content, against bank conflicts.
+constexpr int correlation_shared_bytes = correlation_stages *
+                                         (correlation_tile_width * correlation_tile_height + correlation_neighbours) *
+                                         (correlation_depth_bytes + 16);
+
+struct CorrelationParams {
+  const void* a;  // T: height * width x channels, rows lda apart
+  const void* b;
+  /// T: 3 * channels + (2 radius + 1)^2 columns, [a, b, |a - b|, a . b(y+dy, x+dx) / sqrt(channels)], then zeros up to
+  /// a multiple of eight; rows ldo apart.
+  void* out;
+  int height, width, channels, radius;
+  int lda, ldb, ldo;
+};
+
+}  // namespace flow::kernels

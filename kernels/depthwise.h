@@ -1,0 +1,28 @@
+#pragma once
+
+// Parameters of depthwise.cu: depthwise_TYPE, TYPE f32, f16 or bf16. A thread makes eight channels of depthwise_pixels
+// pixels in a row; the grid has depthwise_blocks or more, in any shape, the block depthwise_threads.
+
+namespace flow::kernels {
+
+constexpr int depthwise_pixels = 4;
+constexpr int depthwise_threads = 64;
+
+/// Of a map of height x width pixels with `channels` = cols + extra_cols.
+constexpr int depthwise_blocks(int height, int width, int channels) {
+  const int runs = (width + depthwise_pixels - 1) / depthwise_pixels * height, groups = (channels + 7) / 8;
+  return (runs * groups + depthwise_threads - 1) / depthwise_threads;
+}
+
+struct DepthwiseParams {
+  const void* in;        // T: height * width x cols, rows ldi apart
+  const float* scale;    // cols factors of the input (squeeze-and-excitation), or null
+  const float* extra;    // height * width x extra_cols more channels, rows ld_extra apart, or null
+  const float* weights;  // 9 x ldw: tap-major, zero beyond the channels, which are padded to a multiple of eight
+  void* out;             // T: cols + extra_cols columns, then zeros up to a multiple of eight; rows ldo apart
+  int height, width;
+  int cols, extra_cols;
+  int ldi, ld_extra, ldw, ldo;
+};
+
+}  // namespace flow::kernels

@@ -1,0 +1,281 @@
+#pragma once
+
+// What a GEMM does with y = gain * (A B^T + bias). An epilogue is called with two neighbouring columns of a row at a
+// time; one with `partners` with two such pairs, eight columns apart, from the halves of a block of 16, and with what
+// it asked to have loaded. Columns from n on are not written.
+//
+// A load behind a store waits for it, since they may be to the same place, and one behind a branch waits for that. So
+// bias and gain come first, then, for a row or two at a time, all that the epilogue loads, and then the
+// stores; and what is beyond m or n loads something that is there and that nobody writes, instead of nothing.
+
+#include "gemm_core.cuh"
+
+namespace flow::kernels {
+
+/// The thread's first column of tile j, or, beyond n, of the last block of 16 that is not.
+template <class Block>
+DEVICE int column_to_load(const GemmParams& p, int j) {
+  const int last = (p.n - 1) / 16 * 16 + lane_id() % 4 * 2;
+  return min(Block::first_col() + j / 2 * 16, last) + j % 2 * 8;
+}
+
+template <class Block>
+struct Epilogue {
+  static constexpr bool partners = false;
+  static constexpr int batch = 2;  // rows to load for at a time: as many as there are registers for
+
+  const GemmParams& p;
+
+  DEVICE explicit Epilogue(const GemmParams& params) : p(params) {}
+  /// Before anything else.
+  DEVICE void scale(typename Block::Sums& /*sums*/) const {}
+  /// What the pairs at col and col + 8 of a row need; `mine` is false where the thread has no such pairs and the place
+  /// is another's.
+  struct Held {};
+  DEVICE Held load(int /*row*/, int /*col*/, bool /*mine*/) const { return {}; }
+  /// After the last pair; `shared` is the block's shared memory, and no longer the stages' after a barrier.
+  DEVICE void done(void* /*shared*/) {}
+
+ protected:
+  template <class U>
+  DEVICE U* out(int row, int col) const {
+    return static_cast<U*>(p.out) + static_cast<std::ptrdiff_t>(row) * p.ldo + col;
+  }
+  template <class U>
+  DEVICE void store(int row, int col, float2 y) const {
+    if (col + 1 < p.n) {
+      store2(out<U>(row, col), y.x, y.y);
+    } else if (col < p.n) {
+      *out<U>(row, col) = from_float<U>(y.x);
+    }
+  }
+};
+
+template <class Block>
+struct Store : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const { this->template store<float>(row, col, y); }
+};
+
+template <class Block>
+struct Add : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+  static constexpr bool partners = true;
+  static constexpr int batch = 1;
+
+  struct Held {
+    float2 lo, hi;
+  };
+
+  DEVICE void scale(typename Block::Sums& sums) const {
+    if (this->p.gain == nullptr) return;
+#pragma unroll
+    for (int j = 0; j < Block::col_tiles; j++) {
+      const float2 gain = *reinterpret_cast<const float2*>(this->p.gain + column_to_load<Block>(this->p, j));
+#pragma unroll
+      for (int i = 0; i < Block::row_tiles; i++) {
+        float(&x)[4] = sums[i][j];
+        x[0] *= gain.x, x[1] *= gain.y, x[2] *= gain.x, x[3] *= gain.y;
+      }
+    }
+  }
+  DEVICE Held load(int row, int col, bool mine) const {
+    const float* const x = mine ? this->template out<float>(row, col) : this->p.bias;  // which nobody writes
+    return {*reinterpret_cast<const float2*>(x), *reinterpret_cast<const float2*>(x + 8)};
+  }
+  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Held& old) const {
+    this->template store<float>(row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
+    this->template store<float>(row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
+  }
+};
+
+template <class Block>
+struct Gelu : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
+    this->template store<typename Block::T>(row, col, make_float2(gelu(y.x), gelu(y.y)));
+  }
+};
+
+template <class Block>
+struct Relu : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
+    this->template store<typename Block::T>(row, col, make_float2(fmaxf(y.x, 0.F), fmaxf(y.y, 0.F)));
+  }
+};
+
+template <class Block>
+struct Silu : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
+    this->template store<typename Block::T>(row, col, make_float2(silu(y.x), silu(y.y)));
+  }
+};
+
+/// Silu, and the sums of its columns over all rows, of the values as they are stored.
+template <class Block>
+class SummedSilu : public Epilogue<Block> {
+ public:
+  using Epilogue<Block>::Epilogue;
+
+  DEVICE void operator()(int tile, int row, int col, float2 y) {
+    using T = typename Block::T;
+    const float2 out = make_float2(to_float(from_float<T>(silu(y.x))), to_float(from_float<T>(silu(y.y))));
+    this->template store<T>(row, col, out);
+    sums_[tile][0] += out.x;
+    sums_[tile][1] += out.y;
+  }
+
+  DEVICE void done(void* shared) {
+    if (this->p.sums.total == nullptr) return;
+    float* const by_warp = static_cast<float*>(shared);  // warp_rows x cols
+    __syncthreads();
+#pragma unroll
+    for (int tile = 0; tile < Block::col_tiles; tile++) {
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        float sum = sums_[tile][i];
+#pragma unroll
+        for (int lanes = 4; lanes < warp_size; lanes *= 2) sum += __shfl_xor_sync(0xffffffffU, sum, lanes);
+        const int col = Block::warp_col() + tile * 8 + lane_id() % 4 * 2 + i;
+        if (lane_id() < 4) by_warp[Block::warp_row() / (16 * Block::row_tiles) * Block::cols + col] = sum;
+      }
+    }
+    __syncthreads();
+    add_up(by_warp, Block::warp_rows, Block::cols, 0, partial(blockIdx.y));
+
+    __threadfence();
+    if (!last_to_arrive()) return;
+    __threadfence();
+    add_up(partial(0), static_cast<int>(gridDim.y), this->p.n, first(), this->p.sums.total);
+  }
+
+ private:
+  static DEVICE int first() { return static_cast<int>(blockIdx.x) * Block::cols; }
+  DEVICE float* partial(unsigned block) const {
+    return this->p.sums.partial + static_cast<std::ptrdiff_t>(block) * this->p.n;
+  }
+
+  /// to[first() + c] = the sum over rows of column c of `from`, for the block's columns.
+  DEVICE void add_up(const float* from, int rows, int stride, int begin, float* to) const {
+    for (int c = static_cast<int>(threadIdx.x); c < Block::cols && first() + c < this->p.n; c += Block::threads) {
+      float sum = 0.F;
+      for (int r = 0; r < rows; r++) sum += from[static_cast<std::ptrdiff_t>(r) * stride + begin + c];
+      to[first() + c] = sum;
+    }
+  }
+
+  /// Whether all other blocks of these columns have arrived; the same in all threads. Wraps to zero with the last one.
+  DEVICE bool last_to_arrive() const {
+    __syncthreads();
+    const bool last = threadIdx.x == 0 && atomicInc(this->p.sums.arrived + blockIdx.x, gridDim.y - 1) == gridDim.y - 1;
+    return __syncthreads_or(last) != 0;
+  }
+
+  float sums_[Block::col_tiles][2] = {};
+};
+
+template <class Block>
+struct Swiglu : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+  static constexpr bool partners = true;
+
+  using typename Epilogue<Block>::Held;
+
+  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Held&) const {
+    store2(this->template out<typename Block::T>(row, col / 16 * 8 + col % 8), silu(gate.x) * up.x,
+           silu(gate.y) * up.y);
+  }
+};
+
+/// QkvOutput in gemm.h.
+template <class Block>
+struct Qkv : Epilogue<Block> {
+  using Epilogue<Block>::Epilogue;
+  static constexpr bool partners = true;
+  static constexpr int batch = 1;
+
+  struct Held {
+    float2 cos, sin;
+  };
+
+  DEVICE Held load(int row, int col, bool /*mine*/) const {
+    const QkvOutput& qkv = this->p.qkv;
+    const int d = col & (qkv.head_dim - 1);
+    const std::ptrdiff_t pair =
+        static_cast<std::ptrdiff_t>(max(row - qkv.prefix, 0)) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
+    return {*reinterpret_cast<const float2*>(qkv.cos + pair), *reinterpret_cast<const float2*>(qkv.sin + pair)};
+  }
+  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Held& held) const {
+    using T = typename Block::T;
+    const QkvOutput& qkv = this->p.qkv;
+    // A division per element would outweigh the product's arithmetic.
+    const int d = col & (qkv.head_dim - 1), head = col >> (__ffs(qkv.head_dim) - 1);
+    const int part = head < qkv.heads ? 0 : head < 2 * qkv.heads ? 1 : 2;
+    if (part < 2 && row >= qkv.prefix) {
+      const float2 cos = held.cos, sin = held.sin, x = lo, y = hi;
+      lo = make_float2(x.x * cos.x - y.x * sin.x, x.y * cos.y - y.y * sin.y);
+      hi = make_float2(y.x * cos.x + x.x * sin.x, y.y * cos.y + x.y * sin.y);
+    }
+    const float scale = part == 0 ? qkv.q_scale : 1.F;
+    T* const to = static_cast<T*>(this->p.out) + part * qkv.part +
+                  (static_cast<std::ptrdiff_t>(head - part * qkv.heads) * this->p.m + row) * qkv.head_dim + d;
+    store2(to, lo.x * scale, lo.y * scale);
+    store2(to + 8, hi.x * scale, hi.y * scale);
+  }
+};
+
+/// Hands all sums of the thread to `epilogue`.
+template <class Block, class E>
+DEVICE void hand_over(const GemmParams& p, typename Block::Sums& sums, E& epilogue) {
+  static_assert(Block::col_tiles % 2 == 0);
+  const int first_row = Block::first_row(), first_col = Block::first_col();
+
+#pragma unroll
+  for (int j = 0; j < Block::col_tiles; j++) {
+    const float2 bias = *reinterpret_cast<const float2*>(p.bias + column_to_load<Block>(p, j));
+#pragma unroll
+    for (int i = 0; i < Block::row_tiles; i++) {
+      float(&x)[4] = sums[i][j];
+      x[0] += bias.x, x[1] += bias.y, x[2] += bias.x, x[3] += bias.y;
+    }
+  }
+  epilogue.scale(sums);
+
+#pragma unroll
+  for (int i = 0; i < 2 * Block::row_tiles; i += E::batch) {
+    typename E::Held held[E::batch][Block::col_tiles / 2];
+#pragma unroll
+    for (int h = 0; h < E::batch; h++) {
+#pragma unroll
+      for (int j = 0; j < Block::col_tiles; j += 2) {
+        const int row = first_row + 8 * (i + h);
+        const bool mine = row < p.m && first_col + 8 * j < p.n;
+        held[h][j / 2] = epilogue.load(row < p.m ? row : 0, column_to_load<Block>(p, j), mine);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < E::batch; h++) {
+#pragma unroll
+      for (int j = 0; j < Block::col_tiles; j += 2) {
+        const int row = first_row + 8 * (i + h), col = first_col + 8 * j;
+        if (row >= p.m || col >= p.n) continue;
+        const float* const x = sums[(i + h) / 2][j] + (i + h) % 2 * 2;
+        const float* const y = sums[(i + h) / 2][j + 1] + (i + h) % 2 * 2;
+        if constexpr (E::partners) {
+          epilogue(row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), held[h][j / 2]);
+        } else {
+          epilogue(j, row, col, make_float2(x[0], x[1]));
+          epilogue(j + 1, row, col + 8, make_float2(y[0], y[1]));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace flow::kernels

@@ -1,0 +1,20 @@
+#pragma once
+
+// Parameters of predict_flow.cu: predict_flow_TYPE, TYPE f32, f16 or bf16 of `in`. One warp per pixel,
+// predict_flow_rows of them per block.
+
+namespace flow::kernels {
+
+constexpr int predict_flow_rows = 4;
+constexpr int predict_flow_threads = 32 * predict_flow_rows;
+
+struct PredictFlowParams {
+  const void* in;       // T: rows x cols, rows ldi apart
+  const float* weight;  // 2 x ldw, zero beyond cols
+  const float* bias;    // 2
+  const float* base;    // rows x 2, rows ld_base apart, or null; may be `flow`
+  float* flow;          // rows x 2, rows ld_flow apart
+  int rows, cols, ldi, ldw, ld_base, ld_flow;
+};
+
+}  // namespace flow::kernels

@@ -1,0 +1,15 @@
+#pragma once
+
+// Parameters of resize_flow.cu, a kernel of blocks of 32 x 8 threads, one value each: the grid is (ceil(to_width / 32),
+// ceil(to_height / 8), 2 planes).
+
+namespace flow::kernels {
+
+struct ResizeFlowParams {
+  const float* in;  // 2 planes of height x width, rows ldi apart
+  float* out;       // 2 planes of to_height x to_width, rows ldo apart
+  int height, width, to_height, to_width;
+  int ldi, ldo;
+};
+
+}  // namespace flow::kernels

@@ -1,0 +1,469 @@
+#include "cuda/cuda_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "cuda/copy.h"
+#include "cuda/tiles.h"
+#include "kernels/attention.h"
+#include "kernels/correlation.h"
+#include "kernels/depthwise.h"
+#include "kernels/layer_norm.h"
+#include "kernels/mask_upsample.h"
+#include "kernels/predict_flow.h"
+#include "kernels/preprocess.h"
+#include "kernels/resize_flow.h"
+#include "kernels/squeeze_excite.h"
+
+namespace flow::cuda {
+
+namespace {
+
+/// Sequences whose graphs are kept: a stream needs four (two feature maps, in both directions), a few sizes a few more.
+constexpr std::size_t kept_recordings = 24;
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+template <class T>
+const T& as(const Packed& packed) {
+  return static_cast<const T&>(packed);
+}
+
+const float* floats(const std::unique_ptr<DeviceMemory>& memory) {
+  return memory ? static_cast<const float*>(memory->data()) : nullptr;
+}
+
+float* floats(RealMatrix m) { return static_cast<float*>(m.data); }
+
+/// The instance of a kernel for a precision.
+std::string named(const char* kernel, Precision precision) { return std::string(kernel) + "_" + suffix_of(precision); }
+
+}  // namespace
+
+CudaOps::CudaOps(int device, Precision precision)
+    : context_(Context::of(device)),
+      precision_(precision),
+      stream_(context_),
+      modules_(context_),
+      packer_(stream_, precision),
+      output_(stream_) {
+  if (precision == Precision::bf16 && context_->device().capability_major < 8) {
+    throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " +
+                                       context_->device().name + " has " + context_->device().capability() +
+                                       ": use 'fp16' or 'fp32'");
+  }
+  const Context::Scope scope(*context_);
+  modules_.find(named("layer_norm", precision));  // a build without kernels says so here, not at the first frame
+  for (int slot = 0; slot < 2; slot++) frames_.emplace_back(stream_);
+}
+
+CudaOps::~CudaOps() = default;
+
+/// Runs `work` with the context current. What the driver reports ends this engine, but for want of memory.
+template <class Work>
+auto CudaOps::guarded(const Work& work) {
+  if (!poison_.empty()) throw Error(ErrorCode::device, poison_);
+  const Context::Scope scope(*context_);
+  try {
+    return work();
+  } catch (const Error& error) {
+    output_.forget();
+    if (error.code() != ErrorCode::device || !poison_.empty()) throw;
+    poison_ = std::string(error.what()) + "; this model cannot be used any more: dispose of it and load a new one";
+    throw Error(ErrorCode::device, poison_);
+  }
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Memory> CudaOps::allocate(std::size_t bytes) {
+  return guarded([&] { return std::make_unique<DeviceMemory>(bytes, stream_); });
+}
+
+int CudaOps::stride(int cols) const { return kernels::round_up(cols, 16); }
+
+std::size_t CudaOps::qkv_elements(AttentionShape shape) const {
+  return std::size_t{3} * shape.heads * shape.tokens * kernels::padded_head_dim(shape.head_dim);
+}
+
+void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
+  if (scratch.bytes < bytes) {
+    recordings_.clear();  // their graphs know the old memory
+    scratch.bytes = 0;
+    scratch.memory.reset();
+    scratch.memory = std::make_unique<DeviceMemory>(bytes, stream_);
+    scratch.bytes = bytes;
+  }
+  return scratch.memory->data();
+}
+
+RealMatrix CudaOps::output(std::span<float> host, int rows, int cols) {
+  return guarded([&] { return output_.prepare(host, rows, cols); });
+}
+
+void CudaOps::read_bytes(const void* from, std::span<std::byte> host) {
+  copy_to_host(from, host.size(), host.data(), stream_);
+  stream_.synchronize();
+}
+
+void CudaOps::write_bytes(std::span<const std::byte> host, void* to) {
+  copy_to_device(host.data(), host.size(), to, stream_);
+  stream_.synchronize();
+}
+
+void CudaOps::read(RealMatrix from, std::span<float> host) {
+  guarded([&] {
+    std::vector<float> all(static_cast<std::size_t>(from.rows) * from.stride);
+    read_bytes(from.data, std::as_writable_bytes(std::span(all)));
+    for (int r = 0; r < from.rows; r++) {
+      std::copy_n(all.data() + static_cast<std::ptrdiff_t>(r) * from.stride, from.cols,
+                  host.data() + static_cast<std::ptrdiff_t>(r) * from.cols);
+    }
+  });
+}
+
+void CudaOps::read(OperandMatrix from, std::span<float> host) {
+  guarded([&] {
+    const std::size_t row = from.stride * operand_bytes();
+    std::vector<std::byte> all(static_cast<std::size_t>(from.rows) * row);
+    read_bytes(from.data, all);
+    for (int r = 0; r < from.rows; r++) {
+      from_operands(precision_, all.data() + r * row, host.subspan(static_cast<std::size_t>(r) * from.cols, from.cols));
+    }
+  });
+}
+
+void CudaOps::write(std::span<const float> host, RealMatrix to) {
+  guarded([&] {
+    std::vector<float> all(static_cast<std::size_t>(to.rows) * to.stride);
+    for (int r = 0; r < to.rows; r++) {
+      std::copy_n(host.data() + static_cast<std::ptrdiff_t>(r) * to.cols, to.cols,
+                  all.data() + static_cast<std::ptrdiff_t>(r) * to.stride);
+    }
+    write_bytes(std::as_bytes(std::span(all)), to.data);
+  });
+}
+
+void CudaOps::write(std::span<const float> host, OperandMatrix to) {
+  guarded([&] {
+    const std::size_t row = to.stride * operand_bytes();
+    std::vector<std::byte> all(static_cast<std::size_t>(to.rows) * row);
+    for (int r = 0; r < to.rows; r++) {
+      to_operands(precision_, host.subspan(static_cast<std::size_t>(r) * to.cols, to.cols), all.data() + r * row);
+    }
+    write_bytes(all, to.data);
+  });
+}
+
+void CudaOps::finish() {
+  guarded([&] {
+    output_.download();
+    stream_.synchronize();
+    output_.deliver();
+  });
+}
+
+// ---- sequences ------------------------------------------------------------------------------------------------------
+
+Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
+  return guarded([&] { return frames_.at(static_cast<std::size_t>(slot)).put(frame, height, width); });
+}
+
+void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& calls) {
+  const auto seen = std::ranges::find(recordings_, key, &Recording::key);
+  if (seen == recordings_.end()) {
+    calls();  // launch by launch: kernels are found and scratch is allocated, which a capture does not allow
+    if (recordings_.size() == kept_recordings) recordings_.pop_back();
+    recordings_.push_front({key, {}});
+    return;
+  }
+  recordings_.splice(recordings_.begin(), recordings_, seen);
+  Recording& recording = recordings_.front();
+  guarded([&] {
+    if (!recording.graph) recording.graph = stream_.capture(calls);
+    recording.graph.launch(stream_);
+  });
+}
+
+// ---- weights --------------------------------------------------------------------------------------------------------
+
+PackedPtr CudaOps::pack_values(std::span<const float> values) {
+  return guarded([&] { return packer_.values(values); });
+}
+PackedPtr CudaOps::pack_norm(const NormWeights& weights) {
+  return guarded([&] { return packer_.norm(weights); });
+}
+PackedPtr CudaOps::pack_linear(const LinearWeights& weights) {
+  return guarded([&] { return packer_.linear(weights); });
+}
+PackedPtr CudaOps::pack_flow(const LinearWeights& weights) {
+  return guarded([&] { return packer_.flow(weights); });
+}
+PackedPtr CudaOps::pack_qkv(const LinearWeights& weights, int heads) {
+  return guarded([&] { return packer_.qkv(weights, heads); });
+}
+PackedPtr CudaOps::pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) {
+  return guarded([&] { return packer_.rope(cos, sin, half_dim); });
+}
+PackedPtr CudaOps::pack_swiglu(const LinearWeights& gate, const LinearWeights& up) {
+  return guarded([&] { return packer_.swiglu(gate, up); });
+}
+PackedPtr CudaOps::pack_depthwise(std::span<const float> weight, int channels) {
+  return guarded([&] { return packer_.depthwise(weight, channels); });
+}
+PackedPtr CudaOps::pack_conv3x3(const LinearWeights& weights) {
+  return guarded([&] { return packer_.conv3x3(weights); });
+}
+PackedPtr CudaOps::pack_squeeze_excite(const SqueezeExciteWeights& weights) {
+  return guarded([&] { return packer_.squeeze_excite(weights); });
+}
+PackedPtr CudaOps::pack_mask(const LinearWeights& weights, int up) {
+  return guarded([&] { return packer_.mask(weights, up); });
+}
+
+// ---- launches -------------------------------------------------------------------------------------------------------
+
+template <class Params>
+void CudaOps::launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
+  guarded([&] { cuda::launch(stream_, modules_.kernel(kernel, shared_bytes), grid, block, shared_bytes, params); });
+}
+
+kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out,
+                                         int ldo) const {
+  const auto& w = as<PackedMatrix>(weights);
+  kernels::GemmParams params{};
+  params.a = a;
+  params.lda = lda;
+  params.b = w.weights->data();
+  params.ldb = w.k;
+  params.bias = floats(w.bias);
+  params.gain = floats(w.gain);
+  params.out = out;
+  params.ldo = ldo;
+  params.m = rows;
+  params.n = w.n;
+  params.k = w.k;
+  return params;
+}
+
+void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
+  const int bytes = static_cast<int>(operand_bytes());
+  const kernels::GemmTile tile = choose_gemm_tile(params.m, params.n, params.k, bytes, device());
+  const std::string name = named((std::string("gemm_") + op).c_str(), precision_) + "_" + std::to_string(tile.rows) +
+                           "x" + std::to_string(tile.cols);
+  launch(name, {ceil_div(params.n, tile.cols), ceil_div(params.m, tile.rows)}, {tile.threads},
+         kernels::gemm_shared_bytes(tile, bytes), params);
+}
+
+void CudaOps::run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision) {
+  const auto& weights = as<PackedNorm>(norm);
+  const kernels::LayerNormParams params{
+      floats(x), floats(weights.gamma), floats(weights.beta), out, x.rows, x.cols, x.stride, ldo, weights.epsilon};
+  launch(named("layer_norm", precision), {ceil_div(x.rows, kernels::layer_norm_rows)}, {kernels::layer_norm_threads}, 0,
+         params);
+}
+
+OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
+  void* memory =
+      guarded([&] { return scratch(normalised_, static_cast<std::size_t>(x.rows) * x.stride * operand_bytes()); });
+  run_layer_norm(x, norm, memory, x.stride, precision_);
+  return {memory, x.rows, x.cols, x.stride};
+}
+
+// ---- backbone -------------------------------------------------------------------------------------------------------
+
+void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
+  const auto staged = std::ranges::find_if(frames_, [&](const StagedFrame& f) { return f.holds(frame); });
+  if (staged == frames_.end()) throw Error(ErrorCode::native, "a frame was not staged");
+  guarded([&] { staged->upload(); });
+  const int height = grid.height * patch, width = grid.width * patch;
+  const bool same_size = frame.height == height && frame.width == width;
+  const kernels::PreprocessParams params{frame.data,
+                                         frame.stride,
+                                         frame.width,
+                                         frame.height,
+                                         static_cast<int>(frame.format),
+                                         same_size ? nullptr : staged->across(),
+                                         same_size ? nullptr : staged->down(),
+                                         width,
+                                         height,
+                                         patch,
+                                         patches.data,
+                                         patches.stride};
+  launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
+}
+
+void CudaOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
+  const auto& tokens = as<PackedFloats>(prefix_tokens);
+  const int prefix = tokens.count / x.cols;
+  guarded([&] {
+    for (int i = 0; i < prefix; i++) {
+      float* to = floats(x) + static_cast<std::ptrdiff_t>(i) * x.stride;
+      const float* from = floats(tokens.values) + static_cast<std::ptrdiff_t>(i) * x.cols;
+      copy_on_device(from, sizeof(float) * static_cast<std::size_t>(x.cols), to, stream_);
+    }
+  });
+  float* out = floats(x) + static_cast<std::ptrdiff_t>(prefix) * x.stride;
+  run_gemm("store", gemm_params(patches.data, patches.stride, patches.rows, linear, out, x.stride));
+}
+
+void CudaOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                            AttentionShape shape, OperandMatrix qkv) {
+  const OperandMatrix in = normalised(x, norm);
+  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, qkv_weights, qkv.data, 0);
+  const int head_dim = kernels::padded_head_dim(shape.head_dim);
+  params.qkv = {shape.heads,
+                head_dim,
+                shape.prefix,
+                1.44269504F / std::sqrt(static_cast<float>(shape.head_dim)),
+                floats(as<PackedRope>(rope).cos),
+                floats(as<PackedRope>(rope).sin),
+                static_cast<long long>(shape.heads) * shape.tokens * head_dim};
+  run_gemm("qkv", params);
+}
+
+void CudaOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
+  const int head_dim = kernels::padded_head_dim(shape.head_dim);
+  const int bytes = static_cast<int>(operand_bytes());
+  const std::size_t part = static_cast<std::size_t>(shape.heads) * shape.tokens * head_dim * operand_bytes();
+  const auto* q = static_cast<const std::byte*>(qkv.data);
+  kernels::AttentionParams params{};
+  params.q = q;
+  params.k = q + part;
+  params.v = q + 2 * part;
+  params.out = out.data;
+  params.ldo = out.stride;
+  params.tokens = shape.tokens;
+  params.heads = shape.heads;
+  params.head_dim = shape.head_dim;
+  params.keys_per_split = choose_attention_splits(shape.tokens, shape.heads, device());
+  const int splits = ceil_div(shape.tokens, params.keys_per_split);
+  const int blocks = ceil_div(shape.tokens, kernels::attention_queries);
+  if (splits > 1) {
+    guarded([&] {
+      const std::size_t rows = static_cast<std::size_t>(splits) * shape.heads * blocks * kernels::attention_queries;
+      params.partial = static_cast<float*>(
+          scratch(partial_outputs_, rows * kernels::attention_partial_floats(head_dim) * sizeof(float)));
+      params.arrived = static_cast<unsigned*>(
+          scratch(attention_arrived_, static_cast<std::size_t>(blocks) * shape.heads * sizeof(unsigned)));
+    });
+  }
+  launch(named("attention", precision_) + "_" + std::to_string(head_dim), {blocks, shape.heads, splits},
+         {kernels::attention_threads}, kernels::attention_shared_bytes(head_dim, bytes), params);
+}
+
+void CudaOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
+  run_gemm("add", gemm_params(in.data, in.stride, in.rows, linear, x.data, x.stride));
+}
+
+void CudaOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
+  const OperandMatrix in = normalised(x, norm);
+  run_gemm("swiglu", gemm_params(in.data, in.stride, in.rows, swiglu, out.data, out.stride));
+}
+
+void CudaOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
+  const OperandMatrix in = normalised(x, norm);
+  run_gemm("gelu", gemm_params(in.data, in.stride, in.rows, linear, out.data, out.stride));
+}
+
+void CudaOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {
+  run_layer_norm(x, norm, out.data, out.stride, Precision::fp32);
+}
+
+// ---- head -----------------------------------------------------------------------------------------------------------
+
+void CudaOps::project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) {
+  run_gemm("project", gemm_params(features.data, features.stride, features.rows, linear, out.data, out.stride));
+}
+
+void CudaOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) {
+  const kernels::CorrelationParams params{a.data, b.data, out.data, grid.height, grid.width,
+                                          a.cols, radius, a.stride, b.stride,    out.stride};
+  launch(
+      named("correlation", precision_),
+      {ceil_div(grid.width, kernels::correlation_tile_width), ceil_div(grid.height, kernels::correlation_tile_height)},
+      {kernels::correlation_threads}, kernels::correlation_shared_bytes, params);
+}
+
+void CudaOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                        OperandMatrix out) {
+  const auto& taps = as<PackedDepthwise>(weights);
+  const kernels::DepthwiseParams params{in.data,      floats(scale), floats(extra), floats(taps.taps), out.data,
+                                        grid.height,  grid.width,    in.cols,       extra.cols,        in.stride,
+                                        extra.stride, taps.stride,   out.stride};
+  launch(named("depthwise", precision_), {kernels::depthwise_blocks(grid.height, grid.width, in.cols + extra.cols)},
+         {kernels::depthwise_threads}, 0, params);
+}
+
+void CudaOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
+  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, linear, out.data, out.stride);
+  if (sums) {
+    guarded([&] {
+      constexpr kernels::GemmTile smallest = kernels::gemm_tiles[std::size(kernels::gemm_tiles) - 1];
+      params.sums.total = floats(sums);
+      params.sums.partial = static_cast<float*>(scratch(
+          partial_sums_, static_cast<std::size_t>(ceil_div(params.m, smallest.rows)) * params.n * sizeof(float)));
+      params.sums.arrived =
+          static_cast<unsigned*>(scratch(sums_arrived_, ceil_div(params.n, smallest.cols) * sizeof(unsigned)));
+    });
+  }
+  run_gemm("silu", params);
+}
+
+void CudaOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
+  const auto& se = as<PackedSqueezeExcite>(weights);
+  const kernels::SqueezeExciteParams params{floats(sums),   1.F / static_cast<float>(count),
+                                            se.channels,    se.reduced,
+                                            floats(se.fc1), floats(se.bias1),
+                                            floats(se.fc2), floats(se.bias2),
+                                            floats(scale)};
+  launch("squeeze_excite", {1}, {kernels::squeeze_excite_threads},
+         kernels::squeeze_excite_shared_bytes(se.channels, se.reduced), params);
+}
+
+void CudaOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) {
+  const auto& w = as<PackedFlow>(linear);
+  const kernels::PredictFlowParams params{in.data,      floats(w.weight), floats(w.bias), floats(base),
+                                          floats(flow), in.rows,          in.cols,        in.stride,
+                                          w.stride,     base.stride,      flow.stride};
+  launch(named("predict_flow", precision_), {ceil_div(in.rows, kernels::predict_flow_rows)},
+         {kernels::predict_flow_threads}, 0, params);
+}
+
+void CudaOps::conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) {
+  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, weights, out.data, out.stride);
+  params.conv = {grid.height, grid.width, as<PackedMatrix>(weights).channels};
+  run_gemm("conv3x3", params);
+}
+
+void CudaOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) {
+  const auto& w = as<PackedMatrix>(mask);
+  kernels::MaskUpsampleParams params{};
+  params.in = in.data;
+  params.ldi = in.stride;
+  params.weights = w.weights->data();
+  params.ldw = w.k;
+  params.k = w.k;
+  params.bias = floats(w.bias);
+  params.flow = floats(flow);
+  params.ld_flow = flow.stride;
+  params.out_x = floats(out);
+  params.out_y = floats(out) + static_cast<std::ptrdiff_t>(out.rows) / 2 * out.stride;
+  params.ldo = out.stride;
+  params.height = grid.height;
+  params.width = grid.width;
+  params.up = w.up;
+  launch(named("mask_upsample", precision_),
+         {ceil_div(w.up * w.up, kernels::mask_subpixels), ceil_div(grid.size(), kernels::mask_rows)},
+         {kernels::mask_threads}, kernels::mask_shared_bytes(static_cast<int>(operand_bytes())), params);
+}
+
+void CudaOps::resize_flow(RealMatrix in, RealMatrix out) {
+  const kernels::ResizeFlowParams params{floats(in),   floats(out), in.rows / 2, in.cols,
+                                         out.rows / 2, out.cols,    in.stride,   out.stride};
+  launch("resize_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, {32, 8}, 0, params);
+}
+
+}  // namespace flow::cuda

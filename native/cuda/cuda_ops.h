@@ -1,0 +1,119 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/device.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
+#include "cuda/module.h"
+#include "cuda/pack.h"
+#include "cuda/precision.h"
+#include "cuda/staging.h"
+#include "cuda/stream.h"
+#include "kernels/gemm.h"
+#include "ops/ops.h"
+
+namespace flow::cuda {
+
+/// `Ops` on one GPU: every stage is one kernel, or two. A sequence of stages runs launch by launch the first time, is
+/// captured into a graph the second time, and is one graph launch from then on.
+///
+/// An error of the driver other than want of memory leaves the device in an unknown state: every later call throws it
+/// again.
+class CudaOps : public Ops {
+ public:
+  /// Throws Error(device) where there is no such device, or this build or the device lacks what is asked for.
+  CudaOps(int device, Precision precision);
+  ~CudaOps() override;
+
+  const DeviceInfo& device() const { return context_->device(); }
+  Precision precision() const { return precision_; }
+
+  std::unique_ptr<Memory> allocate(std::size_t bytes) override;
+  std::size_t operand_bytes() const override { return bytes_of(precision_); }
+  int stride(int cols) const override;
+  std::size_t qkv_elements(AttentionShape shape) const override;
+  RealMatrix output(std::span<float> host, int rows, int cols) override;
+  void read(RealMatrix from, std::span<float> host) override;
+  void read(OperandMatrix from, std::span<float> host) override;
+  void write(std::span<const float> host, RealMatrix to) override;
+  void write(std::span<const float> host, OperandMatrix to) override;
+  void finish() override;
+
+  Frame stage(const Frame& frame, int slot, int height, int width) override;
+  void sequence(const SequenceKey& key, const std::function<void()>& calls) override;
+
+  PackedPtr pack_values(std::span<const float> values) override;
+  PackedPtr pack_norm(const NormWeights& weights) override;
+  PackedPtr pack_linear(const LinearWeights& weights) override;
+  PackedPtr pack_flow(const LinearWeights& weights) override;
+  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override;
+  PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override;
+  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override;
+  PackedPtr pack_depthwise(std::span<const float> weight, int channels) override;
+  PackedPtr pack_conv3x3(const LinearWeights& weights) override;
+  PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) override;
+  PackedPtr pack_mask(const LinearWeights& weights, int up) override;
+
+  void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
+  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
+                     AttentionShape shape, OperandMatrix qkv) override;
+  void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
+  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
+  void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
+  void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
+  void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+                 OperandMatrix out) override;
+  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) override;
+  void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) override;
+  void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) override;
+  void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
+  void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
+  void resize_flow(RealMatrix in, RealMatrix out) override;
+
+ private:
+  /// Memory that a stage needs for itself; grows with the largest shape seen, zeroed then.
+  struct Scratch {
+    std::unique_ptr<DeviceMemory> memory;
+    std::size_t bytes = 0;
+  };
+  /// A sequence seen before: its graph, once it was captured.
+  struct Recording {
+    SequenceKey key;
+    GraphExec graph;
+  };
+
+  template <class Work>
+  auto guarded(const Work& work);
+  template <class Params>
+  void launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params);
+  void* scratch(Scratch& scratch, std::size_t bytes);
+  kernels::GemmParams gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out, int ldo) const;
+  void run_gemm(const char* op, const kernels::GemmParams& params);
+  void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
+  /// norm(x) as operands, in scratch.
+  OperandMatrix normalised(RealMatrix x, const Packed& norm);
+  void read_bytes(const void* from, std::span<std::byte> host);
+  void write_bytes(std::span<const std::byte> host, void* to);
+
+  ContextPtr context_;
+  Precision precision_;
+  Stream stream_;
+  Modules modules_;
+  Packer packer_;
+  std::string poison_;  // the error that ended this engine
+
+  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_;
+  std::vector<StagedFrame> frames_;
+  HostOutput output_;
+  std::list<Recording> recordings_;  // most recent first
+};
+
+}  // namespace flow::cuda

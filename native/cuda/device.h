@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cuda/driver.h"
+
+namespace flow::cuda {
+
+struct DeviceInfo {
+  int index;
+  std::string name;
+  int capability_major, capability_minor;
+  int multiprocessors;
+  std::size_t shared_per_block, shared_per_multiprocessor, memory;  // bytes
+  bool integrated;                                                  // its memory is the host's
+
+  /// "9.0"
+  std::string capability() const { return std::to_string(capability_major) + "." + std::to_string(capability_minor); }
+};
+
+/// The GPUs that the driver shows, in its order. Creates no context.
+std::vector<DeviceInfo> devices();
+
+/// A device's primary context, which the process's other users of CUDA share. It is retained while anyone holds the
+/// object.
+class Context {
+ public:
+  /// The process's one object for the device of that index. Throws Error(device) where there is no such device.
+  static std::shared_ptr<const Context> of(int index);
+
+  explicit Context(const DeviceInfo& device);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  const DeviceInfo& device() const { return device_; }
+
+  /// Makes the context current on this thread while it lives, then the one that was. Never throws: where the driver
+  /// refuses, the calls made under it say so.
+  class Scope {
+   public:
+    explicit Scope(const Context& context) noexcept;
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    CUcontext before_ = nullptr;
+    bool changed_;
+  };
+
+ private:
+  DeviceInfo device_;
+  CUdevice handle_ = 0;
+  CUcontext context_ = nullptr;
+};
+
+using ContextPtr = std::shared_ptr<const Context>;
+
+/// An object of the driver's, destroyed in its context by the member `destroy` of Driver.
+template <class Handle, auto destroy>
+class Owned {
+ public:
+  Owned() = default;
+  Owned(ContextPtr context, Handle handle) : context_(std::move(context)), handle_(handle) {}
+  ~Owned() {
+    if (handle_ == Handle{}) return;
+    const Context::Scope scope(*context_);
+    (driver().*destroy)(handle_);  // there is nobody to tell of a failure
+  }
+  Owned(Owned&& other) noexcept
+      : context_(std::move(other.context_)), handle_(std::exchange(other.handle_, Handle{})) {}
+  Owned& operator=(Owned&& other) noexcept {
+    std::swap(context_, other.context_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+
+  Handle get() const { return handle_; }
+  const ContextPtr& context() const { return context_; }
+
+ private:
+  ContextPtr context_;
+  Handle handle_{};
+};
+
+}  // namespace flow::cuda

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <type_traits>
+
+#include "cuda/module.h"
+#include "cuda/stream.h"
+
+namespace flow::cuda {
+
+struct Dim3 {
+  int x = 1, y = 1, z = 1;
+};
+
+/// Queues a kernel whose one parameter is `params`, by value. The context is current.
+template <class Params>
+void launch(const Stream& stream, const Kernel& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
+  static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= 4096);  // the driver copies the bytes
+  void* parameters[] = {const_cast<Params*>(&params)};
+  const auto size = [](int n) { return static_cast<unsigned>(n); };
+  const CUresult result =
+      driver().cuLaunchKernel(kernel.function, size(grid.x), size(grid.y), size(grid.z), size(block.x), size(block.y),
+                              size(block.z), size(shared_bytes), stream.get(), parameters, nullptr);
+  if (result != CUDA_SUCCESS) check(result, ("cuLaunchKernel of " + kernel.name).c_str());
+}
+
+}  // namespace flow::cuda

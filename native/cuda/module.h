@@ -1,0 +1,37 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cuda/device.h"
+
+namespace flow::cuda {
+
+struct Kernel {
+  std::string name;
+  CUfunction function;
+  int shared_bytes;  // of dynamic shared memory that a launch may ask for
+};
+
+/// This build's kernels on one device. To be used by one thread at a time, with the context current.
+class Modules {
+ public:
+  explicit Modules(ContextPtr context);
+
+  CUfunction find(const std::string& name) { return look_up(name).function; }
+  /// The kernel, ready for launches with so much dynamic shared memory. The reference stays good.
+  const Kernel& kernel(std::string_view name, int shared_bytes);
+
+ private:
+  using Module = Owned<CUmodule, &Driver::cuModuleUnload>;
+
+  Kernel& look_up(std::string_view name);
+
+  ContextPtr context_;
+  std::vector<Module> modules_;
+  std::map<std::string, Kernel, std::less<>> kernels_;
+};
+
+}  // namespace flow::cuda

@@ -1,0 +1,98 @@
+#include "cuda/stream.h"
+
+namespace flow::cuda {
+
+namespace {
+
+using Graph = Owned<CUgraph, &Driver::cuGraphDestroy>;
+
+/// A recording: ended with the object, however that comes about.
+class Capture {
+ public:
+  explicit Capture(const Stream& stream) : stream_(stream) {
+    // Of this thread's calls alone: other threads may allocate meanwhile.
+    check(driver().cuStreamBeginCapture(stream.get(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  }
+  ~Capture() {
+    if (!ended_) end();
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  Graph finish() {
+    check(end(), "cuStreamEndCapture");
+    return std::move(graph_);
+  }
+
+ private:
+  CUresult end() {
+    ended_ = true;
+    CUgraph graph = nullptr;
+    const CUresult result = driver().cuStreamEndCapture(stream_.get(), &graph);
+    graph_ = Graph(stream_.context(), graph);
+    return result;
+  }
+
+  const Stream& stream_;
+  bool ended_ = false;
+  Graph graph_;
+};
+
+CUstream create_stream() {
+  CUstream stream = nullptr;
+  check(driver().cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+  return stream;
+}
+
+CUevent create_event(unsigned flags) {
+  CUevent event = nullptr;
+  check(driver().cuEventCreate(&event, flags), "cuEventCreate");
+  return event;
+}
+
+}  // namespace
+
+GraphExec::GraphExec(const ContextPtr& context, CUgraph graph) {
+  const Context::Scope scope(*context);
+  CUgraphExec executable = nullptr;
+  check(driver().cuGraphInstantiate(&executable, graph, 0), "cuGraphInstantiateWithFlags");
+  executable_ = {context, executable};
+}
+
+void GraphExec::launch(const Stream& stream) const {
+  check(driver().cuGraphLaunch(executable_.get(), stream.get()), "cuGraphLaunch");
+}
+
+Stream::Stream(const ContextPtr& context) {
+  const Context::Scope scope(*context);
+  stream_ = {context, create_stream()};
+}
+
+void Stream::synchronize() const { check(driver().cuStreamSynchronize(stream_.get()), "cuStreamSynchronize"); }
+
+GraphExec Stream::capture(const std::function<void()>& calls) const {
+  const Context::Scope scope(*context());
+  Capture capture(*this);
+  calls();
+  const Graph graph = capture.finish();
+  return {context(), graph.get()};
+}
+
+Event::Event(const ContextPtr& context, Timing timing) {
+  const Context::Scope scope(*context);
+  event_ = {context, create_event(timing == Timing::on ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING)};
+}
+
+void Event::record(const Stream& stream) const {
+  check(driver().cuEventRecord(event_.get(), stream.get()), "cuEventRecord");
+}
+
+void Event::synchronize() const { check(driver().cuEventSynchronize(event_.get()), "cuEventSynchronize"); }
+
+float Event::milliseconds_since(const Event& start) const {
+  float milliseconds = 0;
+  check(driver().cuEventElapsedTime(&milliseconds, start.event_.get(), event_.get()), "cuEventElapsedTime");
+  return milliseconds;
+}
+
+}  // namespace flow::cuda

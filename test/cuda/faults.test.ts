@@ -1,0 +1,85 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { flowError, sameBits } from '../support/compare.js'
+import { useEmulator } from '../support/emulator.js'
+import { loadTiny, tinyFrames } from '../support/fixtures.js'
+import { runScript } from '../support/child.js'
+
+useEmulator()
+const [a, b] = await tinyFrames()
+const load = () => loadTiny({ device: 'cuda' })
+
+afterEach(() => vi.unstubAllEnvs())
+
+/** Has the n-th of the coming calls of a driver's function fail. */
+const failAt = (call: string, n: number) => vi.stubEnv('EMULATOR_FAIL', `${call}:${n}`)
+
+describe('want of GPU memory', () => {
+  it('while loading is ERR_OUT_OF_MEMORY, leaves other models alive, and passes', async () => {
+    await using other = await load()
+    const expected = await other.flow(a, b)
+    for (const n of [1, 2, 7, 40]) {
+      failAt('cuMemAlloc', n)
+      await expect(load()).rejects.toThrow(flowError('ERR_OUT_OF_MEMORY', 'MiB'))
+      vi.unstubAllEnvs()
+      expect(sameBits((await other.flow(a, b)).data, expected.data)).toBe(true)
+    }
+    await using late = await load()
+    expect(sameBits((await late.flow(a, b)).data, expected.data)).toBe(true)
+  })
+
+  it('at the first frame of a size is that call’s error, and the next call works', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    for (let n = 1; n <= 6; n++) {
+      failAt('cuMemAlloc', n)
+      const size = [16 * n, 256] as const
+      await expect(model.flow(a, b, { size })).rejects.toThrow(flowError('ERR_OUT_OF_MEMORY'))
+      vi.unstubAllEnvs()
+      await model.flow(a, b, { size })
+      expect(sameBits((await model.flow(a, b)).data, expected.data)).toBe(true)
+    }
+  })
+})
+
+describe('a GPU that cannot be used', () => {
+  const print = (env: Readonly<Record<string, string>>, ...args: string[]) =>
+    runScript('print-engine.mjs', args, { ...env }).then(({ stdout }) => JSON.parse(stdout))
+
+  it.each<[string, Record<string, string>, string]>([
+    ['no driver', { DINOV3_FLOW_CUDA_DRIVER: '/nowhere/libcuda.so.1' }, 'libcuda'],
+    ['no device', { EMULATOR_DEVICES: '0' }, 'NO_DEVICE'],
+    ['an old driver', { EMULATOR_DRIVER_VERSION: '10000' }, 'driver'],
+  ])('%s: cuda is refused with the reason, auto takes the CPU and says why', async (_, env, reason) => {
+    const refused = await print(env, 'cuda')
+    expect(refused).toMatchObject({ code: 'ERR_DEVICE', message: expect.stringContaining(reason) })
+    const automatic = await print(env, 'auto')
+    expect(automatic).toMatchObject({ engine: 'cpu', gpuUnused: expect.stringContaining(reason) })
+  })
+
+  it('auto takes a GPU that works', async () => {
+    expect(await print({}, 'auto')).toMatchObject({ engine: 'cuda', gpuUnused: null })
+  })
+
+  it('an index beyond the last GPU is refused', async () => {
+    await expect(loadTiny({ device: 'cuda:3' })).rejects.toThrow(flowError('ERR_DEVICE', '3'))
+  })
+
+  it('bf16 is refused before compute capability 8.0, by name', async () => {
+    expect(await print({ EMULATOR_CAPABILITY: '7.5' }, 'cuda', 'bf16')).toMatchObject({
+      code: 'ERR_DEVICE',
+      message: expect.stringContaining('8.0'),
+    })
+  })
+})
+
+describe('a driver’s error', () => {
+  it('ends the model, with function and name, and every call after it says so', async () => {
+    const { stdout } = await runScript('fail-launch.mjs', [], {})
+    const calls = JSON.parse(stdout) as { code: string; message: string }[]
+    expect(calls).toHaveLength(3)
+    for (const { code, message } of calls) {
+      expect(code).toBe('ERR_DEVICE')
+      expect(message).toMatch(/cuLaunchKernel.*CUDA_ERROR_LAUNCH_FAILED.*cannot be used any more/s)
+    }
+  })
+})

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <new>
+
+#include "faults.h"
+#include "state.h"
+
+// What every function of the driver does before its own work: injected faults, initialisation, the current context and
+// its error, and what is forbidden while a graph is captured.
+
+namespace emu {
+
+enum class Capture {
+  allowed,  // or, for work of a stream, `submit` decides
+  unsafe,   // might synchronise: ends the capture of the calling thread
+};
+
+/// body(State&), for functions that need a driver but no context.
+template <class Body>
+CUresult driver_call(const char* name, Body body) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (const auto fault = injected_fault(name)) {
+    Context* const context = s.contexts.find(current_context);
+    if (context != nullptr && is_sticky(*fault)) context->error = *fault;
+    return *fault;
+  }
+  if (!s.initialised) return CUDA_ERROR_NOT_INITIALIZED;
+  return body(s);
+}
+
+/// body(State&, Context&)
+template <class Body>
+CUresult context_call(const char* name, Capture capture, Body body) {
+  return driver_call(name, [&](State& s) {
+    Context* const context = s.contexts.find(current_context);
+    if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+    if (context->error != CUDA_SUCCESS) return context->error;
+    if (Stream* stream = s.capture_of_this_thread(); stream != nullptr && capture == Capture::unsafe) {
+      stream->capture = Stream::invalidated;
+      return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    try {
+      return body(s, *context);
+    } catch (const std::bad_alloc&) {
+      return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+  });
+}
+
+/// Does the work now, or records it where the stream is captured.
+CUresult submit(State& s, Context& context, CUstream stream, Operation operation);
+
+/// After work that may have written anywhere: a broken guard zone is the context's error from now on.
+void check_guards(Context& context, const std::string& what);
+
+}  // namespace emu

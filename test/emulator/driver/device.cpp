@@ -1,0 +1,41 @@
+#include "device.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace emu::device {
+namespace {
+
+long long number(const char* variable, long long otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr || *text == 0 ? otherwise : std::strtoll(text, nullptr, 10);
+}
+
+}  // namespace
+
+int count() { return static_cast<int>(number("EMULATOR_DEVICES", 1)); }
+
+Capability capability() {
+  Capability c{9, 0};
+  if (const char* text = std::getenv("EMULATOR_CAPABILITY"); text != nullptr) {
+    std::sscanf(text, "%d.%d", &c.major, &c.minor);
+  }
+  return c;
+}
+
+std::size_t memory() { return static_cast<std::size_t>(number("EMULATOR_MEMORY", 4LL << 30)); }
+int multiprocessors() { return static_cast<int>(number("EMULATOR_SMS", 8)); }
+bool integrated() { return number("EMULATOR_INTEGRATED", 0) != 0; }
+int driver_version() { return static_cast<int>(number("EMULATOR_DRIVER_VERSION", 13000)); }
+
+std::size_t shared_bytes_per_block() {
+  const auto [major, minor] = capability();
+  const int kib = major < 7    ? 48
+                  : major == 7 ? (minor == 5 ? 64 : 95)
+                  : major == 8 ? (minor == 0 || minor == 7 ? 163 : 99)
+                  : major < 12 ? 227
+                               : 99;
+  return static_cast<std::size_t>(kib) << 10;
+}
+
+}  // namespace emu::device

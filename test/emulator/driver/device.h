@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+
+// The emulated device, as environment variables describe it. Each is read whenever a function asks, so that a test may
+// change it between two calls:
+//
+//   EMULATOR_DEVICES         how many there are (1); with 0 cuInit fails
+//   EMULATOR_CAPABILITY      9.0
+//   EMULATOR_MEMORY          bytes (4 GiB)
+//   EMULATOR_SMS             multiprocessors (8)
+//   EMULATOR_INTEGRATED      1 where host and device share their memory (0)
+//   EMULATOR_DRIVER_VERSION  13000
+
+namespace emu::device {
+
+struct Capability {
+  int major, minor;
+};
+
+int count();
+Capability capability();
+std::size_t memory();
+int multiprocessors();
+bool integrated();
+int driver_version();
+
+/// Of one block, where the function asks for more than 48 KiB; of a multiprocessor, 1 KiB more.
+std::size_t shared_bytes_per_block();
+
+}  // namespace emu::device

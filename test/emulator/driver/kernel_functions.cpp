@@ -1,0 +1,113 @@
+#include <vector>
+
+#include "../launch.h"
+#include "call.h"
+#include "device.h"
+#include "exports.h"
+
+// Modules, functions, launches. A module is whatever kernels were compiled into this library, whatever its image.
+
+namespace flow::cuda {
+
+using namespace emu;
+
+namespace {
+
+/// Runs a kernel; what it does wrong is the context's error from then on, as on a GPU, which has already returned from
+/// the call when it happens.
+void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
+         const void* parameters) {
+  try {
+    launch(kernel, grid, block, shared_bytes, parameters);
+    check_guards(context, kernel.name);
+  } catch (const Error& e) {
+    report(e.what());
+    context.error = CUDA_ERROR_LAUNCH_FAILED;
+  }
+}
+
+}  // namespace
+
+CUresult cuModuleLoadData(CUmodule* module, const void* image) {
+  return context_call("cuModuleLoadData", Capture::unsafe, [&](State& s, Context& context) {
+    if (module == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    *module = s.modules.add(&context);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuModuleUnload(CUmodule module) {
+  return context_call("cuModuleUnload", Capture::unsafe, [&](State& s, Context&) {
+    if (!s.modules.remove(module)) return CUDA_ERROR_INVALID_HANDLE;
+    s.functions.remove_if([module](const Function& f) { return f.module == module; });
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+  return context_call("cuModuleGetFunction", Capture::allowed, [&](State& s, Context& context) {
+    if (function == nullptr || name == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const Module* const found = s.modules.find(module);
+    if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    const Kernel* const kernel = find_kernel(name);
+    if (kernel == nullptr) return CUDA_ERROR_NOT_FOUND;
+    *function = s.functions.add(&context, module, kernel);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) {
+  return context_call("cuFuncGetAttribute", Capture::allowed, [&](State& s, Context&) {
+    const Function* const f = s.functions.find(function);
+    if (f == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    switch (attribute) {
+      case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *value = 0; return CUDA_SUCCESS;
+      case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = 32; return CUDA_SUCCESS;
+      case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+        *value = static_cast<int>(f->shared_bytes);
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_INVALID_VALUE;
+  });
+}
+
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+  return context_call("cuFuncSetAttribute", Capture::allowed, [&](State& s, Context&) {
+    Function* const f = s.functions.find(function);
+    if (f == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
+        static_cast<std::size_t>(value) > device::shared_bytes_per_block()) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    f->shared_bytes = static_cast<std::size_t>(value);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                        unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void** parameters,
+                        void** extra) {
+  return context_call("cuLaunchKernel", Capture::allowed, [&](State& s, Context& context) {
+    const Function* const f = s.functions.find(function);
+    if (f == nullptr || f->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    const Kernel& kernel = *f->kernel;
+    const dim3 grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
+    if (parameters == nullptr || parameters[0] == nullptr || extra != nullptr) return CUDA_ERROR_INVALID_VALUE;
+    try {
+      check_configuration(kernel, grid, block, shared_bytes, f->shared_bytes);
+    } catch (const ConfigurationError& e) {
+      report(e.what());
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    const auto* const first = static_cast<const unsigned char*>(parameters[0]);
+    return submit(s, context, stream,
+                  [&context, &kernel, grid, block, shared_bytes,
+                   copy = std::vector<unsigned char>(first, first + kernel.parameter_bytes)] {
+                    run(context, kernel, grid, block, shared_bytes, copy.data());
+                    return CUDA_SUCCESS;
+                  });
+  });
+}
+
+}  // namespace flow::cuda

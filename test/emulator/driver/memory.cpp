@@ -1,0 +1,123 @@
+#include "memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "../block.h"
+#include "../global_memory.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace emu {
+namespace {
+
+constexpr std::size_t guard_bytes = 1024;
+constexpr unsigned char filling = 0xff;
+/// The driver promises 256. These are no multiples of 512: who counts on more is found out.
+constexpr std::size_t alignment = 256;
+constexpr std::size_t most_freed_bytes = 64 << 20;
+
+}  // namespace
+
+Memory::~Memory() {
+  while (!allocations_.empty()) {
+    remove_global_memory(allocations_.begin()->second.start);
+    release(std::move(allocations_.extract(allocations_.begin()).mapped()));
+  }
+  freed_.clear();
+}
+
+void* Memory::allocate(std::size_t bytes, Kind kind) {
+  const std::size_t all = guard_bytes + 3 * alignment + bytes + guard_bytes;
+  std::unique_ptr<unsigned char[]> memory(new (std::nothrow) unsigned char[all]);
+  if (memory == nullptr) return nullptr;
+  std::memset(memory.get(), filling, all);
+  const auto base = reinterpret_cast<std::uintptr_t>(memory.get()) + guard_bytes;
+  const std::uintptr_t start = (base + 2 * alignment - 1) / (2 * alignment) * (2 * alignment) + alignment;
+  auto* const p = reinterpret_cast<unsigned char*>(start);
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(p - guard_bytes, guard_bytes);
+  __asan_poison_memory_region(p + bytes, guard_bytes);
+#endif
+  allocations_.emplace(start, Allocation{std::move(memory), p, bytes, kind});
+  if (kind == Kind::device) device_bytes_ += bytes;
+  add_global_memory(p, bytes);
+  return p;
+}
+
+bool Memory::is_start(const void* p, Kind kind) const {
+  const auto found = allocations_.find(reinterpret_cast<std::uintptr_t>(p));
+  return found != allocations_.end() && found->second.kind == kind;
+}
+
+bool Memory::free(void* p, Kind kind) {
+  if (!is_start(p, kind)) return false;
+  remove_global_memory(p);
+  release(std::move(allocations_.extract(reinterpret_cast<std::uintptr_t>(p)).mapped()));
+  return true;
+}
+
+void Memory::release(Allocation a) {
+  if (a.kind == Kind::device) device_bytes_ -= a.bytes;
+  std::memset(a.start, filling, a.bytes);
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(a.start, a.bytes);
+#endif
+  freed_bytes_ += a.bytes;
+  freed_.push_back(std::move(a));
+  while (freed_bytes_ > most_freed_bytes) {
+    freed_bytes_ -= freed_.front().bytes;
+    freed_.pop_front();
+  }
+}
+
+bool Memory::contains(std::uintptr_t p, std::size_t bytes) const {
+  auto next = allocations_.upper_bound(p);
+  if (next == allocations_.begin()) return false;
+  const Allocation& a = std::prev(next)->second;
+  const std::size_t offset = p - std::prev(next)->first;
+  return offset <= a.bytes && bytes <= a.bytes - offset;
+}
+
+std::string Memory::broken_guard(Allocation& a) {
+  static const auto intact = [] {
+    std::array<unsigned char, guard_bytes> all;
+    all.fill(filling);
+    return all;
+  }();
+  const char* const what = a.kind == Kind::device ? "device" : "host";
+  unsigned char* const before = a.start - guard_bytes;
+  unsigned char* const behind = a.start + a.bytes;
+  if (std::memcmp(before, intact.data(), guard_bytes) != 0) {
+    const auto last = std::find_if(std::make_reverse_iterator(a.start), std::make_reverse_iterator(before),
+                                   [](unsigned char c) { return c != filling; });
+    const auto distance = static_cast<std::size_t>(last - std::make_reverse_iterator(a.start)) + 1;
+    std::memset(before, filling, guard_bytes);
+    return format("something wrote %zu bytes before %s memory at %p of %zu bytes", distance, what,
+                  static_cast<void*>(a.start), a.bytes);
+  }
+  if (std::memcmp(behind, intact.data(), guard_bytes) != 0) {
+    const auto first = static_cast<std::size_t>(
+        std::find_if(behind, behind + guard_bytes, [](unsigned char c) { return c != filling; }) - behind);
+    std::memset(behind, filling, guard_bytes);
+    return format("something wrote %zu bytes behind %s memory at %p of %zu bytes", first, what,
+                  static_cast<void*>(a.start), a.bytes);
+  }
+  return {};
+}
+
+std::string Memory::broken_guard() {
+#ifndef __SANITIZE_ADDRESS__
+  for (auto& [start, allocation] : allocations_) {
+    if (std::string found = broken_guard(allocation); !found.empty()) return found;
+  }
+#endif
+  return {};
+}
+
+}  // namespace emu

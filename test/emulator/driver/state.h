@@ -1,0 +1,134 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "../registry.h"
+#include "cuda/driver_api.h"
+#include "memory.h"
+
+// Everything that the driver knows, under one lock. Handles are numbers that are never used twice, so that one that was
+// destroyed is recognised.
+
+namespace emu {
+
+using namespace flow::cuda;
+
+/// Errors that the engine has no name for.
+constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_IMPLICIT = static_cast<CUresult>(906);
+constexpr auto CUDA_ERROR_CAPTURED_EVENT = static_cast<CUresult>(907);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = static_cast<CUresult>(908);
+
+template <class Handle, class Object>
+class Handles {
+ public:
+  template <class... Arguments>
+  Handle add(Arguments&&... arguments) {
+    next_ += 16;
+    objects_[next_] = std::make_unique<Object>(std::forward<Arguments>(arguments)...);
+    return reinterpret_cast<Handle>(next_);
+  }
+  /// Null where the handle is not, or no longer, one of these.
+  Object* find(Handle handle) const {
+    const auto found = objects_.find(reinterpret_cast<std::uintptr_t>(handle));
+    return found == objects_.end() ? nullptr : found->second.get();
+  }
+  bool remove(Handle handle) { return objects_.erase(reinterpret_cast<std::uintptr_t>(handle)) != 0; }
+  template <class Predicate>
+  void remove_if(Predicate predicate) {
+    std::erase_if(objects_, [&](const auto& entry) { return predicate(*entry.second); });
+  }
+  template <class Predicate>
+  Object* find_if(Predicate predicate) const {
+    for (const auto& [number, object] : objects_) {
+      if (predicate(*object)) return object.get();
+    }
+    return nullptr;
+  }
+
+ private:
+  std::unordered_map<std::uintptr_t, std::unique_ptr<Object>> objects_;
+  // Every kind of handle has numbers of its own, none of them an address.
+  std::uintptr_t next_ = [] {
+    static std::uintptr_t kinds = 0;
+    return ++kinds << 40;
+  }();
+};
+
+struct Context {
+  int device;
+  int retained = 0;
+  CUresult error = CUDA_SUCCESS;  // sticks: every call returns it
+  Memory memory;
+};
+
+struct Module {
+  Context* context;
+};
+
+struct Function {
+  Context* context;
+  CUmodule module;
+  const Kernel* kernel;
+  std::size_t shared_bytes = 48 << 10;  // that a launch may ask for
+};
+
+/// Work of a stream. An error is the call's where it is done at once, and the context's where a graph replays it.
+using Operation = std::function<CUresult()>;
+
+struct Stream {
+  Context* context;
+  bool blocking;
+  enum Capture { none, capturing, invalidated } capture = none;
+  std::thread::id capturing_thread{};
+  std::vector<Operation> captured{};
+};
+
+struct Event {
+  Context* context;
+  bool timed;
+  bool captured = false, recorded = false;
+  std::chrono::steady_clock::time_point time{};
+};
+
+struct Graph {
+  Context* context;
+  std::vector<Operation> operations;
+};
+
+struct State {
+  std::mutex mutex;
+  bool initialised = false;
+  Handles<CUcontext, Context> contexts;
+  std::map<int, CUcontext> primary_contexts;
+  Handles<CUmodule, Module> modules;
+  Handles<CUfunction, Function> functions;
+  Handles<CUstream, Stream> streams;
+  Handles<CUevent, Event> events;
+  Handles<CUgraph, Graph> graphs;
+  Handles<CUgraphExec, Graph> executables;
+
+  /// A stream that this thread is recording, or null.
+  Stream* capture_of_this_thread() const;
+  /// What a context leaves behind goes with it.
+  void destroy(CUcontext context);
+};
+
+/// Never destroyed: threads may call until the process ends.
+State& state();
+
+extern thread_local CUcontext current_context;
+
+void report(const std::string& message);
+
+}  // namespace emu

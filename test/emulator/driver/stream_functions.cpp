@@ -1,0 +1,200 @@
+#include <utility>
+
+#include "call.h"
+#include "exports.h"
+
+// Streams, graphs, events. A stream does its work when it is told of it, in the calling thread.
+
+namespace emu {
+
+CUresult submit(State& s, Context& context, CUstream handle, Operation operation) {
+  if (handle == nullptr) {  // the legacy stream, which waits for all blocking streams
+    Stream* const capturing = s.capture_of_this_thread();
+    if (capturing == nullptr || !capturing->blocking) return operation();
+    capturing->capture = Stream::invalidated;
+    return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+  }
+  Stream* const stream = s.streams.find(handle);
+  if (stream == nullptr || stream->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+  switch (stream->capture) {
+    case Stream::none: return operation();
+    case Stream::capturing: stream->captured.push_back(std::move(operation)); return CUDA_SUCCESS;
+    case Stream::invalidated: break;
+  }
+  return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+}
+
+void check_guards(Context& context, const std::string& what) {
+  const std::string broken = context.memory.broken_guard();
+  if (broken.empty()) return;
+  report(broken + ", found after " + what);
+  context.error = CUDA_ERROR_ILLEGAL_ADDRESS;
+}
+
+}  // namespace emu
+
+namespace flow::cuda {
+
+using namespace emu;
+
+// ---- streams -----------------------------------------------------------------------------------------------------
+
+CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
+  return context_call("cuStreamCreate", Capture::allowed, [&](State& s, Context& context) {
+    if (stream == nullptr || flags > CU_STREAM_NON_BLOCKING) return CUDA_ERROR_INVALID_VALUE;
+    *stream = s.streams.add(&context, flags != CU_STREAM_NON_BLOCKING);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamDestroy_v2(CUstream stream) {
+  return context_call("cuStreamDestroy", Capture::allowed, [&](State& s, Context&) {
+    return s.streams.remove(stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+CUresult cuStreamSynchronize(CUstream handle) {
+  return context_call("cuStreamSynchronize", Capture::allowed, [&](State& s, Context& context) {
+    Stream* const stream = handle == nullptr ? s.capture_of_this_thread() : s.streams.find(handle);
+    if (handle != nullptr && (stream == nullptr || stream->context != &context)) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream != nullptr && stream->capture != Stream::none) {
+      stream->capture = Stream::invalidated;
+      return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    check_guards(context, "cuStreamSynchronize");
+    return context.error;
+  });
+}
+
+// ---- capture and graphs ------------------------------------------------------------------------------------------
+
+CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
+  return context_call("cuStreamBeginCapture", Capture::allowed, [&](State& s, Context& context) {
+    if (handle == nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    Stream* const stream = s.streams.find(handle);
+    if (stream == nullptr || stream->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) return CUDA_ERROR_INVALID_VALUE;
+    if (stream->capture != Stream::none) return CUDA_ERROR_ILLEGAL_STATE;
+    stream->capture = Stream::capturing;
+    stream->capturing_thread = std::this_thread::get_id();
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
+  return context_call("cuStreamEndCapture", Capture::allowed, [&](State& s, Context& context) {
+    Stream* const stream = s.streams.find(handle);
+    if (stream == nullptr || stream->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (stream->capture == Stream::none) return CUDA_ERROR_ILLEGAL_STATE;
+    if (stream->capturing_thread != std::this_thread::get_id()) return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+    const bool valid = std::exchange(stream->capture, Stream::none) == Stream::capturing;
+    std::vector<Operation> captured = std::exchange(stream->captured, {});
+    *graph = nullptr;
+    if (!valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    *graph = s.graphs.add(&context, std::move(captured));
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, unsigned long long flags) {
+  return context_call("cuGraphInstantiate", Capture::allowed, [&](State& s, Context& context) {
+    if (executable == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    const Graph* const found = s.graphs.find(graph);
+    if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    *executable = s.executables.add(&context, found->operations);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
+  return context_call("cuGraphLaunch", Capture::allowed, [&](State& s, Context& context) {
+    const Graph* const graph = s.executables.find(executable);
+    if (graph == nullptr || graph->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (Stream* stream = s.streams.find(handle); stream != nullptr && stream->capture != Stream::none) {
+      stream->capture = Stream::invalidated;
+      return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    return submit(s, context, handle, [&context, graph] {
+      for (const Operation& operation : graph->operations) {
+        if (context.error != CUDA_SUCCESS) break;
+        if (const CUresult result = operation(); result != CUDA_SUCCESS) context.error = result;
+      }
+      return CUDA_SUCCESS;
+    });
+  });
+}
+
+CUresult cuGraphDestroy(CUgraph graph) {
+  return context_call("cuGraphDestroy", Capture::allowed, [&](State& s, Context&) {
+    return s.graphs.remove(graph) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+CUresult cuGraphExecDestroy(CUgraphExec executable) {
+  return context_call("cuGraphExecDestroy", Capture::allowed, [&](State& s, Context&) {
+    return s.executables.remove(executable) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+// ---- events ------------------------------------------------------------------------------------------------------
+
+CUresult cuEventCreate(CUevent* event, unsigned flags) {
+  return context_call("cuEventCreate", Capture::allowed, [&](State& s, Context& context) {
+    if (event == nullptr || (flags != CU_EVENT_DEFAULT && flags != CU_EVENT_DISABLE_TIMING)) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    *event = s.events.add(&context, flags == CU_EVENT_DEFAULT);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuEventDestroy_v2(CUevent event) {
+  return context_call("cuEventDestroy", Capture::allowed, [&](State& s, Context&) {
+    return s.events.remove(event) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+  return context_call("cuEventRecord", Capture::allowed, [&](State& s, Context& context) {
+    Event* const found = s.events.find(event);
+    if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (const Stream* to = s.streams.find(stream); to != nullptr && to->capture == Stream::capturing) {
+      // Such an event orders the branches of one capture; a replay does not record it.
+      found->captured = true;
+      return CUDA_SUCCESS;
+    }
+    return submit(s, context, stream, [found] {
+      found->captured = false;
+      found->recorded = true;
+      found->time = std::chrono::steady_clock::now();
+      return CUDA_SUCCESS;
+    });
+  });
+}
+
+CUresult cuEventSynchronize(CUevent event) {
+  return context_call("cuEventSynchronize", Capture::allowed, [&](State& s, Context& context) {
+    const Event* const found = s.events.find(event);
+    if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (found->captured) {
+      if (Stream* capturing = s.capture_of_this_thread()) capturing->capture = Stream::invalidated;
+      return CUDA_ERROR_CAPTURED_EVENT;
+    }
+    check_guards(context, "cuEventSynchronize");
+    return context.error;
+  });
+}
+
+CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
+  return context_call("cuEventElapsedTime", Capture::allowed, [&](State& s, Context&) {
+    const Event *const from = s.events.find(start), *const to = s.events.find(end);
+    if (milliseconds == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (from == nullptr || to == nullptr || !from->timed || !to->timed) return CUDA_ERROR_INVALID_HANDLE;
+    if (from->captured || to->captured || !from->recorded || !to->recorded) return CUDA_ERROR_INVALID_HANDLE;
+    *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
+    return CUDA_SUCCESS;
+  });
+}
+
+}  // namespace flow::cuda

@@ -1,0 +1,59 @@
+#pragma once
+
+// CUDA for a machine without a GPU: what kernels/kernel.cuh includes when the compiler is not nvcc. A kernel here is a
+// function of the host, a thread of it a fiber, and a launch runs block after block:
+//
+//   registry.h    kernels by name          block.h        the threads of a block, and whose turn it is
+//   launch.h      a grid of blocks         fiber.h        stacks and the switch between them
+//   warp.h        barriers, shuffles       async_copy.h   cp.async
+//   atomics.h     atomics and fences       tensor.h       ldmatrix and mma
+//   half.h        16-bit numbers           race.h         the race detector, in the build that has it
+//
+// driver/ makes a CUDA driver of it. Environment variables, besides the driver's (driver/device.h, driver/faults.h):
+//
+//   EMULATOR_SCHEDULE   forward, reverse, or the seed of a random order of threads and blocks; read at every launch
+//   EMULATOR_THREADS    threads of the host that run blocks; read at every launch
+//
+// Strict where CUDA is vague: a return before a barrier that others reach and a barrier or warp operation that threads
+// reach on different lines are errors. Blocks need not run at the same time, so one must not wait for another.
+
+#define FLOW_EMULATED 1
+
+#include "language.h"
+//
+#include "arithmetic.h"
+#include "async_copy.h"
+#include "atomics.h"
+#include "block.h"
+#include "half.h"
+#include "launch.h"
+#include "memory_access.h"
+#include "registry.h"
+#include "tensor.h"
+#include "warp.h"
+
+namespace emu {
+EMU_UNSEEN inline const uint3& thread_index() { return current->fiber->index; }
+EMU_UNSEEN inline const uint3& block_index() { return current->index; }
+EMU_UNSEEN inline const dim3& block_dim() { return current->block_dim; }
+EMU_UNSEEN inline const dim3& grid_dim() { return current->grid_dim; }
+EMU_UNSEEN inline unsigned char* shared_memory() { return current->shared; }
+[[noreturn]] inline void trap(EMU_HERE) { current->fail(format("__trap at %s:%d", file, line)); }
+}  // namespace emu
+
+#define threadIdx (::emu::thread_index())
+#define blockIdx (::emu::block_index())
+#define blockDim (::emu::block_dim())
+#define gridDim (::emu::grid_dim())
+#define warpSize 32
+#define __trap() ::emu::trap()
+
+#define SHARED_MEMORY(T, name) T* name = reinterpret_cast<T*>(::emu::shared_memory())
+
+/// Opens a kernel's body, in which its parameters are `p`, and lists it under its name.
+#define KERNEL(name, Params, threads, min_blocks) EMU_KERNEL(name, Params, threads)
+#define EMU_KERNEL(name, Params, threads)                                                                      \
+  static void name##_body(const Params& p);                                                                    \
+  static const ::emu::Registration name##_registration(                                                        \
+      #name, sizeof(Params), threads, [](const void* all) { name##_body(*static_cast<const Params*>(all)); }); \
+  static void name##_body([[maybe_unused]] const Params& p)

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+
+namespace emu {
+
+#ifdef FLOW_EMULATOR_RACE
+/// Tells the race detector of memory that all blocks share, and that it is gone. Not while a launch runs.
+void add_global_memory(const void* p, std::size_t bytes);
+void remove_global_memory(const void* p);
+#else
+inline void add_global_memory(const void*, std::size_t) {}
+inline void remove_global_memory(const void*) {}
+#endif
+
+}  // namespace emu

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <type_traits>
+
+#include "block.h"
+#include "half.h"
+
+// Tensor cores: the two instructions of kernels/ptx.cuh, whose comment has the fragments.
+
+namespace emu {
+
+void load_matrices(std::uint32_t* registers, const void* row, int count, bool transposed, const char* file, int line);
+void multiply(float* d, const std::uint32_t* a, std::uint32_t b0, std::uint32_t b1, bool bfloat16, const char* file,
+              int line);
+
+template <int count, bool transposed>
+EMU_UNSEEN void ldmatrix(std::uint32_t (&r)[count], const void* row, const char* file, int line) {
+  static_assert(count == 1 || count == 2 || count == 4);
+  load_matrices(r, row, count, transposed, file, line);
+}
+
+template <class T>
+EMU_UNSEEN void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                         const char* file, int line) {
+  static_assert(std::is_same_v<T, __half> || std::is_same_v<T, __nv_bfloat16>);
+  multiply(d, a, b0, b1, std::is_same_v<T, __nv_bfloat16>, file, line);
+}
+
+}  // namespace emu

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdlib>
+
+#include "cuda/device.h"
+#include "ops/error.h"
+
+namespace flow {
+
+/// Whether there is a GPU to test on: the emulated one, unless the environment names a driver or the program was built
+/// without the emulator.
+inline bool cuda_is_here() {
+#ifdef FLOW_EMULATOR
+  setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 0);
+#endif
+  try {
+    return !cuda::devices().empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace flow

@@ -1,0 +1,380 @@
+// The layer over the driver, on a GPU or on the emulated driver: what it promises when calls fail, too. Without either,
+// only the tests of the missing driver have something to do.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "check.h"
+#include "cuda/copy.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
+#include "cuda/module.h"
+#include "cuda/stream.h"
+#include "cuda_for_tests.h"
+#include "kernels/resize_flow.h"
+
+using namespace flow;
+using namespace flow::cuda;
+
+namespace {
+
+/// What a process is told that asks for a driver of that name. This one must not have asked yet: the answer is kept.
+std::string failure_with(const char* library) {
+  std::array<int, 2> ends{};
+  check::that(pipe(ends.data()) == 0, "no pipe");
+  const pid_t child = fork();
+  check::that(child >= 0, "no child");
+  if (child == 0) {
+    setenv("DINOV3_FLOW_CUDA_DRIVER", library, 1);
+    std::string text = "there is a driver";
+    for (int i = 0; i < 2; i++) {  // the second answer is remembered
+      try {
+        driver();
+      } catch (const Error& error) {
+        text = error.code() == ErrorCode::device ? error.what() : "another code";
+      }
+    }
+    const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    _exit(written ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string text;
+  std::array<char, 4096> buffer{};
+  for (ssize_t n = 0; (n = read(ends[0], buffer.data(), buffer.size())) > 0;) text.append(buffer.data(), n);
+  close(ends[0]);
+  int status = 0;
+  check::that(waitpid(child, &status, 0) == child && status == 0, "the child ended with ", status);
+  return text;
+}
+
+void expect_text(const std::string& text, std::string_view part) {
+  check::that(text.find(part) != std::string::npos, "\"", text, "\" does not say \"", part, "\"");
+}
+
+template <class Call>
+void expect_error(ErrorCode code, std::string_view part, const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    check::that(error.code() == code, "another code: ", error.what());
+    expect_text(error.what(), part);
+    return;
+  }
+  check::fail("no error");
+}
+
+/// A context that is current, and a stream in it.
+struct Gpu {
+  ContextPtr context = Context::of(0);
+  Context::Scope scope{*context};
+  Stream stream{context};
+};
+
+std::vector<unsigned char> content(const Memory& memory, std::size_t bytes, const Stream& stream) {
+  std::vector<unsigned char> host(bytes, 77);
+  copy_to_host(memory.data(), bytes, host.data(), stream);
+  stream.synchronize();
+  return host;
+}
+
+void fill(const Memory& memory, unsigned char value, std::size_t bytes, const Stream& stream) {
+  cuda::check(driver().cuMemsetD8Async(address(memory.data()), value, bytes, stream.get()), "cuMemsetD8Async");
+}
+
+bool all_are(const std::vector<unsigned char>& bytes, unsigned char value) {
+  return std::ranges::all_of(bytes, [&](unsigned char b) { return b == value; });
+}
+
+/// A test of the device; without one it holds.
+struct OnGpu : check::Register {
+  OnGpu(const char* name, void (*body)(Gpu&))
+      : Register(name, [body] {
+          if (!cuda_is_here()) return;
+          Gpu gpu;
+          body(gpu);
+        }) {}
+};
+
+// These are first: see failure_with.
+const check::Register no_driver("a driver that is missing is an error that names it and the variable", [] {
+  const std::string text = failure_with("/nowhere/libcuda.so");
+  expect_text(text, "/nowhere/libcuda.so");
+  expect_text(text, "DINOV3_FLOW_CUDA_DRIVER");
+});
+
+const check::Register no_functions("a driver that lacks functions is an error that names them and says what to do", [] {
+  const std::string text = failure_with("libm.so.6");
+  expect_text(text, "cuInit, ");
+  expect_text(text, "cuGraphInstantiateWithFlags");
+  expect_text(text, "update it");
+});
+
+#ifdef FLOW_EMULATOR
+const check::Register no_gpus("a driver without a GPU says where to look", [] {
+  setenv("EMULATOR_DEVICES", "0", 1);
+  const std::string text = failure_with(FLOW_EMULATOR);
+  unsetenv("EMULATOR_DEVICES");
+  expect_text(text, "CUDA_ERROR_NO_DEVICE");
+  expect_text(text, "CUDA_VISIBLE_DEVICES");
+});
+
+const check::Register old_driver("a driver that is too old says so", [] {
+  setenv("EMULATOR_DRIVER_VERSION", "11020", 1);
+  const std::string text = failure_with(FLOW_EMULATOR);
+  unsetenv("EMULATOR_DRIVER_VERSION");
+  expect_text(text, "older than CUDA 11.4");
+});
+#endif
+
+const OnGpu described("devices are described without a context", [](Gpu& gpu) {
+  const auto all = devices();
+  check::that(!all.empty() && all[0].name == gpu.context->device().name, "the first device");
+  check::that(all[0].multiprocessors > 0 && all[0].memory > 0 && all[0].capability_major >= 5, "its properties");
+  check::that(all[0].shared_per_block >= std::size_t{48} << 10, "shared memory ", all[0].shared_per_block);
+  expect_error(ErrorCode::device, "no GPU 99", [] { Context::of(99); });
+  expect_error(ErrorCode::device, "no GPU -1", [] { Context::of(-1); });
+});
+
+const check::Register one_context("a process has one context per device, current in its scope", [] {
+  if (!cuda_is_here()) return;
+  const auto current = [] {
+    CUcontext context = nullptr;
+    cuda::check(driver().cuCtxGetCurrent(&context), "cuCtxGetCurrent");
+    return context;
+  };
+  check::that(current() == nullptr, "a context is current before");
+  std::weak_ptr<const Context> seen;
+  {
+    const ContextPtr a = Context::of(0);
+    ContextPtr b;
+    std::thread([&] { b = Context::of(0); }).join();
+    check::that(a == b, "two objects for one device");
+    seen = a;
+    const Context::Scope scope(*a);
+    const CUcontext mine = current();
+    check::that(mine != nullptr, "no context is current");
+    {
+      const Context::Scope inner(*a);
+      check::that(current() == mine, "another is current within");
+    }
+    check::that(current() == mine, "the inner scope took it away");
+  }
+  check::that(current() == nullptr, "it is still current");
+  check::that(seen.expired(), "it is still held");
+  check::that(Context::of(0) != nullptr, "it does not come back");
+});
+
+const OnGpu zeroed("memory of the device is zeroed, used memory too", [](Gpu& gpu) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, std::size_t{1000003}}) {
+    for (int round = 0; round < 2; round++) {
+      const DeviceMemory memory(bytes, gpu.stream);
+      check::that(all_are(content(memory, bytes, gpu.stream), 0), bytes, " bytes");
+      fill(memory, 255, bytes, gpu.stream);
+      check::that(all_are(content(memory, bytes, gpu.stream), 255), "they cannot be written");
+    }
+  }
+  const DeviceMemory empty(0, gpu.stream);
+  check::that(empty.data() != nullptr, "no bytes have no address");
+});
+
+const OnGpu freed_elsewhere("memory is freed on a thread without a context", [](Gpu& gpu) {
+  auto memory = std::make_unique<DeviceMemory>(4096, gpu.stream);
+  auto pinned = std::make_unique<PinnedMemory>(gpu.context, 4096);
+  std::thread([&] {
+    memory.reset();
+    pinned.reset();
+  }).join();
+});
+
+const OnGpu pinned("pinned memory is seen by both sides", [](Gpu& gpu) {
+  const PinnedMemory host(gpu.context, 1000);
+  check::that(host.size() == 1000, "size");
+  std::memset(host.data(), 5, host.size());
+  const DeviceMemory memory(host.size(), gpu.stream);
+  copy_to_device(host.data(), host.size(), memory.data(), gpu.stream);
+  check::that(all_are(content(memory, host.size(), gpu.stream), 5), "a copy");
+  if (!gpu.context->device().integrated) return;
+  cuda::check(driver().cuMemsetD8Async(host.device_pointer(), 6, host.size(), gpu.stream.get()), "cuMemsetD8Async");
+  gpu.stream.synchronize();
+  check::that(static_cast<unsigned char*>(host.data())[999] == 6, "the device's bytes");
+});
+
+const OnGpu out_of_memory("want of memory says how much, of how much, and passes", [](Gpu& gpu) {
+  const std::size_t wanted = std::size_t{1} << 45;
+  for (int round = 0; round < 2; round++) {
+    expect_error(ErrorCode::out_of_memory, "33554432 MiB could not be allocated on GPU 0",
+                 [&] { const DeviceMemory memory(wanted, gpu.stream); });
+    expect_error(ErrorCode::out_of_memory, "are free; use a smaller `size`",
+                 [&] { const DeviceMemory memory(wanted, gpu.stream); });
+    const DeviceMemory memory(4096, gpu.stream);
+    check::that(all_are(content(memory, 4096, gpu.stream), 0), "an allocation after it");
+  }
+});
+
+const OnGpu replay("a capture runs nothing, and its replay does, as often as asked", [](Gpu& gpu) {
+  constexpr std::size_t bytes = 1024;
+  const DeviceMemory a(bytes, gpu.stream), b(bytes, gpu.stream);
+  const GraphExec graph = gpu.stream.capture([&] {
+    fill(a, 9, bytes, gpu.stream);
+    copy_on_device(a.data(), bytes, b.data(), gpu.stream);
+  });
+  check::that(static_cast<bool>(graph), "no graph");
+  check::that(all_are(content(b, bytes, gpu.stream), 0), "it ran when it was captured");
+  for (int round = 0; round < 3; round++) {
+    graph.launch(gpu.stream);
+    check::that(all_are(content(b, bytes, gpu.stream), 9), "replay ", round);
+    fill(b, 1, bytes, gpu.stream);
+  }
+});
+
+const OnGpu thrown("an exception ends a capture, and the stream goes on", [](Gpu& gpu) {
+  const DeviceMemory memory(64, gpu.stream);
+  for (int round = 0; round < 2; round++) {
+    bool caught = false;
+    try {
+      gpu.stream.capture([&] {
+        fill(memory, 3, 64, gpu.stream);
+        throw std::out_of_range("from within");
+      });
+    } catch (const std::out_of_range&) {
+      caught = true;
+    }
+    check::that(caught, "it does not come through");
+    check::that(all_are(content(memory, 64, gpu.stream), 0), "the stream runs, without what was captured");
+  }
+  // What a capture does not allow breaks it; the stream is usable afterwards.
+  expect_error(ErrorCode::device, "", [&] { gpu.stream.capture([&] { gpu.stream.synchronize(); }); });
+  fill(memory, 4, 64, gpu.stream);
+  check::that(all_are(content(memory, 64, gpu.stream), 4), "the stream runs");
+});
+
+const OnGpu timed("events measure the time between them", [](Gpu& gpu) {
+  const Event start(gpu.context, Event::Timing::on), end(gpu.context, Event::Timing::on), plain(gpu.context);
+  const DeviceMemory memory(std::size_t{1} << 20, gpu.stream);
+  start.record(gpu.stream);
+  fill(memory, 1, std::size_t{1} << 20, gpu.stream);
+  end.record(gpu.stream);
+  end.synchronize();
+  check::that(end.milliseconds_since(start) >= 0, "time");
+  plain.record(gpu.stream);
+  plain.synchronize();
+});
+
+const OnGpu no_kernel("a kernel that does not exist is named", [](Gpu& gpu) {
+  Modules modules(gpu.context);
+  expect_error(ErrorCode::device, "holds no kernel no_such_kernel", [&] { modules.find("no_such_kernel"); });
+});
+
+const OnGpu launched("a kernel runs with its parameters, and in a replay with those of the capture", [](Gpu& gpu) {
+  Modules modules(gpu.context);
+  const Kernel& kernel = modules.kernel("resize_flow", 0);
+  check::that(&kernel == &modules.kernel("resize_flow", 0), "it is looked up twice");
+  constexpr int in_width = 2, out_width = 6, height = 3;
+  constexpr std::size_t in_bytes = sizeof(float) * 2 * in_width * height,
+                        out_bytes = sizeof(float) * 2 * out_width * height;
+  const DeviceMemory in(in_bytes, gpu.stream), out(out_bytes, gpu.stream);
+  const std::vector<float> ones(2 * in_width * height, 1.F);
+  copy_to_device(ones.data(), in_bytes, in.data(), gpu.stream);
+  const auto check_result = [&] {
+    std::vector<float> result(2 * out_width * height);
+    copy_to_host(out.data(), out_bytes, result.data(), gpu.stream);
+    gpu.stream.synchronize();
+    for (int i = 0; i < 2 * out_width * height; i++) {
+      const float expected = i < out_width * height ? 3 : 1;
+      check::that(std::abs(result[i] - expected) < 1e-6, "value ", i, " is ", result[i]);
+    }
+  };
+  kernels::ResizeFlowParams params{static_cast<const float*>(in.data()),
+                                   static_cast<float*>(out.data()),
+                                   height,
+                                   in_width,
+                                   height,
+                                   out_width,
+                                   in_width,
+                                   out_width};
+  launch(gpu.stream, kernel, {1, 1, 2}, {32, 8}, 0, params);
+  check_result();
+  fill(out, 0, out_bytes, gpu.stream);
+  const GraphExec graph = gpu.stream.capture([&] { launch(gpu.stream, kernel, {1, 1, 2}, {32, 8}, 0, params); });
+  params = {};
+  graph.launch(gpu.stream);
+  check_result();
+});
+
+const OnGpu much_shared("more shared memory than a block may have is an error before the launch", [](Gpu& gpu) {
+  Modules modules(gpu.context);
+  const auto most = static_cast<int>(gpu.context->device().shared_per_block);
+  check::that(modules.kernel("resize_flow", most).shared_bytes == most, "all of it");
+  check::that(modules.kernel("resize_flow", 0).shared_bytes == most, "it shrinks");
+  expect_error(ErrorCode::device, "resize_flow needs", [&] { modules.kernel("resize_flow", most + 1); });
+});
+
+#ifdef FLOW_EMULATOR
+/// While it lives, calls of the emulated driver fail as EMULATOR_FAIL of test/emulator has it.
+struct Fault {
+  explicit Fault(const char* which) { setenv("EMULATOR_FAIL", which, 1); }
+  ~Fault() { unsetenv("EMULATOR_FAIL"); }
+  Fault(const Fault&) = delete;
+  Fault& operator=(const Fault&) = delete;
+};
+
+/// A test of the device that only the emulated driver can make fail.
+struct OnEmulator : check::Register {
+  OnEmulator(const char* name, void (*body)(Gpu&))
+      : Register(name, [body] {
+          if (!cuda_is_here() || std::string_view(getenv("DINOV3_FLOW_CUDA_DRIVER")) != FLOW_EMULATOR) return;
+          Gpu gpu;
+          body(gpu);
+        }) {}
+};
+
+const OnEmulator load_errors("a failure to load the kernels is explained", [](Gpu& gpu) {
+  struct Case {
+    const char* fault;
+    const char* says;
+  };
+  for (const Case c : {Case{"cuModuleLoadData:1:209", "is sm_90 (cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU"},
+                       {"cuModuleLoadData:1:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}}) {
+    const Fault fault(c.fault);
+    expect_error(ErrorCode::device, c.says, [&] { Modules modules(gpu.context); });
+  }
+  const Fault fault("cuModuleLoadData:1:2");
+  expect_error(ErrorCode::out_of_memory, "cuModuleLoadData", [&] { Modules modules(gpu.context); });
+});
+
+const OnEmulator failures("a constructor that fails leaves nothing behind", [](Gpu& gpu) {
+  const auto free_bytes = [] {
+    std::size_t free = 0, total = 0;
+    cuda::check(driver().cuMemGetInfo(&free, &total), "cuMemGetInfo");
+    return free;
+  };
+  const std::size_t before = free_bytes();
+  {
+    const Fault fault("cuMemsetD8Async:1");
+    expect_error(ErrorCode::device, "cuMemsetD8Async", [&] { const DeviceMemory memory(4096, gpu.stream); });
+  }
+  check::that(free_bytes() == before, "memory that could not be zeroed");
+  {
+    const Fault fault("cuMemHostAlloc:1");
+    expect_error(ErrorCode::out_of_memory, "page-locked", [&] { const PinnedMemory memory(gpu.context, 4096); });
+  }
+  {
+    const Fault fault("cuGraphInstantiate:1:2");
+    expect_error(ErrorCode::out_of_memory, "cuGraphInstantiate", [&] { gpu.stream.capture([] {}); });
+  }
+  const DeviceMemory memory(64, gpu.stream);
+  const GraphExec graph = gpu.stream.capture([&] { fill(memory, 2, 64, gpu.stream); });
+  graph.launch(gpu.stream);
+  check::that(all_are(content(memory, 64, gpu.stream), 2), "the stream does not go on");
+});
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) { return check::run(argc, argv); }

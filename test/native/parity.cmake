@@ -1,0 +1,13 @@
+# The whole network against the golden data: parity_test on the tiny model, a test as the others are; seed_parity on the
+# seed's configuration, which takes an emulated GPU minutes a precision, and which bench/gpu/check.sh runs.
+
+foreach(program parity_test seed_parity)
+  add_executable(${program} ${CMAKE_CURRENT_LIST_DIR}/${program}.cpp ${CMAKE_CURRENT_LIST_DIR}/safetensors.cpp)
+  target_link_libraries(${program} PRIVATE flow_engine)
+endforeach()
+get_filename_component(fixtures "${CMAKE_CURRENT_LIST_DIR}/../fixtures" ABSOLUTE)
+target_compile_definitions(parity_test PRIVATE FLOW_FIXTURES="${fixtures}")
+if(TARGET cuda_emu)
+  target_compile_definitions(parity_test PRIVATE FLOW_EMULATOR="$<TARGET_FILE:cuda_emu>")
+  add_dependencies(parity_test cuda_emu)
+endif()

@@ -1,0 +1,129 @@
+// How work is cut into blocks: what must hold for every shape and card.
+
+#include <algorithm>
+#include <iterator>
+
+#include "check.h"
+#include "cuda/tiles.h"
+#include "kernels/attention.h"
+
+using namespace flow;
+using namespace flow::cuda;
+using kernels::GemmTile;
+
+namespace {
+
+constexpr std::size_t kibibyte = 1024;
+
+DeviceInfo card(int multiprocessors, std::size_t shared_per_block, std::size_t shared_per_multiprocessor) {
+  DeviceInfo device{};
+  device.name = "a card";
+  device.multiprocessors = multiprocessors;
+  device.shared_per_block = shared_per_block * kibibyte;
+  device.shared_per_multiprocessor = shared_per_multiprocessor * kibibyte;
+  return device;
+}
+
+const DeviceInfo turing = card(40, 64, 64);
+const DeviceInfo orin = card(16, 163, 164);
+const DeviceInfo hopper = card(132, 227, 228);
+const DeviceInfo cards[] = {card(1, 48, 48), turing, orin, hopper};
+
+const GemmTile& largest = *std::begin(kernels::gemm_tiles);
+const GemmTile& smallest = *(std::end(kernels::gemm_tiles) - 1);
+
+bool same(const GemmTile& a, const GemmTile& b) { return a.rows == b.rows && a.cols == b.cols; }
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+int splits_of(int tokens, int heads, const DeviceInfo& device) {
+  return ceil_div(tokens, choose_attention_splits(tokens, heads, device));
+}
+
+const check::Register fits("a GEMM's tile fits the card, whatever the shape", [] {
+  for (const DeviceInfo& device : cards) {
+    for (const int bytes : {2, 4}) {
+      for (const int m : {0, 1, 64, 65, 1605, 100000}) {
+        for (const int n : {1, 8, 256, 2304, 20000}) {
+          for (const int k : {0, 8, 384, 4096}) {
+            const GemmTile tile = choose_gemm_tile(m, n, k, bytes, device);
+            const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, bytes));
+            check::that(shared <= device.shared_per_block, m, " x ", n, " x ", k, " of ", bytes, " bytes: ", shared);
+            check::that(bytes == 2 || same(tile, smallest), "float32 has the last tile only");
+          }
+        }
+      }
+    }
+  }
+});
+
+const check::Register too_small("a card that no tile fits is an error that names it", [] {
+  try {
+    choose_gemm_tile(64, 64, 64, 2, card(4, 16, 16));
+  } catch (const Error& error) {
+    check::that(error.code() == ErrorCode::device, "not a device error");
+    check::that(std::string(error.what()).find("a card") != std::string::npos, error.what());
+    return;
+  }
+  check::fail("there is a choice");
+});
+
+const check::Register by_occupancy("few blocks get small tiles, many get large ones", [] {
+  check::that(same(choose_gemm_tile(64, 64, 384, 2, hopper), smallest), "one block");
+  check::that(same(choose_gemm_tile(1600, 256, 384, 2, hopper), smallest), "39 large blocks on 132 multiprocessors");
+  check::that(same(choose_gemm_tile(1605, 384, 1536, 2, hopper), smallest), "a block's second product, ViT-S+");
+  check::that(same(choose_gemm_tile(1605, 3072, 384, 2, hopper), largest), "a block's first product, ViT-S+");
+  check::that(same(choose_gemm_tile(1605, 1152, 384, 2, orin), largest), "117 large blocks on 16 multiprocessors");
+  check::that(same(choose_gemm_tile(20000, 4096, 1024, 2, hopper), largest), "thousands of blocks");
+});
+
+const check::Register monotonic("more work takes longer, more multiprocessors do not", [] {
+  for (const GemmTile& tile : kernels::gemm_tiles) {
+    for (int i = 1; i < 400; i++) {
+      const auto time = [&](int m, int n, int k, int multiprocessors) {
+        return gemm_time(tile, m, n, k, 2, card(multiprocessors, 227, 228));
+      };
+      check::that(time(10 * i, 384, 384, 132) <= time(10 * i + 10, 384, 384, 132), "rows ", 10 * i);
+      check::that(time(1605, 8 * i, 384, 132) <= time(1605, 8 * i + 8, 384, 132), "columns ", 8 * i);
+      check::that(time(1605, 384, 8 * i, 132) <= time(1605, 384, 8 * i + 8, 132), "depth ", 8 * i);
+      check::that(time(1605, 1152, 384, i) >= time(1605, 1152, 384, i + 1), "multiprocessors ", i);
+    }
+  }
+});
+
+const check::Register splits_bounds("attention has whole key tiles, 4 or more in a split, and 8 splits or fewer", [] {
+  for (const DeviceInfo& device : cards) {
+    for (int tokens = 1; tokens < 5000; tokens += 7) {
+      for (const int heads : {1, 3, 6, 20}) {
+        const int keys = choose_attention_splits(tokens, heads, device);
+        check::that(keys > 0 && keys % kernels::attention_keys == 0, tokens, " tokens: ", keys, " keys");
+        const int splits = ceil_div(tokens, keys);
+        check::that(splits >= 1 && splits <= 8, tokens, " tokens: ", splits, " splits");
+        check::that(splits == 1 || keys >= 4 * kernels::attention_keys, tokens, " tokens: ", keys, " keys");
+      }
+    }
+  }
+});
+
+const check::Register splits_fill(
+    "attention fills the card where there are keys enough, and is not split where it does", [] {
+      const int blocks = ceil_div(1605, kernels::attention_queries) * 6;
+      check::that(blocks * splits_of(1605, 6, hopper) >= 2 * hopper.multiprocessors, "1605 tokens, 6 heads");
+      check::that(splits_of(1605, 1, hopper) >= 4, "1605 tokens, 1 head");
+      check::that(splits_of(1605, 1, hopper) * ceil_div(1605, kernels::attention_queries) <= hopper.multiprocessors,
+                  "1605 tokens, 1 head: a second round");
+      check::that(splits_of(6405, 16, orin) == 1, "6405 tokens, 16 heads on 16 multiprocessors");
+      check::that(splits_of(384, 1, hopper) == 1, "6 key tiles cannot be split");
+    });
+
+const check::Register degenerate("degenerate shapes have a choice", [] {
+  DeviceInfo none = hopper;
+  none.multiprocessors = 0;
+  check::that(choose_attention_splits(0, 1, hopper) == kernels::attention_keys, "no tokens");
+  check::that(choose_attention_splits(1, 0, hopper) == kernels::attention_keys, "no heads");
+  check::that(choose_attention_splits(1605, 6, none) > 0, "no multiprocessors");
+});
+
+}  // namespace
+
+int main(int argc, char** argv) { return check::run(argc, argv); }
