@@ -17,7 +17,7 @@
 #define KERNEL(name, Params, threads, min_blocks) \
   extern "C" __global__ void __launch_bounds__(threads, min_blocks) name(const __grid_constant__ Params p)
 /// `T* name` = the block's dynamic shared memory.
-#define SHARED_MEMORY(T, name)                                       \
+#define SHARED_MEMORY(T, name)                                          \
   extern __shared__ __align__(1024) unsigned char flow_shared_memory[]; \
   T* name = reinterpret_cast<T*>(flow_shared_memory)
 

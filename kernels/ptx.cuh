@@ -21,8 +21,8 @@
 //     B of two n-tiles from row-major [k][n] (.trans): lane i addresses row i % 16, column 8 * (i / 16); registers
 //       as above.
 //
-// Before compute capability 8.0 there is no cp.async (plain loads and stores do its work) and no mma of depth 16 (two of
-// depth 8 do), and none for bfloat16.
+// Before compute capability 8.0 there is no cp.async (plain loads and stores do its work) and no mma of depth 16 (two
+// of depth 8 do), and none for bfloat16.
 
 #include "number.cuh"
 
@@ -58,7 +58,8 @@ DEVICE void cp_async16(void* to, const void* from, bool valid PTX_HERE) {
 #if defined(FLOW_EMULATED)
   emu::cp_async(to, from, 16, valid ? 16 : 0, file, line);
 #elif __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(valid ? 16 : 0));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from),
+               "r"(valid ? 16 : 0));
 #else
   *static_cast<uint4*>(to) = valid ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
 #endif

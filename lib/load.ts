@@ -192,8 +192,10 @@ function describe(
 }
 
 /** What is told of a GPU. */
-export function describeGpu({ name: _, driverVersion, ...gpu }: NativeGpu): GpuInfo {
-  return { ...gpu, driver: `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}` }
+export function describeGpu(gpu: NativeGpu): GpuInfo {
+  const { index, computeCapability, multiprocessors, memory, integrated, driverVersion } = gpu
+  const driver = `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`
+  return { index, computeCapability, multiprocessors, memory, integrated, driver }
 }
 
 function checkOptions(options: LoadOptions): void {

@@ -10,7 +10,8 @@ namespace flow::cuda {
 /// The driver's functions, found in libcuda.so.1 when they are first asked for, or in the library that the environment
 /// variable DINOV3_FLOW_CUDA_DRIVER names. Nothing is linked, so that the addon loads where there is no driver.
 struct Driver {
-#define FLOW_CUDA_MEMBER(name, symbol, parameters) CUresult(*name) parameters = nullptr;  // NOLINT(bugprone-macro-parentheses)
+#define FLOW_CUDA_MEMBER(name, symbol, parameters) \
+  CUresult(*name) parameters = nullptr;  // NOLINT(bugprone-macro-parentheses)
   FLOW_CUDA_FUNCTIONS(FLOW_CUDA_MEMBER)
 #undef FLOW_CUDA_MEMBER
 

@@ -66,7 +66,8 @@ inline void close(const std::vector<float>& actual, const std::vector<double>& e
 inline int run(int argc, char** argv) {
   int passed = 0, failed = 0;
   for (const Test& test : tests()) {
-    if (!std::all_of(argv + 1, argv + argc, [&](const char* part) { return test.name.find(part) != std::string::npos; })) {
+    if (!std::all_of(argv + 1, argv + argc,
+                     [&](const char* part) { return test.name.find(part) != std::string::npos; })) {
       continue;
     }
     try {

@@ -285,8 +285,8 @@ const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](
   Map mean(1, channels, sums);
   for (double& m : mean.v) m /= count;
   const Map hidden = reference::apply(reference::linear(mean, fc1.view), reference::silu);
-  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v, b.within(bound),
-               "scale");
+  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v,
+               b.within(bound), "scale");
 });
 
 const OnEveryEngine predict("predict_flow adds W x + b to a base, in place too", [](Bench& b, Random& random) {
