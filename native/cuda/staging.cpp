@@ -38,8 +38,9 @@ void SharedBuffer::reserve(std::size_t bytes) {
   const ContextPtr& context = stream_.context();
   host_ = std::make_unique<PinnedMemory>(context, bytes);
   if (!context->device().integrated) device_ = std::make_unique<DeviceMemory>(bytes, stream_);
-  device_address_ =
-      static_cast<std::byte*>(device_ ? device_->data() : reinterpret_cast<void*>(host_->device_pointer()));
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses of the driver's are integers
+  void* const address = device_ ? device_->data() : reinterpret_cast<void*>(host_->device_pointer());
+  device_address_ = static_cast<std::byte*>(address);
   bytes_ = bytes;
 }
 

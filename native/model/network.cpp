@@ -33,7 +33,7 @@ class Key {
         .add(static_cast<std::uint64_t>(f.format) << 60 | static_cast<std::uint64_t>(f.height) << 30 |
              static_cast<std::uint64_t>(f.width));
   }
-  operator const SequenceKey&() const { return key_; }
+  const SequenceKey& key() const { return key_; }
 
  private:
   SequenceKey key_{};
@@ -89,7 +89,7 @@ void Network::encode(const Frame& frame, Features& features, Trace* trace) {
   Plan& p = plan(features.grid);
   const Frame staged = stage(frame, 0, features.grid);
   const auto calls = [&] { vit_.run(staged, p.vit, features.matrix, trace); };
-  run(Key(encode_sequence, p.id).add(staged).add(features.matrix), calls, trace);
+  run(Key(encode_sequence, p.id).add(staged).add(features.matrix).key(), calls, trace);
 }
 
 void Network::flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace) {
@@ -97,7 +97,7 @@ void Network::flow(const Features& a, const Features& b, std::span<float> out, i
   Plan& p = plan(a.grid);
   const RealMatrix output = ops_->output(out, 2 * height, width);
   const auto calls = [&] { head_.run(a.matrix, b.matrix, p.head, output, trace); };
-  run(Key(head_sequence, p.id).add(a.matrix).add(b.matrix).add(output), calls, trace);
+  run(Key(head_sequence, p.id).add(a.matrix).add(b.matrix).add(output).key(), calls, trace);
 }
 
 void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
@@ -113,7 +113,7 @@ void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> o
     if (trace) trace->set_prefix("head.");
     head_.run(p.a->matrix, p.b->matrix, p.head, output, trace);
   };
-  run(Key(flow_sequence, p.id).add(staged_a).add(staged_b).add(output), calls, trace);
+  run(Key(flow_sequence, p.id).add(staged_a).add(staged_b).add(output).key(), calls, trace);
 }
 
 template <class Calls>
