@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'test/emulator/emulator_test']
+const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test']
 
 const VARIANTS = {
   host: { options: [], run: (program) => [program] },
