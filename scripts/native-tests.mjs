@@ -1,6 +1,7 @@
-// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize]
+// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize | --race]
 //   --arm64     cross-compiled and run under qemu: needs g++-aarch64-linux-gnu and qemu-user-static
-//   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer
+//   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, the emulated GPU's kernels, too
+//   --race      the emulated GPU's kernels under its race detector
 import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
@@ -10,10 +11,17 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test']
 
+/** Orders in which the emulated GPU runs its threads, besides the usual one; for the plain build, the others notice more. */
+const OTHER_SCHEDULES = ['reverse', '7']
+
 const VARIANTS = {
   host: { options: [], run: (program) => [program] },
   sanitize: {
-    options: ['-DFLOW_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+    options: ['-DFLOW_SANITIZE=ON', '-DFLOW_EMULATOR_MODE=asan', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+    run: (program) => [program],
+  },
+  race: {
+    options: ['-DFLOW_EMULATOR_MODE=race'],
     run: (program) => [program],
   },
   arm64: {
@@ -22,9 +30,10 @@ const VARIANTS = {
   },
 }
 
-function call(command, args) {
+function call(command, args, env = {}) {
   const { status, error, stdout } = spawnSync(command, args, {
     cwd: root,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
     maxBuffer: 1 << 28,
@@ -35,7 +44,8 @@ function call(command, args) {
 
 /** Builds one variant and runs its programs; returns how many tests passed and failed. */
 export function runNativeTests(variant) {
-  if (!(variant in VARIANTS)) throw new Error(`unknown option --${variant}; there are --arm64 and --sanitize`)
+  if (!(variant in VARIANTS))
+    throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
   const { options, run } = VARIANTS[variant]
   const build = path.join(root, 'build', `tests-${variant}`)
   // The emulated driver brings its own kernels; only a real one needs nvcc's.
@@ -52,20 +62,24 @@ export function runNativeTests(variant) {
     }
   }
   const total = { passed: 0, failed: 0 }
-  for (const program of PROGRAMS) {
+  const test = (program, title, filter = [], env = {}) => {
     const [command, ...args] = run(path.join(build, program))
-    const { status, stdout } = call(command, args)
-    process.stdout.write(`${program} (${variant}): ${stdout}`)
+    const { status, stdout } = call(command, [...args, ...filter], env)
+    process.stdout.write(`${program} (${title}): ${stdout}`)
     const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // without a count, it crashed
     total.passed += Number(passed)
     total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed)
   }
+  for (const program of PROGRAMS) test(program, variant)
+  if (variant === 'host')
+    for (const schedule of OTHER_SCHEDULES)
+      test('ops_test', `${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule })
   return total
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
   if (!(variant in VARIANTS))
-    throw new Error(`unknown option ${process.argv[2]}; there are --arm64 and --sanitize`)
+    throw new Error(`unknown option ${process.argv[2]}; there are --arm64, --sanitize and --race`)
   process.exitCode = runNativeTests(variant).failed === 0 ? 0 : 1
 }
