@@ -84,10 +84,10 @@ export const MUTATIONS = [
     builds: ['race', 'host'],
   },
   {
-    mistake: 'a correlation that takes the padding of channels for channels',
+    mistake: 'a correlation with what is outside of the map',
     file: 'correlation.cu',
     find: 'const bool valid = source.inside[i] && channel < p.channels;',
-    replace: 'const bool valid = source.inside[i];',
+    replace: 'const bool valid = channel < p.channels;',
     kernels: ['correlation.cu'],
     test: 'correlation',
     builds: ['host', 'sanitize'],

@@ -12,6 +12,7 @@ namespace flow {
 inline bool cuda_is_here() {
 #ifdef FLOW_EMULATOR
   setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 0);
+  setenv("EMULATOR_SMS", "132", 0);  // as many as make attention split its keys
 #endif
   try {
     return !cuda::devices().empty();
