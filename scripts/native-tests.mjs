@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test']
+const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test', 'parity_test']
 
 /** Orders in which the emulated GPU runs its threads, besides the usual one; for the plain build, the others notice more. */
 const OTHER_SCHEDULES = ['reverse', '7']
