@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 #include "check.h"
 #include "cpu/cpu_ops.h"
@@ -267,6 +268,36 @@ void other_configuration(const Engine& engine) {
   figures.done();
 }
 
+/// The normalised input of the first of two frames, each resized to a map of 3 x 5 patches.
+Values input_of(Network& network, const Frame& frame) {
+  constexpr Grid small{3, 5};
+  Values flow(std::size_t{2} * small.size() * patch * patch);
+  Trace trace;
+  network.flow(frame, frame, small, flow, small.height * patch, small.width * patch, &trace);
+  return trace.entries().front().values;
+}
+
+void frame_formats(const Engine& engine) {
+  const Engine cpu = engines().front();
+  Network network = tiny_network(engine), reference = tiny_network(cpu);
+  Figures figures(engine.name + ", resized frames against the CPU engine's, relative L2");
+  std::mt19937 generator(5);
+  for (const auto& [format, name] :
+       std::initializer_list<std::pair<PixelFormat, const char*>>{{PixelFormat::rgb, "rgb"},
+                                                                  {PixelFormat::rgba, "rgba"},
+                                                                  {PixelFormat::bgr, "bgr"},
+                                                                  {PixelFormat::bgra, "bgra"},
+                                                                  {PixelFormat::gray, "gray"},
+                                                                  {PixelFormat::nv12, "nv12"}}) {
+    constexpr int frame_width = 62, frame_height = 38, stride = 260;  // 12 bytes of padding for the widest pixels
+    std::vector<std::uint8_t> pixels(std::size_t{stride} * frame_height * 3 / 2);
+    for (auto& byte : pixels) byte = static_cast<std::uint8_t>(generator());
+    const Frame frame{pixels.data(), frame_width, frame_height, stride, format};
+    figures.add(name, relative_l2(input_of(network, frame), input_of(reference, frame)), engine.bars.taps);
+  }
+  figures.done();
+}
+
 /// The first frame of a sequence runs launch by launch, the second is recorded, the others are replayed.
 void replays(const Engine& engine) {
   Network network = tiny_network(engine);
@@ -320,6 +351,7 @@ void register_on(const Engine& engine) {
   add("every stage of the tiny model equals the oracle", every_stage);
   add("the flow of the tiny model equals the oracle's, at the network's size and at another", the_flow);
   add("an MLP backbone, radius 3 and no refinement give the oracle's features and flow", other_configuration);
+  add("frames of every format and stride are resized to the CPU engine's pixels", frame_formats);
   add("a frame that is replayed, and one from features, gives the same bits", replays);
 }
 
