@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Precision } from '../../lib/index.js'
 import { largestDifference, meanDifference, relativeL2, sameBits, transpose } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
@@ -122,6 +122,18 @@ describe('the emulated GPU', () => {
       expect(difference).toBeLessThan(1e-3)
     },
   )
+
+  it('gives the same bits where its memory is the host’s', async () => {
+    const discrete = await load('fp16')
+    const expected = await discrete.flow(a, b)
+    await discrete.dispose()
+    vi.stubEnv('EMULATOR_INTEGRATED', '1')
+    await using model = await load('fp16')
+    vi.unstubAllEnvs()
+    expect(model.info.gpu).toMatchObject({ integrated: true })
+    for (let round = 0; round < 3; round++)
+      expect(sameBits((await model.flow(a, b)).data, expected.data)).toBe(true)
+  })
 
   it('says what it is', async () => {
     await using model = await loadTiny({ device: 'cuda:0' })

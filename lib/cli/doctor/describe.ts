@@ -29,7 +29,7 @@ function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
       'not used: all computing is on the CPU',
       ...engine.error.message.split('\n'),
       kernels,
-      nvidia(engine.nvidia),
+      ...nvidia(engine.nvidia),
     ]
   const { device, gpu } = engine
   return [
@@ -38,13 +38,15 @@ function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
   ]
 }
 
-function nvidia({ libcuda, driver, gpus, reason }: NvidiaReport): string {
+/** What the system says of a GPU, beside what the engine says; nothing where there is no trace of one. */
+function nvidia({ libcuda, driver, gpus, reason }: NvidiaReport): string[] {
+  if (!libcuda && driver === null) return []
   const name = driver === null ? 'NVIDIA driver' : `NVIDIA driver ${driver}`
   const devices = gpus.length === 0 ? '' : `: ${gpus.join(', ')}`
-  if (libcuda) return `${name} found${devices}`
-  if (driver !== null)
-    return `${name}${devices}, but libcuda.so.1 cannot be loaded (${reason}): in a container, pass the GPU through`
-  return 'no NVIDIA driver found (libcuda.so.1)'
+  if (libcuda) return [`${name} found${devices}`]
+  return [
+    `${name}${devices}, but libcuda.so.1 cannot be loaded (${reason}): in a container, pass the GPU through`,
+  ]
 }
 
 function verdict({ ok }: Diagnosis): string {
