@@ -26,7 +26,9 @@ Engine make_cuda_engine(int index, const EngineChoice& choice) {
   return {std::move(ops), std::move(info)};
 }
 
-Engine make_cpu_engine(const EngineChoice& choice) {
+}  // namespace
+
+Engine make_cpu_engine(const EngineChoice& choice, std::string gpu_unused) {
   if (choice.precision.value_or(cuda::Precision::fp32) != cuda::Precision::fp32) {
     throw Error(ErrorCode::argument, std::string("precision: the CPU engine computes in fp32; give 'fp32' or 'auto', "
                                                  "not '") +
@@ -37,10 +39,9 @@ Engine make_cpu_engine(const EngineChoice& choice) {
   EngineInfo info;
   info.instruction_set = ops->instruction_set();
   info.threads = ops->threads();
+  info.gpu_unused = std::move(gpu_unused);
   return {std::move(ops), std::move(info)};
 }
-
-}  // namespace
 
 Engine make_engine(const EngineChoice& choice) {
   if (choice.device == Device::cpu) return make_cpu_engine(choice);
@@ -52,13 +53,11 @@ Engine make_engine(const EngineChoice& choice) {
     if (error.code() != ErrorCode::device && error.code() != ErrorCode::out_of_memory) throw;
     reason = error.what();
   }
-  if (choice.precision.value_or(cuda::Precision::fp32) != cuda::Precision::fp32) {
+  if (!choice.may_use_cpu()) {
     throw Error(ErrorCode::device, std::string("precision '") + name_of(*choice.precision) +
                                        "' needs a GPU, and none can be used: " + reason);
   }
-  Engine engine = make_cpu_engine(choice);
-  engine.info.gpu_unused = reason;
-  return engine;
+  return make_cpu_engine(choice, reason);
 }
 
 }  // namespace flow::addon

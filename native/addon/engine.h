@@ -20,6 +20,11 @@ struct EngineChoice {
   std::optional<cuda::Precision> precision;  // none: the fastest that the engine computes well in
   int threads;                               // of the CPU engine; 0: one per physical core
   const cpu::Kernels* kernels;               // of the CPU engine
+
+  /// Whether the CPU will do where no GPU can be used.
+  bool may_use_cpu() const {
+    return device == Device::automatic && precision.value_or(cuda::Precision::fp32) == cuda::Precision::fp32;
+  }
 };
 
 /// What an engine says about itself.
@@ -39,5 +44,8 @@ struct Engine {
 /// Throws Error(device) where a GPU was asked for and cannot be used, Error(argument) for a precision that the CPU
 /// lacks.
 Engine make_engine(const EngineChoice& choice);
+
+/// Throws Error(argument) for a precision that the CPU lacks.
+Engine make_cpu_engine(const EngineChoice& choice, std::string gpu_unused = {});
 
 }  // namespace flow::addon

@@ -108,20 +108,21 @@ Napi::Value NativeModel::load(const Info& info) {
       on_progress_.Call({Napi::Number::New(env, static_cast<double>(progress_->loaded)),
                          Napi::Number::New(env, static_cast<double>(progress_->total))});
     });
-    Call call{.work = [session = session_, config = std::move(config_), backbone,
-                       head] { session->open(*config, *backbone, *head); },
-              .result =
-                  [this](Napi::Env env) {
-                    info_ = session_->info();
-                    account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
-                    return env.Undefined();
-                  },
-              .settled =
-                  [this] {
-                    worker_->set_on_notice(nullptr);
-                    on_progress_.Reset();  // what it refers to may refer to this model
-                  },
-              .keeps = keep_all(Value())};
+    Call call{
+        .work = [session = session_, config = std::move(config_), backbone, head,
+                 progress = progress_] { session->open(*config, *backbone, *head, [&] { progress->loaded = 0; }); },
+        .result =
+            [this](Napi::Env env) {
+              info_ = session_->info();
+              account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
+              return env.Undefined();
+            },
+        .settled =
+            [this] {
+              worker_->set_on_notice(nullptr);
+              on_progress_.Reset();  // what it refers to may refer to this model
+            },
+        .keeps = keep_all(Value())};
     return worker_->post(info.Env(), 0, std::move(call));
   });
 }

@@ -4,11 +4,24 @@
 
 namespace flow::addon {
 
-void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights& head) {
+void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights& head,
+                   const std::function<void()>& on_restart) {
   if (network_) throw Error(ErrorCode::native, "the model is loaded already");
   Engine engine = make_engine(config.engine);
   info_ = std::move(engine.info);
-  network_ = std::make_unique<Network>(std::move(engine.ops), config.backbone, config.head, backbone, head);
+  const auto make_network = [&] {
+    return std::make_unique<Network>(std::move(engine.ops), config.backbone, config.head, backbone, head);
+  };
+  try {
+    network_ = make_network();
+  } catch (const Error& error) {
+    const bool gpu_is_full = info_.gpu && error.code() == ErrorCode::out_of_memory;
+    if (!gpu_is_full || !config.engine.may_use_cpu()) throw;
+    on_restart();
+    engine = make_cpu_engine(config.engine, error.what());
+    info_ = std::move(engine.info);
+    network_ = make_network();
+  }
 }
 
 void Session::close() {

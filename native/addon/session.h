@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 
@@ -26,7 +27,10 @@ struct ModelConfig {
 /// engine may be bound to it.
 class Session {
  public:
-  void open(const ModelConfig& config, FileWeights& backbone, FileWeights& head);
+  /// `on_restart` is called where the weights did not fit the GPU that was chosen here, before they are read again for
+  /// the CPU.
+  void open(const ModelConfig& config, FileWeights& backbone, FileWeights& head,
+            const std::function<void()>& on_restart);
   /// Frees everything; every feature map with it. May be called twice.
   void close();
 

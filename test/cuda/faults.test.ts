@@ -27,6 +27,18 @@ describe('want of GPU memory', () => {
     expect(sameBits((await late.flow(a, b)).data, expected.data)).toBe(true)
   })
 
+  it('while loading has auto take the CPU, and say why', async () => {
+    failAt('cuMemAlloc', 40)
+    await using model = await loadTiny({ device: 'auto' })
+    vi.unstubAllEnvs()
+    expect(model.info).toMatchObject({
+      engine: 'cpu',
+      gpuUnused: expect.stringContaining('out of GPU memory'),
+    })
+    await using cpu = await loadTiny({ device: 'cpu' })
+    expect(sameBits((await model.flow(a, b)).data, (await cpu.flow(a, b)).data)).toBe(true)
+  })
+
   it('at the first frame of a size is that call’s error, and the next call works', async () => {
     await using model = await load()
     const expected = await model.flow(a, b)
