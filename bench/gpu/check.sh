@@ -95,6 +95,7 @@ if [[ -n $emulator ]]; then
   emulator=$(cd "$(dirname "$emulator")" && pwd)/$(basename "$emulator")
   echo "the emulated driver: no GPU" | note device
   export DINOV3_FLOW_CUDA_DRIVER=$emulator
+  export EMULATOR_SMS="${EMULATOR_SMS:-132}" # as many as make attention split its keys
 else
   query() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1; }
   query name | note device
