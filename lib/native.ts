@@ -43,15 +43,6 @@ export interface NativeGpu {
   readonly driverVersion: number
 }
 
-/** What the driver shows, and what this build could use. */
-export interface NativeGpus {
-  readonly gpus: readonly NativeGpu[]
-  /** Why there are none. */
-  readonly reason?: string
-  /** What the kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
-  readonly kernels: string
-}
-
 /** What an engine says about itself: `gpu` of a CUDA engine, the other three of a CPU engine. */
 export interface NativeModelInfo {
   readonly gpu?: NativeGpu
@@ -139,8 +130,8 @@ export interface NativeModel {
 /** The whole native module; implemented in native/addon. */
 export interface NativeAddon {
   readonly NativeModel: new (options: NativeModelOptions) => NativeModel
-  /** Uses no GPU, and takes memory on none. */
-  readonly findGpus: () => NativeGpus
+  /** What the CUDA kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
+  readonly cudaKernels: string
 }
 
 let addon: NativeAddon | undefined

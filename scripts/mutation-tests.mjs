@@ -7,14 +7,14 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { MUTATIONS } from '../test/mutation/mutations.mjs'
+import { buildFolder, SCHEDULES } from './native-tests.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const scratch = path.join(root, 'build', 'mutants')
-const SCHEDULES = ['forward', 'reverse', '7']
 
 /** The emulated driver of one build with `kernels` compiled from a folder of its own; returns its path. */
 function buildDriver(build, kernels, sources) {
-  const folder = path.join(root, 'build', `tests-${build}`)
+  const folder = buildFolder(build)
   const commands = JSON.parse(readFileSync(path.join(folder, 'compile_commands.json'), 'utf8'))
   const emulator = path.join(folder, 'test', 'emulator')
   let link = readFileSync(path.join(emulator, 'CMakeFiles', 'cuda_emu.dir', 'link.txt'), 'utf8').trim()
@@ -40,8 +40,8 @@ function buildDriver(build, kernels, sources) {
 }
 
 /** Whether the CUDA engine's part of ops_test passes, under a schedule; on another driver than the one that was built for it. */
-function passes(build, { driver, test, schedule = 'forward' } = {}) {
-  const program = path.join(root, 'build', `tests-${build}`, 'ops_test')
+function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
+  const program = path.join(buildFolder(build), 'ops_test')
   const { status } = spawnSync(program, ['[cuda', ...(test === undefined ? [] : [test])], {
     env: {
       ...process.env,
@@ -64,7 +64,7 @@ function notice({ file, find, replace, kernels, test, builds }) {
   writeFileSync(path.join(sources, file), source.replace(find, replace))
   for (const build of builds) {
     const driver = buildDriver(build, kernels, sources)
-    const schedules = build === 'host' ? SCHEDULES : ['forward']
+    const schedules = build === 'host' ? SCHEDULES : SCHEDULES.slice(0, 1)
     const schedule = schedules.find((order) => !passes(build, { driver, test, schedule: order }))
     if (schedule !== undefined) return `${build}, ${schedule}`
   }
@@ -77,7 +77,7 @@ export function runMutationTests(filter = '') {
   const total = { passed: 0, failed: 0 }
   const mutations = MUTATIONS.filter(({ mistake }) => mistake.includes(filter))
   for (const build of new Set(mutations.flatMap(({ builds }) => builds))) {
-    if (!existsSync(path.join(root, 'build', `tests-${build}`, 'ops_test')))
+    if (!existsSync(path.join(buildFolder(build), 'ops_test')))
       throw new Error(`build/tests-${build} is not there: run node scripts/native-tests.mjs --${build} first`)
     if (!passes(build)) throw new Error(`ops_test fails without any mistake (${build})`)
   }

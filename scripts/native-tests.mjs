@@ -11,8 +11,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test', 'parity_test']
 
-/** Orders in which the emulated GPU runs its threads, besides the usual one; for the plain build, the others notice more. */
-const OTHER_SCHEDULES = ['reverse', '7']
+/** Orders in which the emulated GPU runs its threads, the usual one first; for the plain build, the others notice more. */
+export const SCHEDULES = ['forward', 'reverse', '7']
 
 const VARIANTS = {
   host: { options: [], run: (program) => [program] },
@@ -42,12 +42,17 @@ function call(command, args, env = {}) {
   return { status, stdout }
 }
 
+/** Where a variant is built. */
+export function buildFolder(variant) {
+  return path.join(root, 'build', `tests-${variant}`)
+}
+
 /** Builds one variant and runs its programs; returns how many tests passed and failed. */
 export function runNativeTests(variant) {
   if (!(variant in VARIANTS))
     throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
   const { options, run } = VARIANTS[variant]
-  const build = path.join(root, 'build', `tests-${variant}`)
+  const build = buildFolder(variant)
   // The emulated driver brings its own kernels; only a real one needs nvcc's.
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
   const steps = [
@@ -72,14 +77,12 @@ export function runNativeTests(variant) {
   }
   for (const program of PROGRAMS) test(program, variant)
   if (variant === 'host')
-    for (const schedule of OTHER_SCHEDULES)
+    for (const schedule of SCHEDULES.slice(1))
       test('ops_test', `${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule })
   return total
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
-  if (!(variant in VARIANTS))
-    throw new Error(`unknown option ${process.argv[2]}; there are --arm64, --sanitize and --race`)
   process.exitCode = runNativeTests(variant).failed === 0 ? 0 : 1
 }

@@ -78,18 +78,6 @@ constexpr std::array<std::pair<std::string_view, DType>, 3> dtypes{
 constexpr std::array<std::pair<std::string_view, BackboneConfig::Ffn>, 2> ffns{
     {{"swiglu", BackboneConfig::Ffn::swiglu}, {"mlp", BackboneConfig::Ffn::mlp}}};
 
-std::ptrdiff_t row_bytes(PixelFormat format, int width) {
-  switch (format) {
-    case PixelFormat::rgb:
-    case PixelFormat::bgr: return 3 * static_cast<std::ptrdiff_t>(width);
-    case PixelFormat::rgba:
-    case PixelFormat::bgra: return 4 * static_cast<std::ptrdiff_t>(width);
-    case PixelFormat::gray:
-    case PixelFormat::nv12: return width;
-  }
-  return 0;
-}
-
 std::span<const std::uint8_t> to_bytes(const Napi::Value& value) {
   if (!value.IsTypedArray()) reject("a frame's data are not a Uint8Array");
   const auto type = value.As<Napi::TypedArray>().TypedArrayType();
@@ -209,9 +197,10 @@ Frame to_frame(const Napi::Value& value) {
                     .stride = static_cast<std::ptrdiff_t>(
                         to_integer(object.Get("stride"), "stride", 1, std::numeric_limits<int>::max())),
                     .format = named(formats, to_string(object.Get("format"), "format"), "format")};
-  const bool planar = frame.format == PixelFormat::nv12;
-  if (planar && (frame.width % 2 != 0 || frame.height % 2 != 0)) reject("an nv12 frame has even sides");
-  const std::ptrdiff_t row = row_bytes(frame.format, frame.width), rows = planar ? frame.height / 2 * 3 : frame.height;
+  if (frame.format == PixelFormat::nv12 && (frame.width % 2 != 0 || frame.height % 2 != 0)) {
+    reject("an nv12 frame has even sides");
+  }
+  const std::ptrdiff_t row = row_bytes(frame.format, frame.width), rows = stored_rows(frame.format, frame.height);
   if (frame.stride < row || static_cast<std::ptrdiff_t>(bytes.size()) < (rows - 1) * frame.stride + row) {
     reject("a frame's data are too short for its size");
   }

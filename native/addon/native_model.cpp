@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "addon/arguments.h"
-#include "addon/gpus.h"
 #include "model/trace.h"
 
 namespace flow::addon {
@@ -34,6 +33,19 @@ OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
   const OutputSize size{to_int(height, "output height", 1, max_side), to_int(width, "output width", 1, max_side)};
   if (size.values() > max_values) throw Error(ErrorCode::argument, "the output is too large");
   return size;
+}
+
+/// NativeGpu of lib/native.ts.
+Napi::Object to_js(Napi::Env env, const cuda::DeviceInfo& device) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("index", device.index);
+  object.Set("name", device.name);
+  object.Set("computeCapability", device.capability());
+  object.Set("multiprocessors", device.multiprocessors);
+  object.Set("memory", static_cast<double>(device.memory));
+  object.Set("integrated", device.integrated);
+  object.Set("driverVersion", cuda::driver().version);
+  return object;
 }
 
 Napi::Array to_js(Napi::Env env, const Trace& trace) {

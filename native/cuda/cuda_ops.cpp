@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <type_traits>
 
 #include "cuda/copy.h"
 #include "cuda/tiles.h"
@@ -23,8 +21,6 @@ namespace {
 
 /// Sequences whose graphs are kept: a stream needs four (two feature maps, in both directions), a few sizes a few more.
 constexpr std::size_t kept_recordings = 24;
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 template <class T>
 const T& as(const Packed& packed) {
@@ -103,59 +99,32 @@ RealMatrix CudaOps::output(std::span<float> host, int rows, int cols) {
   return guarded([&] { return output_.prepare(host, rows, cols); });
 }
 
-void CudaOps::read_bytes(const void* from, std::span<std::byte> host) {
-  copy_to_host(from, host.size(), host.data(), stream_);
-  stream_.synchronize();
-}
-
-void CudaOps::write_bytes(std::span<const std::byte> host, void* to) {
-  copy_to_device(host.data(), host.size(), to, stream_);
-  stream_.synchronize();
-}
-
-void CudaOps::read(RealMatrix from, std::span<float> host) {
+template <class Kind>
+void CudaOps::read_rows(Matrix<Kind> from, Precision precision, std::span<float> host) {
   guarded([&] {
-    std::vector<float> all(static_cast<std::size_t>(from.rows) * from.stride);
-    read_bytes(from.data, std::as_writable_bytes(std::span(all)));
-    for (int r = 0; r < from.rows; r++) {
-      std::copy_n(all.data() + static_cast<std::ptrdiff_t>(r) * from.stride, from.cols,
-                  host.data() + static_cast<std::ptrdiff_t>(r) * from.cols);
-    }
-  });
-}
-
-void CudaOps::read(OperandMatrix from, std::span<float> host) {
-  guarded([&] {
-    const std::size_t row = from.stride * operand_bytes();
+    const std::size_t row = from.stride * bytes_of(precision), cols = from.cols;
     std::vector<std::byte> all(static_cast<std::size_t>(from.rows) * row);
-    read_bytes(from.data, all);
-    for (int r = 0; r < from.rows; r++) {
-      from_operands(precision_, all.data() + r * row, host.subspan(static_cast<std::size_t>(r) * from.cols, from.cols));
-    }
+    copy_to_host(from.data, all.size(), all.data(), stream_);
+    stream_.synchronize();
+    for (int r = 0; r < from.rows; r++) from_operands(precision, &all[r * row], host.subspan(r * cols, cols));
   });
 }
 
-void CudaOps::write(std::span<const float> host, RealMatrix to) {
+template <class Kind>
+void CudaOps::write_rows(std::span<const float> host, Precision precision, Matrix<Kind> to) {
   guarded([&] {
-    std::vector<float> all(static_cast<std::size_t>(to.rows) * to.stride);
-    for (int r = 0; r < to.rows; r++) {
-      std::copy_n(host.data() + static_cast<std::ptrdiff_t>(r) * to.cols, to.cols,
-                  all.data() + static_cast<std::ptrdiff_t>(r) * to.stride);
-    }
-    write_bytes(std::as_bytes(std::span(all)), to.data);
-  });
-}
-
-void CudaOps::write(std::span<const float> host, OperandMatrix to) {
-  guarded([&] {
-    const std::size_t row = to.stride * operand_bytes();
+    const std::size_t row = to.stride * bytes_of(precision), cols = to.cols;
     std::vector<std::byte> all(static_cast<std::size_t>(to.rows) * row);
-    for (int r = 0; r < to.rows; r++) {
-      to_operands(precision_, host.subspan(static_cast<std::size_t>(r) * to.cols, to.cols), all.data() + r * row);
-    }
-    write_bytes(all, to.data);
+    for (int r = 0; r < to.rows; r++) to_operands(precision, host.subspan(r * cols, cols), &all[r * row]);
+    copy_to_device(all.data(), all.size(), to.data, stream_);
+    stream_.synchronize();
   });
 }
+
+void CudaOps::read(RealMatrix from, std::span<float> host) { read_rows(from, Precision::fp32, host); }
+void CudaOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, precision_, host); }
+void CudaOps::write(std::span<const float> host, RealMatrix to) { write_rows(host, Precision::fp32, to); }
+void CudaOps::write(std::span<const float> host, OperandMatrix to) { write_rows(host, precision_, to); }
 
 void CudaOps::finish() {
   guarded([&] {

@@ -30,7 +30,6 @@ class CudaOps : public Ops {
   ~CudaOps() override;
 
   const DeviceInfo& device() const { return context_->device(); }
-  Precision precision() const { return precision_; }
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
@@ -100,8 +99,10 @@ class CudaOps : public Ops {
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
   /// norm(x) as operands, in scratch.
   OperandMatrix normalised(RealMatrix x, const Packed& norm);
-  void read_bytes(const void* from, std::span<std::byte> host);
-  void write_bytes(std::span<const std::byte> host, void* to);
+  template <class Kind>
+  void read_rows(Matrix<Kind> from, Precision precision, std::span<float> host);
+  template <class Kind>
+  void write_rows(std::span<const float> host, Precision precision, Matrix<Kind> to);
 
   ContextPtr context_;
   Precision precision_;

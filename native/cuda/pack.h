@@ -68,12 +68,11 @@ class Packer {
   PackedPtr squeeze_excite(const SqueezeExciteWeights& weights) const;
   PackedPtr mask(const LinearWeights& weights, int up) const;
 
-  /// A copy in the device's memory, followed by zeros up to `count`. Waits for it.
-  std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
-
  private:
   template <class RowOf, class SourceOfK>
   std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) const;
+  /// A copy in the device's memory, followed by zeros up to `count`. Waits for it.
+  std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
   std::unique_ptr<DeviceMemory> upload_bytes(const void* data, std::size_t bytes, std::size_t room) const;
 
   const Stream& stream_;

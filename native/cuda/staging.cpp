@@ -10,18 +10,6 @@ namespace flow::cuda {
 
 namespace {
 
-int bytes_per_pixel(PixelFormat format) {
-  switch (format) {
-    case PixelFormat::rgb:
-    case PixelFormat::bgr: return 3;
-    case PixelFormat::rgba:
-    case PixelFormat::bgra: return 4;
-    case PixelFormat::gray:
-    case PixelFormat::nv12: return 1;
-  }
-  return 0;
-}
-
 void put_taps(int from, int to, kernels::ResizeTap* at) {
   std::vector<ResizeTap> taps(static_cast<std::size_t>(to));
   find_resize_taps(from, taps);
@@ -61,8 +49,8 @@ Frame StagedFrame::put(const Frame& frame, int height, int width) {
       frame.height == from_height_ && frame.width == from_width_ && height == height_ && width == width_;
   from_height_ = 0;  // no plan, should memory run out below
   height_ = height, width_ = width;
-  const std::size_t row = static_cast<std::size_t>(frame.width) * bytes_per_pixel(frame.format);
-  const int rows = frame.format == PixelFormat::nv12 ? frame.height / 2 * 3 : frame.height;
+  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
+  const int rows = stored_rows(frame.format, frame.height);
   const std::byte* before = buffer_.host();
   bytes_ = tap_bytes() + row * static_cast<std::size_t>(rows);
   buffer_.reserve(bytes_);

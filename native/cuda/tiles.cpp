@@ -23,8 +23,6 @@ constexpr int min_key_tiles = 4;
 /// Cost of writing a split's sums and reading them again, in key tiles: about as many bytes.
 constexpr int split_cost = 2;
 
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 /// Blocks on one multiprocessor share its matrix units, so that the time is that of the busiest one: its blocks, one
 /// after the other.
 int rounds(long long blocks, const DeviceInfo& device) {

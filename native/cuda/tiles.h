@@ -7,6 +7,9 @@
 
 namespace flow::cuda {
 
+/// Blocks of `b` that cover `a`.
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 /// Time of a product (m x k by k x n) in blocks of `tile`, in units of its own; to be compared.
 double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
 

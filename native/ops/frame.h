@@ -17,4 +17,22 @@ struct Frame {
   PixelFormat format;
 };
 
+/// Bytes of the pixels of one row of a frame.
+constexpr std::ptrdiff_t row_bytes(PixelFormat format, int width) {
+  switch (format) {
+    case PixelFormat::rgb:
+    case PixelFormat::bgr: return 3 * static_cast<std::ptrdiff_t>(width);
+    case PixelFormat::rgba:
+    case PixelFormat::bgra: return 4 * static_cast<std::ptrdiff_t>(width);
+    case PixelFormat::gray:
+    case PixelFormat::nv12: return width;
+  }
+  return 0;
+}
+
+/// Rows of a frame in memory, chroma's among them.
+constexpr int stored_rows(PixelFormat format, int height) {
+  return format == PixelFormat::nv12 ? height / 2 * 3 : height;
+}
+
 }  // namespace flow

@@ -75,7 +75,7 @@ async function tryEngine<Works>(
 
 function builtKernels(): string {
   try {
-    return loadAddon().findGpus().kernels
+    return loadAddon().cudaKernels
   } catch {
     return '' // without an addon there is nothing in it; the CPU engine's error says why
   }
