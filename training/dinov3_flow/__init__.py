@@ -1,0 +1,1 @@
+"""Training and evaluation of dinov3-flow's networks in PyTorch."""

@@ -1,0 +1,87 @@
+"""The network against the outputs of an independent oracle, stage by stage."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dinov3_flow.checkpoint import backbone_config, head_config, load_safetensors, load_state_dict
+from dinov3_flow.network import Backbone, FlowHead, FlowNetwork, resize_flow
+
+TINY = Path(__file__).parents[2] / "test" / "fixtures" / "tiny"
+
+
+def load_module(kind, config, path, *arguments):
+    state = load_state_dict(path)
+    module = kind(config(state), *arguments).eval()
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    # an .safetensors head has no counters of batches, and nothing here masks tokens
+    assert [name for name in missing if not name.endswith("num_batches_tracked")] == []
+    assert [name for name in unexpected if name != "mask_token"] == []
+    return module
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    return load_safetensors(TINY / "activations.safetensors")[0]
+
+
+@pytest.fixture(scope="module", params=["safetensors", "pth"])
+def backbone(request):
+    return load_module(Backbone, backbone_config, TINY / f"backbone.{request.param}")
+
+
+@pytest.fixture(scope="module", params=["safetensors", "pth"])
+def head(request):
+    return load_module(FlowHead, head_config, TINY / f"head.{request.param}", 64)
+
+
+def relative(actual, expected):
+    return float((actual - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("frame", ["frame1", "frame2"])
+def test_backbone_matches_the_oracle_after_every_block(backbone, oracle, frame):
+    seen = {}
+    hooks = [
+        module.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out))
+        for name, module in {"patch_tokens": backbone.patch_embed, **{f"block{i}": b for i, b in enumerate(backbone.blocks)}}.items()
+    ]
+    with torch.no_grad():
+        seen["features"] = backbone(oracle[f"{frame}.input"])
+    for hook in hooks:
+        hook.remove()
+    assert set(seen) == {"patch_tokens", "block0", "block1", "features"}
+    for stage, actual in seen.items():
+        assert relative(actual, oracle[f"{frame}.{stage}"]) < 1e-5, stage
+
+
+def test_head_matches_the_oracle_in_every_stage(head, oracle):
+    seen = {}
+    mask = head.convex_upsampler.mask_head.register_forward_hook(lambda _, __, out: seen.__setitem__("mask", out))
+    with torch.no_grad():
+        prediction = head(oracle["frame1.features"], oracle["frame2.features"])
+    mask.remove()
+    seen.update(
+        correlation=prediction.correlation, coarse_flow=prediction.coarse, refined_flow=prediction.refined,
+        flow_up=prediction.flow,
+    )  # fmt: skip
+    for stage, actual in seen.items():
+        assert relative(actual, oracle[f"head.{stage}"]) < 1e-5, stage
+    assert float((prediction.flow - oracle["head.flow"]).abs().max()) < 1e-3
+
+
+def test_flow_of_another_size_matches_the_oracle(oracle):
+    expected = load_safetensors(TINY / "flow_150x203.safetensors")[0]
+    (flow,) = (tensor for tensor in expected.values())
+    assert float((resize_flow(oracle["head.flow"], 150, 203) - flow).abs().max()) < 1e-3
+
+
+def test_network_is_backbone_and_head_on_normalised_frames(backbone, head, oracle):
+    network = FlowNetwork(backbone.config, head.config).eval()
+    network.backbone, network.head = backbone, head
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    frames = [oracle[f"{frame}.input"] * std + mean for frame in ("frame1", "frame2")]
+    with torch.no_grad():
+        prediction = network(*frames)
+    assert float((prediction.flow - oracle["head.flow"]).abs().max()) < 1e-3
