@@ -1,0 +1,93 @@
+"""Tests of the procedural scenes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dinov3_flow.scenes import SceneOptions, render
+from dinov3_flow.scenes.motion import LayerMotion, random_motion
+from dinov3_flow.scenes.rng import Rng
+from dinov3_flow.scenes.textures import HELD_OUT_KINDS, TRAIN_KINDS, texture_bank
+
+PLAIN = SceneOptions(photometric=False, motion_blur=0.0)
+
+
+def warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Sample image (B,C,H,W) at each pixel plus flow (B,2,H,W)."""
+    h, w = flow.shape[-2:]
+    x = torch.arange(w) + flow[:, 0]
+    y = torch.arange(h)[:, None] + flow[:, 1]
+    grid = torch.stack([(2 * x + 1) / w - 1, (2 * y + 1) / h - 1], -1)
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def test_same_seed_and_index_give_the_same_scene() -> None:
+    a, b, c = (render(3, i, 3, 64, 64) for i in (5, 5, 6))
+    assert all(torch.equal(p, q) for p, q in zip(a, b))
+    assert not torch.equal(a.frame1, c.frame1)
+    assert not torch.equal(a.frame1, render(4, 5, 3, 64, 64).frame1)
+
+
+@pytest.mark.parametrize("nonrigid", [0.0, 1.0])
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_flow_carries_frame_two_onto_frame_one(nonrigid: float, index: int) -> None:
+    options = SceneOptions(photometric=False, motion_blur=0.0, nonrigid_share=nonrigid, static_share=0.0)
+    scene = render(11, index, 6, 96, 128, options)
+    seen = (scene.valid & ~scene.occluded)[:, None].expand_as(scene.frame1)
+    right = (warp(scene.frame2, scene.flow) - scene.frame1).abs()[seen]
+    wrong = (warp(scene.frame2, scene.flow + 3) - scene.frame1).abs()[seen]
+    assert seen.float().mean() > 0.4
+    assert right.median() < 0.02 and right.mean() < 0.04
+    assert right.mean() < 0.6 * wrong.mean()
+
+
+def test_targets_return_to_their_canonical_place() -> None:
+    rng, n = Rng(7, 1, "cpu"), 16
+    magnitude = rng.uniform((n,), 0.1, 60)
+    layer, camera = (random_motion(magnitude, torch.full((n,), 60.0), torch.zeros(n, 2), rng) for _ in range(2))
+    motion = LayerMotion(layer, camera, magnitude, torch.full((n,), 0.1), torch.ones(n, dtype=torch.bool), rng)
+    x, y = (rng.uniform((n, 40, 40), -90, 90) for _ in range(2))
+    u, v = motion.canonical(*motion.target(x, y), (1, 0))
+    assert torch.hypot(u - x, v - y).max() < 2e-3
+
+
+def test_static_pairs_have_exactly_zero_flow() -> None:
+    options = SceneOptions(photometric=False, motion_blur=0.0, static_share=1.0, subpixel_share=0.0)
+    scene = render(0, 0, 4, 64, 80, options)
+    assert torch.count_nonzero(scene.flow) == 0
+    assert not scene.occluded.any() and scene.valid.all()
+    assert torch.allclose(scene.frame1, scene.frame2, atol=1e-5)
+
+
+def test_displacements_cover_the_classes() -> None:
+    sizes = torch.cat([render(2, i, 16, 48, 48, PLAIN).flow.norm(dim=1).flatten(1).amax(1) for i in range(8)])
+    assert (sizes == 0).any() and ((sizes > 0) & (sizes < 1)).any() and (sizes > 16).any()
+    assert sizes.max() < 200
+
+
+@pytest.mark.parametrize("height,width", [(48, 112), (120, 40), (65, 97)])
+def test_sizes_and_ranges(height: int, width: int) -> None:
+    scene = render(1, 2, 2, height, width, SceneOptions(motion_blur=1.0))
+    assert scene.frame1.shape == scene.frame2.shape == (2, 3, height, width)
+    assert scene.flow.shape == (2, 2, height, width)
+    assert scene.valid.shape == scene.occluded.shape == (2, height, width)
+    assert scene.valid.dtype == scene.occluded.dtype == torch.bool
+    for frame in (scene.frame1, scene.frame2):
+        assert torch.isfinite(frame).all() and frame.min() >= 0 and frame.max() <= 1
+    assert torch.isfinite(scene.flow).all()
+
+
+def test_held_out_kinds_are_disjoint() -> None:
+    assert len(HELD_OUT_KINDS) >= 2 and not set(HELD_OUT_KINDS) & set(TRAIN_KINDS)
+
+
+@pytest.mark.parametrize("kind", TRAIN_KINDS + HELD_OUT_KINDS)
+def test_each_kind_makes_textures(kind: str) -> None:
+    bank = texture_bank(8, 96, (kind,), Rng(1, 0, "cpu"))
+    assert bank.shape == (8, 3, 96, 96) and torch.isfinite(bank).all()
+    assert bank.flatten(2).std(2).max() > 0.05
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(ValueError):
+        texture_bank(2, 32, ("no such kind",), Rng(0, 0, "cpu"))
