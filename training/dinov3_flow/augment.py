@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .datasets import FlowPair
+from .network import resize_flow
 
-_LUMA = (0.299, 0.587, 0.114)
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
@@ -22,7 +22,7 @@ def _integer(generator: Generator, low: int, high: int) -> int:
 
 
 def _grey(frames: Tensor) -> Tensor:
-    return (frames * frames.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+    return (frames * frames.new_tensor(_TO_YIQ[0])[:, None, None]).sum(1, keepdim=True)
 
 
 def _turn_hue(frames: Tensor, turns: Tensor) -> Tensor:
@@ -49,22 +49,19 @@ def vflip(pair: FlowPair) -> FlowPair:
 
 def resize(pair: FlowPair, height: int, width: int) -> FlowPair:
     """Resizes frames, flow and valid to (height, width), and scales the motions along."""
-    old_height, old_width = pair.valid.shape
-    if (height, width) == (old_height, old_width):
-        return pair
     size = (height, width)
+    if size == pair.valid.shape:
+        return pair
     frames = torch.stack((pair.frame1, pair.frame2))
     frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
     if bool(pair.valid.all()):
-        flow = F.interpolate(pair.flow[None], size=size, mode="bilinear", align_corners=False)[0]
+        flow = resize_flow(pair.flow[None], height, width)[0]
         valid = pair.valid.new_ones(size)
     else:
         # Blending would mix unknown motions into known ones, and of KITTI's sparse points leave none.
-        flow = F.interpolate(pair.flow[None], size=size, mode="nearest-exact")[0]
+        flow = resize_flow(pair.flow[None], height, width, "nearest-exact")[0]
         valid = F.interpolate(pair.valid[None, None].float(), size=size, mode="nearest-exact")[0, 0] > 0.5
-    # The exact ratio of the sizes, not the drawn scale: the size was rounded.
-    factor = flow.new_tensor([width / old_width, height / old_height])
-    return FlowPair(frames[0], frames[1], flow * factor[:, None, None], valid)
+    return FlowPair(frames[0], frames[1], flow, valid)
 
 
 class Augment:

@@ -84,11 +84,6 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     return dict(state)
 
 
-def under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
-
-
 def backbone_config(state: Mapping[str, Tensor]) -> BackboneConfig:
     """What the shapes of a DINOv3 state dict imply."""
     patch = state["patch_embed.proj.weight"]
@@ -110,11 +105,10 @@ def backbone_config(state: Mapping[str, Tensor]) -> BackboneConfig:
 def head_config(state: Mapping[str, Tensor]) -> HeadConfig:
     """What the shapes of a flow head's state dict imply."""
     proj = state["proj1.weight"].shape[0]
-    fusion, _ = state["fuse_in.0.pw.weight"].shape[:2]
-    window = state["fuse_in.0.pw.weight"].shape[1] - 3 * proj
+    fusion, fused = state["fuse_in.0.pw.weight"].shape[:2]
     return HeadConfig(
         proj=proj,
-        radius=(round(window**0.5) - 1) // 2,
+        radius=(round((fused - 3 * proj) ** 0.5) - 1) // 2,
         fusion=fusion,
         layers=_count("fuse_trunk.net.{}.dw.weight", state, 3),
         up=round((state["convex_upsampler.mask_head.2.weight"].shape[0] / 9) ** 0.5),

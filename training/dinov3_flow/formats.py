@@ -19,8 +19,12 @@ MAX_SIDE = 99_999
 _PFM_HEADER = re.compile(rb"(PF|Pf)\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[0-9.]+(?:[eE][-+]?\d+)?)(?:\r?\n|[ \t])")
 
 
+def _is_size(width: int, height: int) -> bool:
+    return 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE
+
+
 def _check_size(path: Path, width: int, height: int) -> None:
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+    if not _is_size(width, height):
         raise ValueError(f"{path}: bad size in the header, {width} x {height}")
 
 
@@ -53,7 +57,7 @@ def write_flo(path: Path, flow: np.ndarray) -> None:
     if flow.ndim != 3 or flow.shape[0] != 2:
         raise ValueError(f"{path}: flow to write is (2, H, W), got {tuple(flow.shape)}")
     _, height, width = flow.shape
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+    if not _is_size(width, height):
         raise ValueError(f"{path}: cannot write flow of {width} x {height}")
     with open(path, "wb") as file:
         file.write(struct.pack("<fii", FLO_MAGIC, width, height))

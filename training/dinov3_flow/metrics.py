@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
 MAX_FLOW = 400.0
 
 
-def known(gt: Tensor, valid: Optional[Tensor] = None, max_flow: float = MAX_FLOW) -> Tensor:
+def known(gt: Tensor, valid: Tensor | None = None, max_flow: float = MAX_FLOW) -> Tensor:
     """Bool (B, H, W): valid pixels of gt (B, 2, H, W) that are finite and move less than max_flow px."""
     if gt.ndim != 4 or gt.shape[1] != 2:
         raise ValueError(f"flow is (B, 2, H, W), got {tuple(gt.shape)}")
@@ -35,7 +33,7 @@ def epe_map(pred: Tensor, gt: Tensor) -> Tensor:
     return torch.linalg.vector_norm(pred - gt, dim=1)
 
 
-def masked_l1(pred: Tensor, gt: Tensor, valid: Optional[Tensor] = None, max_flow: float = MAX_FLOW) -> Tensor:
+def masked_l1(pred: Tensor, gt: Tensor, valid: Tensor | None = None, max_flow: float = MAX_FLOW) -> Tensor:
     """Scalar loss: |x error| + |y error| summed over known pixels, divided by twice the number of all pixels."""
     _same_shape(pred, gt)
     mask = known(gt, valid, max_flow)[:, None]
@@ -54,7 +52,7 @@ class Metrics:
         self._sums = torch.zeros(6, dtype=torch.float64)
 
     @torch.no_grad()
-    def add(self, pred: Tensor, gt: Tensor, valid: Optional[Tensor] = None) -> Metrics:
+    def add(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> Metrics:
         """Adds a batch: pred and gt (B, 2, H, W), valid (B, H, W)."""
         mask = known(gt, valid, self.max_flow)
         error = epe_map(pred.double(), gt.double())[mask]

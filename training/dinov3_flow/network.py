@@ -48,7 +48,7 @@ def normalise(frames: Tensor) -> Tensor:
     return (frames - mean) / std
 
 
-# ---- backbone ----------------------------------------------------------------------------------------------------------
+# ---- backbone --------------------------------------------------------------------------------------------------------
 
 
 class PatchEmbed(nn.Module):
@@ -205,7 +205,7 @@ class Backbone(nn.Module):
         return self.norm(x)[:, prefix:].transpose(1, 2).reshape(batch, -1, *grid)
 
 
-# ---- head --------------------------------------------------------------------------------------------------------------
+# ---- head ------------------------------------------------------------------------------------------------------------
 
 
 class DsConv(nn.Module):
@@ -235,8 +235,9 @@ class SqueezeExcite(nn.Module):
 class Trunk(nn.Module):
     def __init__(self, channels: int, layers: int):
         super().__init__()
-        group = lambda: [DsConv(channels, channels), SqueezeExcite(channels), DsConv(channels, channels)]  # noqa: E731
-        self.net = nn.Sequential(*(layer for _ in range(layers) for layer in group()))
+        self.net = nn.Sequential()
+        for _ in range(layers):
+            self.net.extend([DsConv(channels, channels), SqueezeExcite(channels), DsConv(channels, channels)])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -310,7 +311,7 @@ class FlowHead(nn.Module):
         return FlowPrediction(correlation, coarse, refined, self.convex_upsampler(x, refined))
 
 
-# ---- both --------------------------------------------------------------------------------------------------------------
+# ---- both ------------------------------------------------------------------------------------------------------------
 
 
 class FlowNetwork(nn.Module):
@@ -327,7 +328,7 @@ class FlowNetwork(nn.Module):
         return self.head(features1, features2)
 
 
-def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, half-pixel centres; displacements scale with the map."""
+def resize_flow(flow: Tensor, height: int, width: int, mode: str = "bilinear") -> Tensor:
+    """Resizes (B, 2, h, w), half-pixel centres; displacements scale with the map."""
     scale = torch.tensor([width / flow.shape[3], height / flow.shape[2]], device=flow.device, dtype=flow.dtype)
-    return F.interpolate(flow * scale.view(2, 1, 1), (height, width), mode="bilinear", align_corners=False)
+    return F.interpolate(flow * scale.view(2, 1, 1), (height, width), mode=mode)

@@ -1,9 +1,9 @@
 import pytest
 import torch
-import torch.nn.functional as F
 
 from dinov3_flow.augment import Augment, hflip, resize, vflip
 from dinov3_flow.datasets import FlowPair
+from warping import warp
 
 H, W = 96, 128
 OFF = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "eraser_prob": 0}
@@ -30,8 +30,7 @@ def warp_error(pair):
     _, height, width = pair.flow.shape
     y, x = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
     x, y = x + pair.flow[0], y + pair.flow[1]
-    grid = torch.stack((2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1), -1)
-    warped = F.grid_sample(pair.frame2[None], grid[None], mode="bilinear", align_corners=True)[0]
+    warped = warp(pair.frame2[None], pair.flow[None])[0]
     inside = (x >= 2) & (x <= width - 3) & (y >= 2) & (y <= height - 3) & pair.valid
     assert inside.sum() > 100
     return (warped - pair.frame1).abs()[:, inside].max().item()

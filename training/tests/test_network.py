@@ -43,9 +43,10 @@ def relative(actual, expected):
 @pytest.mark.parametrize("frame", ["frame1", "frame2"])
 def test_backbone_matches_the_oracle_after_every_block(backbone, oracle, frame):
     seen = {}
+    stages = {"patch_tokens": backbone.patch_embed, **{f"block{i}": block for i, block in enumerate(backbone.blocks)}}
     hooks = [
-        module.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out))
-        for name, module in {"patch_tokens": backbone.patch_embed, **{f"block{i}": b for i, b in enumerate(backbone.blocks)}}.items()
+        stage.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out))
+        for name, stage in stages.items()
     ]
     with torch.no_grad():
         seen["features"] = backbone(oracle[f"{frame}.input"])

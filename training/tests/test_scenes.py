@@ -2,23 +2,14 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from dinov3_flow.scenes import SceneOptions, render
 from dinov3_flow.scenes.motion import LayerMotion, random_motion
 from dinov3_flow.scenes.rng import Rng
 from dinov3_flow.scenes.textures import HELD_OUT_KINDS, TRAIN_KINDS, texture_bank
+from warping import warp
 
 PLAIN = SceneOptions(photometric=False, motion_blur=0.0)
-
-
-def warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Sample image (B,C,H,W) at each pixel plus flow (B,2,H,W)."""
-    h, w = flow.shape[-2:]
-    x = torch.arange(w) + flow[:, 0]
-    y = torch.arange(h)[:, None] + flow[:, 1]
-    grid = torch.stack([(2 * x + 1) / w - 1, (2 * y + 1) / h - 1], -1)
-    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
 
 
 def test_same_seed_and_index_give_the_same_scene() -> None:

@@ -57,11 +57,11 @@ def photometric(frame1: Tensor, frame2: Tensor, clean: float, rng: Rng) -> tuple
     # Defocus of both frames, or of the second alone.
     sigma, both = rng.log_uniform((n,), 0.4, 1.8), rng.chance((n,), 0.5)
     soft = rng.chance((n,), 0.25)
-    for name, mask in (("one", soft & both), ("two", soft)):
+    for image, mask in ((one, soft & both), (two, soft)):
         chosen = mask.nonzero()[:, 0]
         if len(chosen):
-            image = one if name == "one" else two
-            image[chosen.to(rng.device)] = gaussian_blur(image[chosen.to(rng.device)], sigma[chosen])
+            at = chosen.to(rng.device)
+            image[at] = gaussian_blur(image[at], sigma[chosen])
 
     noisy = rng.chance((n,), 0.7)
     read = rng.log_uniform((n,), 0.001, 0.03) * noisy

@@ -38,7 +38,7 @@ def random_motion(magnitude: Tensor, radius: Tensor, centre: Tensor, rng: Rng) -
     magnitude (n,) px is the displacement to expect at `radius` (n,) px from `centre` (n,2).
     """
     n = len(magnitude)
-    heading, share = rng.uniform((n,), 0, 2 * math.pi), rng.uniform((n,), 0.4, 1.0)
+    heading, share = rng.uniform((n,), 0, math.tau), rng.uniform((n,), 0.4, 1.0)
     shift = (magnitude * share)[:, None] * torch.stack([heading.cos(), heading.sin()], 1)
     turn = magnitude * (1.3 - share) / radius
     parts = rng.normal((n, 6)) * turn[:, None]
@@ -84,11 +84,11 @@ class LayerMotion:
         self.layer, self.camera, self.shutter, self.device = layer, camera, shutter, rng.device
         self._cache: dict[Moment, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         n = len(magnitude)
-        wavelength, heading = rng.log_uniform((n, WAVES), 40, 200), rng.uniform((n, WAVES), 0, 2 * math.pi)
-        k = 2 * math.pi / wavelength
+        wavelength, heading = rng.log_uniform((n, WAVES), 40, 200), rng.uniform((n, WAVES), 0, math.tau)
+        k = math.tau / wavelength
         steepest = MAX_GRADIENT / (WAVES * k)
         size = torch.minimum(steepest, (0.3 * magnitude)[:, None]) * rng.uniform((n, WAVES), 0.2, 1.0)
-        across, phase = rng.uniform((n, WAVES), 0, 2 * math.pi), rng.uniform((n, WAVES), 0, 2 * math.pi)
+        across, phase = rng.uniform((n, WAVES), 0, math.tau), rng.uniform((n, WAVES), 0, math.tau)
         rows = (nonrigid & (magnitude > 0)).nonzero()[:, 0]
         self.rows = rows.to(self.device) if len(rows) else None
         waves = torch.stack([k * heading.cos(), k * heading.sin(), phase, size * across.cos(), size * across.sin()])

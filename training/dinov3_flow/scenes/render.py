@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..metrics import known
 from .camera import photometric
 from .motion import LayerMotion, Moment, magnitudes, random_motion
 from .rng import Rng
 from .shapes import LayerShapes
 from .textures import TRAIN_KINDS, texture_bank
-
-FLOW_LIMIT = 400.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
         own = random_motion(magnitude[rows] * relative, radius, centre if k else torch.zeros(n, 2), rng)
         nonrigid = rng.chance((n,), options.nonrigid_share)
         motion = LayerMotion(own, camera[rows], magnitude[rows], shutter[rows], nonrigid, rng)
-        angle, zoom = rng.uniform((n,), 0, 2 * math.pi), 1 / rng.log_uniform((n,), *options.texture_scale)
+        angle, zoom = rng.uniform((n,), 0, math.tau), 1 / rng.log_uniform((n,), *options.texture_scale)
         # The background stays near the texture's middle: its mirrored copies would put symmetries into the frame.
         reach = 0.8 if k else 0.25
         unit, offset = zoom * 2 / size, rng.uniform((n, 2), -reach, reach)
@@ -114,18 +113,15 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
     return layers
 
 
-def _frame(layers: list[_Layer], x: Tensor, y: Tensor, when: Moment) -> tuple[Tensor, list[Tensor | None]]:
-    """Composite (B,3,H,W) at a moment, and the coverage of each layer."""
-    image, alphas = None, []
-    for layer in layers:
+def _frame(layers: list[_Layer], x: Tensor, y: Tensor, when: Moment) -> tuple[Tensor, list[Tensor]]:
+    """Composite (B,3,H,W) at a moment, and the coverage of each layer in front of the background."""
+    background, *front = layers
+    image, alphas = background.colour(*background.motion.canonical(x, y, when)), []
+    for layer in front:
         u, v = layer.motion.canonical(layer.take(x), layer.take(y), when)
-        if image is None:
-            image, alpha = layer.colour(u, v), None
-        else:
-            alpha = layer.alpha(u, v, when)
-            below = layer.take(image)
-            mixed = torch.lerp(below, layer.colour(u, v), alpha[:, None])
-            image = mixed if layer.rows is None else image.index_copy(0, layer.rows, mixed)
+        alpha = layer.alpha(u, v, when)
+        mixed = torch.lerp(layer.take(image), layer.colour(u, v), alpha[:, None])
+        image = mixed if layer.rows is None else image.index_copy(0, layer.rows, mixed)
         alphas.append(alpha)
     return image, alphas
 
@@ -153,10 +149,9 @@ def render(seed: int, index: int, batch: int, height: int, width: int, options: 
         frame2 = (frame2 + _frame(layers, x, y, (1, -1))[0] + _frame(layers, x, y, (1, 1))[0]) / 3
 
     top = torch.zeros((batch, height, width), dtype=torch.int16, device=rng.device)
-    tx, ty = layers[0].motion.target(x, y)
-    for k, (layer, alpha) in enumerate(zip(layers, alphas)):
-        if k == 0:
-            continue
+    background, *front = layers
+    tx, ty = background.motion.target(x, y)
+    for k, (layer, alpha) in enumerate(zip(front, alphas), 1):
         mask = alpha > 0.5
         lx, ly = layer.motion.target(layer.take(x), layer.take(y))
         tx, ty = _put(layer, tx, mask, lx), _put(layer, ty, mask, ly)
@@ -164,15 +159,11 @@ def render(seed: int, index: int, batch: int, height: int, width: int, options: 
 
     half_w, half_h = (width - 1) / 2, (height - 1) / 2
     occluded = (tx.abs() > half_w + 1e-3) | (ty.abs() > half_h + 1e-3)
-    for k, layer in enumerate(layers):
-        if k == 0:
-            continue
+    for k, layer in enumerate(front, 1):
         u, v = layer.motion.canonical(layer.take(tx), layer.take(ty), (1, 0))
         hidden = (layer.alpha(u, v, (1, 0)) > 0.5) & (layer.take(top) < k)
         occluded = _put(layer, occluded, hidden, hidden)
     flow = torch.stack([tx - x, ty - y], 1)
-    size = flow.square().sum(1).sqrt()
-    valid = torch.isfinite(size) & (size < FLOW_LIMIT)
     if options.photometric:
         frame1, frame2 = photometric(frame1, frame2, options.clean_share, rng)
-    return Scene(frame1.clamp(0, 1), frame2.clamp(0, 1), flow, valid, occluded)
+    return Scene(frame1.clamp(0, 1), frame2.clamp(0, 1), flow, known(flow), occluded)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .rng import Rng
 
-TWO_PI = 2 * math.pi
 Shape = dict[str, Tensor]
 
 
@@ -20,8 +19,8 @@ def _p(values: Tensor) -> Tensor:
 
 def polygon(x: Tensor, y: Tensor, s: Shape) -> Tensor:
     """Star-shaped polygon: the distance to the edge of the pixel's own sector."""
-    width = TWO_PI / s["corners"]
-    sector = torch.floor((torch.atan2(y, x) % TWO_PI) / _p(width))
+    width = math.tau / s["corners"]
+    sector = torch.floor((torch.atan2(y, x) % math.tau) / _p(width))
     sector = torch.minimum(sector, _p(s["corners"]) - 1)
     following = (sector + 1) % _p(s["corners"])
     angles = (sector * _p(width), (sector + 1) * _p(width))
@@ -94,7 +93,7 @@ class LayerShapes:
         params = dict(
             size=self.size, aspect=rng.log_uniform((n,), 0.35, 1.0), power=rng.log_uniform((n,), 1.3, 7.0),
             corners=rng.integers((n,), 3, 11).float(), radii=rng.uniform((n, 10), 0.5, 1.3) * size[:, None],
-            amplitude=amplitude, phase=rng.uniform((n, 4), 0, TWO_PI), ends=ends,
+            amplitude=amplitude, phase=rng.uniform((n, 4), 0, math.tau), ends=ends,
             thickness=rng.log_uniform((n,), 0.8, 5.0), pitch=rng.uniform((n,), 14.0, 40.0),
         )
         self.groups: list[tuple[int, Tensor, Shape]] = []
@@ -106,8 +105,6 @@ class LayerShapes:
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
         """Signed distance in layer px at layer coordinates (n,H,W)."""
-        if len(self.groups) == 1:
-            return KINDS[self.groups[0][0]](x, y, self.groups[0][2])
         out = torch.empty_like(x)
         for k, rows, shape in self.groups:
             out[rows] = KINDS[k](x[rows], y[rows], shape)

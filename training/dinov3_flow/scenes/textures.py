@@ -11,8 +11,6 @@ from torch import Tensor
 
 from .rng import Rng
 
-TWO_PI = 2 * math.pi
-
 
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Blur (N,C,H,W) by one Gaussian sigma (N,) in px for each image (sigma on the CPU)."""
@@ -31,13 +29,16 @@ def _col(values: Tensor, rng: Rng) -> Tensor:
     return values.to(rng.device)[:, None, None]
 
 
-def _grid(n: int, size: int, rng: Rng, turn: bool = True) -> tuple[Tensor, Tensor]:
-    """Pixel coordinates (N,S,S) about the centre, each texture turned by its own angle."""
+def _upright_grid(n: int, size: int, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Pixel coordinates (N,S,S) about the centre."""
     line = torch.arange(size, device=rng.device, dtype=torch.float32) - size / 2
-    x, y = line[None, None, :].expand(n, size, size), line[None, :, None].expand(n, size, size)
-    if not turn:
-        return x, y
-    angle = _col(rng.uniform((n,), 0, TWO_PI), rng)
+    return line[None, None, :].expand(n, size, size), line[None, :, None].expand(n, size, size)
+
+
+def _grid(n: int, size: int, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Pixel coordinates (N,S,S) about the centre, each texture turned by its own angle."""
+    x, y = _upright_grid(n, size, rng)
+    angle = _col(rng.uniform((n,), 0, math.tau), rng)
     return x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()
 
 
@@ -111,7 +112,7 @@ def stripes(n: int, size: int, rng: Rng) -> Tensor:
     """Gratings, from sine to square, some warped."""
     x, _ = _grid(n, size, rng)
     period = _col(rng.log_uniform((n,), 5, size / 3), rng)
-    wave = torch.sin(TWO_PI * (x + _warp(n, size, rng, 12)) / period + _col(rng.uniform((n,), -0.7, 0.7), rng))
+    wave = torch.sin(math.tau * (x + _warp(n, size, rng, 12)) / period + _col(rng.uniform((n,), -0.7, 0.7), rng))
     sharp = _col(rng.log_uniform((n,), 0.5, 6), rng)
     return _shade((0.5 + 0.5 * wave * sharp).clamp(0, 1), rng)
 
@@ -127,13 +128,13 @@ def checks(n: int, size: int, rng: Rng) -> Tensor:
     return _pick(torch.where(_col(rng.chance((n,), 0.5), rng), plain, tile), 5, rng)
 
 
-def _cells(n: int, size: int, rng: Rng, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest and second distances (in cells) and nearest cell number (N,S,S) of jittered lattice points."""
+def _cells(n: int, size: int, rng: Rng) -> tuple[Tensor, Tensor, Tensor]:
+    """Nearest and second distances (in cells) and nearest cell number (N,S,S) of one random point in each cell."""
     x, y = _grid(n, size, rng)
     side = 64
     cell = _col(rng.log_uniform((n,), max(7.0, 1.5 * size / side), size / 4), rng)
     px, py = x / cell + side / 2, y / cell + side / 2
-    jx, jy = ((rng.field((n, side * side)) - 0.5) * jitter + 0.5 for _ in range(2))
+    jx, jy = (rng.field((n, side * side)) for _ in range(2))
     ix, iy = px.floor(), py.floor()
     best = torch.full_like(px, 1e3)
     second, number = best.clone(), torch.zeros_like(px, dtype=torch.long)
@@ -153,7 +154,7 @@ def _cells(n: int, size: int, rng: Rng, jitter: float) -> tuple[Tensor, Tensor, 
 
 def voronoi(n: int, size: int, rng: Rng) -> Tensor:
     """Voronoi cells of their own colour, some with mortar or shading by distance."""
-    best, second, number = _cells(n, size, rng, 1.0)
+    best, second, number = _cells(n, size, rng)
     image = _pick(number * 7919 % 13, 13, rng)
     edge = ((second - best) / _col(rng.uniform((n,), 0.04, 0.2), rng)).clamp(0, 1)
     edge = torch.where(_col(rng.chance((n,), 0.5), rng), edge, torch.ones_like(edge))
@@ -162,10 +163,10 @@ def voronoi(n: int, size: int, rng: Rng) -> Tensor:
 
 def leaves(n: int, size: int, rng: Rng, count: int = 72) -> Tensor:
     """Dead leaves: discs and turned rectangles, the large ones below."""
-    x, y = _grid(n, size, rng, turn=False)
+    x, y = _upright_grid(n, size, rng)
     radius = rng.log_uniform((n, count), 0.018 * size, 0.28 * size).sort(1).values
     cx, cy = rng.uniform((n, count), -0.5, 0.5) * size, rng.uniform((n, count), -0.5, 0.5) * size
-    angle, aspect = rng.uniform((n, count), 0, TWO_PI), rng.uniform((n, count), 0.3, 1)
+    angle, aspect = rng.uniform((n, count), 0, math.tau), rng.uniform((n, count), 0.3, 1)
     a, b = angle.cos() / radius, angle.sin() / radius
     c, d = -angle.sin() / (radius * aspect), angle.cos() / (radius * aspect)
     boxes = rng.chance((n, count), 0.5)
@@ -179,8 +180,7 @@ def leaves(n: int, size: int, rng: Rng, count: int = 72) -> Tensor:
         u, v = (dx * ax + dy * ay).square_(), (dx * bx + dy * by).square_()
         inside = torch.where(boxes[:, k], torch.maximum(u, v), u.add(v)) < 1
         leaf.masked_fill_(inside, float(k))
-    leaf = leaf.long()
-    return _pick(leaf, count + 1, rng)
+    return _pick(leaf.long(), count + 1, rng)
 
 
 def glyphs(n: int, size: int, rng: Rng) -> Tensor:
@@ -261,7 +261,7 @@ def texture_bank(count: int, size: int, kinds: Sequence[str], rng: Rng) -> Tenso
     weights = torch.tensor([_WEIGHTS.get(k, 1.0) for k in kinds])
     chosen = torch.multinomial(weights, count, replacement=True, generator=rng.params).bincount(minlength=len(kinds))
     bank = torch.cat([_MAKERS[k](int(c), size, rng) for k, c in zip(kinds, chosen) if c])
-    # A three-tap filter softens the hard edges that the makers leave.
+    # A mean of 2 x 2 softens the hard edges that the makers leave.
     bank = F.avg_pool2d(F.pad(bank, (0, 1, 0, 1), mode="replicate"), 2, 1)
     flat = rng.chance((count,), 0.12)
     fine = torch.where(flat, rng.uniform((count,), 0, 0.01), rng.log_uniform((count,), 0.01, 0.12))
