@@ -1,0 +1,85 @@
+"""What training minimises: the original's loss, and two terms that teach a network from nothing sooner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .metrics import MAX_FLOW, known, masked_l1
+from .network import FlowPrediction
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Shares of the terms; the original has only the first."""
+
+    flow: float = 1.0
+    coarse: float = 0.0
+    matching: float = 0.0
+
+
+def coarse_target(flow: Tensor, mask: Tensor, cell: int) -> tuple[Tensor, Tensor]:
+    """Flow (B, 2, H, W) px where mask (B, H, W), as means over cells, in cells, and where there is one.
+
+    Returns (B, 2, h, w) and bool (B, h, w): cells known to at least a half.
+    """
+    share = F.avg_pool2d(mask[:, None].float(), cell)
+    mean = F.avg_pool2d(flow.masked_fill(~mask[:, None], 0), cell) / share.clamp(min=1e-6)
+    return mean / cell, share[:, 0] >= 0.5
+
+
+def matching_loss(correlation: Tensor, target: Tensor, mask: Tensor, temperature: Tensor) -> Tensor:
+    """Cross entropy of softmax(temperature * correlation) over displacements against the true one.
+
+    correlation (B, (2r+1)^2, h, w); target (B, 2, h, w) in cells, which lies between four displacements and is shared
+    out among them bilinearly. Cells count where mask (B, h, w), and the target is inside the window and the frame.
+    """
+    batch, count, height, width = correlation.shape
+    side = round(count**0.5)
+    radius = side // 2
+    y = torch.arange(height, device=target.device)[:, None] + target[:, 1]
+    x = torch.arange(width, device=target.device) + target[:, 0]
+    inside = (y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1)
+    mask = mask & inside & (target.abs().amax(1) < radius)
+    scores = temperature * correlation.float()
+    total = torch.logsumexp(scores, 1)
+    low = target.floor().clamp(-radius, radius - 1)
+    part = target - low
+    hit = 0.0
+    for step_y in (0, 1):
+        for step_x in (0, 1):
+            share = (part[:, 0] if step_x else 1 - part[:, 0]) * (part[:, 1] if step_y else 1 - part[:, 1])
+            index = (low[:, 1] + step_y + radius) * side + low[:, 0] + step_x + radius
+            hit = hit + share * scores.gather(1, index.long()[:, None])[:, 0]
+    return (total - hit).masked_fill(~mask, 0).sum() / mask.sum().clamp(min=1)
+
+
+def training_loss(
+    prediction: FlowPrediction,
+    flow: Tensor,
+    valid: Tensor,
+    visible: Tensor,
+    weights: LossWeights,
+    temperature: Tensor,
+    max_flow: float = MAX_FLOW,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Their weighted sum, and each of them by name.
+
+    flow (B, 2, H, W) px; valid, and visible in both frames, bool (B, H, W).
+    """
+    terms = {"flow": masked_l1(prediction.flow.float(), flow, valid, max_flow)}
+    if weights.coarse or weights.matching:
+        cell = flow.shape[3] // prediction.coarse.shape[3]
+        mask = known(flow, valid, max_flow)
+    if weights.coarse:
+        # In pixels, as the first term.
+        target, there = coarse_target(flow, mask, cell)
+        guesses = (prediction.coarse, prediction.refined)
+        terms["coarse"] = sum(masked_l1(cell * guess.float(), cell * target, there, max_flow) for guess in guesses)
+    if weights.matching:
+        target, there = coarse_target(flow, mask & visible, cell)
+        terms["matching"] = matching_loss(prediction.correlation, target, there, temperature)
+    return sum(getattr(weights, name) * term for name, term in terms.items()), terms
