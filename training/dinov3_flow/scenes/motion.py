@@ -21,11 +21,14 @@ FIXED_POINT_STEPS = 9
 MAX_GRADIENT = 0.35
 
 
-def magnitudes(n: int, limit: float, rng: Rng, static: float, subpixel: float) -> Tensor:
-    """Displacement scale (n,) in px of each pair: none, sub-pixel, small, medium or large."""
+def magnitudes(
+    n: int, limit: float, rng: Rng, static: float, subpixel: float, moving: tuple[float, float, float]
+) -> Tensor:
+    """Displacement scale (n,) in px of each pair: none, sub-pixel, or, as `moving` shares them out, small (to 4 px),
+    medium (to 16 px) or large."""
     edges = [0.05, 1.0, min(4.0, limit), min(16.0, limit), limit]
     rest = 1 - static - subpixel
-    shares = torch.tensor([static, subpixel, 0.36 * rest, 0.36 * rest, 0.28 * rest])
+    shares = torch.tensor([static, subpixel, *(share * rest for share in moving)])
     cls = torch.multinomial(shares, n, replacement=True, generator=rng.params)
     low, high = torch.tensor([edges[0]] + edges[:-1]), torch.tensor([edges[0]] + edges[1:])
     size = low[cls] * (high[cls] / low[cls]) ** rng.uniform((n,))

@@ -29,6 +29,7 @@ class SceneOptions:
     max_displacement: float = 64.0
     static_share: float = 0.08
     subpixel_share: float = 0.15
+    moving_shares: tuple[float, float, float] = (0.36, 0.36, 0.28)  # of the rest: to 4 px, to 16 px, above
     nonrigid_share: float = 0.25
     motion_blur: float = 0.12
     photometric: bool = True
@@ -77,7 +78,8 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
     extent = float(min(height, width))
     size = int(math.ceil(1.25 * max(height, width) / 8) * 8)
     bank = texture_bank(options.textures, size, options.kinds, rng)
-    magnitude = magnitudes(batch, options.max_displacement, rng, options.static_share, options.subpixel_share)
+    magnitude = magnitudes(batch, options.max_displacement, rng, options.static_share, options.subpixel_share,
+                           options.moving_shares)
     # Three sub-frames further apart than a few px would show as three ghosts.
     shutter = torch.minimum(rng.uniform((batch,), 0.1, 0.4), 2.5 / magnitude.clamp(min=1e-3))
     half = torch.full((batch,), 0.5 * math.hypot(height, width))
