@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .network import BackboneConfig, HeadConfig
+from .network import BackboneConfig, FlowNetwork, HeadConfig
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -82,6 +82,20 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
         if isinstance(state.get(key), Mapping):
             state = state[key]
     return dict(state)
+
+
+def load_network(path: str | os.PathLike) -> FlowNetwork:
+    """The network of a file that holds backbone and head, in float32."""
+    state = load_state_dict(path)
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    parts = {}
+    for part in ("backbone", "head"):
+        parts[part] = {name[len(part) + 1 :]: value for name, value in state.items() if name.startswith(f"{part}.")}
+        if not parts[part]:
+            raise ValueError(f"{path}: holds no {part}, none of its names begins with {part}.")
+    network = FlowNetwork(backbone_config(parts["backbone"]), head_config(parts["head"]))
+    network.load_state_dict(state, strict=False)
+    return network
 
 
 def backbone_config(state: Mapping[str, Tensor]) -> BackboneConfig:

@@ -11,10 +11,11 @@ from .render import Scene, SceneOptions, render
 from .textures import HELD_OUT_KINDS, TRAIN_KINDS
 
 
-def flow_colours(flow: np.ndarray) -> np.ndarray:
-    """(2,H,W) px -> BGR (H,W,3): hue is direction, value is size against the picture's largest."""
+def flow_colours(flow: np.ndarray, largest: float | None = None) -> np.ndarray:
+    """(2,H,W) px -> BGR (H,W,3): hue is direction, value is size against `largest`, or else the picture's largest."""
     size, angle = np.hypot(flow[0], flow[1]), np.arctan2(flow[1], flow[0]) % (2 * np.pi)
-    value = 255 * np.clip(size / max(float(np.percentile(size, 99)), 0.05), 0, 1)
+    largest = max(float(np.percentile(size, 99)), 0.05) if largest is None else largest
+    value = 255 * np.clip(size / largest, 0, 1)
     hsv = np.stack([angle * 90 / np.pi, np.full_like(angle, 230), value], -1).astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
 

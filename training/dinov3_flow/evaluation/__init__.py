@@ -1,0 +1,1 @@
+"""Error figures of models beside those of other methods, on rendered pairs and on data sets."""

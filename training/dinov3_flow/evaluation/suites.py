@@ -1,0 +1,103 @@
+"""The test pairs, by name. All of them are functions of an index, so that every method sees the same ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple
+
+import torch
+
+from ..datasets import FlowPair, Kitti, Sintel
+from ..formats import read_image
+from ..scenes import SceneOptions, render
+from ..scenes.textures import HELD_OUT_KINDS
+from .pictures import ellipses, leaves, warped
+
+# Training takes seeds from 0.
+SEED = 2_000_000
+
+
+class Suite(NamedTuple):
+    """`pair(i)` for i below `count`."""
+
+    name: str
+    about: str
+    count: int
+    pair: Callable[[int], FlowPair]
+
+    def pairs(self) -> Iterator[FlowPair]:
+        return (self.pair(i) for i in range(self.count))
+
+
+def _scene(index: int, size: tuple[int, int], options: SceneOptions) -> FlowPair:
+    """A scene of held-out seeds and texture kinds, in 8 bits as a camera delivers it."""
+    scene = render(SEED, index, 1, *size, options)
+    frame1, frame2 = ((frame[0] * 255).round() / 255 for frame in (scene.frame1, scene.frame2))
+    return FlowPair(frame1, frame2, scene.flow[0], scene.valid[0])
+
+
+def _held_out(index: int) -> FlowPair:
+    return _scene(index, (512, 512), SceneOptions(kinds=HELD_OUT_KINDS, static_share=0, subpixel_share=0))
+
+
+def _large(index: int) -> FlowPair:
+    """Only motions of 40 to 100 px count."""
+    options = SceneOptions(
+        kinds=HELD_OUT_KINDS, max_displacement=100, static_share=0, subpixel_share=0, nonrigid_share=0
+    )
+    pair = _scene(100_000 + index, (376, 1240), options)
+    motion = torch.linalg.vector_norm(pair.flow, dim=0)
+    return pair._replace(valid=pair.valid & (motion >= 40) & (motion <= 100))
+
+
+def _still(index: int) -> FlowPair:
+    """The same frame twice but for a shift below a tenth of a pixel, sensor noise and a slight change of exposure."""
+    pair = warped(leaves(SEED + index, 490, 650), SEED + index, largest=0.1)
+    noise = torch.randn((2, *pair.frame1.shape), generator=torch.Generator().manual_seed(index)) * 0.01
+    frame1, frame2 = pair.frame1 + noise[0], 1.03 * pair.frame2 + noise[1]
+    return pair._replace(frame1=frame1.clamp(0, 1), frame2=frame2.clamp(0, 1))
+
+
+def rendered(count: int) -> list[Suite]:
+    """The suites that need no file, with `count` pairs each."""
+    return [
+        Suite("scenes", "procedural scenes of held-out seeds and texture kinds, 512 x 512, to 64 px", count, _held_out),
+        Suite("ellipses", "clouded ellipses, 480 x 640, to 40 px", count, lambda i: ellipses(SEED + i)),
+        Suite("picture", "a rendered picture and its warp under a homography, 480 x 640, to 40 px", count,
+              lambda i: warped(leaves(SEED + i, 560, 720), SEED + i)),
+        Suite("picture changed", "the same with frame 2 brighter, blurred and noisy", count,
+              lambda i: warped(leaves(SEED + i, 560, 720), SEED + i, changed=True)),
+        Suite("large", "scenes of 376 x 1240, of which only motions of 40 to 100 px count", count, _large),
+        Suite("still", "a picture, 480 x 640, that moves by less than 0.1 px", count, _still),
+    ]  # fmt: skip
+
+
+def photographs(folder: str, count: int) -> list[Suite]:
+    """Photographs of a folder and their warps, as the rendered picture's."""
+    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".ppm"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: has no .png, .jpg or .ppm")
+
+    def pair(index: int, changed: bool) -> FlowPair:
+        picture = read_image(files[index % len(files)]).astype("float32") / 255
+        return warped(picture, SEED + index, changed=changed)
+
+    return [
+        Suite("photographs", "photographs and their warps under a homography, to 40 px", count,
+              lambda i: pair(i, False)),
+        Suite("photographs changed", "the same with frame 2 brighter, blurred and noisy", count,
+              lambda i: pair(i, True)),
+    ]  # fmt: skip
+
+
+def on_disk(sintel: str | None, kitti: str | None) -> list[Suite]:
+    """Whole data sets."""
+    suites = []
+    if sintel is not None:
+        for name in ("clean", "final"):
+            data = Sintel(sintel, name)
+            suites.append(Suite(f"sintel {name}", f"MPI Sintel, training, {name}", len(data), data.__getitem__))
+    if kitti is not None:
+        data = Kitti(kitti)
+        suites.append(Suite("kitti", "KITTI, training, flow_occ", len(data), data.__getitem__))
+    return suites
