@@ -30,6 +30,7 @@ from .losses import training_loss
 from .metrics import Metrics, epe_map
 from .network import Backbone, FlowHead, FlowNetwork, FlowPrediction, normalise
 from .sources import Augmented, Batch, ScenePool, dataset_batches, scene_options
+from .statistics import RunningStatistics
 
 DATASETS = {"chairs": FlyingChairs, "things": FlyingThings3D}
 # Held-out scenes have seeds from here on.
@@ -117,6 +118,7 @@ class Trainer:
         if init is not None:
             self.begin_with(load_state_dict(init), init)
         self.network.to(device)
+        self.statistics = RunningStatistics(self.network) if config.statistics == "running" else None
         self.cache = None if cache is None or self.backbone is None else FeatureCache(cache, self.backbone)
         # A number of the loss, not of the network, in its logarithm.
         self.temperature = nn.Parameter(torch.zeros((), device=device))
@@ -179,6 +181,9 @@ class Trainer:
 
     # ---- computing ---------------------------------------------------------------------------------------------------
 
+    def train_mode(self) -> None:
+        (self.statistics or self.network).train()
+
     def autocast(self):
         if self.config.precision == "fp32":
             return nullcontext()
@@ -235,7 +240,7 @@ class Trainer:
         for batch in self.validation(stage, limit):
             metrics.add(self.predict(batch.frame1, batch.frame2).flow.float(), batch.flow, batch.valid)
         self.network.load_state_dict(kept)
-        self.network.train()
+        self.train_mode()
         figures = metrics.result()
         return {"val_epe": figures["epe"], "val_out3": figures["out3"]}
 
@@ -322,7 +327,7 @@ class Trainer:
                         file.flush()
                         recent.clear()
 
-                self.network.train()
+                self.train_mode()
                 for batch in self.batches(stage):
                     recent.append(self.step(stage, batch, min(1.0, self.progress(stage))))
                     now = time.monotonic()
