@@ -1,17 +1,20 @@
 // All tests: the C++ programs, then vitest. The last line adds them up.
-//   node scripts/test.mjs [--arm64] [--sanitize] [--race] [--mutations]   with those of native-tests.mjs and mutation-tests.mjs
+//   node scripts/test.mjs [--arm64] [--sanitize] [--race] [--mutations] [--training]
+// with those of native-tests.mjs, mutation-tests.mjs and training-tests.mjs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runMutationTests } from './mutation-tests.mjs'
 import { runNativeTests } from './native-tests.mjs'
+import { runTrainingTests } from './training-tests.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const options = process.argv.slice(2).map((argument) => argument.replace(/^--/, ''))
-const variants = ['host', ...options.filter((option) => option !== 'mutations')]
+const variants = ['host', ...options.filter((option) => option !== 'mutations' && option !== 'training')]
 const totals = variants.map(runNativeTests)
 if (options.includes('mutations')) totals.push(runMutationTests())
+if (options.includes('training')) totals.push(runTrainingTests())
 
 const report = path.join(root, 'build', 'vitest.json')
 mkdirSync(path.dirname(report), { recursive: true })
