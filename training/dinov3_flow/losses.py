@@ -19,6 +19,8 @@ class LossWeights:
     flow: float = 1.0
     coarse: float = 0.0
     matching: float = 0.0
+    hidden: float = 1.0
+    """What a pixel counts in the first two terms that frame 2 does not show: its motion can only be guessed."""
 
 
 def coarse_target(flow: Tensor, mask: Tensor, cell: int) -> tuple[Tensor, Tensor]:
@@ -70,16 +72,22 @@ def training_loss(
 
     flow (B, 2, H, W) px; valid, and visible in both frames, bool (B, H, W).
     """
-    terms = {"flow": masked_l1(prediction.flow.float(), flow, valid, max_flow)}
+
+    def error(guess: Tensor, target: Tensor, seen: Tensor, hidden: Tensor) -> Tensor:
+        shown = masked_l1(guess.float(), target, seen, max_flow)
+        return shown + weights.hidden * masked_l1(guess.float(), target, hidden, max_flow) if weights.hidden else shown
+
+    mask = known(flow, valid, max_flow)
+    terms = {"flow": error(prediction.flow, flow, mask & visible, mask & ~visible)}
     if weights.coarse or weights.matching:
         cell = flow.shape[3] // prediction.coarse.shape[3]
-        mask = known(flow, valid, max_flow)
+        seen_target, seen = coarse_target(flow, mask & visible, cell)
+        target, there = coarse_target(flow, mask, cell)
     if weights.coarse:
         # In pixels, as the first term.
-        target, there = coarse_target(flow, mask, cell)
-        guesses = (prediction.coarse, prediction.refined)
-        terms["coarse"] = sum(masked_l1(cell * guess.float(), cell * target, there, max_flow) for guess in guesses)
+        terms["coarse"] = sum(
+            error(cell * guess, cell * target, seen, there & ~seen) for guess in (prediction.coarse, prediction.refined)
+        )
     if weights.matching:
-        target, there = coarse_target(flow, mask & visible, cell)
-        terms["matching"] = matching_loss(prediction.correlation, target, there, temperature)
+        terms["matching"] = matching_loss(prediction.correlation, seen_target, seen, temperature)
     return sum(getattr(weights, name) * term for name, term in terms.items()), terms
