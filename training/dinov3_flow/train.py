@@ -396,12 +396,11 @@ def main() -> None:
     parser.add_argument("--validate-every", type=_seconds, default=600.0, metavar="TIME", help="default: 10m")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="that read and augment files")
-    parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: PyTorch's choice")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the CPU; default: %(default)s")
     args = parser.parse_args()
     # Attention that is far from its peak is a denormal number, with which a CPU computes many times slower.
     torch.set_flush_denormal(True)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.threads)
     try:
         trainer = Trainer(
             load_config(args.config), Path(args.output), torch.device(args.device), backbone=args.backbone,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -98,8 +99,10 @@ def main() -> None:
     parser.add_argument("--sintel", metavar="FOLDER", help="MPI Sintel's folder, with training/ in it")
     parser.add_argument("--kitti", metavar="FOLDER", help="KITTI 2012's or 2015's folder, with training/ in it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the CPU; default: %(default)s")
     args = parser.parse_args()
     torch.set_flush_denormal(True)  # see train.py
+    torch.set_num_threads(args.threads)
     try:
         suites = rendered(args.pairs) + on_disk(args.sintel, args.kitti)
         if args.photographs:
