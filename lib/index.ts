@@ -19,6 +19,8 @@ export {
   FlowModel,
   type FlowFromFeaturesOptions,
   type FlowOptions,
+  type FlowPictureFromFeaturesOptions,
+  type FlowPictureOptions,
   type FlowSyncOptions,
   type OutputOptions,
 } from './model.js'

@@ -4,7 +4,8 @@ import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js
 import { FlowField } from './flow-field.js'
 import { checkDecoded, checkFrame, decodeFrame, type FrameSource, isFile } from './frame.js'
 import { type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
-import { callNative, callSite, type NativeFrame } from './native.js'
+import { allocateBytes } from './memory.js'
+import { callNative, callSite, type NativeFlowColors, type NativeFrame } from './native.js'
 import {
   type FlowOutput,
   type FlowSize,
@@ -13,6 +14,8 @@ import {
   resolveGrid,
   resolveOutput,
 } from './size.js'
+import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
+import type { RgbImage } from './viz/image.js'
 
 /** How features are computed in a synchronous call. */
 export interface FeaturesSyncOptions {
@@ -48,6 +51,13 @@ export interface FlowFromFeaturesOptions extends OutputOptions {
   /** Cancels the call as long as its work has not started. */
   readonly signal?: AbortSignal | undefined
 }
+
+/** How a picture of flow is computed. */
+export interface FlowPictureOptions extends Omit<FlowOptions, 'into'>, FlowColorOptions {}
+
+/** How a picture of flow is computed from features. */
+export interface FlowPictureFromFeaturesOptions
+  extends Omit<FlowFromFeaturesOptions, 'into'>, FlowColorOptions {}
 
 /**
  * A DINOv3 backbone and a flow head, on a thread of their own.
@@ -106,11 +116,8 @@ export class FlowModel {
     const site = callSite(FlowModel.prototype.flow)
     return this.#queue.track(async () => {
       this.#queue.check(options)
-      const [first, second] =
-        isFile(a) || isFile(b)
-          ? await Promise.all([toFrame(a, 'first frame'), toFrame(b, 'second frame')])
-          : // without a wait: calls keep their order, and one made before `dispose` is done
-            [checkFrame(a, 'first frame'), checkFrame(b, 'second frame')]
+      const frames = toFrames(a, b)
+      const [first, second] = frames instanceof Promise ? await frames : frames
       const { gridHeight, gridWidth } = this.#grid(options.size, first)
       const field = this.#field(options, first, { gridHeight, gridWidth })
       await this.#queue.call(site, options.signal, (native, ticket) =>
@@ -215,6 +222,58 @@ export class FlowModel {
   }
 
   /**
+   * The flow from `a` to `b` as a picture: what `flowToColor` of {@link flow} draws, of the size of the output. Flow and
+   * colours are computed where the model is: on a GPU, only the picture's `3 * width * height` bytes leave it, instead of the
+   * flow's `8 * width * height`, and this thread does nothing. The lengths among the options are in pixels of the output.
+   *
+   * On the CPU the picture is that of `flowToColor`; on a GPU a value may differ from it by 1 of 255.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for a colour option that is not a positive number; else as `flow`
+   */
+  flowPicture(a: FrameSource, b: FrameSource, options: FlowPictureOptions = {}): Promise<RgbImage> {
+    const site = callSite(FlowModel.prototype.flowPicture)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
+      const colors = toColors(options)
+      const frames = toFrames(a, b)
+      const [first, second] = frames instanceof Promise ? await frames : frames
+      const { gridHeight, gridWidth } = this.#grid(options.size, first)
+      const { height, width } = this.#outputSize(first, { gridHeight, gridWidth }, options.output)
+      const data = allocatePicture(width, height)
+      await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.flowPicture(first, second, gridHeight, gridWidth, data, height, width, colors, ticket),
+      )
+      return { data, width, height }
+    })
+  }
+
+  /**
+   * The flow from the frame of `a` to the frame of `b` as a picture: the head alone. Exactly what {@link flowPicture} gives
+   * for those frames.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for a colour option that is not a positive number; else as `flowFromFeatures`
+   */
+  flowPictureFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowPictureFromFeaturesOptions = {},
+  ): Promise<RgbImage> {
+    const site = callSite(FlowModel.prototype.flowPictureFromFeatures)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
+      const colors = toColors(options)
+      const [first, second] = this.#pair(a, b)
+      const frame = { height: a.frameHeight, width: a.frameWidth }
+      const { height, width } = this.#outputSize(frame, a, options.output)
+      const data = allocatePicture(width, height)
+      await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.flowPictureFromFeatures(first, second, data, height, width, colors, ticket),
+      )
+      return { data, width, height }
+    })
+  }
+
+  /**
    * Waits for the calls in flight, then frees everything that the model holds, its feature maps among it. Calls made later
    * fail with `ERR_DISPOSED`. May be called again.
    */
@@ -239,11 +298,15 @@ export class FlowModel {
     return resolveGrid(size ?? this.#size, frame, this.info.backbone.patch)
   }
 
-  /** The field that a call writes. */
-  #field({ output = 'frame', into }: OutputOptions, frame: OutputSize, grid: PatchGrid): FlowField {
+  #outputSize(frame: OutputSize, grid: PatchGrid, output: FlowOutput = 'frame'): OutputSize {
     const { up } = this.info.head
     const model = { height: grid.gridHeight * up, width: grid.gridWidth * up }
-    const { height, width } = resolveOutput(output, frame, model)
+    return resolveOutput(output, frame, model)
+  }
+
+  /** The field that a call writes. */
+  #field({ output, into }: OutputOptions, frame: OutputSize, grid: PatchGrid): FlowField {
+    const { height, width } = this.#outputSize(frame, grid, output)
     if (into === undefined) return new FlowField(width, height)
     if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: is a FlowField')
     if (into.width !== width || into.height !== height)
@@ -277,6 +340,24 @@ export class FlowModel {
       frameWidth: frame.width,
     })
   }
+}
+
+/** Both frames; decoded ones without a wait: calls keep their order, and one made before `dispose` is done. */
+function toFrames(a: FrameSource, b: FrameSource): FramePair | Promise<FramePair> {
+  return isFile(a) || isFile(b)
+    ? Promise.all([toFrame(a, 'first frame'), toFrame(b, 'second frame')])
+    : [checkFrame(a, 'first frame'), checkFrame(b, 'second frame')]
+}
+
+type FramePair = readonly [NativeFrame, NativeFrame]
+
+function allocatePicture(width: number, height: number): Uint8Array<ArrayBuffer> {
+  return allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
+}
+
+function toColors(options: FlowColorOptions): NativeFlowColors {
+  const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
+  return { scale, clipMax, clipMin }
 }
 
 async function toFrame(source: FrameSource, name: string): Promise<NativeFrame> {

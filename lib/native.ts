@@ -63,13 +63,21 @@ export interface TraceEntry {
   readonly values: Float32Array
 }
 
+/** `FlowColorOptions`, checked; mirrors `FlowColors` of native/ops/ops.h. */
+export interface NativeFlowColors {
+  /** 0 is the longest motion. */
+  readonly scale: number
+  readonly clipMax: number
+  readonly clipMin: number
+}
+
 /** A feature map in the engine's memory. Valid in its own model only, until released. */
 export type FeatureId = number
 
 /**
  * A network on a thread of its own. Calls run in the order in which they were made, whether they return a promise or, as
  * those in ...Sync, wait. `ticket` names a call for `cancel`; 0 is no name. Grids count patches. An output is a planar
- * Float32Array of exactly `2 * height * width`, written in place.
+ * Float32Array of exactly `2 * height * width`, a picture a Uint8Array of `3 * height * width`; both are written in place.
  */
 export interface NativeModel {
   /** Once, before anything else. `onProgress` is told bytes, and must not throw. */
@@ -105,6 +113,26 @@ export interface NativeModel {
     ticket: number,
   ): Promise<void>
   flowFromFeaturesSync(a: FeatureId, b: FeatureId, output: Float32Array, height: number, width: number): void
+  flowPicture(
+    a: NativeFrame,
+    b: NativeFrame,
+    gridHeight: number,
+    gridWidth: number,
+    picture: Uint8Array,
+    height: number,
+    width: number,
+    colors: NativeFlowColors,
+    ticket: number,
+  ): Promise<void>
+  flowPictureFromFeatures(
+    a: FeatureId,
+    b: FeatureId,
+    picture: Uint8Array,
+    height: number,
+    width: number,
+    colors: NativeFlowColors,
+    ticket: number,
+  ): Promise<void>
   /** Copies N x dim values to `output`. */
   readFeatures(features: FeatureId, output: Float32Array, ticket: number): Promise<void>
   readFeaturesSync(features: FeatureId, output: Float32Array): void

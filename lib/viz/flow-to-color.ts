@@ -13,6 +13,21 @@ export interface FlowColorOptions {
   readonly clipMin?: number | undefined
 }
 
+/**
+ * The options among `options`, each of which was checked.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` if one is not a positive number.
+ */
+export function checkColorOptions({ scale, clipMax, clipMin }: FlowColorOptions): FlowColorOptions {
+  const checked = { scale, clipMax, clipMin }
+  for (const [name, value] of Object.entries(checked)) {
+    if (value !== undefined && !(typeof value === 'number' && value > 0)) {
+      throw new FlowError('ERR_ARGUMENT', `${name} is a length in pixels above 0, got ${String(value)}`)
+    }
+  }
+  return checked
+}
+
 /** Keeps a field without any motion from dividing by zero; the reference implementation's value. */
 const EPSILON = 1e-5
 
@@ -25,14 +40,9 @@ const EPSILON = 1e-5
  * @throws {FlowError} `ERR_ARGUMENT` if an option is not a positive number.
  */
 export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): RgbImage {
-  const { clipMax = Infinity, clipMin = 0 } = options
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !(value > 0)) {
-      throw new FlowError('ERR_ARGUMENT', `${name} is a length in pixels above 0, got ${value}`)
-    }
-  }
+  const { scale, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
   const { width, height, x, y } = flow
-  const unit = (options.scale ?? Math.min(longest(flow), clipMax)) + EPSILON
+  const unit = (scale ?? Math.min(longest(flow), clipMax)) + EPSILON
   const data = new Uint8Array(3 * width * height).fill(255)
   for (let i = 0; i < x.length; i++) {
     const length = Math.hypot(x[i]!, y[i]!)

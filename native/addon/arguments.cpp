@@ -218,6 +218,28 @@ std::span<float> to_floats(const Napi::Value& value, std::size_t count) {
   return {static_cast<float*>(data), count};
 }
 
+std::span<std::uint8_t> to_pixels(const Napi::Value& value, std::size_t count) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    reject("the picture is not a Uint8Array");
+  }
+  void* data = nullptr;
+  std::size_t length = 0;
+  napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, nullptr, nullptr);
+  if (data == nullptr || length != count) reject("the picture has another length than the result");
+  return {static_cast<std::uint8_t*>(data), count};
+}
+
+FlowColors to_flow_colors(const Napi::Value& value) {
+  const Napi::Object object = to_object(value, "colors");
+  const auto get = [&](const char* name) {
+    const Napi::Value length = object.Get(name);
+    const double number = length.IsNumber() ? length.As<Napi::Number>().DoubleValue() : std::nan("");
+    if (!(number >= 0)) reject(std::string(name) + " is not a length");
+    return number;
+  };
+  return {.scale = get("scale"), .clip_max = get("clipMax"), .clip_min = get("clipMin")};
+}
+
 ModelConfig to_model_config(const Napi::Value& value) {
   const Napi::Object object = to_object(value, "options");
   return {.backbone = to_backbone_config(object.Get("backbone")),

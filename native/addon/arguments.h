@@ -23,6 +23,11 @@ Frame to_frame(const Napi::Value& value);
 
 /// The values of a Float32Array of exactly `count`; they stay where they are.
 std::span<float> to_floats(const Napi::Value& value, std::size_t count);
+/// The bytes of a Uint8Array of exactly `count`; they stay where they are.
+std::span<std::uint8_t> to_pixels(const Napi::Value& value, std::size_t count);
+
+/// { scale, clipMax, clipMin }, as NativeFlowColors of lib/native.ts.
+FlowColors to_flow_colors(const Napi::Value& value);
 
 /// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts. The instruction
 /// set is chosen here, too, on JavaScript's thread: it may be named by the environment, which JavaScript may change.

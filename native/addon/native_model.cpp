@@ -24,7 +24,8 @@ Napi::Value data_of(const Napi::Value& frame) { return frame.As<Napi::Object>().
 
 struct OutputSize {
   int height, width;
-  std::size_t values() const { return 2 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
+  std::size_t pixels() const { return static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
+  std::size_t values() const { return 2 * pixels(); }
 };
 
 OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
@@ -75,6 +76,8 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::features_sync>("featuresSync"),
        InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
        InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
+       InstanceMethod<&NativeModel::flow_picture>("flowPicture"),
+       InstanceMethod<&NativeModel::flow_picture_from_features>("flowPictureFromFeatures"),
        InstanceMethod<&NativeModel::read_features>("readFeatures"),
        InstanceMethod<&NativeModel::read_features_sync>("readFeaturesSync"),
        InstanceMethod<&NativeModel::release_features>("releaseFeatures"), InstanceMethod<&NativeModel::trace>("trace"),
@@ -211,6 +214,40 @@ Napi::Value NativeModel::flow_from_features(const Info& info) {
 
 Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
   return guarded(info.Env(), [&] { return worker_->run(info.Env(), flow_from_features_call(info)); });
+}
+
+/// (frameA, frameB, gridHeight, gridWidth, picture, pictureHeight, pictureWidth, colors)
+Call NativeModel::flow_picture_call(const Info& info) {
+  const Frame a = to_frame(info[0]), b = to_frame(info[1]);
+  const Grid grid = to_grid(info[2], info[3]);
+  const OutputSize size = to_output_size(info[5], info[6]);
+  const std::span<std::uint8_t> out = to_pixels(info[4], 3 * size.pixels());
+  const FlowColors colors = to_flow_colors(info[7]);
+  return {.work = [session = session_.get(), a, b, grid, out, size,
+                   colors] { session->network().picture(a, b, grid, out, size.height, size.width, colors); },
+          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4])};
+}
+
+Napi::Value NativeModel::flow_picture(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 8, flow_picture_call(info)); });
+}
+
+/// (featuresA, featuresB, picture, pictureHeight, pictureWidth, colors)
+Call NativeModel::flow_picture_from_features_call(const Info& info) {
+  const FeatureId a = to_feature_id(info[0]), b = to_feature_id(info[1]);
+  const OutputSize size = to_output_size(info[3], info[4]);
+  const std::span<std::uint8_t> out = to_pixels(info[2], 3 * size.pixels());
+  const FlowColors colors = to_flow_colors(info[5]);
+  return {.work =
+              [session = session_.get(), a, b, out, size, colors] {
+                session->network().picture(session->features(a), session->features(b), out, size.height, size.width,
+                                           colors);
+              },
+          .keeps = keep_all(Value(), info[2])};
+}
+
+Napi::Value NativeModel::flow_picture_from_features(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 6, flow_picture_from_features_call(info)); });
 }
 
 /// (features, output)

@@ -40,6 +40,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value features_sync(const Info& info);
   Napi::Value flow_from_features(const Info& info);
   Napi::Value flow_from_features_sync(const Info& info);
+  Napi::Value flow_picture(const Info& info);
+  Napi::Value flow_picture_from_features(const Info& info);
   Napi::Value read_features(const Info& info);
   Napi::Value read_features_sync(const Info& info);
   Napi::Value release_features(const Info& info);
@@ -52,6 +54,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Call flow_call(const Info& info);
   Call features_call(const Info& info);
   Call flow_from_features_call(const Info& info);
+  Call flow_picture_call(const Info& info);
+  Call flow_picture_from_features_call(const Info& info);
   Call read_features_call(const Info& info);
   Napi::Value post(const Info& info, std::size_t ticket_argument, Call call);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cpu/color_flow.h"
 #include "cpu/pack.h"
 
 namespace flow::cpu {
@@ -67,7 +68,10 @@ float sigmoid(float x) { return 1.F / (1.F + std::exp(-x)); }
 }  // namespace
 
 CpuOps::CpuOps(int threads, const Kernels& kernels)
-    : kernels_(kernels), pool_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+    : kernels_(kernels),
+      pool_(threads),
+      scratch_(static_cast<std::size_t>(threads)),
+      longest_(static_cast<std::size_t>(threads)) {}
 
 double CpuOps::measure_peak() {
   using Clock = std::chrono::steady_clock;
@@ -114,6 +118,7 @@ QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape) const {
 }
 
 RealMatrix CpuOps::output(std::span<float> host, int rows, int cols) { return {host.data(), rows, cols, cols}; }
+ByteMatrix CpuOps::output(std::span<std::uint8_t> host, int rows, int cols) { return {host.data(), rows, cols, cols}; }
 
 void CpuOps::read(RealMatrix from, std::span<float> host) { read_rows(from, host); }
 void CpuOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, host); }
@@ -366,6 +371,25 @@ void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {
       const float bottom = lower[x0] * (1 - part_x) + lower[x1] * part_x;
       to[x] = gain * (top * (1 - part_y) + bottom * part_y);
     }
+  });
+}
+
+void CpuOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) {
+  constexpr double least = 1e-5;  // keeps a field without motion from dividing by zero, as in lib/viz
+  const int height = flow.rows / 2;
+  const auto row = [&](int y) { return floats(flow) + static_cast<std::ptrdiff_t>(y) * flow.stride; };
+  double unit = colors.scale;
+  if (unit == 0) {
+    std::ranges::fill(longest_, 0);
+    pool_.run(height, [&](int y, int thread) {
+      double& longest = longest_[static_cast<std::size_t>(thread)];
+      longest = std::max(longest, longest_motion(row(y), row(height + y), flow.cols));
+    });
+    unit = std::min(std::ranges::max(longest_), colors.clip_max);
+  }
+  pool_.run(height, [&](int y, int /*thread*/) {
+    auto* rgb = static_cast<std::uint8_t*>(picture.data) + static_cast<std::ptrdiff_t>(y) * picture.stride;
+    color_row(row(y), row(height + y), flow.cols, unit + least, colors, rgb);
   });
 }
 

@@ -27,6 +27,7 @@ class CpuOps : public Ops {
   int stride(int cols) const override;
   std::size_t qkv_elements(AttentionShape shape) const override;
   RealMatrix output(std::span<float> host, int rows, int cols) override;
+  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override;
   void read(RealMatrix from, std::span<float> host) override;
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;
@@ -64,6 +65,7 @@ class CpuOps : public Ops {
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
+  void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
   QkvLayout layout(OperandMatrix qkv, AttentionShape shape) const;
@@ -79,6 +81,7 @@ class CpuOps : public Ops {
   std::vector<AlignedFloats> scratch_;  // one per thread, grown by the first call of a size
   AlignedFloats zeros_;
   AlignedFloats normalised_;
+  std::vector<double> longest_;  // one per thread
   Preprocess preprocess_;
 };
 

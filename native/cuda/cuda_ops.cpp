@@ -6,6 +6,7 @@
 #include "cuda/copy.h"
 #include "cuda/tiles.h"
 #include "kernels/attention.h"
+#include "kernels/color_flow.h"
 #include "kernels/correlation.h"
 #include "kernels/depthwise.h"
 #include "kernels/layer_norm.h"
@@ -14,6 +15,7 @@
 #include "kernels/preprocess.h"
 #include "kernels/resize_flow.h"
 #include "kernels/squeeze_excite.h"
+#include "ops/color_wheel.h"
 
 namespace flow::cuda {
 
@@ -96,7 +98,11 @@ void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
 }
 
 RealMatrix CudaOps::output(std::span<float> host, int rows, int cols) {
-  return guarded([&] { return output_.prepare(host, rows, cols); });
+  return guarded([&] { return RealMatrix{output_.prepare(std::as_writable_bytes(host)), rows, cols, cols}; });
+}
+
+ByteMatrix CudaOps::output(std::span<std::uint8_t> host, int rows, int cols) {
+  return guarded([&] { return ByteMatrix{output_.prepare(std::as_writable_bytes(host)), rows, cols, cols}; });
 }
 
 template <class Kind>
@@ -433,6 +439,37 @@ void CudaOps::resize_flow(RealMatrix in, RealMatrix out) {
   const kernels::ResizeFlowParams params{floats(in),   floats(out), in.rows / 2, in.cols,
                                          out.rows / 2, out.cols,    in.stride,   out.stride};
   launch("resize_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, {32, 8}, 0, params);
+}
+
+// ---- pictures -------------------------------------------------------------------------------------------------------
+
+void CudaOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) {
+  kernels::ColorFlowParams params{};
+  params.flow = floats(flow);
+  params.height = flow.rows / 2;
+  params.width = flow.cols;
+  params.ldf = flow.stride;
+  params.picture = static_cast<std::uint8_t*>(picture.data);
+  params.scale = colors.scale;
+  params.clip_max = colors.clip_max;
+  params.clip_min = colors.clip_min;
+  static_assert(color_wheel.size() == kernels::wheel_colors);
+  for (std::size_t i = 0; i <= color_wheel.size(); i++) {
+    const auto [red, green, blue] = color_wheel[i % color_wheel.size()];
+    params.wheel[i] = static_cast<std::uint32_t>(red | green << 8 | blue << 16);
+  }
+  if (colors.scale == 0) {
+    void* memory = guarded([&] { return scratch(longest_, kernels::most_longest_motions * sizeof(float)); });
+    auto* longest = static_cast<float*>(memory);
+    params.longest = longest;
+    params.longest_count = kernels::longest_motion_blocks(params.height);
+    launch("longest_motion", {params.longest_count}, {kernels::longest_motion_threads},
+           kernels::longest_motion_shared_bytes,
+           kernels::LongestMotionParams{params.flow, params.height, params.width, params.ldf, longest});
+  }
+  launch("color_flow",
+         {ceil_div(params.height * params.width, kernels::color_flow_threads * kernels::color_flow_pixels)},
+         {kernels::color_flow_threads}, kernels::color_flow_shared_bytes, params);
 }
 
 }  // namespace flow::cuda

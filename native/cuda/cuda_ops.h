@@ -36,6 +36,7 @@ class CudaOps : public Ops {
   int stride(int cols) const override;
   std::size_t qkv_elements(AttentionShape shape) const override;
   RealMatrix output(std::span<float> host, int rows, int cols) override;
+  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override;
   void read(RealMatrix from, std::span<float> host) override;
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;
@@ -76,6 +77,7 @@ class CudaOps : public Ops {
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
+  void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
   /// Memory that a stage needs for itself; grows with the largest shape seen, zeroed then.
@@ -111,7 +113,7 @@ class CudaOps : public Ops {
   Packer packer_;
   std::string poison_;  // the error that ended this engine
 
-  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_;
+  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_;
   std::vector<StagedFrame> frames_;
   HostOutput output_;
   std::list<Recording> recordings_;  // most recent first

@@ -69,10 +69,10 @@ Frame StagedFrame::put(const Frame& frame, int height, int width) {
   return {pixels(), frame.width, frame.height, static_cast<std::ptrdiff_t>(row), frame.format};
 }
 
-RealMatrix HostOutput::prepare(std::span<float> host, int rows, int cols) {
+std::byte* HostOutput::prepare(std::span<std::byte> host) {
   buffer_.reserve(host.size_bytes());
   host_ = host;
-  return {buffer_.device(), rows, cols, cols};
+  return buffer_.device();
 }
 
 void HostOutput::deliver() {

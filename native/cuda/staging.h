@@ -60,8 +60,8 @@ class HostOutput {
  public:
   explicit HostOutput(const Stream& stream) : buffer_(stream) {}
 
-  /// Where the device writes what `host` shall hold.
-  RealMatrix prepare(std::span<float> host, int rows, int cols);
+  /// Where the device writes what `host` shall hold: an address of the device, aligned for any type.
+  std::byte* prepare(std::span<std::byte> host);
   /// Enqueues the copy from the device, if one is due.
   void download() {
     if (!host_.empty()) buffer_.to_host(host_.size_bytes());
@@ -72,7 +72,7 @@ class HostOutput {
 
  private:
   SharedBuffer buffer_;
-  std::span<float> host_;
+  std::span<std::byte> host_;
 };
 
 }  // namespace flow::cuda

@@ -1,6 +1,7 @@
 #include "model/network.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 
 #include "ops/error.h"
@@ -32,6 +33,13 @@ class Key {
         .add(static_cast<std::uint64_t>(f.stride))
         .add(static_cast<std::uint64_t>(f.format) << 60 | static_cast<std::uint64_t>(f.height) << 30 |
              static_cast<std::uint64_t>(f.width));
+  }
+  /// No picture has an address of its own, too.
+  Key& add(ByteMatrix picture, const FlowColors& colors) {
+    return add(reinterpret_cast<std::uintptr_t>(picture.data))
+        .add(std::bit_cast<std::uint64_t>(colors.scale))
+        .add(std::bit_cast<std::uint64_t>(colors.clip_max))
+        .add(std::bit_cast<std::uint64_t>(colors.clip_min));
   }
   const SequenceKey& key() const { return key_; }
 
@@ -93,27 +101,74 @@ void Network::encode(const Frame& frame, Features& features, Trace* trace) {
 }
 
 void Network::flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace) {
-  if (!same(a.grid, b.grid)) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
-  Plan& p = plan(a.grid);
-  const RealMatrix output = ops_->output(out, 2 * height, width);
-  const auto calls = [&] { head_.run(a.matrix, b.matrix, p.head, output, trace); };
-  run(Key(head_sequence, p.id).add(a.matrix).add(b.matrix).add(output).key(), calls, trace);
+  run_features(a, b, flow_result(out, height, width), trace);
 }
 
 void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
                    Trace* trace) {
+  run_frames(a, b, grid, flow_result(out, height, width), trace);
+}
+
+void Network::picture(const Features& a, const Features& b, std::span<std::uint8_t> out, int height, int width,
+                      const FlowColors& colors) {
+  run_features(a, b, picture_result(a.grid, out, height, width, colors), nullptr);
+}
+
+void Network::picture(const Frame& a, const Frame& b, Grid grid, std::span<std::uint8_t> out, int height, int width,
+                      const FlowColors& colors) {
+  run_frames(a, b, grid, picture_result(grid, out, height, width, colors), nullptr);
+}
+
+Network::Result Network::flow_result(std::span<float> out, int height, int width) {
+  return {ops_->output(out, 2 * height, width)};
+}
+
+/// The flow is left where the head puts it or, at another size, in memory that all sizes share.
+Network::Result Network::picture_result(Grid grid, std::span<std::uint8_t> out, int height, int width,
+                                        const FlowColors& colors) {
+  RealMatrix flow = plan(grid).head.upsampled;
+  if (flow.rows != 2 * height || flow.cols != width) {
+    const int stride = ops_->stride(width);
+    const std::size_t bytes = sizeof(float) * 2 * static_cast<std::size_t>(height) * static_cast<std::size_t>(stride);
+    if (bytes > resized_bytes_) {
+      resized_bytes_ = 0;
+      resized_.reset();
+      resized_ = ops_->allocate(bytes);
+      resized_bytes_ = bytes;
+    }
+    flow = {resized_->data(), 2 * height, width, stride};
+  }
+  return {flow, ops_->output(out, height, 3 * width), colors};
+}
+
+void Network::run_features(const Features& a, const Features& b, const Result& result, Trace* trace) {
+  if (!same(a.grid, b.grid)) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
+  Plan& p = plan(a.grid);
+  const auto calls = [&] { run_head(a, b, p, result, trace); };
+  Key key(head_sequence, p.id);
+  key.add(a.matrix).add(b.matrix).add(result.flow).add(result.picture, result.colors);
+  run(key.key(), calls, trace);
+}
+
+void Network::run_frames(const Frame& a, const Frame& b, Grid grid, const Result& result, Trace* trace) {
   Plan& p = plan(grid);
   const Frame staged_a = stage(a, 0, grid), staged_b = stage(b, 1, grid);
-  const RealMatrix output = ops_->output(out, 2 * height, width);
   const auto calls = [&] {
     if (trace) trace->set_prefix("frame1.");
     vit_.run(staged_a, p.vit, p.a->matrix, trace);
     if (trace) trace->set_prefix("frame2.");
     vit_.run(staged_b, p.vit, p.b->matrix, trace);
     if (trace) trace->set_prefix("head.");
-    head_.run(p.a->matrix, p.b->matrix, p.head, output, trace);
+    run_head(*p.a, *p.b, p, result, trace);
   };
-  run(Key(flow_sequence, p.id).add(staged_a).add(staged_b).add(output).key(), calls, trace);
+  Key key(flow_sequence, p.id);
+  key.add(staged_a).add(staged_b).add(result.flow).add(result.picture, result.colors);
+  run(key.key(), calls, trace);
+}
+
+void Network::run_head(const Features& a, const Features& b, Plan& plan, const Result& result, Trace* trace) const {
+  head_.run(a.matrix, b.matrix, plan.head, result.flow, trace);
+  if (result.picture) ops_->color_flow(result.flow, result.colors, result.picture);
 }
 
 template <class Calls>

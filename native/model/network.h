@@ -33,6 +33,12 @@ class Network {
   /// Both frames, then the flow between them; the features stay in the network's own memory.
   void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
             Trace* trace = nullptr);
+  /// As `flow`, but out (3 * height * width: rows of red, green, blue) is its picture, and the flow stays in the
+  /// engine's memory.
+  void picture(const Features& a, const Features& b, std::span<std::uint8_t> out, int height, int width,
+               const FlowColors& colors);
+  void picture(const Frame& a, const Frame& b, Grid grid, std::span<std::uint8_t> out, int height, int width,
+               const FlowColors& colors);
 
  private:
   struct Plan {
@@ -41,8 +47,19 @@ class Network {
     FlowHead::Plan head;
     std::unique_ptr<Features> a, b;
   };
+  /// What the head is asked for: a flow and, where there is one, a picture of it.
+  struct Result {
+    RealMatrix flow;
+    ByteMatrix picture = {};
+    FlowColors colors = {};
+  };
   Plan& plan(Grid grid);
   Frame stage(const Frame& frame, int slot, Grid grid);
+  Result flow_result(std::span<float> out, int height, int width);
+  Result picture_result(Grid grid, std::span<std::uint8_t> out, int height, int width, const FlowColors& colors);
+  void run_frames(const Frame& a, const Frame& b, Grid grid, const Result& result, Trace* trace);
+  void run_features(const Features& a, const Features& b, const Result& result, Trace* trace);
+  void run_head(const Features& a, const Features& b, Plan& plan, const Result& result, Trace* trace) const;
   template <class Calls>
   void run(const SequenceKey& key, const Calls& calls, const Trace* trace);
 
@@ -53,6 +70,8 @@ class Network {
   std::uint64_t plans_made_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;  // the sizes used last, most recent first
   std::vector<std::unique_ptr<Features>> spare_;
+  std::unique_ptr<Memory> resized_;  // a flow that only its picture is wanted of; grows with the largest
+  std::size_t resized_bytes_ = 0;
 };
 
 }  // namespace flow

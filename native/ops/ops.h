@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,8 +15,10 @@ namespace flow {
 
 /// Kinds of element. `Real` is float32 on every engine. `Operand` is what the engine feeds its matrix units: float32 on
 /// the CPU, float16 or bfloat16 where a GPU has them. An `Operand` matrix is read and written by `Ops` alone.
+/// `Byte` is one of 8 bits, of a picture.
 struct Real {};
 struct Operand {};
+struct Byte {};
 
 /// A row-major matrix in the engine's memory. Tokens and pixels are rows, channels are columns: (y, x) of a map of
 /// width w is row y * w + x. `stride` counts elements from row to row.
@@ -31,6 +34,7 @@ struct Matrix {
 
 using RealMatrix = Matrix<Real>;
 using OperandMatrix = Matrix<Operand>;
+using ByteMatrix = Matrix<Byte>;
 
 /// A block of the engine's memory; freed with the object. Zeroed when allocated.
 class Memory {
@@ -82,7 +86,14 @@ struct AttentionShape {
   int head_dim;
 };
 
-/// Everything that tells two sequences of calls apart: which plan, which memory, which sizes.
+/// How lengths of motion become colours, in pixels. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
+struct FlowColors {
+  double scale = 0;  // gets the full colour, and what is longer is darkened; 0: the longest motion of the picture
+  double clip_max = std::numeric_limits<double>::infinity();  // each component is clamped to +- it
+  double clip_min = 0;                                        // what is shorter is white
+};
+
+/// Everything that tells two sequences of calls apart: which plan, which memory, which sizes, which colours.
 using SequenceKey = std::array<std::uint64_t, 16>;
 
 /// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
@@ -103,6 +114,7 @@ class Ops {
   virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
   /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there.
   virtual RealMatrix output(std::span<float> host, int rows, int cols) = 0;
+  virtual ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) = 0;
   /// Copies a matrix to `host`, row by row without padding. Waits for it.
   virtual void read(RealMatrix from, std::span<float> host) = 0;
   virtual void read(OperandMatrix from, std::span<float> host) = 0;
@@ -184,6 +196,12 @@ class Ops {
   virtual void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) = 0;
   /// Bilinear (half-pixel centres, edges held) from planar (2*h x w) to planar (2*H x W), x times W/w and y times H/h.
   virtual void resize_flow(RealMatrix in, RealMatrix out) = 0;
+
+  // ---- pictures ---------------------------------------------------------------------------------------------------
+  /// picture (H x 3W, red, green, blue, an `output`: rows without padding) = planar `flow` (2*H x W) in the colour code
+  /// of Baker et al. (A Database and Evaluation Methodology for Optical Flow, IJCV 2011): hue is the direction, by
+  /// `color_wheel`, saturation the length. What is not finite is white. As flowToColor of lib/viz, to one level.
+  virtual void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) = 0;
 };
 
 }  // namespace flow

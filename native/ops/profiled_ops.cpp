@@ -98,4 +98,8 @@ void ProfiledOps::resize_flow(RealMatrix in, RealMatrix out) {
   time("resize_flow", 0, [&] { inner_->resize_flow(in, out); });
 }
 
+void ProfiledOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) {
+  time("color_flow", 0, [&] { inner_->color_flow(flow, colors, picture); });
+}
+
 }  // namespace flow

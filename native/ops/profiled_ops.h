@@ -29,6 +29,9 @@ class ProfiledOps : public Ops {
   int stride(int cols) const override { return inner_->stride(cols); }
   std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
   RealMatrix output(std::span<float> host, int rows, int cols) override { return inner_->output(host, rows, cols); }
+  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override {
+    return inner_->output(host, rows, cols);
+  }
   void read(RealMatrix from, std::span<float> host) override { inner_->read(from, host); }
   void read(OperandMatrix from, std::span<float> host) override { inner_->read(from, host); }
   void write(std::span<const float> host, RealMatrix to) override { inner_->write(host, to); }
@@ -78,6 +81,7 @@ class ProfiledOps : public Ops {
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
+  void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
   template <class Stage>

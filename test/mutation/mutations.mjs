@@ -119,4 +119,22 @@ export const MUTATIONS = [
     test: 'predict_flow',
     builds: ['host', 'sanitize'],
   },
+  {
+    mistake: 'a picture that does not wait for its longest motion',
+    file: 'color_flow.cu',
+    find: '  __syncthreads();\n',
+    replace: '',
+    kernels: ['color_flow.cu'],
+    test: 'color_flow',
+    builds: ['race', 'host'],
+  },
+  {
+    mistake: 'a picture that leaves to float32 what float32 cannot tell',
+    file: 'color_flow.cu',
+    find: 'if (fabsf(length - near) > 1e-5F * near) return length - near;',
+    replace: 'return length - near;',
+    kernels: ['color_flow.cu'],
+    test: 'color_flow',
+    builds: ['host'],
+  },
 ]

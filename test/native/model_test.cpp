@@ -106,12 +106,14 @@ const check::Register no_allocation("after the first frames of its sizes the eng
   Network network = make_network(3, swiglu, refined);
   const Image a(61, 37, 1), b(61, 37, 2);
   std::vector<float> flow(static_cast<std::size_t>(2) * 37 * 61);
+  std::vector<std::uint8_t> picture(static_cast<std::size_t>(3) * 37 * 61);
   const auto frames = [&] {
     for (const Grid grid : {Grid{3, 4}, {5, 2}}) {
       network.flow(a.frame(), b.frame(), grid, flow, 37, 61);
       auto features = network.take_features(grid);
       network.encode(b.frame(), *features);
       network.flow(*features, *features, flow, 37, 61);
+      network.picture(*features, *features, picture, 37, 61, {});
       network.give_back(std::move(features));
     }
   };

@@ -2,6 +2,9 @@
 // on one thread and on three, and on a GPU, or its emulation, in every precision. Shapes are ragged: they end inside a
 // tile, a vector, a block.
 
+#include <array>
+#include <fstream>
+#include <limits>
 #include <random>
 
 #include "check.h"
@@ -9,6 +12,7 @@
 #include "cpu/thread_pool.h"
 #include "cuda/cuda_ops.h"
 #include "cuda_for_tests.h"
+#include "ops/color_wheel.h"
 #include "reference.h"
 
 using namespace flow;
@@ -342,6 +346,102 @@ const OnEveryEngine resize("resize_flow scales positions and values", [](Bench& 
     b.ops.resize_flow(in, out);
     check::close(b.read(out), reference::resize_flow({2 * h, w, flow}, to_h, to_w).v, b.within(1e-5),
                  std::to_string(to_h));
+  }
+});
+
+/// The wheel as lib/viz has it, to which test/viz holds the file.
+const reference::Wheel& wheel() {
+  static const auto colors = [] {
+    reference::Wheel all;
+    std::ifstream file(FLOW_FIXTURES "/viz/color_wheel.txt");
+    for (std::array<int, 3> color{}; file >> color[0] >> color[1] >> color[2];) all.push_back(color);
+    return all;
+  }();
+  return colors;
+}
+
+const check::Register one_wheel("the colour wheel is that of lib/viz", [] {
+  check::that(wheel().size() == color_wheel.size(), wheel().size(), " colours");
+  for (std::size_t i = 0; i < color_wheel.size(); i++) {
+    for (std::size_t c = 0; c < 3; c++) check::that(color_wheel[i][c] == wheel()[i][c], "colour ", i);
+  }
+});
+
+/// Draws a planar flow and compares every byte, which may be another only where rounding down is a matter of 1/100.
+void check_picture(Bench& b, int h, int w, const Values& flow, const FlowColors& colors, const char* what) {
+  const auto in = b.matrix<Real>(2 * h, w, flow);
+  std::vector<std::uint8_t> picture(static_cast<std::size_t>(3) * h * w, 77);
+  b.ops.color_flow(in, colors, b.ops.output(picture, h, 3 * w));
+  b.ops.finish();
+  const reference::Doubles expected = reference::color_flow({2 * h, w, flow}, colors, wheel());
+  constexpr double slack = 0.01;
+  for (std::size_t i = 0; i < picture.size(); i++) {
+    check::that(picture[i] <= expected[i] + slack && picture[i] > expected[i] - 1 - slack, what, " of ", w, " x ", h,
+                ": byte ", i, " is ", int{picture[i]}, ", not ", expected[i]);
+  }
+}
+
+constexpr double boundless = std::numeric_limits<double>::infinity();
+struct NamedColors {
+  const char* name;
+  FlowColors colors;
+};
+constexpr NamedColors kinds_of_colors[] = {{"the longest", {}},
+                                           {"a scale", {.scale = 7.3}},
+                                           {"a clip", {.clip_max = 4.1}},
+                                           {"a least", {.clip_min = 3.7}},
+                                           {"all", {.scale = 5, .clip_max = 6.3, .clip_min = 1}},
+                                           {"an infinite scale", {.scale = boundless}},
+                                           {"an infinite least", {.clip_min = boundless}}};
+
+const OnEveryEngine colored("color_flow draws with every option, at every size", [](Bench& b, Random& random) {
+  // 300 rows are more than there are blocks that look for the longest.
+  for (const auto [h, w] : {std::array{1, 1}, {37, 53}, {1, 7}, {5, 1}, {300, 3}, {2, 1030}}) {
+    const Values flow = random.values(static_cast<std::size_t>(2) * h * w, 9);
+    for (const auto& [name, colors] : kinds_of_colors) check_picture(b, h, w, flow, colors, name);
+  }
+});
+
+const OnEveryEngine special(
+    "color_flow draws what is unknown, still, on an axis or at a limit", [](Bench& b, Random& /*random*/) {
+      const float nan = NAN, inf = INFINITY, tiny = std::numeric_limits<float>::denorm_min();
+      const Values x{nan, inf, -inf, 1, nan, 0, -0.F, 3, 3, -3, -3, 0, 0, 3, 4.1F, 4, -7.3F, 1e-20F, tiny, 2},
+          y{1, 1, 2, -inf, nan, 0, -0.F, 0, -0.F, 0, -0.F, 2, -2, 4, -4.1F, 3, 0, 1e-20F, -tiny, -1e-30F};
+      const auto planar = [](Values first, const Values& second) {
+        first.insert(first.end(), second.begin(), second.end());
+        return first;
+      };
+      const int count = static_cast<int>(x.size());
+      for (const auto& [name, colors] : kinds_of_colors) {
+        check_picture(b, 4, count / 4, planar(x, y), colors, name);
+        check_picture(b, 1, count, planar(x, y), colors, name);
+        check_picture(b, 1, 5, planar({x.begin(), x.begin() + 5}, {y.begin(), y.begin() + 5}), colors, "nothing known");
+        check_picture(b, 3, 5, Values(30), colors, "nothing moving");
+      }
+      // (3, 4) is exactly 5 long: as long as the least that is drawn.
+      check_picture(b, 1, 2, {3, 3, 4, 3.99F}, {.clip_min = 5}, "a least that is met");
+    });
+
+const OnEveryEngine long_motion("color_flow darkens no motion that rounding made too long", [](Bench& b,
+                                                                                               Random& random) {
+  // Beyond some 100 px, float32 cannot tell a length from a unit that is 1e-5 longer.
+  for (const float length : {8.F, 133.7F, 325.3F, 4000.F}) {
+    const int n = 67;
+    Values flow(2 * n);
+    for (int i = 0; i < n; i++) {
+      flow[i] = length * std::cos(static_cast<float>(i));
+      flow[n + i] = length * std::sin(static_cast<float>(i));
+    }
+    check_picture(b, 1, n, flow, {}, "the longest");
+    check_picture(b, 1, n, flow, {.clip_max = length}, "a clip at the longest");
+    check_picture(b, 1, n, flow, {.scale = 0.999 * length}, "a scale that all are beyond");
+    // A clip that float32 rounds, and motions that are as long as it or, by another component, a little longer.
+    const double clip = 0.77 * static_cast<double>(length);
+    Values steep = random.values(2 * n, 2 * length);
+    for (int i = 0; i < n; i++) {
+      if (i % 2 == 0) steep[n + i] = static_cast<float>(std::sqrt(2e-5 * clip)) * static_cast<float>(i) / n * 2;
+    }
+    check_picture(b, 1, n, steep, {.clip_max = clip}, "a clip");
   }
 });
 

@@ -3,6 +3,7 @@
 // What every stage of `Ops` means, in double precision and with nothing but loops.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -185,6 +186,42 @@ inline Map resize_flow(const Map& in, int height, int width) {
       const double value = (in.at(plane * h + y0, x0) * (1 - fx) + in.at(plane * h + y0, x1) * fx) * (1 - fy) +
                            (in.at(plane * h + y1, x0) * (1 - fx) + in.at(plane * h + y1, x1) * fx) * fy;
       out.at(r, c) = value * (plane == 0 ? static_cast<double>(width) / w : static_cast<double>(height) / h);
+    }
+  }
+  return out;
+}
+
+using Wheel = std::vector<std::array<int, 3>>;
+
+/// Baker et al.'s colours of a planar flow (2*h x w): red, green, blue of every pixel, from 0 to 255 and not yet
+/// rounded down.
+inline Doubles color_flow(const Map& flow, const flow::FlowColors& colors, const Wheel& wheel) {
+  const int h = flow.rows / 2, w = flow.cols;
+  const auto length = [&](int y, int x) { return std::hypot(flow.at(y, x), flow.at(h + y, x)); };
+  double unit = colors.scale;
+  if (unit == 0) {
+    for (int y = 0; y < h; y++) {
+      for (int x = 0; x < w; x++) unit = std::isfinite(length(y, x)) ? std::max(unit, length(y, x)) : unit;
+    }
+    unit = std::min(unit, colors.clip_max);
+  }
+  unit += 1e-5;
+  const int last = static_cast<int>(wheel.size()) - 1;
+  Doubles out;
+  for (int y = 0; y < h; y++) {
+    for (int x = 0; x < w; x++) {
+      if (!std::isfinite(length(y, x)) || length(y, x) < colors.clip_min) {
+        out.insert(out.end(), 3, 255);
+        continue;
+      }
+      const double u = std::clamp(flow.at(y, x), -colors.clip_max, colors.clip_max);
+      const double v = std::clamp(flow.at(h + y, x), -colors.clip_max, colors.clip_max);
+      const double place = (std::atan2(-v, -u) / M_PI + 1) / 2 * last, radius = std::hypot(u, v) / unit;
+      const int from = static_cast<int>(place), to = from == last ? 0 : from + 1;
+      for (int c = 0; c < 3; c++) {
+        const double full = wheel[from][c] + (place - from) * (wheel[to][c] - wheel[from][c]);
+        out.push_back(radius <= 1 ? 255 - radius * (255 - full) : 0.75 * full);
+      }
     }
   }
   return out;

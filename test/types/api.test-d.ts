@@ -13,6 +13,8 @@ import {
   FlowModel,
   type FlowMetricsOptions,
   type FlowModelInfo,
+  type FlowPictureFromFeaturesOptions,
+  type FlowPictureOptions,
   type FlowSize,
   type Frame,
   type FrameSource,
@@ -22,6 +24,7 @@ import {
   type LoadOptions,
   type PixelFormat,
   type Precision,
+  type RgbImage,
   type WriteFlowOptions,
 } from '../../lib/index.js'
 
@@ -58,7 +61,9 @@ describe('load', () => {
     expectTypeOf<Precision>().toEqualTypeOf<'fp32' | 'fp16' | 'bf16'>()
     expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
     expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
-    expectTypeOf<FlowSize>().toEqualTypeOf<'seed' | 'native' | readonly [height: number, width: number]>()
+    expectTypeOf<FlowSize>().toEqualTypeOf<
+      'seed' | 'native' | readonly [height: number, width: number]
+    >()
     expectTypeOf<LoadOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
     FlowModel.load({
       backbone: 'a',
@@ -103,6 +108,8 @@ describe('a call', () => {
     expectTypeOf(model.featuresSync(frame)).toEqualTypeOf<FeatureMap>()
     expectTypeOf(model.flowFromFeatures(map, map)).resolves.toEqualTypeOf<FlowField>()
     expectTypeOf(model.flowFromFeaturesSync(map, map)).toEqualTypeOf<FlowField>()
+    expectTypeOf(model.flowPicture(frame, 'b.png')).resolves.toEqualTypeOf<RgbImage>()
+    expectTypeOf(model.flowPictureFromFeatures(map, map)).resolves.toEqualTypeOf<RgbImage>()
     expectTypeOf(map.read()).resolves.toEqualTypeOf<Float32Array>()
     expectTypeOf(map.readSync()).toEqualTypeOf<Float32Array>()
     expectTypeOf(model.dispose()).resolves.toEqualTypeOf<void>()
@@ -116,6 +123,24 @@ describe('a call', () => {
     model.flowSync(frame, frame, { signal })
     // @ts-expect-error: a synchronous call cannot be cancelled
     map.readSync({ signal })
+  })
+
+  it('for a picture takes the options of a flow and of colours, but no field to write', () => {
+    const { signal } = new AbortController()
+    model.flowPicture(frame, frame, {
+      size: [32, 48],
+      output: 'model',
+      scale: 20,
+      clipMax: undefined,
+      signal,
+    })
+    model.flowPictureFromFeatures(map, map, { output: [32, 48], clipMin: 1, signal })
+    expectTypeOf<FlowPictureFromFeaturesOptions>().toExtend<FlowColorOptions>()
+    expectTypeOf<FlowPictureOptions>().toExtend<FlowPictureFromFeaturesOptions>()
+    // @ts-expect-error: a picture is no field
+    model.flowPicture(frame, frame, { into: field })
+    // @ts-expect-error: features have their size
+    model.flowPictureFromFeatures(map, map, { size: [32, 48] })
   })
 
   it('takes a size of two numbers', () => {

@@ -61,6 +61,11 @@ describe('flowToColor', () => {
 })
 
 describe('the colour wheel', () => {
+  test('is that of the fixture, to which the engines are held', () => {
+    const lines = COLOR_WHEEL.map((color) => `${color.join(' ')}\n`)
+    expect(Buffer.from(fixture('viz/color_wheel.txt')).toString()).toBe(lines.join(''))
+  })
+
   test('has 55 different colours, fully saturated', () => {
     expect(new Set(COLOR_WHEEL.map(String)).size).toBe(55)
     for (const color of COLOR_WHEEL) expect([Math.min(...color), Math.max(...color)]).toEqual([0, 255])

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+
+// Parameters of color_flow.cu. `longest_motion` leaves the longest motion of its rows, one value a block: the grid is
+// (longest_motion_blocks). `color_flow` looks through those and makes `color_flow_pixels` pixels a thread: the grid is
+// (ceil(height * width / (color_flow_threads * color_flow_pixels))).
+
+namespace flow::kernels {
+
+constexpr int longest_motion_threads = 256;
+constexpr int most_longest_motions = 256;  // one for each thread of a block of color_flow
+
+constexpr int longest_motion_blocks(int height) {
+  return height < most_longest_motions ? height : most_longest_motions;
+}
+
+struct LongestMotionParams {
+  const float* flow;  // 2 planes of height x width, rows ldf apart
+  int height, width, ldf;
+  float* longest;  // one per block
+};
+constexpr int longest_motion_shared_bytes = longest_motion_threads / 32 * static_cast<int>(sizeof(float));
+
+constexpr int color_flow_threads = 256;
+constexpr int color_flow_pixels = 4;  // their 12 bytes are written in words
+constexpr int wheel_colors = 55;
+
+struct ColorFlowParams {
+  const float* flow;  // as above
+  int height, width, ldf;
+  std::uint8_t* picture;  // height x width x 3 without padding, aligned to 4 bytes
+  const float* longest;   // `longest_count`, at most most_longest_motions; none where there is a scale
+  int longest_count;
+  double scale;                           // pixels of motion that get the full colour; 0: as many as the longest has
+  double clip_max;                        // each component is clamped to +- it; may be infinite
+  double clip_min;                        // shorter motion is white
+  std::uint32_t wheel[wheel_colors + 1];  // red in the lowest byte, then green, blue; the last is the first again
+};
+constexpr int color_flow_shared_bytes = (wheel_colors + 1) * static_cast<int>(sizeof(std::uint32_t)) +
+                                        color_flow_threads / 32 * static_cast<int>(sizeof(float));
+
+}  // namespace flow::kernels
