@@ -32,7 +32,7 @@ class Stage:
     schedule: str = "constant"  # or "cosine": a warm-up over `warmup`, then down to a hundredth
     warmup: float = 0.02  # share of the stage
     augment: bool = True
-    rope_scale: float = 1.0  # coordinates are scaled by a factor from this to 1, as if the pair were part of a frame
+    rope_scale: float = 1.0  # y and x are each scaled by a factor from this to 1, as in a part of a larger frame
     reuse: float = 1.0  # how often a scene is shown
     scenes: Mapping[str, Any] = field(default_factory=dict)  # fields of SceneOptions
     loss: LossWeights | None = None  # where it is another than the run's

@@ -69,17 +69,17 @@ class RopeEmbed(nn.Module):
         j = torch.arange(head_dim // 4, dtype=torch.float32)
         self.register_buffer("periods", 100 ** (2 * j / (head_dim / 2)))
 
-    def forward(self, height: int, width: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    def forward(self, height: int, width: int, scale: tuple[float, float] = (1, 1)) -> tuple[Tensor, Tensor]:
         """cos and sin, each (h*w, head_dim): [y, x] twice, for the halves that rotate together.
 
-        `scale` multiplies the coordinates: 0.5 places the grid as a crop of half the height and width of a frame.
+        `scale` (y, x) multiplies the coordinates: (0.5, 1) places the grid as a crop of half the height of a frame.
         """
 
         def centres(n: int) -> Tensor:
             return 2 * (torch.arange(n, device=self.periods.device, dtype=torch.float32) + 0.5) / n - 1
 
         y, x = torch.meshgrid(centres(height), centres(width), indexing="ij")
-        coordinates = scale * torch.stack([y.flatten(), x.flatten()], 1)
+        coordinates = torch.stack([scale[0] * y.flatten(), scale[1] * x.flatten()], 1)
         angles = (2 * math.pi * coordinates[:, :, None] / self.periods.float()).flatten(1).repeat(1, 2)
         return angles.cos(), angles.sin()
 
@@ -190,7 +190,7 @@ class Backbone(nn.Module):
                     nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
                     nn.init.zeros_(layer.bias)
 
-    def forward(self, frames: Tensor, rope_scale: float = 1.0) -> Tensor:
+    def forward(self, frames: Tensor, rope_scale: tuple[float, float] = (1, 1)) -> Tensor:
         batch, _, height, width = frames.shape
         grid = height // self.config.patch, width // self.config.patch
         prefix = 1 + self.config.storage_tokens
@@ -332,7 +332,9 @@ class FlowNetwork(nn.Module):
         self.backbone = Backbone(backbone)
         self.head = FlowHead(head, backbone.dim)
 
-    def forward(self, frame1: Tensor, frame2: Tensor, rope_scale: float = 1.0) -> FlowPrediction:
+    def forward(
+        self, frame1: Tensor, frame2: Tensor, rope_scale: tuple[float, float] = (1, 1)
+    ) -> FlowPrediction:
         """RGB in 0..1, (B, 3, H, W) each, H and W multiples of the patch size."""
         features1, features2 = self.backbone(normalise(torch.cat([frame1, frame2])), rope_scale).chunk(2)
         return self.head(features1, features2)

@@ -189,7 +189,7 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def predict(self, frame1: Tensor, frame2: Tensor, rope_scale: float = 1.0) -> FlowPrediction:
+    def predict(self, frame1: Tensor, frame2: Tensor, rope_scale: tuple[float, float] = (1, 1)) -> FlowPrediction:
         with self.autocast():
             if self.backbone is None:
                 return self.network(frame1, frame2, rope_scale)
@@ -209,7 +209,8 @@ class Trainer:
             group["lr"] = rate
         # Follows from the step, so that a run that went on is the one that did not stop.
         mixed = (self.config.seed * 1_000_003 + self.at["stage"]) * 1_000_003 + self.at["step"]
-        scale = stage.rope_scale ** float(torch.rand((), generator=torch.Generator().manual_seed(mixed % 2**63)))
+        draws = torch.rand(2, generator=torch.Generator().manual_seed(mixed % 2**63)).tolist()
+        scale = stage.rope_scale ** draws[0], stage.rope_scale ** draws[1]
         prediction = self.predict(batch.frame1, batch.frame2, scale)
         weights = stage.loss or self.config.loss
         loss, terms = training_loss(
@@ -237,8 +238,9 @@ class Trainer:
         self.network.load_state_dict(self.weights())
         self.network.eval()
         metrics = Metrics()
+        middle = (stage.rope_scale**0.5,) * 2
         for batch in self.validation(stage, limit):
-            metrics.add(self.predict(batch.frame1, batch.frame2).flow.float(), batch.flow, batch.valid)
+            metrics.add(self.predict(batch.frame1, batch.frame2, middle).flow.float(), batch.flow, batch.valid)
         self.network.load_state_dict(kept)
         self.train_mode()
         figures = metrics.result()

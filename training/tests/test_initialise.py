@@ -31,7 +31,7 @@ def attention_by_offset(backbone, block, tokens, grid, scale=1.0, reach=4):
     heads = block.attn.heads
     qkv = block.attn.qkv(block.norm1(tokens)).view(grid * grid, 3, heads, -1)
     q, k, _ = qkv.permute(1, 2, 0, 3)
-    rope = backbone.rope_embed(grid, grid, scale)
+    rope = backbone.rope_embed(grid, grid, (scale, scale))
     places = torch.arange(reach, grid - reach, grid // 28)
     chosen = (places[:, None] * grid + places).flatten()
     q, k = rotate(q, *rope)[:, chosen], rotate(k, *rope)
@@ -71,9 +71,9 @@ def test_every_head_attends_to_its_neighbour(dim, heads, grid, scale):
 
 def test_half_the_scale_is_the_middle_of_a_frame_twice_as_large():
     rope = made().rope_embed
-    for small, large in zip(rope(8, 12, 0.5), rope(16, 24)):
+    for small, large in zip(rope(8, 12, (0.5, 0.5)), rope(16, 24)):
         torch.testing.assert_close(small.view(8, 12, -1), large.view(16, 24, -1)[4:12, 6:18], atol=1e-5, rtol=0)
-    for one, other in zip(rope(8, 12), rope(8, 12, 1.0)):
+    for one, other in zip(rope(8, 12), rope(8, 12, (1, 1))):
         assert torch.equal(one, other)
 
 
