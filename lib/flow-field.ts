@@ -18,13 +18,7 @@ export class FlowField {
    *   `ERR_OUT_OF_MEMORY` if there is no room for the field.
    */
   constructor(width: number, height: number, data?: Float32Array) {
-    if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
-      throw new FlowError(
-        'ERR_ARGUMENT',
-        `a flow field needs a positive integer width and height, got ${width} x ${height}`,
-      )
-    }
-    const length = 2 * width * height
+    const length = fieldLength(width, height)
     if (data !== undefined && (!(data instanceof Float32Array) || data.length !== length)) {
       throw new FlowError(
         'ERR_ARGUMENT',
@@ -45,4 +39,19 @@ export class FlowField {
   get y(): Float32Array {
     return this.data.subarray(this.width * this.height)
   }
+}
+
+/**
+ * How many values a field of that size has.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer
+ */
+export function fieldLength(width: number, height: number): number {
+  if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `a flow field needs a positive integer width and height, got ${width} x ${height}`,
+    )
+  }
+  return 2 * width * height
 }

@@ -31,6 +31,24 @@ export interface Frame {
   readonly stride?: number | undefined
 }
 
+/** The size and format of a frame that is to be made. */
+export interface FrameShape {
+  /** Pixels, 1 to 65535. */
+  readonly width: number
+  /** Pixels, 1 to 65535. */
+  readonly height: number
+  /** Default: rgb. */
+  readonly format?: PixelFormat | undefined
+}
+
+/** A frame to be filled: black (or, in nv12, zeros) at first, its rows without padding. */
+export interface FrameBuffer extends Frame {
+  readonly data: Uint8Array<ArrayBuffer>
+  readonly format: PixelFormat
+  /** Bytes of a row. */
+  readonly stride: number
+}
+
 /** A decoded frame, or the path (or file: URL) of a picture that `sharp` decodes. */
 export type FrameSource = Frame | string | URL
 
@@ -68,18 +86,9 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
   const { data, width, height } = frame
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
     fail(`its data are a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
-  for (const [side, value] of Object.entries({ width, height }))
-    if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
-      fail(`its ${side} is an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
-
+  checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(frame, fail)
-  if (!PIXEL_FORMATS.includes(format))
-    fail(`its format is one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
-  if (format === 'nv12' && (width % 2 !== 0 || height % 2 !== 0))
-    fail(`an nv12 frame has even sides, not ${width} x ${height}`)
-
-  const row = ROW_BYTES[format] * width
-  const rows = format === 'nv12' ? (height / 2) * 3 : height
+  const { row, rows } = layOut(width, height, format, fail)
   const size = `${width} x ${height} ${format}`
   const { stride } = frame
   if (stride === undefined) {
@@ -97,6 +106,28 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
       `a ${size} frame of stride ${stride} needs at least ${least} bytes (${rows} rows), its data are ${data.length}`,
     )
   return { data, width, height, stride, format }
+}
+
+/**
+ * A frame of tight rows.
+ *
+ * @param allocate gives memory of that many bytes for what messages call so
+ * @throws {FlowError} `ERR_FRAME` for a size or format that no frame has
+ */
+export function makeFrame(
+  shape: FrameShape,
+  allocate: (bytes: number, what: string) => Uint8Array<ArrayBuffer>,
+): FrameBuffer {
+  const fail: Fail = (message) => {
+    throw new FlowError('ERR_FRAME', `frame: ${message}`)
+  }
+  if (typeof shape !== 'object' || shape === null)
+    fail(`a frame is made from { width, height, format }, not ${describe(shape)}`)
+  const { width, height, format = 'rgb' } = shape
+  checkSides(width, height, fail)
+  const { row, rows } = layOut(width, height, format, fail)
+  const data = allocate(row * rows, `a ${width} x ${height} ${format} frame`)
+  return { data, width, height, stride: row, format }
 }
 
 /** As {@link checkFrame}, for calls that cannot wait for a decoder. */
@@ -120,6 +151,21 @@ export async function decodeFrame(source: string | URL, name: string): Promise<N
   const what = `${name}: ${path}`
   const { data, width, height, channels } = await decodePicture(path, what)
   return checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
+}
+
+function checkSides(width: number, height: number, fail: Fail): void {
+  for (const [side, value] of Object.entries({ width, height }))
+    if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
+      fail(`its ${side} is an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
+}
+
+/** Bytes of a row, and how many rows there are, chroma's among them. */
+function layOut(width: number, height: number, format: PixelFormat, fail: Fail) {
+  if (!PIXEL_FORMATS.includes(format))
+    fail(`its format is one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
+  if (format === 'nv12' && (width % 2 !== 0 || height % 2 !== 0))
+    fail(`an nv12 frame has even sides, not ${width} x ${height}`)
+  return { row: ROW_BYTES[format] * width, rows: format === 'nv12' ? (height / 2) * 3 : height }
 }
 
 function defaultFormat({ data, width, height, stride }: Frame, fail: Fail): PixelFormat {

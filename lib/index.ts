@@ -10,7 +10,14 @@ export {
 } from './feature-map.js'
 export { FlowField } from './flow-field.js'
 export * from './formats/index.js'
-export { type Frame, type FrameSource, PIXEL_FORMATS, type PixelFormat } from './frame.js'
+export {
+  type Frame,
+  type FrameBuffer,
+  type FrameShape,
+  type FrameSource,
+  PIXEL_FORMATS,
+  type PixelFormat,
+} from './frame.js'
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
 export * from './metrics.js'
 export {

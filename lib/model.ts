@@ -1,11 +1,20 @@
 import { CallQueue } from './call-queue.js'
 import { FlowError } from './errors.js'
 import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
-import { FlowField } from './flow-field.js'
-import { checkDecoded, checkFrame, decodeFrame, type FrameSource, isFile } from './frame.js'
+import { fieldLength, FlowField } from './flow-field.js'
+import {
+  checkDecoded,
+  checkFrame,
+  decodeFrame,
+  type FrameBuffer,
+  type FrameShape,
+  type FrameSource,
+  isFile,
+  makeFrame,
+} from './frame.js'
 import { type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { allocateBytes } from './memory.js'
-import { callNative, callSite, type NativeFlowColors, type NativeFrame } from './native.js'
+import { callNative, type CallSite, callSite, type NativeFlowColors, type NativeFrame } from './native.js'
 import {
   type FlowOutput,
   type FlowSize,
@@ -35,7 +44,7 @@ export interface OutputOptions {
   readonly output?: FlowOutput | undefined
   /**
    * Written instead of a new field, and returned; of the size of the output. One call at a time may use it; do not transfer or
-   * resize its memory before the call is settled.
+   * resize its memory before the call is settled. {@link FlowModel.createField} makes the best one.
    */
   readonly into?: FlowField | undefined
 }
@@ -274,6 +283,37 @@ export class FlowModel {
   }
 
   /**
+   * A field of zeros for `into`. On a GPU its memory is page-locked, and the device writes it directly: a flow is not copied
+   * once more on its way to you. To be made once and used again; it takes longer to make than an ordinary one.
+   *
+   * It stays valid when the model is disposed, and may be given to any model. Its memory cannot be transferred to another
+   * thread; copies can.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer; `ERR_OUT_OF_MEMORY`; `ERR_DISPOSED`
+   */
+  createField(width: number, height: number): FlowField {
+    const site = callSite(FlowModel.prototype.createField)
+    this.#queue.check({})
+    const memory = this.#allocate(site, 4 * fieldLength(width, height))
+    return new FlowField(width, height, memory && new Float32Array(memory))
+  }
+
+  /**
+   * A frame to fill and to give to this model, or any other, again and again. On a GPU its memory is page-locked, as that of
+   * {@link createField}, and the device reads it directly.
+   *
+   * @throws {FlowError} `ERR_FRAME` for a size or format that no frame has; `ERR_OUT_OF_MEMORY`; `ERR_DISPOSED`
+   */
+  createFrame(shape: FrameShape): FrameBuffer {
+    const site = callSite(FlowModel.prototype.createFrame)
+    this.#queue.check({})
+    return makeFrame(shape, (bytes, what) => {
+      const memory = this.#allocate(site, bytes)
+      return memory ? new Uint8Array(memory) : allocateBytes(bytes, what)
+    })
+  }
+
+  /**
    * Waits for the calls in flight, then frees everything that the model holds, its feature maps among it. Calls made later
    * fail with `ERR_DISPOSED`. May be called again.
    */
@@ -292,6 +332,11 @@ export class FlowModel {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
+  }
+
+  /** Memory that the engine knows; undefined where any memory will do. */
+  #allocate(site: CallSite, bytes: number): ArrayBuffer | undefined {
+    return callNative(site, () => this.#queue.native.allocate(bytes))
   }
 
   #grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {

@@ -138,6 +138,11 @@ export interface NativeModel {
   readFeaturesSync(features: FeatureId, output: Float32Array): void
   /** Gives the memory back once calls made before are done. Nothing happens for a map that was released. */
   releaseFeatures(features: FeatureId): void
+  /**
+   * Zeroed memory that the engine reads frames from and writes results to without a copy in between. Undefined where ordinary
+   * memory serves as well: on a CPU, and where the runtime allows no such memory. Throws `ERR_OUT_OF_MEMORY`.
+   */
+  allocate(bytes: number): ArrayBuffer | undefined
   /** Runs `flow` and keeps what it computes on the way: for tests against an oracle. */
   trace(
     a: NativeFrame,

@@ -126,6 +126,13 @@ part configure 60 "${configure[@]}"
 [[ -e $build/build.ninja ]] && keep_going=(-- -k 0)
 part build 300 cmake --build "$build" --parallel "$(nproc)" "${keep_going[@]}"
 
+if [[ -n $emulator ]]; then
+  skip tensor_cores "the emulated GPU has no machine code"
+else
+  part tensor_cores 60 python3 bench/gpu/tensor_cores.py --json --expect attention correlation gemm mask_upsample \
+    --images "$build"/kernels/*.fatbin --sources kernels/*.cu --architecture "${architecture:-80}"
+fi
+
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 find_program() { find "$build" -type f -name "$1" -perm -u+x 2>/dev/null | head -n 1; }

@@ -5,8 +5,9 @@
 //           [--json]
 //
 // Times are the caller's, from the call until the flow is in its memory: staging, copies, launches and waits are in
-// them. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames. Prints a table, or with
-// --json one JSON object.
+// them. Beside them is the device's time, by its own clock, from the begin to the end of a frame's two graphs, without
+// copies from and to the host. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames.
+// Prints a table, or with --json one JSON object.
 
 #include <algorithm>
 #include <chrono>
@@ -42,6 +43,7 @@ class Times {
     const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
     return sorted.at(rank == 0 ? 0 : rank - 1);
   }
+  explicit operator bool() const { return !ms_.empty(); }
   double per_second() const { return 1e3 * static_cast<double>(ms_.size()) / total_; }
 
   std::string json() const {
@@ -82,17 +84,20 @@ std::vector<std::vector<std::uint8_t>> make_frames(Size size) {
 }
 
 struct Measured {
-  Times frame, encode, head;
+  Times frame, encode, head;  // the caller's
+  Times device, device_encode, device_head;
   double load_seconds = 0, first_frame_ms = 0;
   bool finite = true;
 };
 
-Measured measure(std::unique_ptr<Ops> ops, Size size, int frames, int warm_up) {
+/// `gpu` is `ops` where that is a GPU's.
+Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int frames, int warm_up) {
   Measured measured;
+  if (gpu != nullptr) gpu->time_sequences();
   const auto begin = Clock::now();
   SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
-  SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-  Network network(std::move(ops), seed_backbone, seed_head, backbone, head);
+  SyntheticWeights head_weights = SyntheticWeights::head(seed_head, seed_backbone.dim);
+  Network network(std::move(ops), seed_backbone, seed_head, backbone, head_weights);
   measured.load_seconds = milliseconds(begin, Clock::now()) / 1e3;
 
   const Grid grid{size.height / seed_backbone.patch, size.width / seed_backbone.patch};
@@ -105,26 +110,40 @@ Measured measure(std::unique_ptr<Ops> ops, Size size, int frames, int warm_up) {
     const auto start = Clock::now();
     network.encode(frame, *now);
     const auto encoded = Clock::now();
+    const double device_encode = gpu != nullptr ? gpu->sequence_milliseconds() : 0;
+    const auto head_start = Clock::now();
     network.flow(*before, *now, flow, size.height, size.width);
     const auto end = Clock::now();
     std::swap(before, now);
-    if (i == -warm_up) measured.first_frame_ms = milliseconds(start, end);
+    const double encode = milliseconds(start, encoded), head = milliseconds(head_start, end);
+    if (i == -warm_up) measured.first_frame_ms = encode + head;
     if (i < 0) continue;
-    measured.frame.add(milliseconds(start, end));
-    measured.encode.add(milliseconds(start, encoded));
-    measured.head.add(milliseconds(encoded, end));
+    measured.frame.add(encode + head);
+    measured.encode.add(encode);
+    measured.head.add(head);
+    if (gpu == nullptr) continue;
+    const double device_head = gpu->sequence_milliseconds();
+    measured.device.add(device_encode + device_head);
+    measured.device_encode.add(device_encode);
+    measured.device_head.add(device_head);
   }
   measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
   return measured;
 }
 
 std::string to_json(const std::string& precision, int frames, const Measured& measured) {
-  return json::Object()
-      .text("precision", precision)
+  json::Object object;
+  object.text("precision", precision)
       .number("frames", frames)
       .raw("frameMs", measured.frame.json())
       .raw("encodeMs", measured.encode.json())
-      .raw("headMs", measured.head.json())
+      .raw("headMs", measured.head.json());
+  if (measured.device) {
+    object.raw("deviceFrameMs", measured.device.json())
+        .raw("deviceEncodeMs", measured.device_encode.json())
+        .raw("deviceHeadMs", measured.device_head.json());
+  }
+  return object
       .number("framesPerSecond", measured.frame.per_second())
       .number("loadSeconds", measured.load_seconds)
       .number("firstFrameMs", measured.first_frame_ms)
@@ -159,7 +178,9 @@ int main(int argc, char** argv) try {
   for (const std::string& p : choice.precisions_of(precision, options)) {
     const int count = choice.is_cuda() && precision.empty() && p == "fp32" ? std::max(1, frames / 5) : frames;
     try {
-      const Measured measured = measure(choice.make(p), size, count, warm_up);
+      std::unique_ptr<Ops> ops = choice.make(p);
+      auto* const gpu = dynamic_cast<cuda::CudaOps*>(ops.get());
+      const Measured measured = measure(std::move(ops), gpu, size, count, warm_up);
       good = good && measured.finite;
       results.push_back(to_json(p, count, measured));
       if (as_json) continue;
@@ -168,6 +189,11 @@ int main(int argc, char** argv) try {
       measured.frame.print("frame");
       measured.encode.print("encode");
       measured.head.print("head");
+      if (!measured.device) continue;
+      std::printf(" on the device:\n");
+      measured.device.print("frame");
+      measured.device_encode.print("encode");
+      measured.device_head.print("head");
     } catch (const std::exception& error) {
       good = false;
       results.push_back(json::Object().text("precision", p).text("error", error.what()).str());

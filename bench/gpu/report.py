@@ -104,6 +104,16 @@ def seed_parity(result):
     return table(["precision", *columns.values()], rows)
 
 
+LATENCIES = (
+    ("frame", "frameMs"),
+    ("backbone", "encodeMs"),
+    ("head", "headMs"),
+    ("frame, on the device", "deviceFrameMs"),
+    ("backbone, on the device", "deviceEncodeMs"),
+    ("head, on the device", "deviceHeadMs"),
+)
+
+
 def latency(result):
     columns = ["p50", "p90", "p95", "p99", "p999", "max", "p99OverP50"]
     rows = []
@@ -111,7 +121,9 @@ def latency(result):
         if "error" in one:
             rows.append([one["precision"], one["error"], *[""] * (len(columns) + 2)])
             continue
-        for what, key in (("frame", "frameMs"), ("backbone", "encodeMs"), ("head", "headMs")):
+        for what, key in LATENCIES:
+            if key not in one:
+                continue
             rate = short(one["framesPerSecond"]) if what == "frame" else ""
             rows.append([one["precision"], what, *[short(one[key][c]) for c in columns], one["frames"], rate])
     return table(["precision", "ms", "p50", "p90", "p95", "p99", "p99.9", "max", "p99/p50", "frames", "frames/s"], rows)
@@ -123,6 +135,14 @@ def stages(result):
         for one in sorted(result[where], key=lambda stage: -stage["ms"]):
             rows.append([where, one["stage"], one["calls"], short(one["ms"]), short(one["gflops"] / 1e3)])
     return table(["part", "stage", "calls", "ms in a frame", "TFLOP/s"], rows)
+
+
+def tensor_cores(result):
+    rows = []
+    for one in result["kernels"]:
+        number = one["instructions"] or ("NONE" if one["needed"] else "")
+        rows.append([one["kernel"], f"sm_{one['architecture']}", number])
+    return table(["kernel", "for", "instructions"], rows)
 
 
 def end_to_end(result):
@@ -146,14 +166,16 @@ def markdown(machine, parts):
     ]
     for part in parts:
         result, name = part.get("result"), part["name"]
-        if result and ("results" in result or "backbone" in result):
+        if result and ("results" in result or "backbone" in result or "kernels" in result):
             size = f"{result['height']} x {result['width']}" if "height" in result else ""
             if name == "seed_parity":
                 text += [f"## The seed's configuration against the oracle, {size}", seed_parity(result)]
             elif name == "latency":
                 text += [
                     f"## One frame of a stream, {size}",
-                    "The caller's time, with staging, copies and waits. The bar, for fp16 at 640 x 640 on an H200: p50 at "
+                    "The caller's time, with staging, copies and waits; on the device, by its own clock, from the begin to "
+                    "the end of the graphs, without copies from and to the host. The bar, for the caller's time in fp16 at "
+                    "640 x 640 on an H200: p50 at "
                     "most 1.2 ms, p99/p50 at most 1.15.",
                     latency(result),
                 ]
@@ -163,6 +185,8 @@ def markdown(machine, parts):
                     "Every call is launched and waited for by itself: some microseconds of each are that.",
                     stages(result),
                 ]
+            elif name == "tensor_cores":
+                text += ["## Tensor-core instructions", result["what"] + ".", tensor_cores(result)]
             elif name == "end-to-end":
                 text += ["## Through the addon, the tiny model against the oracle", end_to_end(result)]
         if part.get("figures"):

@@ -28,6 +28,8 @@ struct Call {
   /// What must not be collected before the call is settled: the model, the buffers that `work` reads and
   /// writes in place.
   std::vector<Napi::ObjectReference> keeps = {};
+  /// As `keeps`, beyond the end of the environment: what its end would free before the thread is waited for.
+  std::vector<std::shared_ptr<const void>> holds = {};
 };
 
 /// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "addon/arguments.h"
+#include "addon/host_buffer.h"
 #include "model/trace.h"
 
 namespace flow::addon {
@@ -18,6 +19,17 @@ std::vector<Napi::ObjectReference> keep_all(const Values&... values) {
   std::vector<Napi::ObjectReference> kept;
   (kept.push_back(keep(values)), ...);
   return kept;
+}
+
+/// The page-locked blocks among what a call reads and writes.
+template <class... Parts>
+std::vector<std::shared_ptr<const void>> hold_all(const Parts&... parts) {
+  std::vector<std::shared_ptr<const void>> held;
+  const auto hold = [&](std::span<const std::byte> bytes) {
+    if (auto block = cuda::HostBlock::holding(bytes)) held.push_back(std::move(block));
+  };
+  (hold(parts), ...);
+  return held;
 }
 
 Napi::Value data_of(const Napi::Value& frame) { return frame.As<Napi::Object>().Get("data"); }
@@ -80,7 +92,8 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::flow_picture_from_features>("flowPictureFromFeatures"),
        InstanceMethod<&NativeModel::read_features>("readFeatures"),
        InstanceMethod<&NativeModel::read_features_sync>("readFeaturesSync"),
-       InstanceMethod<&NativeModel::release_features>("releaseFeatures"), InstanceMethod<&NativeModel::trace>("trace"),
+       InstanceMethod<&NativeModel::release_features>("releaseFeatures"),
+       InstanceMethod<&NativeModel::allocate>("allocate"), InstanceMethod<&NativeModel::trace>("trace"),
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::dispose>("dispose"),
        InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe")});
 }
@@ -163,7 +176,8 @@ Call NativeModel::flow_call(const Info& info) {
   const std::span<float> out = to_floats(info[4], size.values());
   return {.work = [session = session_.get(), a, b, grid, out,
                    size] { session->network().flow(a, b, grid, out, size.height, size.width); },
-          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4])};
+          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4]),
+          .holds = hold_all(bytes_of(a), bytes_of(b), std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::flow(const Info& info) {
@@ -185,7 +199,8 @@ Call NativeModel::features_call(const Info& info) {
             account(env, static_cast<std::ptrdiff_t>(feature_bytes(grid)));
             return Napi::Number::New(env, static_cast<double>(*id));
           },
-          .keeps = keep_all(Value(), data_of(info[0]))};
+          .keeps = keep_all(Value(), data_of(info[0])),
+          .holds = hold_all(bytes_of(frame))};
 }
 
 Napi::Value NativeModel::features(const Info& info) {
@@ -205,7 +220,8 @@ Call NativeModel::flow_from_features_call(const Info& info) {
               [session = session_.get(), a, b, out, size] {
                 session->network().flow(session->features(a), session->features(b), out, size.height, size.width);
               },
-          .keeps = keep_all(Value(), info[2])};
+          .keeps = keep_all(Value(), info[2]),
+          .holds = hold_all(std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::flow_from_features(const Info& info) {
@@ -225,7 +241,8 @@ Call NativeModel::flow_picture_call(const Info& info) {
   const FlowColors colors = to_flow_colors(info[7]);
   return {.work = [session = session_.get(), a, b, grid, out, size,
                    colors] { session->network().picture(a, b, grid, out, size.height, size.width, colors); },
-          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4])};
+          .keeps = keep_all(Value(), data_of(info[0]), data_of(info[1]), info[4]),
+          .holds = hold_all(bytes_of(a), bytes_of(b), std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::flow_picture(const Info& info) {
@@ -243,7 +260,8 @@ Call NativeModel::flow_picture_from_features_call(const Info& info) {
                 session->network().picture(session->features(a), session->features(b), out, size.height, size.width,
                                            colors);
               },
-          .keeps = keep_all(Value(), info[2])};
+          .keeps = keep_all(Value(), info[2]),
+          .holds = hold_all(std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::flow_picture_from_features(const Info& info) {
@@ -265,7 +283,8 @@ Call NativeModel::read_features_call(const Info& info) {
                 }
                 session->network().read_features(features, out);
               },
-          .keeps = keep_all(Value(), info[1])};
+          .keeps = keep_all(Value(), info[1]),
+          .holds = hold_all(std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::read_features(const Info& info) {
@@ -287,6 +306,17 @@ Napi::Value NativeModel::release_features(const Info& info) {
       worker_->post_and_forget([session = session_.get(), id] { session->release(id); });
     }
     return info.Env().Undefined();
+  });
+}
+
+/// (bytes)
+Napi::Value NativeModel::allocate(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    constexpr double most = std::size_t{1} << 32;  // of what a call takes, but for frames that no GPU should see
+    const double bytes = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+    if (!info_.gpu || !(bytes >= 1 && bytes <= most)) return info.Env().Undefined();
+    const cuda::ContextPtr context = cuda::Context::of(info_.gpu->index);
+    return host_buffer(info.Env(), cuda::HostBlock::allocate(context, static_cast<std::size_t>(bytes)), worker_);
   });
 }
 

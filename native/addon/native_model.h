@@ -44,6 +44,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value flow_picture_from_features(const Info& info);
   Napi::Value read_features(const Info& info);
   Napi::Value read_features_sync(const Info& info);
+  Napi::Value allocate(const Info& info);
   Napi::Value release_features(const Info& info);
   Napi::Value trace(const Info& info);
   Napi::Value cancel(const Info& info);

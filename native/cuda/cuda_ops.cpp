@@ -143,13 +143,26 @@ void CudaOps::finish() {
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
 Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
-  return guarded([&] { return frames_.at(static_cast<std::size_t>(slot)).put(frame, height, width); });
+  return guarded([&] {
+    StagedFrame& staged = frames_.at(static_cast<std::size_t>(slot));
+    const Frame on_device = staged.put(frame, height, width);
+    if (staged.taps_moved()) recordings_.clear();  // their graphs know the old taps
+    return on_device;
+  });
+}
+
+/// Has the clock read, if there is one, before and after what `calls` queue.
+template <class Calls>
+void CudaOps::timed(const Calls& calls) {
+  if (clock_) guarded([&] { clock_->begin.record(stream_); });
+  calls();
+  if (clock_) guarded([&] { clock_->end.record(stream_); });
 }
 
 void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& calls) {
   const auto seen = std::ranges::find(recordings_, key, &Recording::key);
   if (seen == recordings_.end()) {
-    calls();  // launch by launch: kernels are found and scratch is allocated, which a capture does not allow
+    timed(calls);  // launch by launch: kernels are found and scratch is allocated, which a capture does not allow
     if (recordings_.size() == kept_recordings) recordings_.pop_back();
     recordings_.push_front({key, {}});
     return;
@@ -158,8 +171,16 @@ void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& call
   Recording& recording = recordings_.front();
   guarded([&] {
     if (!recording.graph) recording.graph = stream_.capture(calls);
-    recording.graph.launch(stream_);
+    timed([&] { recording.graph.launch(stream_); });
   });
+}
+
+void CudaOps::time_sequences() {
+  guarded([&] { clock_ = {Event(context_, Event::Timing::on), Event(context_, Event::Timing::on)}; });
+}
+
+float CudaOps::sequence_milliseconds() {
+  return guarded([&] { return clock_.value().end.milliseconds_since(clock_.value().begin); });
 }
 
 // ---- weights --------------------------------------------------------------------------------------------------------
@@ -252,21 +273,11 @@ OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
 void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
   const auto staged = std::ranges::find_if(frames_, [&](const StagedFrame& f) { return f.holds(frame); });
   if (staged == frames_.end()) throw Error(ErrorCode::native, "a frame was not staged");
-  guarded([&] { staged->upload(); });
   const int height = grid.height * patch, width = grid.width * patch;
-  const bool same_size = frame.height == height && frame.width == width;
-  const kernels::PreprocessParams params{frame.data,
-                                         frame.stride,
-                                         frame.width,
-                                         frame.height,
-                                         static_cast<int>(frame.format),
-                                         same_size ? nullptr : staged->across(),
-                                         same_size ? nullptr : staged->down(),
-                                         width,
-                                         height,
-                                         patch,
-                                         patches.data,
-                                         patches.stride};
+  const kernels::PreprocessParams params{
+      frame.data,       frame.stride,   frame.width, frame.height, static_cast<int>(frame.format),
+      staged->across(), staged->down(), width,       height,       patch,
+      patches.data,     patches.stride};
   launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 

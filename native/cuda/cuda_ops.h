@@ -2,6 +2,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,11 @@ class CudaOps : public Ops {
   ~CudaOps() override;
 
   const DeviceInfo& device() const { return context_->device(); }
+
+  /// From now on the device's clock is read before and after every sequence: for benchmarks.
+  void time_sequences();
+  /// Time of the device from the begin to the end of the last sequence, which is finished. Needs `time_sequences`.
+  float sequence_milliseconds();
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
@@ -91,8 +97,14 @@ class CudaOps : public Ops {
     GraphExec graph;
   };
 
+  struct Clock {
+    Event begin, end;
+  };
+
   template <class Work>
   auto guarded(const Work& work);
+  template <class Calls>
+  void timed(const Calls& calls);
   template <class Params>
   void launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params);
   void* scratch(Scratch& scratch, std::size_t bytes);
@@ -117,6 +129,7 @@ class CudaOps : public Ops {
   std::vector<StagedFrame> frames_;
   HostOutput output_;
   std::list<Recording> recordings_;  // most recent first
+  std::optional<Clock> clock_;
 };
 
 }  // namespace flow::cuda

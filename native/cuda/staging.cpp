@@ -10,73 +10,123 @@ namespace flow::cuda {
 
 namespace {
 
-void put_taps(int from, int to, kernels::ResizeTap* at) {
+/// Kernels write what they compute as vectors.
+constexpr std::uintptr_t alignment = 16;
+
+kernels::ResizeTap* find_taps(int from, int to, kernels::ResizeTap* at) {
   std::vector<ResizeTap> taps(static_cast<std::size_t>(to));
   find_resize_taps(from, taps);
   for (const ResizeTap& tap : taps) *at++ = {tap.first, tap.second, {tap.weight[0], tap.weight[1]}};
+  return at;
 }
 
-}  // namespace
-
-void SharedBuffer::reserve(std::size_t bytes) {
-  if (bytes <= bytes_) return;
-  bytes_ = 0;
-  host_.reset();
-  device_.reset();
-  const ContextPtr& context = stream_.context();
-  host_ = std::make_unique<PinnedMemory>(context, bytes);
-  if (!context->device().integrated) device_ = std::make_unique<DeviceMemory>(bytes, stream_);
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses of the driver's are integers
-  void* const address = device_ ? device_->data() : reinterpret_cast<void*>(host_->device_pointer());
-  device_address_ = static_cast<std::byte*>(address);
-  bytes_ = bytes;
-}
-
-void SharedBuffer::to_device(std::size_t bytes) {
-  if (device_) copy_to_device(host_->data(), bytes, device_->data(), stream_);
-}
-
-void SharedBuffer::to_host(std::size_t bytes) {
-  if (device_) copy_to_host(device_->data(), bytes, host_->data(), stream_);
-}
-
-std::size_t StagedFrame::tap_bytes() const {
-  return sizeof(kernels::ResizeTap) * (static_cast<std::size_t>(height_) + static_cast<std::size_t>(width_));
-}
-
-Frame StagedFrame::put(const Frame& frame, int height, int width) {
-  const bool planned =
-      frame.height == from_height_ && frame.width == from_width_ && height == height_ && width == width_;
-  from_height_ = 0;  // no plan, should memory run out below
-  height_ = height, width_ = width;
-  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
+void copy_rows(const Frame& frame, std::size_t row, std::byte* to) {
   const int rows = stored_rows(frame.format, frame.height);
-  const std::byte* before = buffer_.host();
-  bytes_ = tap_bytes() + row * static_cast<std::size_t>(rows);
-  buffer_.reserve(bytes_);
-  if (!planned || buffer_.host() != before) {
-    auto* taps = reinterpret_cast<kernels::ResizeTap*>(buffer_.host());
-    put_taps(frame.width, width, taps);
-    put_taps(frame.height, height, taps + width);
-  }
-  std::byte* to = buffer_.host() + tap_bytes();
   if (frame.stride == static_cast<std::ptrdiff_t>(row)) {
     std::memcpy(to, frame.data, row * static_cast<std::size_t>(rows));
   } else {
     for (int y = 0; y < rows; y++) std::memcpy(to + y * row, frame.data + y * frame.stride, row);
   }
-  from_height_ = frame.height, from_width_ = frame.width;
-  return {pixels(), frame.width, frame.height, static_cast<std::ptrdiff_t>(row), frame.format};
 }
 
+}  // namespace
+
+// ---- SharedBuffer ---------------------------------------------------------------------------------------------------
+
+SharedBuffer::SharedBuffer(const Stream& stream)
+    : stream_(stream), one_memory_(stream.context()->device().integrated) {}
+
+void SharedBuffer::reserve(std::size_t bytes, Sides sides) {
+  if ((one_memory_ || sides == Sides::both) && (!host_ || host_->size() < bytes)) {
+    if (one_memory_) device_address_ = nullptr;
+    host_.reset();
+    host_ = std::make_unique<PinnedMemory>(stream_.context(), bytes);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses of the driver's are integers
+    if (one_memory_) device_address_ = reinterpret_cast<std::byte*>(host_->device_pointer());
+  }
+  if (!one_memory_ && (!device_ || device_bytes_ < bytes)) {
+    device_address_ = nullptr;
+    device_.reset();
+    device_ = std::make_unique<DeviceMemory>(bytes, stream_);
+    device_address_ = static_cast<std::byte*>(device_->data());
+    device_bytes_ = bytes;
+  }
+}
+
+void SharedBuffer::to_device(std::size_t bytes) {
+  if (!one_memory_) copy_to_device(host_->data(), bytes, device_address_, stream_);
+}
+
+void SharedBuffer::to_host(std::size_t bytes) {
+  if (!one_memory_) copy_to_host(device_address_, bytes, host_->data(), stream_);
+}
+
+// ---- StagedFrame ----------------------------------------------------------------------------------------------------
+
+Frame StagedFrame::put(const Frame& frame, int height, int width) {
+  staged_ = {};
+  resized_ = frame.height != height || frame.width != width;
+  if (resized_) put_taps(frame, height, width);
+  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(put_pixels(frame));
+  staged_ = {pixels, frame.width, frame.height, row_bytes(frame.format, frame.width), frame.format};
+  return staged_;
+}
+
+void StagedFrame::put_taps(const Frame& frame, int height, int width) {
+  const bool known = frame.height == from_height_ && frame.width == from_width_ && height == height_ && width == width_;
+  if (known) return;
+  from_height_ = 0;  // no taps, should memory run out below
+  const std::size_t bytes =
+      sizeof(kernels::ResizeTap) * (static_cast<std::size_t>(height) + static_cast<std::size_t>(width));
+  taps_.reserve(bytes);
+  auto* const across = reinterpret_cast<kernels::ResizeTap*>(taps_.host());
+  find_taps(frame.height, height, find_taps(frame.width, width, across));
+  taps_.to_device(bytes);
+  from_height_ = frame.height, from_width_ = frame.width, height_ = height, width_ = width;
+}
+
+const std::byte* StagedFrame::put_pixels(const Frame& frame) {
+  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
+  const std::size_t bytes = row * static_cast<std::size_t>(stored_rows(frame.format, frame.height));
+  const bool tight = frame.stride == static_cast<std::ptrdiff_t>(row);
+  const HostBlockPtr block = tight ? HostBlock::holding(bytes_of(frame)) : nullptr;
+  if (block && stream_.context()->device().integrated) return block->device_address(frame.data);
+  pixels_.reserve(bytes, block ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
+  if (block) {
+    copy_to_device(frame.data, bytes, pixels_.device(), stream_);
+  } else {
+    copy_rows(frame, row, pixels_.host());
+    pixels_.to_device(bytes);
+  }
+  return pixels_.device();
+}
+
+// ---- HostOutput -----------------------------------------------------------------------------------------------------
+
 std::byte* HostOutput::prepare(std::span<std::byte> host) {
-  buffer_.reserve(host.size_bytes());
+  const HostBlockPtr block = HostBlock::holding(host);
+  const bool one_memory = stream_.context()->device().integrated;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(host.data()) % alignment == 0;
+  way_ = !block ? Way::staged : !one_memory ? Way::direct : aligned ? Way::in_place : Way::staged;
+  std::byte* at = nullptr;
+  if (way_ == Way::in_place) {
+    at = block->device_address(host.data());
+  } else {
+    buffer_.reserve(host.size_bytes(), way_ == Way::direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
+    at = buffer_.device();
+  }
   host_ = host;
-  return buffer_.device();
+  return at;
+}
+
+void HostOutput::download() {
+  if (host_.empty()) return;
+  if (way_ == Way::staged) buffer_.to_host(host_.size_bytes());
+  if (way_ == Way::direct) copy_to_host(buffer_.device(), host_.size_bytes(), host_.data(), stream_);
 }
 
 void HostOutput::deliver() {
-  if (!host_.empty()) std::memcpy(host_.data(), buffer_.host(), host_.size_bytes());
+  if (way_ == Way::staged && !host_.empty()) std::memcpy(host_.data(), buffer_.host(), host_.size_bytes());
   host_ = {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace flow {
 
@@ -33,6 +34,13 @@ constexpr std::ptrdiff_t row_bytes(PixelFormat format, int width) {
 /// Rows of a frame in memory, chroma's among them.
 constexpr int stored_rows(PixelFormat format, int height) {
   return format == PixelFormat::nv12 ? height / 2 * 3 : height;
+}
+
+/// All that is read of a frame, and the padding between.
+inline std::span<const std::byte> bytes_of(const Frame& frame) {
+  const std::ptrdiff_t before_last = (stored_rows(frame.format, frame.height) - 1) * frame.stride;
+  return {reinterpret_cast<const std::byte*>(frame.data),
+          static_cast<std::size_t>(before_last + row_bytes(frame.format, frame.width))};
 }
 
 }  // namespace flow

@@ -127,7 +127,7 @@ class Ops {
   // ---- sequences --------------------------------------------------------------------------------------------------
   /// Makes a frame ready for `preprocess_patches` into height x width, and says where it is now: where it was, if the
   /// engine reads the caller's memory. `slot` (0 or 1) tells the frames of one sequence apart; what was staged there
-  /// before is gone.
+  /// before is gone. The frame must be left alone until `finish`.
   virtual Frame stage(const Frame& frame, int /*slot*/, int /*height*/, int /*width*/) { return frame; }
   /// Runs `calls`: stages, and nothing else, that are the same whenever `key` is the same, so that an engine may record
   /// what they launch and replay it.

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { flowError, sameBits } from '../support/compare.js'
-import { useEmulator } from '../support/emulator.js'
+import { EMULATOR, useEmulator } from '../support/emulator.js'
 import { loadTiny, tinyFrames } from '../support/fixtures.js'
 import { runScript } from '../support/child.js'
 
@@ -82,6 +84,22 @@ describe('a GPU that cannot be used', () => {
       message: expect.stringContaining('8.0'),
     })
   })
+})
+
+it('the C++ tests of the runtime fail where the driver that they are to use shows no GPU', () => {
+  const program = fileURLToPath(new URL('../../build/tests-host/cuda_runtime_test', import.meta.url))
+  const run = (driver: string, devices: string) =>
+    spawnSync(program, {
+      env: { DINOV3_FLOW_CUDA_DRIVER: driver, EMULATOR_DEVICES: devices },
+      encoding: 'utf8',
+    })
+  expect(run(EMULATOR, '1').status).toBe(0)
+  for (const { status, stdout } of [run(EMULATOR, '0'), run('/nowhere/libcuda.so.1', '1')]) {
+    expect(status).toBe(1)
+    expect(stdout).toContain('FAILED the driver that the environment names shows a GPU')
+    expect(stdout).toMatch(/CUDA_ERROR_NO_DEVICE|nowhere/)
+    expect(stdout).toMatch(/ passed, 1 failed/)
+  }
 })
 
 describe('a driver’s error', () => {

@@ -9,7 +9,8 @@
 //   atomics.h     atomics and fences       tensor.h       ldmatrix and mma
 //   half.h        16-bit numbers           race.h         the race detector, in the build that has it
 //
-// driver/ makes a CUDA driver of it. Environment variables, besides the driver's (driver/device.h, driver/faults.h):
+// driver/ makes a CUDA driver of it. Environment variables, besides the driver's (driver/device.h, driver/faults.h,
+// driver/trace.h):
 //
 //   EMULATOR_SCHEDULE   forward, reverse, or the seed of a random order of threads and blocks; read at every launch
 //   EMULATOR_THREADS    threads of the host that run blocks; read at every launch

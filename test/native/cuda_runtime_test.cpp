@@ -1,20 +1,26 @@
 // The layer over the driver, on a GPU or on the emulated driver: what it promises when calls fail, too. Without either,
-// only the tests of the missing driver have something to do.
+// only the tests of the missing driver have something to do; but where the environment names a driver, it must show a
+// GPU.
 
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "check.h"
 #include "cuda/copy.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/host_block.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
 #include "cuda/module.h"
+#include "cuda/staging.h"
 #include "cuda/stream.h"
 #include "cuda_for_tests.h"
 #include "kernels/resize_flow.h"
@@ -116,21 +122,41 @@ const check::Register no_functions("a driver that lacks functions is an error th
 });
 
 #ifdef FLOW_EMULATOR
+/// A variable of the environment that has another value while this lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* before = getenv(name)) before_ = before;
+    setenv(name, value, 1);
+  }
+  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
 const check::Register no_gpus("a driver without a GPU says where to look", [] {
-  setenv("EMULATOR_DEVICES", "0", 1);
+  const Variable none("EMULATOR_DEVICES", "0");
   const std::string text = failure_with(FLOW_EMULATOR);
-  unsetenv("EMULATOR_DEVICES");
   expect_text(text, "CUDA_ERROR_NO_DEVICE");
   expect_text(text, "CUDA_VISIBLE_DEVICES");
 });
 
 const check::Register old_driver("a driver that is too old says so", [] {
-  setenv("EMULATOR_DRIVER_VERSION", "11020", 1);
+  const Variable old("EMULATOR_DRIVER_VERSION", "11020"), one("EMULATOR_DEVICES", "1");
   const std::string text = failure_with(FLOW_EMULATOR);
-  unsetenv("EMULATOR_DRIVER_VERSION");
   expect_text(text, "older than CUDA 11.4");
 });
 #endif
+
+const check::Register has_gpu("the driver that the environment names shows a GPU", [] {
+  const char* const name = getenv("DINOV3_FLOW_CUDA_DRIVER");
+  if (name == nullptr) return;  // none was promised
+  check::that(!devices().empty(), "the driver ", name, " shows no GPU: nothing was tested on one");
+});
 
 const OnGpu described("devices are described without a context", [](Gpu& gpu) {
   const auto all = devices();
@@ -205,6 +231,60 @@ const OnGpu pinned("pinned memory is seen by both sides", [](Gpu& gpu) {
   check::that(static_cast<unsigned char*>(host.data())[999] == 6, "the device's bytes");
 });
 
+const OnGpu block("a block of the host is zeroed, and known by its addresses until it is freed", [](Gpu& gpu) {
+  const auto known = [](const std::byte* first, std::size_t bytes) { return HostBlock::holding({first, bytes}); };
+  HostBlockPtr a = HostBlock::allocate(gpu.context, 1000), b = HostBlock::allocate(gpu.context, 500);
+  for (const HostBlockPtr& one : {a, b}) {
+    const std::span<std::byte> bytes = one->bytes();
+    check::that(std::ranges::all_of(bytes, [](std::byte v) { return v == std::byte{0}; }), "it is not zeroed");
+    const std::byte* const first = bytes.data();
+    check::that(known(first, bytes.size()) == one && known(first + 3, 1) == one, "a part of it is not known");
+    check::that(known(first + bytes.size() - 1, 1) == one, "its last byte is not known");
+    check::that(!known(first + 1, bytes.size()) && !known(first - 1, 2), "more than it is known");
+  }
+  const std::vector<std::byte> other(100);
+  check::that(!known(other.data(), other.size()), "other memory is known");
+  const std::byte* const first = a->bytes().data();
+  std::thread([&] { a.reset(); }).join();  // without a context
+  check::that(!known(first, 1), "it is known after its end");
+  check::that(known(b->bytes().data(), 500) == b, "the end of another made it unknown");
+});
+
+const check::Register block_outlives("a block keeps its context, and lets go of it", [] {
+  if (!cuda_is_here()) return;
+  HostBlockPtr block = HostBlock::allocate(Context::of(0), 10);
+  std::weak_ptr<const Context> context = Context::of(0);
+  check::that(!context.expired() && block->bytes()[9] == std::byte{0}, "the context is gone");
+  std::thread([&] { block.reset(); }).join();
+  check::that(context.expired(), "the context is still held");
+});
+
+const OnGpu staged("a frame and a result pass through blocks and other memory alike", [](Gpu& gpu) {
+  constexpr int width = 30, height = 20;
+  constexpr std::size_t bytes = std::size_t{3} * width * height;
+  const HostBlockPtr block = HostBlock::allocate(gpu.context, 2 * bytes + 16);
+  std::vector<std::byte> plain(2 * bytes + 16);
+  const bool one_memory = gpu.context->device().integrated;
+  StagedFrame frame(gpu.stream);
+  HostOutput output(gpu.stream);
+  for (const std::span<std::byte> host : {block->bytes(), std::span(plain), block->bytes()}) {
+    const bool in_block = host.data() == block->bytes().data();
+    const std::span<std::byte> from = host.first(bytes), to = host.last(bytes);  // `to` is 8 bytes off
+    for (std::size_t i = 0; i < bytes; i++) from[i] = static_cast<std::byte>(i * 7);
+    std::ranges::fill(to, std::byte{0});
+    const Frame given{reinterpret_cast<const std::uint8_t*>(from.data()), width, height, std::ptrdiff_t{3} * width,
+                      PixelFormat::rgb};
+    const Frame on_device = frame.put(given, height, width);
+    check::that(frame.holds(on_device) && frame.across() == nullptr, "the frame");
+    if (one_memory && in_block) check::that(on_device.data == given.data, "a block is not read in place");
+    copy_on_device(on_device.data, bytes, output.prepare(to), gpu.stream);
+    output.download();
+    gpu.stream.synchronize();
+    output.deliver();
+    check::that(std::ranges::equal(from, to), "what arrives");
+  }
+});
+
 const OnGpu out_of_memory("want of memory says how much, of how much, and passes", [](Gpu& gpu) {
   const std::size_t wanted = std::size_t{1} << 45;
   for (int round = 0; round < 2; round++) {
@@ -266,6 +346,25 @@ const OnGpu timed("events measure the time between them", [](Gpu& gpu) {
   plain.synchronize();
 });
 
+const OnGpu timed_sequences("the device's time of a sequence is less than the caller's, replayed or not", [](Gpu&) {
+  CudaOps ops(0, Precision::fp32);
+  constexpr int rows = 2 * 300, cols = 400;
+  const auto from = ops.allocate(sizeof(float) * rows * cols), to = ops.allocate(sizeof(float) * 4 * rows * cols);
+  const RealMatrix in{from->data(), rows, cols, cols}, out{to->data(), 2 * rows, 2 * cols, 2 * cols};
+  const auto caller_ms = [&] {
+    const auto begin = std::chrono::steady_clock::now();
+    ops.sequence({1}, [&] { ops.resize_flow(in, out); });
+    ops.finish();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  };
+  ops.time_sequences();
+  for (int round = 0; round < 4; round++) {
+    const double caller = caller_ms();
+    const float device = ops.sequence_milliseconds();
+    check::that(device > 0 && device < caller, "round ", round, ": ", device, " ms of ", caller);
+  }
+});
+
 const OnGpu no_kernel("a kernel that does not exist is named", [](Gpu& gpu) {
   Modules modules(gpu.context);
   expect_error(ErrorCode::device, "holds no kernel no_such_kernel", [&] { modules.find("no_such_kernel"); });
@@ -317,11 +416,8 @@ const OnGpu much_shared("more shared memory than a block may have is an error be
 
 #ifdef FLOW_EMULATOR
 /// While it lives, calls of the emulated driver fail as EMULATOR_FAIL of test/emulator has it.
-struct Fault {
-  explicit Fault(const char* which) { setenv("EMULATOR_FAIL", which, 1); }
-  ~Fault() { unsetenv("EMULATOR_FAIL"); }
-  Fault(const Fault&) = delete;
-  Fault& operator=(const Fault&) = delete;
+struct Fault : Variable {
+  explicit Fault(const char* which) : Variable("EMULATOR_FAIL", which) {}
 };
 
 /// A test of the device that only the emulated driver can make fail.

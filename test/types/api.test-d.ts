@@ -17,6 +17,8 @@ import {
   type FlowPictureOptions,
   type FlowSize,
   type Frame,
+  type FrameBuffer,
+  type FrameShape,
   type FrameSource,
   type GpuInfo,
   type InspectOptions,
@@ -97,6 +99,20 @@ describe('a frame', () => {
 
   it('may be a path or a URL', () => {
     expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL>()
+  })
+})
+
+describe('memory that a model makes', () => {
+  it('is a field for `into`, and a frame whose bytes may be written', () => {
+    expectTypeOf(model.createField(640, 480)).toEqualTypeOf<FlowField>()
+    expectTypeOf(model.createFrame({ width: 640, height: 480, format: 'bgr' })).toEqualTypeOf<FrameBuffer>()
+    expectTypeOf<FrameBuffer>().toExtend<Frame>()
+    expectTypeOf<FrameBuffer['data']>().toEqualTypeOf<Uint8Array<ArrayBuffer>>()
+    expectTypeOf<FrameBuffer['format']>().toEqualTypeOf<PixelFormat>()
+    expectTypeOf<FrameShape['format']>().toEqualTypeOf<PixelFormat | undefined>()
+    expectTypeOf<Frame>().toExtend<Pick<FrameShape, 'width' | 'height'>>()
+    // @ts-expect-error: a frame has a size
+    model.createFrame({ format: 'rgb' })
   })
 })
 

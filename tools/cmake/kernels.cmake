@@ -94,6 +94,20 @@ function(flow_nvcc_works options out_reason)
   set(${out_reason} "${reason}" PARENT_SCOPE)
 endfunction()
 
+# The command that fails where a matrix kernel lacks tensor-core instructions; empty without the tools that it needs.
+function(flow_find_tensor_core_check out)
+  set(script "${CMAKE_CURRENT_SOURCE_DIR}/bench/gpu/tensor_cores.py")
+  find_program(FLOW_PYTHON python3 NO_CMAKE_FIND_ROOT_PATH DOC "Python, for the check of the kernels' machine code")
+  get_filename_component(toolkit "${FLOW_NVCC}" DIRECTORY)
+  find_program(FLOW_CUOBJDUMP cuobjdump HINTS "${toolkit}" NO_CMAKE_FIND_ROOT_PATH
+    DOC "cuobjdump, for the check of the kernels' machine code")
+  set(command "")
+  if(FLOW_PYTHON AND FLOW_CUOBJDUMP AND EXISTS "${script}")
+    set(command "${FLOW_PYTHON}" "${script}" --cuobjdump "${FLOW_CUOBJDUMP}")
+  endif()
+  set(${out} "${command}" PARENT_SCOPE)
+endfunction()
+
 function(flow_add_kernels)
   set(sources "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
   file(GLOB kernels CONFIGURE_DEPENDS "${sources}/*.cu")
@@ -123,14 +137,22 @@ function(flow_add_kernels)
 
   if(FLOW_WERROR)  # ptxas's warnings, too: a kernel that spills registers is a mistake
     list(APPEND options --Werror all-warnings)
+    if(names MATCHES "sm_")  # there is machine code
+      flow_find_tensor_core_check(tensor_core_check)
+    endif()
   endif()
   set(images "")
   set(list "")
   foreach(kernel IN LISTS kernels)
     get_filename_component(name "${kernel}" NAME_WE)
     set(image "${folder}/${name}.fatbin")
+    set(check "")
+    if(tensor_core_check AND name MATCHES "^(attention|correlation|gemm|mask_upsample)$")
+      set(check COMMAND ${tensor_core_check} --expect ${name} --images "${image}")
+    endif()
     add_custom_command(OUTPUT "${image}"
       COMMAND "${FLOW_NVCC}" ${options} -o "${image}" "${kernel}"
+      ${check}
       DEPENDS "${kernel}" ${headers}
       COMMENT "Compiling ${name}.cu for ${names}"
       VERBATIM)

@@ -3,6 +3,7 @@
 #include "call.h"
 #include "device.h"
 #include "exports.h"
+#include "trace.h"
 
 // Memory: of the device, of the host, copies.
 
@@ -87,13 +88,17 @@ CUresult cuMemHostAlloc(void** p, std::size_t bytes, unsigned flags) {
     constexpr unsigned known = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP;
     if (p == nullptr || bytes == 0 || (flags & ~known) != 0) return CUDA_ERROR_INVALID_VALUE;
     *p = context.memory.allocate(bytes, Memory::Kind::host);
-    return *p == nullptr ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+    if (*p == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+    trace("alloc", *p, bytes);
+    return CUDA_SUCCESS;
   });
 }
 
 CUresult cuMemFreeHost(void* p) {
   return context_call("cuMemFreeHost", Capture::unsafe, [&](State&, Context& context) {
-    return free_checked(context, p, Memory::Kind::host, "cuMemFreeHost");
+    const CUresult result = free_checked(context, p, Memory::Kind::host, "cuMemFreeHost");
+    if (result == CUDA_SUCCESS) trace("free", p, 0);
+    return result;
   });
 }
 
@@ -112,12 +117,17 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t bytes,
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream) {
-  return submit_copy("cuMemcpyHtoDAsync", stream, {{to, bytes}}, [=] { std::memcpy(pointer<void>(to), from, bytes); });
+  return submit_copy("cuMemcpyHtoDAsync", stream, {{to, bytes}}, [=] {
+    std::memcpy(pointer<void>(to), from, bytes);
+    trace("to-device", from, bytes);
+  });
 }
 
 CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
-  return submit_copy("cuMemcpyDtoHAsync", stream, {{from, bytes}},
-                     [=] { std::memcpy(to, pointer<const void>(from), bytes); });
+  return submit_copy("cuMemcpyDtoHAsync", stream, {{from, bytes}}, [=] {
+    std::memcpy(to, pointer<const void>(from), bytes);
+    trace("to-host", to, bytes);
+  });
 }
 
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream) {

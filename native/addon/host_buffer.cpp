@@ -1,0 +1,40 @@
+#include "addon/host_buffer.h"
+
+namespace flow::addon {
+
+namespace {
+
+struct Owner {
+  cuda::HostBlockPtr block;
+  std::weak_ptr<ModelWorker> worker;
+};
+
+/// On JavaScript's thread, once the buffer is collected, or when the environment ends. Freeing a block waits for what
+/// runs on the GPU, so the model's thread does it; where that is gone, or at its end, there is little to wait for.
+void release(napi_env /*env*/, void* /*data*/, void* hint) {
+  const std::unique_ptr<Owner> owner(static_cast<Owner*>(hint));
+  const auto worker = owner->worker.lock();
+  if (!worker) return;
+  try {
+    worker->post_and_forget([block = std::move(owner->block)]() mutable { block.reset(); });
+  } catch (const std::bad_alloc&) {
+    // freed here, then
+  }
+}
+
+}  // namespace
+
+Napi::Value host_buffer(Napi::Env env, cuda::HostBlockPtr block, const std::shared_ptr<ModelWorker>& worker) {
+  const std::span<std::byte> bytes = block->bytes();
+  auto owner = std::make_unique<Owner>(Owner{std::move(block), worker});
+  napi_value buffer = nullptr;
+  // The garbage collector knows the size of such a buffer: nothing is left to be told of it.
+  const napi_status status =
+      napi_create_external_arraybuffer(env, bytes.data(), bytes.size(), release, owner.get(), &buffer);
+  if (status == napi_no_external_buffers_allowed) return env.Undefined();
+  static_cast<void>(owner.release());  // where that failed otherwise, `release` may be called all the same
+  if (status != napi_ok) throw Napi::Error::New(env);
+  return {env, buffer};
+}
+
+}  // namespace flow::addon

@@ -1,0 +1,40 @@
+import { expect, it, vi } from 'vitest'
+import { sameBits } from '../support/compare.js'
+import { useEmulator } from '../support/emulator.js'
+import { loadTiny, tinyFrames } from '../support/fixtures.js'
+import { madeCopy, traced } from '../support/host-trace.js'
+
+// In a file of its own: memory that is not collected yet keeps the device as it was described first.
+
+useEmulator()
+const [a, b] = await tinyFrames()
+const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
+
+it('a GPU that shares the host’s memory reads frames and writes fields in place, with the bits of others', async () => {
+  const size = [48, 64] as const
+  const discrete = await load()
+  const expected = await discrete.flow(a, b)
+  const small = await discrete.flow(a, b, { size })
+  await discrete.dispose()
+  vi.stubEnv('EMULATOR_INTEGRATED', '1')
+  await using model = await load()
+  vi.unstubAllEnvs()
+  expect(model.info.gpu).toMatchObject({ integrated: true })
+  await model.flow(a, b) // packs the tables of this size
+  const [[first], [second]] = [await madeCopy(model, a), await madeCopy(model, b)]
+  const fields = [model.createField(a.width, a.height), model.createField(a.width, a.height)]
+  for (let round = 0; round < 4; round++)
+    for (const into of fields) {
+      into.data.fill(0)
+      const { events } = await traced(() => model.flow(first, second, { into }))
+      expect(events).toEqual([])
+      expect(sameBits(into.data, expected.data)).toBe(true)
+      await model.flow(first, second, { into, size })
+      expect(sameBits(into.data, small.data)).toBe(true)
+      // One block in two shapes: each is resized by taps of its own.
+      const turned = { ...second, width: second.height, height: second.width, stride: 3 * second.height }
+      const ordinary = { ...turned, data: second.data.slice() }
+      const wanted = await model.flow(b, ordinary, { size })
+      expect(sameBits((await model.flow(second, turned, { size })).data, wanted.data)).toBe(true)
+    }
+})

@@ -1,0 +1,115 @@
+// Makes fields and frames on the emulated GPU and forgets them, in the way that the argument names; prints how many blocks
+// of page-locked memory were made meanwhile, and how many freed.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+import { loadTiny } from './tiny.mjs'
+
+const [width, height] = [208, 16]
+/** A copy of a field or a frame: nothing else is of that size. */
+const BLOCK = new RegExp(` (${8 * width * height}|${3 * width * height})$`)
+const load = () => loadTiny({ device: 'cuda', precision: 'fp32', size: 'native' })
+
+/** A field and two frames with which flow was computed. */
+async function make(model) {
+  const frames = [0, 1].map((i) => model.createFrame({ width, height }).data.fill(50 * i))
+  const [a, b] = frames.map((data) => ({ data, width, height }))
+  return { a, b, field: await model.flow(a, b, { into: model.createField(width, height) }) }
+}
+
+async function collect() {
+  for (let i = 0; i < 10; i++) {
+    globalThis.gc()
+    await sleep(10)
+  }
+}
+
+/** On a stack of its own, where no reference stays behind. */
+function use(fields) {
+  for (const { data } of fields) data.fill(1)
+}
+
+/** What the emulated driver noted by now; `late` is what touched memory after its end. */
+function count(path) {
+  const alive = new Set()
+  const counted = { made: 0, freed: 0, late: 0 }
+  for (const line of readFileSync(path, 'utf8').trim().split('\n')) {
+    const [what, address] = line.split(' ')
+    switch (what) {
+      case 'alloc':
+        counted.made++
+        alive.add(address)
+        break
+      case 'free':
+        counted.freed++
+        alive.delete(address)
+        break
+      default:
+        if (BLOCK.test(line) && !alive.has(address)) counted.late++
+    }
+  }
+  return counted
+}
+
+const ways = {
+  async live(path) {
+    const model = await load()
+    process.env.EMULATOR_TRACE = path
+    for (let i = 0; i < 200; i++) model.createField(width, height)
+    await collect()
+    const counted = count(path)
+    await model.dispose()
+    return counted
+  },
+
+  async disposed(path) {
+    const model = await load()
+    process.env.EMULATOR_TRACE = path
+    const fields = Array.from({ length: 20 }, () => model.createField(width, height))
+    await model.dispose()
+    await collect()
+    if (count(path).freed !== 0) throw new Error('freed although it is in use')
+    use(fields.splice(0))
+    await collect()
+    return count(path)
+  },
+
+  async pressure(path) {
+    const model = await load()
+    process.env.EMULATOR_TRACE = path
+    for (let i = 0; i < 200; i++) {
+      model.createField(1000, 1000)
+      if (i % 10 === 9) await sleep(1)
+    }
+    await sleep(50)
+    return count(path)
+  },
+
+  async workers(path) {
+    process.env.EMULATOR_TRACE = path
+    for (let round = 0; round < 8; round++) {
+      const worker = new Worker(new URL(import.meta.url), { env: process.env })
+      await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      await sleep(3 * round)
+      await worker.terminate()
+    }
+    return count(path)
+  },
+}
+
+if (isMainThread) {
+  const folder = mkdtempSync(join(tmpdir(), 'dinov3-flow-'))
+  try {
+    console.log(JSON.stringify(await ways[process.argv[2]](join(folder, 'trace'))))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+} else {
+  const model = await load()
+  const other = await load() // whose calls the thread that frees does not know
+  const { a, b, field } = await make(model)
+  for (let i = 0; i < 50; i++) other.flow(a, b, { into: field }).catch(() => {})
+  parentPort.postMessage('started')
+}

@@ -1,0 +1,46 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, vi } from 'vitest'
+import type { FlowModel, FrameBuffer } from '../../lib/index.js'
+import { type RgbFrame, withFolder } from './fixtures.js'
+
+/** What happened to memory of the host, as EMULATOR_TRACE of test/emulator has it. */
+export interface HostEvent {
+  readonly what: string
+  readonly address: string
+  readonly bytes: number
+}
+
+/** The result of a call, and what it did to memory of the host. */
+export async function traced<T>(
+  call: () => T | Promise<T>,
+): Promise<{ readonly result: T; readonly events: readonly HostEvent[] }> {
+  let result: T
+  let events: readonly HostEvent[] = []
+  await withFolder(async (folder) => {
+    const path = join(folder, 'trace')
+    vi.stubEnv('EMULATOR_TRACE', path)
+    result = await call()
+    vi.stubEnv('EMULATOR_TRACE', '')
+    const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
+    events = lines.map((line) => {
+      const [what = '', address = '', bytes] = line.split(' ')
+      return { what, address, bytes: Number(bytes) }
+    })
+  })
+  return { result: result!, events }
+}
+
+/** What a model makes, and where it is. */
+export async function made<T>(make: () => T): Promise<readonly [T, string]> {
+  const { result, events } = await traced(make)
+  expect(events).toMatchObject([{ what: 'alloc' }])
+  return [result, events[0]!.address] as const
+}
+
+/** A copy of a frame, in memory that the model made, and where it is. */
+export async function madeCopy(model: FlowModel, frame: RgbFrame): Promise<readonly [FrameBuffer, string]> {
+  const [copy, address] = await made(() => model.createFrame(frame))
+  copy.data.set(frame.data)
+  return [copy, address]
+}
