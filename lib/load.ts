@@ -5,6 +5,7 @@ import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'
 import type { ReadyModel } from './checkpoint/plan.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
+import { DEFAULT_MODEL } from './default-model.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
 import { toPath } from './files.js'
@@ -26,10 +27,13 @@ export interface LoadProgress {
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. */
-  readonly backbone: string | URL
+  /**
+   * DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. Default,
+   * together with `head`: the small model of the package.
+   */
+  readonly backbone?: string | URL | undefined
   /** The flow head's checkpoint, .pth or .safetensors; may be the file that holds the backbone. */
-  readonly head: string | URL
+  readonly head?: string | URL | undefined
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
   /** Where to compute. Default `'auto'`: the first GPU, where one can be used, else the CPU; `info` says which, and why. */
@@ -38,12 +42,20 @@ export interface LoadOptions {
   readonly precision?: 'auto' | Precision | undefined
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
   readonly threads?: number | undefined
-  /** The size that frames are resized to where a call does not say one. Default `'seed'`. */
+  /**
+   * The size that frames are resized to where a call does not say one. Default `'seed'`, as heads for DINOv3 were trained;
+   * `'fit'` for the package's model.
+   */
   readonly size?: FlowSize | undefined
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined
   /** Told of progress from time to time. What it throws ends loading, and is what `load` rejects with. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
+}
+
+/** The size for a model that was trained as the original, or for the package's. */
+export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
+  return backbone === undefined || backbone === DEFAULT_MODEL ? 'fit' : 'seed'
 }
 
 /** A GPU as its driver describes it. */
@@ -109,12 +121,12 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
   throwIfAborted(options.signal)
   const { NativeModel } = loadAddon()
 
-  const { backboneConfig } = options
-  const backboneFile = openCheckpoint(toPath(options.backbone, 'backbone'))
+  const { backboneConfig, backbone: backbonePath = DEFAULT_MODEL, head: headPath = DEFAULT_MODEL } = options
+  const backboneFile = openCheckpoint(toPath(backbonePath, 'backbone'))
   try {
     const config = backboneConfig === undefined ? {} : { config: toPath(backboneConfig, 'backboneConfig') }
     const backbone = readBackbone(backboneFile, config)
-    const headFile = openCheckpoint(toPath(options.head, 'head'))
+    const headFile = openCheckpoint(toPath(headPath, 'head'))
     try {
       const head = readHead(headFile)
       checkPair(backbone, head)
@@ -201,6 +213,13 @@ export function describeGpu(gpu: NativeGpu): GpuInfo {
 function checkOptions(options: LoadOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new FlowError('ERR_ARGUMENT', 'FlowModel.load takes { backbone, head, ... }')
+  if ((options.backbone === undefined) !== (options.head === undefined)) {
+    const [given, missing] = options.head === undefined ? ['backbone', 'head'] : ['head', 'backbone']
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${missing}: is missing beside ${given}; give both, or neither for the model of the package`,
+    )
+  }
   const { device = 'auto', precision = 'auto', threads } = options
   checkDevice(device)
   if (!PRECISIONS.includes(precision))

@@ -12,7 +12,7 @@ import {
   isFile,
   makeFrame,
 } from './frame.js'
-import { type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { allocateBytes } from './memory.js'
 import { callNative, type CallSite, callSite, type NativeFlowColors, type NativeFrame } from './native.js'
 import {
@@ -88,20 +88,21 @@ export class FlowModel {
   }
 
   /**
-   * Loads both checkpoints. Their weights are checked value by value.
+   * Loads both checkpoints, or without them the small model that the package brings along. Their weights are checked value
+   * by value.
    *
    * @throws {FlowError} `ERR_IO`, `ERR_CHECKPOINT_FORMAT` or `ERR_CHECKPOINT_TENSOR`, naming the file, the tensor and the
    *   reason; `ERR_ARGUMENT` for an option; `ERR_DEVICE` for a device that is not there; `ERR_OUT_OF_MEMORY`;
    *   `ERR_ABORTED`; `ERR_NATIVE` where the addon cannot be loaded
    */
-  static async load(options: LoadOptions): Promise<FlowModel> {
+  static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
-    const size = options?.size ?? 'seed'
+    const size = options?.size ?? defaultSize(options?.backbone)
     const loaded = await loadModel(options, site)
     const model = new FlowModel(loaded, size)
     try {
       // Whether a size is valid depends on the checkpoint's patch size.
-      if (size !== 'native') model.#grid(size, { height: 1, width: 1 })
+      if (size !== 'native' && size !== 'fit') model.#grid(size, { height: 1, width: 1 })
     } catch (error) {
       model.disposeSync()
       throw error

@@ -7,8 +7,9 @@ import { FlowError } from './errors.js'
  *   does not divide 640)
  * - `[height, width]`: pixels, multiples of the patch size
  * - `'native'`: the frame's own size, each side rounded to the nearest multiple of the patch size
+ * - `'fit'`: as `'native'`, but a frame of more pixels than 640 x 640 is made that small, in its own shape
  */
-export type FlowSize = 'seed' | 'native' | readonly [height: number, width: number]
+export type FlowSize = 'seed' | 'native' | 'fit' | readonly [height: number, width: number]
 
 /** A map of patches, as the network sees a frame. */
 export interface PatchGrid {
@@ -42,9 +43,12 @@ export function resolveGrid(size: FlowSize, frame: OutputSize, patch: number): P
   const patches = (pixels: number) => Math.max(1, Math.round(pixels / patch))
   if (size === 'seed')
     return limited({ gridHeight: patches(SEED_SIDE), gridWidth: patches(SEED_SIDE) }, patch)
-  if (size === 'native')
-    return limited({ gridHeight: patches(frame.height), gridWidth: patches(frame.width) }, patch)
-  const [height, width] = checkPair(size, 'size', "'seed', 'native' or [height, width]")
+  if (size === 'native' || size === 'fit') {
+    const scale = size === 'fit' ? Math.min(1, SEED_SIDE / Math.sqrt(frame.height * frame.width)) : 1
+    const [gridHeight, gridWidth] = [patches(scale * frame.height), patches(scale * frame.width)]
+    return limited({ gridHeight, gridWidth }, patch)
+  }
+  const [height, width] = checkPair(size, 'size', "'seed', 'native', 'fit' or [height, width]")
   if (height % patch !== 0 || width % patch !== 0) {
     const nearest = `[${patches(height) * patch}, ${patches(width) * patch}]`
     throw new FlowError(

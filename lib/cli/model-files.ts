@@ -1,13 +1,11 @@
-import { join } from 'node:path'
+import { DEFAULT_MODEL } from '../default-model.js'
 import { UsageError } from './cli.js'
-import { PACKAGE_ROOT } from './package.js'
 
 /** What the command line says about the model. */
 export interface ModelFlags {
   readonly backbone?: string
   readonly head?: string
   readonly backboneConfig?: string
-  readonly untrained?: true
 }
 
 /** The checkpoints of a model, as `FlowModel.load` takes them. */
@@ -15,8 +13,6 @@ export interface ModelFiles {
   readonly backbone: string
   readonly head: string
   readonly backboneConfig: string | undefined
-  /** Made-up weights, whose flow carries no meaning. */
-  readonly untrained: boolean
 }
 
 const GET_WEIGHTS = `
@@ -25,27 +21,18 @@ const GET_WEIGHTS = `
             (dinov3_vits16plus_pretrain_lvd1689m-*.pth); Hugging Face's model.safetensors works, too
   head      weights/model.pth of https://github.com/Raessan/optical_flow_dinov3
 
-To see the program at work without them, use --untrained.`
+Without both, the small model of the package computes.`
 
-/** @throws {UsageError} where files are missing, saying how to get them */
-export function modelFiles({ backbone, head, backboneConfig, untrained }: ModelFlags): ModelFiles {
-  if (untrained === true) return untrainedFiles()
-  if (backbone === undefined && head === undefined)
-    throw new UsageError(`no model: give its two files with --backbone and --head\n${GET_WEIGHTS}`)
+/** @throws {UsageError} where one of two files is missing, saying how to get it */
+export function modelFiles({ backbone, head, backboneConfig }: ModelFlags): ModelFiles {
+  if (backbone === undefined && head === undefined) {
+    if (backboneConfig !== undefined)
+      throw new UsageError('--backbone-config is of no use without --backbone')
+    return { backbone: DEFAULT_MODEL, head: DEFAULT_MODEL, backboneConfig }
+  }
   if (backbone === undefined)
     throw new UsageError(`no backbone: give it with --backbone beside --head\n${GET_WEIGHTS}`)
   if (head === undefined)
     throw new UsageError(`no head: give it with --head beside --backbone\n${GET_WEIGHTS}`)
-  return { backbone, head, backboneConfig, untrained: false }
-}
-
-/** The tests' model, which the package brings along: two blocks of width 64 and a small head, with random weights. */
-function untrainedFiles(): ModelFiles {
-  const folder = join(PACKAGE_ROOT, 'test', 'fixtures', 'tiny')
-  return {
-    backbone: join(folder, 'backbone.safetensors'),
-    head: join(folder, 'head.safetensors'),
-    backboneConfig: undefined,
-    untrained: true,
-  }
+  return { backbone, head, backboneConfig }
 }

@@ -7,8 +7,8 @@ import type { FlowOutput, FlowSize } from '../size.js'
 type Pair = readonly [height: number, width: number]
 
 export function parseSize(text: string): FlowSize {
-  if (text === 'seed' || text === 'native') return text
-  return parsePair(text, 'seed, native')
+  if (text === 'seed' || text === 'native' || text === 'fit') return text
+  return parsePair(text, 'seed, native, fit')
 }
 
 export function parseOutputSize(text: string): FlowOutput {

@@ -210,7 +210,9 @@ describe('an option that cannot be used is refused with its code', () => {
     ['threads of half', { threads: 0.5 }, 'ERR_ARGUMENT', ['threads']],
     ['size', { size: [100, 100] }, 'ERR_ARGUMENT', ['multiple']],
     ['size of no kind', { size: 'huge' }, 'ERR_ARGUMENT', ['huge']],
-    ['backbone', { backbone: undefined }, 'ERR_ARGUMENT', ['backbone', 'path']],
+    ['a head alone', { backbone: undefined }, 'ERR_ARGUMENT', ['backbone: is missing beside head']],
+    ['a backbone alone', { head: undefined }, 'ERR_ARGUMENT', ['head: is missing beside backbone']],
+    ['backbone', { backbone: 7 }, 'ERR_ARGUMENT', ['backbone', 'path']],
     ['head', { head: '' }, 'ERR_ARGUMENT', ['head', 'path']],
     ['backboneConfig', { backboneConfig: 5 }, 'ERR_ARGUMENT', ['backboneConfig']],
     ['onProgress', { onProgress: true }, 'ERR_ARGUMENT', ['onProgress']],
@@ -221,9 +223,8 @@ describe('an option that cannot be used is refused with its code', () => {
     )
   })
 
-  it('load: no options', async () => {
+  it('load: options that are none', async () => {
     const load = FlowModel.load as (options?: unknown) => Promise<FlowModel>
-    await expect(load()).rejects.toThrow(flowError('ERR_ARGUMENT', 'backbone'))
     await expect(load(null)).rejects.toThrow(flowError('ERR_ARGUMENT', 'backbone'))
   })
 

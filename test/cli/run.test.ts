@@ -8,7 +8,6 @@ import { call, fixture, type Outcome, scratch, TINY } from './helpers.js'
 const at = scratch()
 const { first, second } = TINY
 const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head]
-const UNTRAINED = 'untrained: the flow carries no meaning\n'
 
 function report({ code, out, err }: Outcome): RunReport {
   expect(code, err).toBe(0)
@@ -52,14 +51,13 @@ describe('run', () => {
   })
 
   test('--json prints one object with sizes, motion, times, files and the model', async () => {
-    const done = report(await call('run', first, second, '--untrained', '--json', '--size', '64x96'))
+    const done = report(await call('run', first, second, ...MODEL, '--json', '--size', '64x96'))
     expect(done).toMatchObject({
       frames: [
         { path: first, width: 160, height: 112 },
         { path: second, width: 160, height: 112 },
       ],
       network: { width: 96, height: 64 },
-      untrained: true,
       forward: { width: 160, height: 112, motion: { unknown: 0 } },
       backward: null,
       files: [],
@@ -122,8 +120,8 @@ describe('run', () => {
   })
 
   test('prints a summary with a line for each thing that a user asks for', async () => {
-    const { code, out, err } = await call('run', first, second, '--untrained', '-o', at('g.flo5'))
-    expect({ code, err }).toEqual({ code: 0, err: UNTRAINED })
+    const { code, out, err } = await call('run', first, second, ...MODEL, '-o', at('g.flo5'))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out.split('\n').map((line) => line.split(' ')[0])).toEqual([
       'frames',
       'engine',
@@ -137,21 +135,23 @@ describe('run', () => {
     expect(out).toContain(at('g.flo5'))
   })
 
-  test('--quiet prints nothing, but that untrained flow has no meaning', async () => {
-    const { out, err } = await call('run', first, second, '--untrained', '-q', '-o', at('h.flo'))
-    expect({ out, err }).toEqual({ out: '', err: UNTRAINED })
+  test('--quiet prints nothing', async () => {
+    const { out, err } = await call('run', first, second, ...MODEL, '-q', '-o', at('h.flo'))
+    expect({ out, err }).toEqual({ out: '', err: '' })
     expect(existsSync(at('h.flo'))).toBe(true)
   })
 })
 
 describe('run refuses before it works', () => {
-  test('without a model, and says where to get one', async () => {
-    for (const given of [[], ['--backbone', TINY.backbone], ['--head', TINY.head]]) {
+  test('half a model, and says where to get the other half', async () => {
+    for (const given of [
+      ['--backbone', TINY.backbone],
+      ['--head', TINY.head],
+    ]) {
       const { code, out, err } = await call('run', first, second, ...given)
       expect({ code, out }).toEqual({ code: 2, out: '' })
       expect(err).toContain('https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/')
       expect(err).toContain('https://github.com/Raessan/optical_flow_dinov3')
-      expect(err).toContain('--untrained')
     }
   })
 
@@ -170,10 +170,9 @@ describe('run refuses before it works', () => {
     ['another device', ['--device', 'gpu'], 'It is auto, cpu, cuda or cuda:N'],
     ['another precision', ['--precision', 'fp64'], 'Allowed choices are auto, fp32'],
     ['a scale of nothing', ['--scale', '0'], 'It is a number of pixels above 0'],
-    ['a model beside the untrained one', ['--head', TINY.head], "'--untrained' cannot be used with"],
     ['an unknown option', ['--backwards'], 'Did you mean --backward?'],
   ])('%s: exit code 2', async (_, given, message) => {
-    const { code, out, err } = await call('run', first, second, '--untrained', ...given)
+    const { code, out, err } = await call('run', first, second, ...MODEL, ...given)
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(message)
   })
@@ -184,11 +183,9 @@ describe('run refuses before it works', () => {
     ['a device that is not there', ['--device', 'cuda:1'], 'ERR_DEVICE'],
     ['a size that is not of whole patches', ['--size', '100x100'], 'ERR_ARGUMENT'],
   ])('%s: exit code 1', async (_, given, code) => {
-    const outcome = await call('run', first, second, '--untrained', ...given)
+    const outcome = await call('run', first, second, ...MODEL, ...given)
     expect(outcome).toMatchObject({ code: 1, out: '' })
-    expect(outcome.err).toMatch(
-      new RegExp(`^${UNTRAINED}error: .* \\(${code}\\)\n$|^error: .* \\(${code}\\)\n$`),
-    )
+    expect(outcome.err).toMatch(new RegExp(`^error: .* \\(${code}\\)\n$`))
   })
 
   test('swapped checkpoints, and pictures that are not there', async () => {

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { modelFiles } from '../../lib/cli/model-files.js'
 import { PACKAGE_ROOT } from '../../lib/cli/package.js'
+import { DEFAULT_MODEL } from '../../lib/default-model.js'
 
 /** The paths that `npm pack` puts into the package. */
 function packed(): Set<string> {
@@ -32,19 +32,11 @@ function nativeSources(): string[] {
 test('the package holds all that is compiled, loaded or run from it', () => {
   const sources = nativeSources()
   expect(sources.length).toBeGreaterThan(15)
-  const { backbone, head } = modelFiles({ untrained: true })
-  const untrained = [backbone, head].map((path) => path.slice(PACKAGE_ROOT.length).replaceAll('\\', '/'))
+  const weights = DEFAULT_MODEL.slice(PACKAGE_ROOT.length).replaceAll('\\', '/')
   const program = existsSync(fileURLToPath(new URL('../../dist', import.meta.url)))
     ? ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
     : []
   const files = packed()
-  const needed = [
-    'CMakeLists.txt',
-    'binding.gyp',
-    'scripts/gyp-cmake.cjs',
-    ...sources,
-    ...untrained,
-    ...program,
-  ]
+  const needed = ['CMakeLists.txt', 'binding.gyp', 'scripts/gyp-cmake.cjs', ...sources, weights, ...program]
   expect(needed.filter((path) => !files.has(path))).toEqual([])
 })

@@ -36,13 +36,12 @@ declare const field: FlowField
 declare const frame: Frame
 
 describe('load', () => {
-  it('needs both checkpoints, as paths or URLs, and nothing else', () => {
-    expectTypeOf(FlowModel.load).parameters.toEqualTypeOf<[LoadOptions]>()
-    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<string | URL>()
-    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<string | URL>()
+  it('takes both checkpoints, as paths or URLs, or needs nothing', () => {
+    expectTypeOf(FlowModel.load).parameter(0).toEqualTypeOf<LoadOptions | undefined>()
+    expectTypeOf(FlowModel.load).toBeCallableWith()
+    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<string | URL | undefined>()
+    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<string | URL | undefined>()
     expectTypeOf<{ backbone: string; head: URL }>().toExtend<LoadOptions>()
-    // @ts-expect-error: no head
-    FlowModel.load({ backbone: 'a' })
     // @ts-expect-error: no such option
     FlowModel.load({ backbone: 'a', head: 'b', gpu: true })
     // @ts-expect-error: not constructed, but loaded
@@ -64,7 +63,7 @@ describe('load', () => {
     expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
     expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
     expectTypeOf<FlowSize>().toEqualTypeOf<
-      'seed' | 'native' | readonly [height: number, width: number]
+      'seed' | 'native' | 'fit' | readonly [height: number, width: number]
     >()
     expectTypeOf<LoadOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
     FlowModel.load({

@@ -14,17 +14,10 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .argument('<first>', 'the earlier picture: PNG, JPEG, WebP, TIFF, ...')
     .argument('<second>', 'the later picture')
-    .optionsGroup('Model:')
+    .optionsGroup('Model (default: the small one of the package):')
     .option('--backbone <file>', "DINOv3 checkpoint: Meta's .pth, or Hugging Face's .safetensors or folder")
     .option('--head <file>', "flow head's checkpoint, .pth or .safetensors")
     .option('--backbone-config <file>', "Hugging Face's config.json, where it is not beside the backbone")
-    .addOption(
-      new Option('--untrained', 'the tiny random model of the tests, to see the program at work').conflicts([
-        'backbone',
-        'head',
-        'backboneConfig',
-      ]),
-    )
     .optionsGroup('Output:')
     .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
     .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
@@ -40,9 +33,9 @@ export function addRun(program: Command, cli: Cli): void {
     .optionsGroup('Computation:')
     .option(
       '--size <size>',
-      'what pictures are resized to: seed (640x640), native (their own, rounded to patches) or HEIGHTxWIDTH',
+      'what pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (as native, but at ' +
+        "most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
       parseSize,
-      'seed' as const,
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
     .addOption(
@@ -56,9 +49,10 @@ export function addRun(program: Command, cli: Cli): void {
       'after',
       `
 Examples:
-  dinov3-flow run 1.png 2.png --backbone vits16plus.pth --head model.pth -o flow.flo --viz flow.png
+  dinov3-flow run 1.png 2.png -o flow.flo --viz flow.png
+  dinov3-flow run 1.png 2.png --backbone vits16plus.pth --head model.pth -o flow.flo
   dinov3-flow run 1.png 2.png --backbone vits16plus/ --head model.pth --backward -o flow.npy
-  dinov3-flow run 1.png 2.png --untrained --json`,
+  dinov3-flow run 1.png 2.png --json`,
     )
     .action(async (first: string, second: string, flags: RunFlags) => {
       const report = await runFlow(first, second, flags, cli)

@@ -1,7 +1,7 @@
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { FlowField } from '../../flow-field.js'
 import { decodeFrame } from '../../frame.js'
-import type { LoadOptions } from '../../load.js'
+import { defaultSize, type LoadOptions } from '../../load.js'
 import { FlowModel } from '../../model.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { Cli } from '../cli.js'
@@ -21,7 +21,7 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly outputSize: FlowOutput
   readonly json?: true
   readonly quiet?: true
-  readonly size: FlowSize
+  readonly size?: FlowSize
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
   readonly threads?: number
@@ -38,7 +38,6 @@ export async function runFlow(first: string, second: string, flags: RunFlags, cl
   const { backbone, head, backboneConfig } = files
   const inputs = [first, second, backbone, head, ...(backboneConfig === undefined ? [] : [backboneConfig])]
   checkOutputs(planOutputs(flags), inputs)
-  if (files.untrained) cli.err.write('untrained: the flow carries no meaning\n')
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   try {
     return await runChecked([first, second], files, flags, progress)
@@ -63,7 +62,7 @@ async function runChecked(
   const loaded = await timed(() => loadModel(files, flags, progress))
   const model = loaded.value
   try {
-    const network = networkSize(flags.size, a, model.info.backbone.patch)
+    const network = networkSize(flags.size ?? defaultSize(files.backbone), a, model.info.backbone.patch)
     const size = [network.height, network.width] as const
     const output = flags.outputSize
 
@@ -89,7 +88,6 @@ async function runChecked(
         { path: second, width: b.width, height: b.height },
       ],
       network,
-      untrained: files.untrained,
       forward: reportOf(forward.value),
       backward: backward === undefined ? null : reportOf(backward.value),
       timings: {

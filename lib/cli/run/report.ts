@@ -19,8 +19,6 @@ export interface RunReport {
   readonly frames: readonly ({ readonly path: string } & OutputSize)[]
   /** The size that the frames were resized to. */
   readonly network: OutputSize
-  /** Whether the weights are made up, and the flow so without meaning. */
-  readonly untrained: boolean
   readonly forward: FlowReport
   /** Null without `--backward`. */
   readonly backward: FlowReport | null
