@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Mapping, TypeVar
 
 from .losses import LossWeights
@@ -34,7 +34,7 @@ class Stage:
     augment: bool = True
     rope_scale: float = 1.0  # y and x are each scaled by a factor from this to 1, as in a part of a larger frame
     reuse: float = 1.0  # how often a scene is shown
-    scenes: Mapping[str, Any] = field(default_factory=dict)  # fields of SceneOptions
+    scenes: SceneOptions = SceneOptions()
     loss: LossWeights | None = None  # where it is another than the run's
 
 
@@ -63,7 +63,7 @@ def _build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     if unknown:
         raise ValueError(f"{where}: does not know {', '.join(unknown)}; there is {', '.join(sorted(names))}")
     try:
-        return kind(**table)
+        return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in table.items()})
     except TypeError as error:
         raise ValueError(f"{where}: {error}") from None
 
@@ -73,9 +73,7 @@ def _stage(table: Mapping[str, Any], where: str) -> Stage:
     if "loss" in table:
         table["loss"] = _build(LossWeights, table["loss"], f"{where}.loss")
     if "scenes" in table:
-        _build(SceneOptions, table["scenes"], f"{where}.scenes")
-    if "size" in table:
-        table["size"] = tuple(table["size"])
+        table["scenes"] = _build(SceneOptions, table["scenes"], f"{where}.scenes")
     stage = _build(Stage, table, where)
     if stage.data not in DATA or stage.schedule not in SCHEDULES:
         raise ValueError(f"{where}: data is one of {', '.join(DATA)}, schedule one of {', '.join(SCHEDULES)}")

@@ -36,7 +36,8 @@ class Files(NamedTuple):
     flow: Path
 
 
-def _frame(path: Path) -> Tensor:
+def read_frame(path: Path) -> Tensor:
+    """A picture as float32 (3, H, W) RGB in 0..1."""
     return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous().float() / 255
 
 
@@ -60,7 +61,7 @@ class FlowDataset(Dataset):
 
     def __getitem__(self, index: int) -> FlowPair:
         files = self.pairs[index]
-        frame1, frame2 = _frame(files.frame1), _frame(files.frame2)
+        frame1, frame2 = read_frame(files.frame1), read_frame(files.frame2)
         flow, valid = self._read_flow(files.flow)
         sizes = [tuple(frame1.shape[1:]), tuple(frame2.shape[1:]), flow.shape[1:]]
         if len(set(sizes)) != 1:

@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import torch
 
+from .datasets import read_frame
 from .evaluation.methods import model
-from .formats import read_image, write_flo
+from .formats import write_flo
 from .scenes.preview import flow_colours
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_flush_denormal(True)  # see train.py
     try:
-        frames = [torch.from_numpy(read_image(p)).permute(2, 0, 1).float() / 255 for p in (args.first, args.second)]
+        frames = [read_frame(path) for path in (args.first, args.second)]
         if frames[0].shape != frames[1].shape:
             raise ValueError(f"{args.second}: differs in size from {args.first}")
         flow = model(args.model, torch.device(args.device))(*frames).numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Iterator, NamedTuple
 
 import torch
@@ -136,8 +135,3 @@ class ScenePool:
         if chance():
             frame1, frame2 = 1 - frame1, 1 - frame2
         return Batch(*(part.contiguous() for part in batch._replace(frame1=frame1, frame2=frame2)))
-
-
-def scene_options(table: dict) -> SceneOptions:
-    """Options from the names of their fields; lists become tuples."""
-    return replace(SceneOptions(), **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})

@@ -29,7 +29,7 @@ from .initialise import initialise
 from .losses import training_loss
 from .metrics import Metrics, epe_map
 from .network import Backbone, FlowHead, FlowNetwork, FlowPrediction, normalise
-from .sources import Augmented, Batch, ScenePool, dataset_batches, scene_options
+from .sources import Augmented, Batch, ScenePool, dataset_batches
 from .statistics import RunningStatistics
 
 DATASETS = {"chairs": FlyingChairs, "things": FlyingThings3D}
@@ -255,8 +255,8 @@ class Trainer:
 
     def validation(self, stage: Stage, limit: int) -> Iterator[Batch]:
         if stage.data == "scenes":
-            options = scene_options(dict(stage.scenes))
-            pool = ScenePool(options, stage.size, VALIDATION_SEED + self.config.seed, 0, self.device, render_batch=4)
+            seed = VALIDATION_SEED + self.config.seed
+            pool = ScenePool(stage.scenes, stage.size, seed, 0, self.device, render_batch=4)
             yield from (pool.batch(4) for _ in range(4))
             return
         pairs = Augmented(self.dataset(stage.data, "val"), stage.size, None, 0, 0)
@@ -270,9 +270,8 @@ class Trainer:
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """What is left of a stage; keeps `at` up to date."""
         if stage.data == "scenes":
-            options = scene_options(dict(stage.scenes))
             seed = self.config.seed + self.at["stage"]
-            pool = ScenePool(options, stage.size, seed, self.at["index"], self.device, reuse=stage.reuse)
+            pool = ScenePool(stage.scenes, stage.size, seed, self.at["index"], self.device, reuse=stage.reuse)
             while self.at["seconds"] < 60 * stage.minutes:
                 batch = pool.batch(stage.batch)
                 self.at["index"] = pool.index

@@ -5,7 +5,7 @@ import pytest
 from dinov3_flow.config import load_config
 from dinov3_flow.losses import LossWeights
 from dinov3_flow.network import BackboneConfig, HeadConfig
-from dinov3_flow.sources import scene_options
+from dinov3_flow.scenes import SceneOptions
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 STAGE = '[[stage]]\ndata = "chairs"\nbatch = 2\nsize = [64, 96]\nlr = 1e-3\n'
@@ -22,7 +22,7 @@ def load(tmp_path, text):
 def test_every_configuration_loads(path):
     config = load_config(path)
     for stage in config.stages:
-        scene_options(dict(stage.scenes))
+        assert isinstance(stage.scenes, SceneOptions) and isinstance(stage.scenes.kinds, tuple)
     if config.backbone is not None:
         assert config.backbone.patch == config.head.up
 
@@ -37,6 +37,13 @@ def test_what_is_not_said_is_as_in_the_original(tmp_path):
     assert config.head == HeadConfig() and config.backbone is None and config.loss == LossWeights()
     assert (stage.data, stage.batch, stage.size, stage.lr, stage.epochs) == ("chairs", 2, (64, 96), 1e-3, 3)
     assert stage.loss is None and stage.rope_scale == 1 and stage.augment
+
+
+def test_lists_become_tuples(tmp_path):
+    text = '[[stage]]\ndata = "scenes"\nbatch = 2\nsize = [64, 96]\nlr = 1e-3\nminutes = 1\n'
+    assert load(tmp_path, text).stages[0].scenes == SceneOptions()
+    (stage,) = load(tmp_path, text + 'scenes = { kinds = ["noise"], max_displacement = 9.0 }').stages
+    assert stage.scenes.kinds == ("noise",) and stage.scenes.max_displacement == 9 and stage.size == (64, 96)
 
 
 def test_what_is_said(tmp_path):
@@ -57,7 +64,7 @@ def test_what_is_said(tmp_path):
     assert config.seed == 7 and config.loss == LossWeights(coarse=0.5)
     assert config.backbone == BackboneConfig(64, 1, 2, 96, patch=8) and config.head == HeadConfig(up=8)
     assert [stage.data for stage in config.stages] == ["chairs", "scenes"]
-    assert config.stages[1].scenes == {"textures": 3} and config.stages[1].loss == LossWeights(matching=2)
+    assert config.stages[1].scenes == SceneOptions(textures=3) and config.stages[1].loss == LossWeights(matching=2)
 
 
 @pytest.mark.parametrize("text,message", [

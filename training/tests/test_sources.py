@@ -5,7 +5,7 @@ from torch.utils.data import Dataset
 from dinov3_flow.augment import Augment
 from dinov3_flow.datasets import FlowPair
 from dinov3_flow.scenes import SceneOptions
-from dinov3_flow.sources import Augmented, Batch, ScenePool, centre_crop, dataset_batches, scene_options
+from dinov3_flow.sources import Augmented, Batch, ScenePool, centre_crop, dataset_batches
 from warping import warp
 
 MOVING = SceneOptions(photometric=False, motion_blur=0.0, static_share=0.0, subpixel_share=0.0)
@@ -149,9 +149,3 @@ def test_what_the_two_frames_do_not_share_is_not_visible():
     batch = pool((64, 64)).batch(8)
     assert batch.visible.dtype == batch.valid.dtype == torch.bool
     assert 0.3 < batch.visible.float().mean() < 1
-
-
-def test_options_by_name():
-    assert scene_options({}) == SceneOptions()
-    options = scene_options({"kinds": ["noise"], "max_displacement": 9.0})
-    assert options.kinds == ("noise",) and options.max_displacement == 9

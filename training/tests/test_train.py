@@ -17,6 +17,7 @@ from dinov3_flow.config import Stage, TrainConfig, load_config
 from dinov3_flow.formats import write_flo
 from dinov3_flow.losses import LossWeights
 from dinov3_flow.network import BackboneConfig, FlowHead, FlowNetwork, HeadConfig
+from dinov3_flow.scenes import SceneOptions
 from dinov3_flow.sources import Batch
 from dinov3_flow.train import RunningMean, Trainer, learning_rate, parameter_groups
 
@@ -24,7 +25,7 @@ FROZEN = Path(__file__).parents[2] / "test" / "fixtures" / "tiny" / "backbone.sa
 CPU = torch.device("cpu")
 BACKBONE = BackboneConfig(dim=32, depth=1, heads=2, hidden=32, patch=8)
 HEAD = HeadConfig(proj=8, radius=2, fusion=16, layers=1, up=8, refine=1)
-SCENES = {"textures": 3, "max_layers": 3}
+SCENES = SceneOptions(textures=3, max_layers=3)
 # As short as it gets: any step takes longer.
 BLINK = Stage("scenes", batch=2, size=(32, 32), lr=1e-3, minutes=1e-9, scenes=SCENES)
 LONG = Stage("scenes", batch=2, size=(32, 32), lr=1e-3, minutes=60, scenes=SCENES)
