@@ -1,5 +1,7 @@
 """Checkpoints as safetensors, and the configuration that their shapes imply."""
 
+from __future__ import annotations
+
 import json
 import os
 import struct
@@ -7,7 +9,7 @@ from typing import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .network import BackboneConfig, FlowNetwork, HeadConfig
 
@@ -94,12 +96,28 @@ def load_network(path: str | os.PathLike) -> FlowNetwork:
         if not parts[part]:
             raise ValueError(f"{path}: holds no {part}, none of its names begins with {part}.")
     network = FlowNetwork(backbone_config(parts["backbone"]), head_config(parts["head"]))
-    network.load_state_dict(state, strict=False)
+    fill(network, state, path)
     return network
 
 
+# What a file need not hold: constants of the architecture and counters of training.
+_OPTIONAL = ("num_batches_tracked", "bias_mask", "periods")
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike) -> None:
+    """Gives a module the tensors of a file. Raises ValueError where one is missing; what is too many is left alone."""
+    missing = [name for name in module.load_state_dict(state, strict=False)[0] if not name.endswith(_OPTIONAL)]
+    if missing:
+        raise ValueError(f"{path}: lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
+
+
 def backbone_config(state: Mapping[str, Tensor]) -> BackboneConfig:
-    """What the shapes of a DINOv3 state dict imply."""
+    """What the shapes of a DINOv3 state dict imply. Raises ValueError where it is none."""
+    if "patch_embed.proj.weight" not in state:
+        raise ValueError(
+            "not a DINOv3 backbone under its original names: there is no patch_embed.proj.weight, but "
+            + (f"{min(state)}" if state else "nothing")
+        )
     patch = state["patch_embed.proj.weight"]
     dim = patch.shape[0]
     periods = state.get("rope_embed.periods")

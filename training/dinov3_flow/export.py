@@ -12,15 +12,19 @@ from typing import Mapping
 
 from torch import Tensor
 
-from .checkpoint import load_network, save_safetensors
+from .checkpoint import load_network, load_safetensors, save_safetensors
 
 # Counters of training, and what follows from the configuration.
 _LEFT_OUT = ("num_batches_tracked",)
 
 
 def export(source: str, target: str, metadata: Mapping[str, str]) -> int:
-    """Returns the number of values. Raises ValueError where one is too large for float16."""
+    """Returns the number of values. Raises ValueError where one is too large for float16.
+
+    What the source says of itself, how it was trained, stays with it.
+    """
     network = load_network(source)
+    said = load_safetensors(source)[1] if source.endswith(".safetensors") else {}
     tensors: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         if name.endswith(_LEFT_OUT):
@@ -30,7 +34,7 @@ def export(source: str, target: str, metadata: Mapping[str, str]) -> int:
             raise ValueError(f"{name}: has a value of {float(value.abs().max()):g}, which float16 does not hold")
         tensors[name] = half
     config = {"backbone": asdict(network.backbone.config), "head": asdict(network.head.config)}
-    save_safetensors(target, tensors, {"config": json.dumps(config), **metadata})
+    save_safetensors(target, tensors, {**said, "config": json.dumps(config), **metadata})
     return sum(value.numel() for value in tensors.values())
 
 

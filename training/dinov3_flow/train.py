@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import os
 import signal
 import time
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Iterator
 
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .augment import Augment
-from .checkpoint import backbone_config, load_state_dict, save_safetensors
+from .checkpoint import backbone_config, fill, load_state_dict, save_safetensors
 from .config import Stage, TrainConfig, load_config
 from .datasets import FlowDataset, FlyingChairs, FlyingThings3D
 from .features import FeatureCache
@@ -34,8 +36,11 @@ from .statistics import RunningStatistics
 
 DATASETS = {"chairs": FlyingChairs, "things": FlyingThings3D}
 # Held-out scenes have seeds from here on.
-VALIDATION_SEED = 1_000_000
-LOG_COLUMNS = ("stage", "step", "seconds", "lr", "loss", "flow", "coarse", "matching", "epe", "val_epe", "val_out3")
+VALIDATION_SEED = 1_000_000_000
+LOG_COLUMNS = (
+    "stage", "step", "seconds", "lr", "loss", "flow", "coarse", "matching", "contrast", "epe",
+    "val_epe", "val_out1", "val_out3", "val_out5",
+)  # fmt: skip
 
 
 def learning_rate(stage: Stage, progress: float) -> float:
@@ -106,7 +111,7 @@ class Trainer:
                 raise ValueError("this configuration trains a head on a frozen backbone: give --backbone FILE")
             state = load_state_dict(backbone)
             frozen = Backbone(backbone_config(state))
-            frozen.load_state_dict(state, strict=False)
+            fill(frozen, state, backbone)
             self.backbone: Backbone | None = frozen.to(device).eval().requires_grad_(False)
             self.network: nn.Module = FlowHead(config.head, frozen.config.dim)
             if frozen.config.patch != config.head.up:
@@ -115,6 +120,7 @@ class Trainer:
             self.backbone = None
             self.network = FlowNetwork(config.backbone, config.head)
             initialise(self.network)
+        self.began_with = None if init is None else Path(init).name
         if init is not None:
             self.begin_with(load_state_dict(init), init)
         self.network.to(device)
@@ -157,7 +163,10 @@ class Trainer:
         if not path.exists():
             return False
         state = torch.load(path, map_location=self.device)
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} is of another network: choose another folder, or delete it ({error})") from None
         self.optimiser.load_state_dict(state["optimiser"])
         self.temperature.data.copy_(state["temperature"])
         if self.mean is not None and state["mean"] is not None:
@@ -166,6 +175,10 @@ class Trainer:
         self.at = state["at"]
         return True
 
+    def provenance(self) -> dict:
+        """How the weights came about: the configuration, what they began with, and how far the run is."""
+        return {**asdict(self.config), "began_with": self.began_with, "at": self.at}
+
     def weights(self) -> dict[str, Tensor]:
         """What is worth keeping: the running mean, where there is one."""
         return self.network.state_dict() if self.mean is None else self.mean.state
@@ -173,7 +186,7 @@ class Trainer:
     def save(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
         weights = {name: value.cpu() for name, value in self.weights().items()}
-        save_safetensors(self.output / "model.safetensors", weights)
+        save_safetensors(self.output / "model.safetensors", weights, {"training": json.dumps(self.provenance())})
         for name, content in (("model.pth", weights), ("state.pth", self.state())):
             partial = self.output / f"{name}.part"
             torch.save(content, partial)
@@ -244,7 +257,7 @@ class Trainer:
         self.network.load_state_dict(kept)
         self.train_mode()
         figures = metrics.result()
-        return {"val_epe": figures["epe"], "val_out3": figures["out3"]}
+        return {f"val_{name}": figures[name] for name in ("epe", "out1", "out3", "out5")}
 
     # ---- data --------------------------------------------------------------------------------------------------------
 
@@ -270,7 +283,8 @@ class Trainer:
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """What is left of a stage; keeps `at` up to date."""
         if stage.data == "scenes":
-            seed = self.config.seed + self.at["stage"]
+            # Far apart, so that neither the next stage nor a run with the next seed renders the same scenes.
+            seed = 1009 * self.config.seed + self.at["stage"]
             pool = ScenePool(stage.scenes, stage.size, seed, self.at["index"], self.device, reuse=stage.reuse)
             while self.at["seconds"] < 60 * stage.minutes:
                 batch = pool.batch(stage.batch)

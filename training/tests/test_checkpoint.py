@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dinov3_flow.checkpoint import backbone_config, head_config, load_safetensors, load_state_dict, save_safetensors
-from dinov3_flow.network import Backbone, BackboneConfig, FlowHead, HeadConfig
+from dinov3_flow.checkpoint import (
+    backbone_config, fill, head_config, load_network, load_safetensors, load_state_dict, save_safetensors,
+)  # fmt: skip
+from dinov3_flow.network import Backbone, BackboneConfig, FlowHead, FlowNetwork, HeadConfig
 
 FIXTURES = Path(__file__).parents[2] / "test" / "fixtures"
 
@@ -63,3 +65,27 @@ def test_a_tensor_past_the_end_is_refused(tmp_path):
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
     with pytest.raises(ValueError, match="short.safetensors: w should have 8 bytes"):
         load_safetensors(path)
+
+
+def test_a_file_that_lacks_a_tensor_is_refused_and_named(tmp_path):
+    config = BackboneConfig(dim=32, depth=1, heads=1, hidden=32, patch=8), HeadConfig(proj=8, radius=1, fusion=8, up=8)
+    state = FlowNetwork(*config).state_dict()
+    path = tmp_path / "model.safetensors"
+    save_safetensors(path, {k: v for k, v in state.items() if not k.endswith(("num_batches_tracked", "bias_mask"))})
+    load_network(path)
+    del state["head.flow_head.1.bias"]
+    save_safetensors(path, state)
+    with pytest.raises(ValueError, match="model.safetensors: lacks head.flow_head.1.bias$"):
+        load_network(path)
+    del state["backbone.norm.bias"]
+    save_safetensors(path, state)
+    with pytest.raises(ValueError, match="and 1 more"):
+        load_network(path)
+
+
+def test_what_is_no_backbone_is_refused():
+    for name in ("backbone_hf.safetensors", "head.safetensors"):
+        with pytest.raises(ValueError, match="no patch_embed.proj.weight, but "):
+            backbone_config(load_state_dict(FIXTURES / "tiny" / name))
+    with pytest.raises(ValueError, match="lacks cls_token"):
+        fill(Backbone(BackboneConfig(dim=32, depth=1, heads=1, hidden=32)), {}, "nothing.pth")

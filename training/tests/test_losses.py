@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dinov3_flow.losses import LossWeights, coarse_target, matching_loss, training_loss
+from dinov3_flow.losses import MATCH, LossWeights, coarse_target, matching_losses, training_loss
 from dinov3_flow.metrics import masked_l1
 from dinov3_flow.network import FlowPrediction, correlate
 
@@ -54,6 +54,10 @@ def test_no_cell_where_nothing_is_known():
 # ---- matching --------------------------------------------------------------------------------------------------------
 
 
+def matching_loss(*arguments):
+    return matching_losses(*arguments)[0]
+
+
 @pytest.mark.parametrize("dx,dy", [(1, -1), (-1, 0), (0, 0)])
 def test_matching_is_smallest_at_the_true_displacement(dx, dy):
     losses = []
@@ -91,6 +95,16 @@ def test_matching_is_a_mean_over_the_cells_that_count():
     torch.testing.assert_close(loss, sum(cells) / 2)
 
 
+def test_contrast_is_nothing_where_the_match_alone_correlates():
+    correlation, target = torch.zeros(1, 25, 4, 4), constant(0.25, 1, 4, 4)
+    mask = everywhere(4, 4)
+    correlation[:, 17], correlation[:, 18] = 0.75 * MATCH, 0.25 * MATCH
+    # The lowest row leaves the frame, and the last column.
+    assert matching_losses(correlation, target, mask, ONE)[1] == 0
+    correlation[:, 3] = MATCH / 2
+    torch.testing.assert_close(matching_losses(correlation, target, mask, ONE)[1], torch.tensor(0.25))
+
+
 def test_only_cells_that_are_known_and_stay_in_window_and_frame_count():
     correlation = torch.randn(1, 25, 4, 5).requires_grad_()
     target, mask = constant(0, 0, 4, 5), everywhere(4, 5)
@@ -100,7 +114,7 @@ def test_only_cells_that_are_known_and_stay_in_window_and_frame_count():
     target[0, 0, 2, 4] = 0.5  # out at the right
     target[0, 1, 0, 2] = -1  # out at the top
     temperature = torch.ones((), requires_grad=True)
-    loss = matching_loss(correlation, target, mask, temperature)
+    loss = sum(matching_losses(correlation, target, mask, temperature))
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(correlation.grad).all() and torch.isfinite(temperature.grad)
     without = {(0, 0), (1, 1), (2, 4), (0, 2)}
@@ -111,7 +125,7 @@ def test_only_cells_that_are_known_and_stay_in_window_and_frame_count():
 
 def test_no_cell_at_all_gives_nothing():
     correlation = torch.randn(1, 25, 4, 4).requires_grad_()
-    loss = matching_loss(correlation, constant(0, 0, 4, 4), ~everywhere(4, 4), ONE)
+    loss = sum(matching_losses(correlation, constant(0, 0, 4, 4), ~everywhere(4, 4), ONE))
     loss.backward()
     assert loss == 0 and torch.count_nonzero(correlation.grad) == 0
 
@@ -143,10 +157,11 @@ def test_by_default_it_is_the_original_loss():
 
 
 def test_it_is_the_weighted_sum_of_its_terms():
-    weights = LossWeights(0.5, 2, 3)
+    weights = LossWeights(0.5, 2, 3, 4)
     loss, terms = training_loss(prediction(), torch.randn(2, 2, 24, 24), *[everywhere(24, 24, 2)] * 2, weights, ONE)
-    assert set(terms) == {"flow", "coarse", "matching"}
-    torch.testing.assert_close(loss, 0.5 * terms["flow"] + 2 * terms["coarse"] + 3 * terms["matching"])
+    assert set(terms) == {"flow", "coarse", "matching", "contrast"}
+    expected = sum(w * terms[t] for w, t in ((0.5, "flow"), (2, "coarse"), (3, "matching"), (4, "contrast")))
+    torch.testing.assert_close(loss, expected)
 
 
 def test_the_coarse_term_is_in_pixels_and_of_both_guesses():

@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from synthetic import fill
 
 from dinov3_flow.checkpoint import backbone_config, head_config, load_safetensors, load_state_dict
-from dinov3_flow.network import Backbone, FlowHead, FlowNetwork, resize_flow
+from dinov3_flow.datasets import read_frame
+from dinov3_flow.network import Backbone, BackboneConfig, FlowHead, FlowNetwork, HeadConfig, normalise, resize_flow
 
-TINY = Path(__file__).parents[2] / "test" / "fixtures" / "tiny"
+FIXTURES = Path(__file__).parents[2] / "test" / "fixtures"
+TINY = FIXTURES / "tiny"
+
+
+TINY_BACKBONE = BackboneConfig(dim=64, depth=2, heads=2, hidden=128)
+TINY_HEAD = HeadConfig(proj=32, radius=4, fusion=48, layers=2, refine=1)
 
 
 def load_module(kind, config, path, *arguments):
@@ -86,3 +93,30 @@ def test_network_is_backbone_and_head_on_normalised_frames(backbone, head, oracl
     with torch.no_grad():
         prediction = network(*frames)
     assert float((prediction.flow - oracle["head.flow"]).abs().max()) < 1e-3
+
+
+def test_synthetic_weights_are_those_of_the_golden_data():
+    for module, name in ((Backbone(TINY_BACKBONE), "backbone"), (FlowHead(TINY_HEAD, 64), "head")):
+        expected = load_state_dict(TINY / f"{name}.safetensors")
+        for key, value in fill(module).state_dict().items():
+            if not key.endswith("num_batches_tracked"):
+                torch.testing.assert_close(value, expected[key], atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("frames,backbone,head,golden,bars", [
+    ("tiny/frame{}.png", BackboneConfig(dim=96, depth=3, heads=3, hidden=256, ffn="mlp"),
+     HeadConfig(proj=24, radius=3, fusion=40, layers=1, refine=0), "tiny/mlp_r3_norefine", (1e-5, 1e-3, 1e-3)),
+    ("seed/frame{}_640.png", BackboneConfig(dim=384, depth=12, heads=6, hidden=1536),
+     HeadConfig(), "seed/outputs", (2e-5, 0.05, 0.005)),
+], ids=["MLP, radius 3, no refinement", "the original's configuration"])  # fmt: skip
+def test_other_networks_match_the_oracle_from_pixels_to_flow(frames, backbone, head, golden, bars):
+    expected = load_safetensors(FIXTURES / f"{golden}.safetensors")[0]
+    vit, flow_head = fill(Backbone(backbone)).eval(), fill(FlowHead(head, backbone.dim)).eval()
+    features_bar, worst, mean = bars
+    with torch.no_grad():
+        features = [vit(normalise(read_frame(FIXTURES / frames.format(i))[None])) for i in (1, 2)]
+        flow = flow_head(*features).flow
+    for i in (0, 1):
+        assert relative(features[i], expected[f"features{i + 1}"].view_as(features[i])) < features_bar
+    difference = (flow - expected["flow"].view_as(flow)).abs()
+    assert float(difference.max()) < worst and float(difference.mean()) < mean

@@ -6,6 +6,7 @@ import torch
 from dinov3_flow.scenes import SceneOptions, render
 from dinov3_flow.scenes.motion import LayerMotion, random_motion
 from dinov3_flow.scenes.rng import Rng
+from dinov3_flow.scenes.speed import pairs_per_second
 from dinov3_flow.scenes.textures import HELD_OUT_KINDS, TRAIN_KINDS, texture_bank
 from warping import warp
 
@@ -66,6 +67,20 @@ def test_sizes_and_ranges(height: int, width: int) -> None:
     for frame in (scene.frame1, scene.frame2):
         assert torch.isfinite(frame).all() and frame.min() >= 0 and frame.max() <= 1
     assert torch.isfinite(scene.flow).all()
+
+
+def test_changes_of_light_and_camera_change_the_frames_and_not_the_flow() -> None:
+    plain = render(3, 2, 4, 64, 64, PLAIN)
+    changed = render(3, 2, 4, 64, 64, SceneOptions(motion_blur=0.0, clean_share=0.0))
+    assert torch.equal(plain.flow, changed.flow) and torch.equal(plain.occluded, changed.occluded)
+    for pair in range(4):
+        assert not torch.equal(plain.frame1[pair], changed.frame1[pair])
+        assert not torch.equal(plain.frame2[pair] - plain.frame1[pair], changed.frame2[pair] - changed.frame1[pair])
+
+
+def test_speed_is_measured_without_the_first_batch() -> None:
+    rates = pairs_per_second(2, (32, 32), 3, torch.device("cpu"))
+    assert len(rates) == 3 and min(rates) > 0
 
 
 def test_held_out_kinds_are_disjoint() -> None:

@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import signal
 import sys
@@ -12,8 +13,9 @@ import torch
 from torch import nn
 
 from dinov3_flow import train
-from dinov3_flow.checkpoint import head_config, load_state_dict
+from dinov3_flow.checkpoint import head_config, load_safetensors, load_state_dict
 from dinov3_flow.config import Stage, TrainConfig, load_config
+from dinov3_flow.export import export
 from dinov3_flow.formats import write_flo
 from dinov3_flow.losses import LossWeights
 from dinov3_flow.network import BackboneConfig, FlowHead, FlowNetwork, HeadConfig
@@ -162,6 +164,27 @@ def test_a_run_leaves_its_files(tmp_path, kwargs):
     terms = ("flow", "coarse", "matching") if kwargs else ("flow",)
     for row in log:
         assert all(math.isfinite(float(row[name])) for name in ("loss", "lr", "epe", "val_epe", "val_out3", *terms))
+
+
+def test_weights_say_how_they_were_trained_and_exported_ones_too(tmp_path):
+    scenes(tmp_path / "one", BLINK).run()
+    config = TrainConfig((BLINK, LONG), head=HEAD, backbone=BACKBONE, seed=5)
+    source, target = tmp_path / "two" / "model.safetensors", tmp_path / "half.safetensors"
+    trainer = Trainer(config, tmp_path / "two", CPU, init=str(tmp_path / "one" / "model.safetensors"))
+    trainer.run(limit=0.001)
+    export(str(source), str(target), {"licence": "Apache-2.0"})
+    for path in (source, target):
+        said = json.loads(load_safetensors(path)[1]["training"])
+        assert said["seed"] == 5 and said["began_with"] == "model.safetensors" and said["at"] == trainer.at
+        assert [stage["minutes"] for stage in said["stages"]] == [BLINK.minutes, LONG.minutes]
+        assert said["stages"][0]["scenes"]["textures"] == 3
+
+
+def test_a_run_of_another_network_is_not_gone_on_with(tmp_path):
+    scenes(tmp_path, BLINK).run()
+    other = TrainConfig((BLINK,), head=HeadConfig(**{**vars(HEAD), "fusion": 24}), backbone=BACKBONE)
+    with pytest.raises(ValueError, match="state.pth is of another network: choose another folder"):
+        Trainer(other, tmp_path, CPU).resume()
 
 
 def test_a_complete_run_has_nothing_left(tmp_path):

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..datasets import FlowPair
-from ..metrics import Metrics, epe_map
+from ..metrics import Metrics, epe_map, length
 from ..scenes.preview import flow_colours
 from .methods import dis, model, translation, zero
 from .suites import Suite, on_disk, photographs, rendered
@@ -35,7 +35,7 @@ class Row:
 
     def add(self, flow: Tensor, pair: FlowPair, seconds: float) -> None:
         self.metrics.add(flow[None], pair.flow[None], pair.valid[None])
-        self.moved += float(torch.linalg.vector_norm(flow, dim=0).sum())
+        self.moved += float(length(flow[None]).sum())
         self.pixels += flow[0].numel()
         self.seconds.append(seconds)
         error = epe_map(flow[None], pair.flow[None])[0][pair.valid]
@@ -65,7 +65,7 @@ def table(suite: Suite, rows: dict[str, Row]) -> str:
 def strip(pair: FlowPair, flows: dict[str, Tensor], height: int = 240) -> np.ndarray:
     """Both frames, the true flow, and for every method its flow and its error (white is 5 px or more); BGR."""
     cells = [(f.permute(1, 2, 0).numpy()[..., ::-1] * 255).astype(np.uint8) for f in (pair.frame1, pair.frame2)]
-    largest = float(torch.quantile(torch.linalg.vector_norm(pair.flow, dim=0).flatten()[::16], 0.99).clamp(min=0.05))
+    largest = float(torch.quantile(length(pair.flow[None]).flatten()[::16], 0.99).clamp(min=0.05))
     cells.append(_labelled(flow_colours(pair.flow.numpy(), largest), f"truth, {largest:.1f} px"))
     for name, flow in flows.items():
         error = epe_map(flow[None], pair.flow[None])[0]
@@ -109,7 +109,8 @@ def main() -> None:
             suites += photographs(args.photographs, args.pairs)
         methods = {"zero": zero, "translation": translation, "DIS": dis}
         for path in args.model:
-            methods[Path(path).stem] = model(path, torch.device(args.device))
+            name = Path(path).stem
+            methods[path if name in methods else name] = model(path, torch.device(args.device))
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
     if args.only:

@@ -9,6 +9,7 @@ import torch
 
 from ..datasets import FlowPair, Kitti, Sintel
 from ..formats import read_image
+from ..metrics import length
 from ..scenes import SceneOptions, render
 from ..scenes.textures import HELD_OUT_KINDS
 from .pictures import ellipses, leaves, warped
@@ -46,7 +47,7 @@ def _large(index: int) -> FlowPair:
         kinds=HELD_OUT_KINDS, max_displacement=100, static_share=0, subpixel_share=0, nonrigid_share=0
     )
     pair = _scene(100_000 + index, (376, 1240), options)
-    motion = torch.linalg.vector_norm(pair.flow, dim=0)
+    motion = length(pair.flow[None])[0]
     return pair._replace(valid=pair.valid & (motion >= 40) & (motion <= 100))
 
 

@@ -137,7 +137,7 @@ def _put(layer: _Layer, whole: Tensor, mask: Tensor, value: Tensor) -> Tensor:
 @torch.no_grad()
 def render(seed: int, index: int, batch: int, height: int, width: int, options: SceneOptions | None = None,
            device: torch.device | str = "cpu") -> Scene:
-    """Render a batch of pairs, a function of (seed, index) and the sizes alone."""
+    """Render a batch of pairs: a function of (seed, index), batch, sizes, options and the kind of device alone."""
     options = options or SceneOptions()
     rng = Rng(seed, index, device)
     layers = _layers(rng, batch, height, width, options)
