@@ -28,6 +28,7 @@ export {
   type FlowOptions,
   type FlowPictureFromFeaturesOptions,
   type FlowPictureOptions,
+  type FlowStep,
   type FlowSyncOptions,
   type OutputOptions,
 } from './model.js'

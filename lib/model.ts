@@ -61,6 +61,14 @@ export interface FlowFromFeaturesOptions extends OutputOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What the next frame of a stream gives. */
+export interface FlowStep {
+  /** From the frame before to this one. */
+  readonly flow: FlowField
+  /** Of this frame; to be disposed once the next frame was computed. */
+  readonly features: FeatureMap
+}
+
 /** How a picture of flow is computed. */
 export interface FlowPictureOptions extends Omit<FlowOptions, 'into'>, FlowColorOptions {}
 
@@ -232,6 +240,46 @@ export class FlowModel {
   }
 
   /**
+   * The next frame of a stream: its features, computed at the size of those of the frame before, and the flow from that
+   * frame to it. Exactly what {@link features} and {@link flowFromFeatures} give, but one call, which a GPU runs as one
+   * graph.
+   *
+   * @throws {FlowError} as `flowFromFeatures`; nothing is to be disposed then
+   */
+  advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions = {}): Promise<FlowStep> {
+    const site = callSite(FlowModel.prototype.advance)
+    return this.#queue.track(async () => {
+      this.#queue.check(options)
+      const from = featureIdOf(before, this.#queue, 'feature map')
+      const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
+      const { gridHeight, gridWidth } = before
+      const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
+      const id = await this.#queue.call(site, options.signal, (native, ticket) =>
+        native.advance(from, input, gridHeight, gridWidth, flow.data, flow.height, flow.width, ticket),
+      )
+      return { flow, features: this.#featureMap(id, before, input) }
+    })
+  }
+
+  /**
+   * As {@link advance}, for a decoded frame. Blocks until it, and every call made before, is done.
+   *
+   * @throws {FlowError} as `advance`
+   */
+  advanceSync(before: FeatureMap, frame: FrameSource, options: OutputOptions = {}): FlowStep {
+    const site = callSite(FlowModel.prototype.advanceSync)
+    this.#queue.check(options)
+    const from = featureIdOf(before, this.#queue, 'feature map')
+    const input = checkDecoded(frame, 'frame')
+    const { gridHeight, gridWidth } = before
+    const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
+    const id = callNative(site, () =>
+      this.#queue.native.advanceSync(from, input, gridHeight, gridWidth, flow.data, flow.height, flow.width),
+    )
+    return { flow, features: this.#featureMap(id, before, input) }
+  }
+
+  /**
    * The flow from `a` to `b` as a picture: what `flowToColor` of {@link flow} draws, of the size of the output. Flow and
    * colours are computed where the model is: on a GPU, only the picture's `3 * width * height` bytes leave it, instead of the
    * flow's `8 * width * height`, and this thread does nothing. The lengths among the options are in pixels of the output.
@@ -377,10 +425,11 @@ export class FlowModel {
     return pair
   }
 
-  #featureMap(id: number, grid: PatchGrid, frame: OutputSize): FeatureMap {
+  #featureMap(id: number, { gridHeight, gridWidth }: PatchGrid, frame: OutputSize): FeatureMap {
     const { dim } = this.info.backbone
     return createFeatureMap(this.#queue, id, {
-      ...grid,
+      gridHeight,
+      gridWidth,
       dim,
       frameHeight: frame.height,
       frameWidth: frame.width,

@@ -113,6 +113,26 @@ export interface NativeModel {
     ticket: number,
   ): Promise<void>
   flowFromFeaturesSync(a: FeatureId, b: FeatureId, output: Float32Array, height: number, width: number): void
+  /** `features` of the frame, and the flow from that of `before`, which has the same grid, to it. */
+  advance(
+    before: FeatureId,
+    frame: NativeFrame,
+    gridHeight: number,
+    gridWidth: number,
+    output: Float32Array,
+    height: number,
+    width: number,
+    ticket: number,
+  ): Promise<FeatureId>
+  advanceSync(
+    before: FeatureId,
+    frame: NativeFrame,
+    gridHeight: number,
+    gridWidth: number,
+    output: Float32Array,
+    height: number,
+    width: number,
+  ): FeatureId
   flowPicture(
     a: NativeFrame,
     b: NativeFrame,

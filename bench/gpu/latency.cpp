@@ -1,12 +1,13 @@
-// Latency of one frame of a stream on a GPU: the backbone on the new frame, then the head on the features before and
-// the new ones, which stay on the device. The seed's configuration on synthetic weights; no file is needed.
+// Latency of one frame of a stream on a GPU: one graph of the backbone on the new frame and the head on the features
+// before and the new ones, which stay on the device. After it, the backbone and the head in a graph of their own each.
+// The seed's configuration on synthetic weights; no file is needed.
 //
 //   latency [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] [--height H] [--width W]
 //           [--json]
 //
 // Times are the caller's, from the call until the flow is in its memory: staging, copies, launches and waits are in
-// them. Beside them is the device's time, by its own clock, from the begin to the end of a frame's two graphs, without
-// copies from and to the host. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames.
+// them. Beside them is the device's time, by its own clock, from the begin to the end of a graph, without copies from
+// and to the host. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames.
 // Prints a table, or with --json one JSON object.
 
 #include <algorithm>
@@ -104,28 +105,34 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
   const auto pictures = make_frames(size);
   std::vector<float> flow(std::size_t{2} * size.height * size.width);
   auto before = network.take_features(grid), now = network.take_features(grid);
-  for (int i = -warm_up; i < frames; i++) {
+  const auto frame = [&](int i) -> Frame {
     const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
-    const Frame frame{pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
+    return {pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
+  };
+  /// The caller's time of a call, in ms; both to their lists where they are asked for.
+  const auto timed = [&](Times* caller, Times* device, const auto& call) {
     const auto start = Clock::now();
-    network.encode(frame, *now);
-    const auto encoded = Clock::now();
-    const double device_encode = gpu != nullptr ? gpu->sequence_milliseconds() : 0;
-    const auto head_start = Clock::now();
-    network.flow(*before, *now, flow, size.height, size.width);
-    const auto end = Clock::now();
+    call();
+    const double ms = milliseconds(start, Clock::now());
+    if (caller == nullptr) return ms;
+    caller->add(ms);
+    if (gpu != nullptr) device->add(gpu->sequence_milliseconds());
+    return ms;
+  };
+  const auto kept = [](int i, Times& times) { return i < 0 ? nullptr : &times; };
+  for (int i = -warm_up; i < frames; i++) {
+    const double ms = timed(kept(i, measured.frame), &measured.device, [&] {
+      network.advance(*before, frame(i), *now, flow, size.height, size.width);
+    });
     std::swap(before, now);
-    const double encode = milliseconds(start, encoded), head = milliseconds(head_start, end);
-    if (i == -warm_up) measured.first_frame_ms = encode + head;
-    if (i < 0) continue;
-    measured.frame.add(encode + head);
-    measured.encode.add(encode);
-    measured.head.add(head);
-    if (gpu == nullptr) continue;
-    const double device_head = gpu->sequence_milliseconds();
-    measured.device.add(device_encode + device_head);
-    measured.device_encode.add(device_encode);
-    measured.device_head.add(device_head);
+    if (i == -warm_up) measured.first_frame_ms = ms;
+  }
+  for (int i = -warm_up; i < frames; i++) {
+    timed(kept(i, measured.encode), &measured.device_encode, [&] { network.encode(frame(i), *now); });
+    timed(kept(i, measured.head), &measured.device_head, [&] {
+      network.flow(*before, *now, flow, size.height, size.width);
+    });
+    std::swap(before, now);
   }
   measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
   return measured;

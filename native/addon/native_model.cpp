@@ -81,21 +81,28 @@ Napi::Array to_js(Napi::Env env, const Trace& trace) {
 }  // namespace
 
 Napi::Function NativeModel::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeModel",
-      {InstanceMethod<&NativeModel::load>("load"), InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
-       InstanceMethod<&NativeModel::flow>("flow"), InstanceMethod<&NativeModel::flow_sync>("flowSync"),
-       InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::features_sync>("featuresSync"),
-       InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
-       InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
-       InstanceMethod<&NativeModel::flow_picture>("flowPicture"),
-       InstanceMethod<&NativeModel::flow_picture_from_features>("flowPictureFromFeatures"),
-       InstanceMethod<&NativeModel::read_features>("readFeatures"),
-       InstanceMethod<&NativeModel::read_features_sync>("readFeaturesSync"),
-       InstanceMethod<&NativeModel::release_features>("releaseFeatures"),
-       InstanceMethod<&NativeModel::allocate>("allocate"), InstanceMethod<&NativeModel::trace>("trace"),
-       InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::dispose>("dispose"),
-       InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe")});
+  return DefineClass(env, "NativeModel",
+                     {InstanceMethod<&NativeModel::load>("load"),
+                      InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
+                      InstanceMethod<&NativeModel::flow>("flow"),
+                      InstanceMethod<&NativeModel::flow_sync>("flowSync"),
+                      InstanceMethod<&NativeModel::features>("features"),
+                      InstanceMethod<&NativeModel::features_sync>("featuresSync"),
+                      InstanceMethod<&NativeModel::flow_from_features>("flowFromFeatures"),
+                      InstanceMethod<&NativeModel::flow_from_features_sync>("flowFromFeaturesSync"),
+                      InstanceMethod<&NativeModel::advance>("advance"),
+                      InstanceMethod<&NativeModel::advance_sync>("advanceSync"),
+                      InstanceMethod<&NativeModel::flow_picture>("flowPicture"),
+                      InstanceMethod<&NativeModel::flow_picture_from_features>("flowPictureFromFeatures"),
+                      InstanceMethod<&NativeModel::read_features>("readFeatures"),
+                      InstanceMethod<&NativeModel::read_features_sync>("readFeaturesSync"),
+                      InstanceMethod<&NativeModel::release_features>("releaseFeatures"),
+                      InstanceMethod<&NativeModel::allocate>("allocate"),
+                      InstanceMethod<&NativeModel::trace>("trace"),
+                      InstanceMethod<&NativeModel::cancel>("cancel"),
+                      InstanceMethod<&NativeModel::dispose>("dispose"),
+                      InstanceMethod<&NativeModel::dispose_sync>("disposeSync"),
+                      InstanceMethod<&NativeModel::describe>("describe")});
 }
 
 NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info) {
@@ -194,11 +201,7 @@ Call NativeModel::features_call(const Info& info) {
   const Grid grid = to_grid(info[1], info[2]);
   const auto id = std::make_shared<FeatureId>();
   return {.work = [session = session_.get(), frame, grid, id] { *id = session->encode(frame, grid); },
-          .result = [this, grid, id](Napi::Env env) -> Napi::Value {
-            feature_bytes_[*id] = feature_bytes(grid);
-            account(env, static_cast<std::ptrdiff_t>(feature_bytes(grid)));
-            return Napi::Number::New(env, static_cast<double>(*id));
-          },
+          .result = [this, grid, id](Napi::Env env) { return tell_features(env, *id, grid); },
           .keeps = keep_all(Value(), data_of(info[0])),
           .holds = hold_all(bytes_of(frame))};
 }
@@ -230,6 +233,29 @@ Napi::Value NativeModel::flow_from_features(const Info& info) {
 
 Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
   return guarded(info.Env(), [&] { return worker_->run(info.Env(), flow_from_features_call(info)); });
+}
+
+/// (features, frame, gridHeight, gridWidth, output, outputHeight, outputWidth)
+Call NativeModel::advance_call(const Info& info) {
+  const FeatureId before = to_feature_id(info[0]);
+  const Frame frame = to_frame(info[1]);
+  const Grid grid = to_grid(info[2], info[3]);
+  const OutputSize size = to_output_size(info[5], info[6]);
+  const std::span<float> out = to_floats(info[4], size.values());
+  const auto id = std::make_shared<FeatureId>();
+  return {.work = [session = session_.get(), before, frame, out, size,
+                   id] { *id = session->advance(before, frame, out, size.height, size.width); },
+          .result = [this, grid, id](Napi::Env env) { return tell_features(env, *id, grid); },
+          .keeps = keep_all(Value(), data_of(info[1]), info[4]),
+          .holds = hold_all(bytes_of(frame), std::as_bytes(out))};
+}
+
+Napi::Value NativeModel::advance(const Info& info) {
+  return guarded(info.Env(), [&] { return post(info, 7, advance_call(info)); });
+}
+
+Napi::Value NativeModel::advance_sync(const Info& info) {
+  return guarded(info.Env(), [&] { return worker_->run(info.Env(), advance_call(info)); });
 }
 
 /// (frameA, frameB, gridHeight, gridWidth, picture, pictureHeight, pictureWidth, colors)
@@ -377,6 +403,13 @@ Napi::Value NativeModel::describe(const Info& info) {
   object.Set("precision", info_.precision);
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
+}
+
+/// Gives a feature map to JavaScript, which holds its memory from now on.
+Napi::Value NativeModel::tell_features(Napi::Env env, FeatureId id, Grid grid) {
+  feature_bytes_[id] = feature_bytes(grid);
+  account(env, static_cast<std::ptrdiff_t>(feature_bytes(grid)));
+  return Napi::Number::New(env, static_cast<double>(id));
 }
 
 std::size_t NativeModel::feature_bytes(Grid grid) const {

@@ -40,6 +40,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value features_sync(const Info& info);
   Napi::Value flow_from_features(const Info& info);
   Napi::Value flow_from_features_sync(const Info& info);
+  Napi::Value advance(const Info& info);
+  Napi::Value advance_sync(const Info& info);
   Napi::Value flow_picture(const Info& info);
   Napi::Value flow_picture_from_features(const Info& info);
   Napi::Value read_features(const Info& info);
@@ -55,11 +57,13 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Call flow_call(const Info& info);
   Call features_call(const Info& info);
   Call flow_from_features_call(const Info& info);
+  Call advance_call(const Info& info);
   Call flow_picture_call(const Info& info);
   Call flow_picture_from_features_call(const Info& info);
   Call read_features_call(const Info& info);
   Napi::Value post(const Info& info, std::size_t ticket_argument, Call call);
 
+  Napi::Value tell_features(Napi::Env env, FeatureId id, Grid grid);
   std::size_t feature_bytes(Grid grid) const;
   void account(Napi::Env env, std::ptrdiff_t bytes);
   void forget_memory(Napi::Env env);

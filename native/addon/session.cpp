@@ -37,6 +37,17 @@ Network& Session::network() {
 FeatureId Session::encode(const Frame& frame, Grid grid) {
   auto features = network().take_features(grid);
   network().encode(frame, *features);
+  return keep(std::move(features));
+}
+
+FeatureId Session::advance(FeatureId before, const Frame& frame, std::span<float> out, int height, int width) {
+  const Features& from = features(before);
+  auto now = network().take_features(from.grid);
+  network().advance(from, frame, *now, out, height, width);
+  return keep(std::move(now));
+}
+
+FeatureId Session::keep(std::unique_ptr<Features> features) {
   const FeatureId id = next_id_++;
   features_.emplace(id, std::move(features));
   return id;

@@ -38,11 +38,15 @@ class Session {
   const EngineInfo& info() const { return info_; }
 
   FeatureId encode(const Frame& frame, Grid grid);
+  /// The features of the frame after `before`, and the flow between them.
+  FeatureId advance(FeatureId before, const Frame& frame, std::span<float> out, int height, int width);
   /// Throws Error(disposed) for an id that was given back.
   const Features& features(FeatureId id) const;
   void release(FeatureId id);
 
  private:
+  FeatureId keep(std::unique_ptr<Features> features);
+
   std::unique_ptr<Network> network_;
   std::unordered_map<FeatureId, std::unique_ptr<Features>> features_;
   FeatureId next_id_ = 1;

@@ -47,7 +47,11 @@ class Key {
   SequenceKey key_{};
   std::size_t used_ = 0;
 };
-enum : std::uint64_t { encode_sequence, head_sequence, flow_sequence };
+enum : std::uint64_t { encode_sequence, head_sequence, flow_sequence, stream_sequence };
+
+void check_same(const Features& a, const Features& b) {
+  if (!same(a.grid, b.grid)) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
+}
 }  // namespace
 
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
@@ -109,6 +113,21 @@ void Network::flow(const Frame& a, const Frame& b, Grid grid, std::span<float> o
   run_frames(a, b, grid, flow_result(out, height, width), trace);
 }
 
+void Network::advance(const Features& before, const Frame& frame, Features& now, std::span<float> out, int height,
+                      int width) {
+  check_same(before, now);
+  Plan& p = plan(now.grid);
+  const Result result = flow_result(out, height, width);
+  const Frame staged = stage(frame, 0, now.grid);
+  const auto calls = [&] {
+    vit_.run(staged, p.vit, now.matrix, nullptr);
+    run_head(before, now, p, result, nullptr);
+  };
+  Key key(stream_sequence, p.id);
+  key.add(staged).add(before.matrix).add(now.matrix).add(result.flow);
+  run(key.key(), calls, nullptr);
+}
+
 void Network::picture(const Features& a, const Features& b, std::span<std::uint8_t> out, int height, int width,
                       const FlowColors& colors) {
   run_features(a, b, picture_result(a.grid, out, height, width, colors), nullptr);
@@ -142,7 +161,7 @@ Network::Result Network::picture_result(Grid grid, std::span<std::uint8_t> out, 
 }
 
 void Network::run_features(const Features& a, const Features& b, const Result& result, Trace* trace) {
-  if (!same(a.grid, b.grid)) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
+  check_same(a, b);
   Plan& p = plan(a.grid);
   const auto calls = [&] { run_head(a, b, p, result, trace); };
   Key key(head_sequence, p.id);

@@ -33,6 +33,8 @@ class Network {
   /// Both frames, then the flow between them; the features stay in the network's own memory.
   void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
             Trace* trace = nullptr);
+  /// The next frame of a stream: its features to `now`, and the flow from the frame of `before` to it, in one sequence.
+  void advance(const Features& before, const Frame& frame, Features& now, std::span<float> out, int height, int width);
   /// As `flow`, but out (3 * height * width: rows of red, green, blue) is its picture, and the flow stays in the
   /// engine's memory.
   void picture(const Features& a, const Features& b, std::span<std::uint8_t> out, int height, int width,

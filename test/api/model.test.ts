@@ -29,6 +29,32 @@ describe('a flow', () => {
     expect(sameBits(backward.data, (await model.flow(a, b)).data)).toBe(false)
   })
 
+  it('to the next frame of a stream is the same to the bit, and so are its features', async () => {
+    const [forward, backward] = [await model.flow(a, b), await model.flow(b, a)]
+    const first = await model.features(a)
+    const second = await model.advance(first, b)
+    expect(sameBits(second.flow.data, forward.data)).toBe(true)
+    const into = new FlowField(160, 112)
+    const third = model.advanceSync(second.features, a, { into })
+    expect(third.flow).toBe(into)
+    expect(sameBits(into.data, backward.data)).toBe(true)
+    expect(sameBits(await third.features.read(), await first.read())).toBe(true)
+    const { gridHeight, gridWidth, frameHeight, frameWidth } = second.features
+    expect([gridHeight, gridWidth, frameHeight, frameWidth]).toEqual([7, 10, 112, 160])
+    for (const map of [first, second.features, third.features]) map.dispose()
+    await expect(model.advance(first, b)).rejects.toThrow(flowError('ERR_DISPOSED', 'feature map'))
+    expect(() => model.advanceSync(first, b)).toThrow(flowError('ERR_DISPOSED', 'feature map'))
+  })
+
+  it('to a next frame of another size is in pixels of the frame before', async () => {
+    const small = noiseFrame(50, 30, 1)
+    const before = await model.features(small, { size: [48, 64] })
+    const { flow, features } = await model.advance(before, noiseFrame(70, 90, 2))
+    expect([flow.width, flow.height]).toEqual([50, 30])
+    expect([features.frameWidth, features.frameHeight]).toEqual([70, 90])
+    expect(sameBits(flow.data, (await model.flowFromFeatures(before, features)).data)).toBe(true)
+  })
+
   it('is written into the field that is given, and nowhere else', async () => {
     const expected = await model.flow(a, b)
     const into = new FlowField(160, 112)

@@ -215,6 +215,8 @@ describe('the addon, whatever is passed to it,', () => {
       'featuresSync',
       'flowFromFeatures',
       'flowFromFeaturesSync',
+      'advance',
+      'advanceSync',
       'readFeatures',
       'readFeaturesSync',
       'trace',

@@ -95,8 +95,10 @@ describe('the emulated GPU', () => {
       const [from, to] = [await model.features(a), await model.features(b)]
       expect(sameBits((await model.flowFromFeatures(from, to)).data, forward.data)).toBe(true)
       expect(sameBits((await model.flowFromFeatures(to, from)).data, backward.data)).toBe(true)
-      from.dispose()
-      to.dispose()
+      const next = await model.advance(from, b)
+      expect(sameBits(next.flow.data, forward.data)).toBe(true)
+      expect(sameBits(await next.features.read(), await to.read())).toBe(true)
+      for (const map of [from, to, next.features]) map.dispose()
     }
   })
 

@@ -90,6 +90,13 @@ const check::Register features("a flow from features is the flow from frames, in
   network.flow(b.frame(), a.frame(), grid, expected, 32, 40);
   network.flow(*fb, *fa, actual, 32, 40);
   check::that(actual == expected, "backward");
+  auto next = network.take_features(grid);
+  network.advance(*fb, a.frame(), *next, actual, 32, 40);
+  check::that(actual == expected, "to the next frame");
+  network.flow(*next, *fb, actual, 32, 40);
+  network.flow(a.frame(), b.frame(), grid, expected, 32, 40);
+  check::that(actual == expected, "from the features of the next frame");
+  network.give_back(std::move(next));
   network.give_back(std::move(fa));
   network.give_back(std::move(fb));
 });
@@ -114,6 +121,9 @@ const check::Register no_allocation("after the first frames of its sizes the eng
       network.encode(b.frame(), *features);
       network.flow(*features, *features, flow, 37, 61);
       network.picture(*features, *features, picture, 37, 61, {});
+      auto next = network.take_features(grid);
+      network.advance(*features, a.frame(), *next, flow, 37, 61);
+      network.give_back(std::move(next));
       network.give_back(std::move(features));
     }
   };

@@ -314,6 +314,8 @@ void replays(const Engine& engine) {
     check::that(again == first, "from features, round ", round);
     network.flow(*b, *a, again, height, width);
     check::that(again != first, "backward flow is forward flow");
+    network.advance(*a, frames.b.frame(), *b, again, height, width);
+    check::that(again == first, "to the next frame, round ", round);
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type FlowColorOptions,
   type FlowErrorCode,
   type FlowField,
+  type FlowStep,
   FlowModel,
   type FlowMetricsOptions,
   type FlowModelInfo,
@@ -123,6 +124,8 @@ describe('a call', () => {
     expectTypeOf(model.featuresSync(frame)).toEqualTypeOf<FeatureMap>()
     expectTypeOf(model.flowFromFeatures(map, map)).resolves.toEqualTypeOf<FlowField>()
     expectTypeOf(model.flowFromFeaturesSync(map, map)).toEqualTypeOf<FlowField>()
+    expectTypeOf(model.advance(map, frame)).resolves.toEqualTypeOf<FlowStep>()
+    expectTypeOf(model.advanceSync(map, frame)).toEqualTypeOf<FlowStep>()
     expectTypeOf(model.flowPicture(frame, 'b.png')).resolves.toEqualTypeOf<RgbImage>()
     expectTypeOf(model.flowPictureFromFeatures(map, map)).resolves.toEqualTypeOf<RgbImage>()
     expectTypeOf(map.read()).resolves.toEqualTypeOf<Float32Array>()
