@@ -98,7 +98,8 @@ class EngineChoice {
   std::vector<std::string> precisions_of(const std::string& text, const Options& options) const {
     std::vector<std::string> all;
     for (const auto& p : precisions) {
-      if ((text.empty() || text == p.name) && (cuda_ || p.precision == cuda::Precision::fp32)) all.emplace_back(p.name);
+      const bool asked = text == p.name && (cuda_ || p.precision == cuda::Precision::fp32);
+      if (text.empty() ? has(p.precision) : asked) all.emplace_back(p.name);
     }
     if (all.empty()) options.fail();
     return all;
@@ -118,6 +119,11 @@ class EngineChoice {
   std::string device() const { return cuda_ ? cuda::Context::of(index_)->device().name : "CPU"; }
 
  private:
+  bool has(cuda::Precision precision) const {
+    if (!cuda_) return precision == cuda::Precision::fp32;
+    return cuda::has_precision(cuda::Context::of(index_)->device().capability_major, precision);
+  }
+
   bool cuda_ = true;
   int index_ = 0;
 };

@@ -1,6 +1,7 @@
 // Lets gyp's tools (prebuildify, electron-rebuild, node-gyp) build the addon: the build itself is CMakeLists.txt.
 //   node scripts/gyp-cmake.cjs PRODUCT_DIR ARCH    builds into PRODUCT_DIR
-//                                                  with FLOW_RELEASE=1 in the environment, kernels for every GPU
+//                                                  with FLOW_RELEASE=1 in the environment, kernels for every GPU, and
+//                                                  warnings, such as of a spilled register, are errors
 //   node scripts/gyp-cmake.cjs --inputs            lists the sources, so that gyp sees when they change
 const { execFileSync } = require('node:child_process')
 const { readdirSync } = require('node:fs')
@@ -32,7 +33,7 @@ if (process.argv[2] === '--inputs') {
     `-DCMAKE_BUILD_TYPE=${type}`,
     `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${output}`,
     ...cross,
-    ...(process.env.FLOW_RELEASE ? ['-DFLOW_RELEASE=ON', '-DFLOW_CUDA=ON'] : []),
+    ...(process.env.FLOW_RELEASE ? ['-DFLOW_RELEASE=ON', '-DFLOW_CUDA=ON', '-DFLOW_WERROR=ON'] : []),
   )
   cmake('--build', build, '--parallel', String(os.availableParallelism()))
 }

@@ -126,6 +126,8 @@ part configure 60 "${configure[@]}"
 [[ -e $build/build.ninja ]] && keep_going=(-- -k 0)
 part build 300 cmake --build "$build" --parallel "$(nproc)" "${keep_going[@]}"
 
+# ptxas's warnings are the compiler's report of registers that did not suffice.
+part spills 10 bash -c '! grep -h -i spill "$@"' _ "$work"/parts/*-build/{out,err}
 if [[ -n $emulator ]]; then
   skip tensor_cores "the emulated GPU has no machine code"
 else
@@ -169,6 +171,14 @@ else
   for precision in fp16 bf16 fp32; do
     program "stages-$precision" 30 stage_bench --engine cuda --precision "$precision" --frames 50
   done
+fi
+
+if [[ -n $emulator ]]; then
+  skip torch_stream "the emulated GPU runs no PyTorch"
+elif ! python3 -c 'import torch; torch.cuda.current_device(); torch.compile' 2>/dev/null; then
+  skip torch_stream "PyTorch 2 with CUDA is not installed"
+else
+  part torch_stream 180 python3 bench/peers/torch_stream.py --json
 fi
 
 # ---- the addon -------------------------------------------------------------------------------------------------------

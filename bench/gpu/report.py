@@ -129,6 +129,15 @@ def latency(result):
     return table(["precision", "ms", "p50", "p90", "p95", "p99", "p99.9", "max", "p99/p50", "frames", "frames/s"], rows)
 
 
+def torch_stream(result, ours):
+    times = result["frameMs"]
+    columns = ["p50", "p90", "p99", "max", "p99OverP50"]
+    p50 = next((one["frameMs"]["p50"] for one in ours if one["precision"] == result["precision"] and "frameMs" in one), 0)
+    ratio = short(times["p50"] / p50) if p50 else ""
+    row = [result["peer"], result["precision"], *[short(times[c]) for c in columns], result["frames"], ratio]
+    return table(["", "precision", "p50", "p90", "p99", "max", "p99/p50", "frames", "its p50 / ours"], [row])
+
+
 def stages(result):
     rows = []
     for where in ("backbone", "head"):
@@ -164,9 +173,10 @@ def markdown(machine, parts):
             [(p["name"], title[p["status"]], p.get("seconds", ""), describe_result(p)) for p in parts],
         ),
     ]
+    ours = next((p["result"]["results"] for p in parts if p["name"] == "latency" and p.get("result")), [])
     for part in parts:
         result, name = part.get("result"), part["name"]
-        if result and ("results" in result or "backbone" in result or "kernels" in result):
+        if result and {"results", "backbone", "kernels", "peer"} & result.keys():
             size = f"{result['height']} x {result['width']}" if "height" in result else ""
             if name == "seed_parity":
                 text += [f"## The seed's configuration against the oracle, {size}", seed_parity(result)]
@@ -179,6 +189,8 @@ def markdown(machine, parts):
                     "most 1.2 ms, p99/p50 at most 1.15.",
                     latency(result),
                 ]
+            elif name == "torch_stream":
+                text += [f"## The same frame in PyTorch, {size}, ms", torch_stream(result, ours)]
             elif name.startswith("stages"):
                 text += [
                     f"## Stages, {result['precision']}, {size}",

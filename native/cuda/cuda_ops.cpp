@@ -21,7 +21,8 @@ namespace flow::cuda {
 
 namespace {
 
-/// Sequences whose graphs are kept: a stream needs four (two feature maps, in both directions), a few sizes a few more.
+/// Sequences whose graphs are kept: a stream needs two (two feature maps take turns), twice as many with its backward
+/// flow, and a few sizes a few times as many.
 constexpr std::size_t kept_recordings = 24;
 
 template <class T>
@@ -47,7 +48,7 @@ CudaOps::CudaOps(int device, Precision precision)
       modules_(context_),
       packer_(stream_, precision),
       output_(stream_) {
-  if (precision == Precision::bf16 && context_->device().capability_major < 8) {
+  if (!has_precision(context_->device().capability_major, precision)) {
     throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " +
                                        context_->device().name + " has " + context_->device().capability() +
                                        ": use 'fp16' or 'fp32'");
@@ -179,6 +180,8 @@ void CudaOps::time_sequences() {
   guarded([&] { clock_ = {Event(context_, Event::Timing::on), Event(context_, Event::Timing::on)}; });
 }
 
+void CudaOps::use_gemm_tile(const kernels::GemmTile& tile) { gemm_tile_ = &tile; }
+
 float CudaOps::sequence_milliseconds() {
   return guarded([&] { return clock_.value().end.milliseconds_since(clock_.value().begin); });
 }
@@ -246,7 +249,8 @@ kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const
 
 void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
   const int bytes = static_cast<int>(operand_bytes());
-  const kernels::GemmTile tile = choose_gemm_tile(params.m, params.n, params.k, bytes, device());
+  const kernels::GemmTile tile =
+      gemm_tile_ != nullptr ? *gemm_tile_ : choose_gemm_tile(params.m, params.n, params.k, bytes, device());
   const std::string name = named((std::string("gemm_") + op).c_str(), precision_) + "_" + std::to_string(tile.rows) +
                            "x" + std::to_string(tile.cols);
   launch(name, {ceil_div(params.n, tile.cols), ceil_div(params.m, tile.rows)}, {tile.threads},

@@ -36,6 +36,8 @@ class CudaOps : public Ops {
   void time_sequences();
   /// Time of the device from the begin to the end of the last sequence, which is finished. Needs `time_sequences`.
   float sequence_milliseconds();
+  /// From now on every product is cut into this one of kernels::gemm_tiles: for tests, whose matrices are small.
+  void use_gemm_tile(const kernels::GemmTile& tile);
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
@@ -123,7 +125,8 @@ class CudaOps : public Ops {
   Stream stream_;
   Modules modules_;
   Packer packer_;
-  std::string poison_;  // the error that ended this engine
+  std::string poison_;                            // the error that ended this engine
+  const kernels::GemmTile* gemm_tile_ = nullptr;  // null: the fastest
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_;
   std::vector<StagedFrame> frames_;

@@ -109,9 +109,11 @@ std::string error_name(const Driver& driver, CUresult result) {
   return std::string(name) + " (" + text + ")";
 }
 
-void check(CUresult result, const char* what) {
+void check(CUresult result, const char* what, const std::source_location& place) {
   if (result == CUDA_SUCCESS) return;
-  std::string message = std::string(what) + " failed: " + error_name(driver(), result);
+  const std::string file = place.file_name();
+  std::string message = std::string(what) + " (" + file.substr(file.rfind('/') + 1) + ":" +
+                        std::to_string(place.line()) + ") failed: " + error_name(driver(), result);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     throw Error(ErrorCode::out_of_memory,
                 "out of GPU memory: " + message + "; use a smaller `size`, or dispose of other models");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <source_location>
 #include <string>
 
 #include "cuda/driver_api.h"
@@ -26,7 +27,7 @@ const Driver& driver();
 std::string error_name(const Driver& driver, CUresult result);
 
 /// Throws Error(out_of_memory) or Error(device) unless `result` is success. `what` is the function's name and, where it
-/// helps, its object: "cuModuleLoadData".
-void check(CUresult result, const char* what);
+/// helps, its object: "cuModuleLoadData". The message has the place of the call, too.
+void check(CUresult result, const char* what, const std::source_location& place = std::source_location::current());
 
 }  // namespace flow::cuda

@@ -31,7 +31,7 @@ void check_load(CUresult result, const char* what, const DeviceInfo& device) {
   const std::string built = *built_architectures() == '\0' ? "no GPU" : built_architectures();
   throw Error(ErrorCode::device, "CUDA: this build has kernels for " + built + " only, and " + device.name + " is sm_" +
                                      std::to_string(device.capability_major) + std::to_string(device.capability_minor) +
-                                     why);
+                                     "; build the addon on this machine, with nvcc (npx cmake-js compile)" + why);
 }
 
 }  // namespace
@@ -56,7 +56,10 @@ Kernel& Modules::look_up(std::string_view name) {
     return kernels_.emplace(key, Kernel{key, function, shared_bytes_of_all}).first->second;
   }
   throw Error(ErrorCode::device, "CUDA: this build holds no kernel " + key +
-                                     (*built_architectures() == '\0' ? ": it was built without nvcc" : ""));
+                                     (*built_architectures() == '\0'
+                                          ? ": it was built without nvcc; install the CUDA toolkit and build it again "
+                                            "(npx cmake-js compile)"
+                                          : ""));
 }
 
 const Kernel& Modules::kernel(std::string_view name, int shared_bytes) {

@@ -62,7 +62,13 @@ describe('a GPU that cannot be used', () => {
   it.each<[string, Record<string, string>, string]>([
     ['no driver', { DINOV3_FLOW_CUDA_DRIVER: '/nowhere/libcuda.so.1' }, 'libcuda'],
     ['no device', { EMULATOR_DEVICES: '0' }, 'NO_DEVICE'],
-    ['an old driver', { EMULATOR_DRIVER_VERSION: '10000' }, 'driver'],
+    ['an old driver', { EMULATOR_DRIVER_VERSION: '10000' }, 'update it'],
+    // CUDA_ERROR_NO_BINARY_FOR_GPU
+    [
+      'a GPU that the build is not for',
+      { EMULATOR_FAIL: 'cuModuleLoadData:1:209' },
+      'build the addon on this machine',
+    ],
   ])('%s: cuda is refused with the reason, auto takes the CPU and says why', async (_, env, reason) => {
     const refused = await print(env, 'cuda')
     expect(refused).toMatchObject({ code: 'ERR_DEVICE', message: expect.stringContaining(reason) })
@@ -72,6 +78,12 @@ describe('a GPU that cannot be used', () => {
 
   it('auto takes a GPU that works', async () => {
     expect(await print({}, 'auto')).toMatchObject({ engine: 'cuda', gpuUnused: null })
+  })
+
+  it('the second of two is used where it is asked for', async () => {
+    const two = { EMULATOR_DEVICES: '2' }
+    expect(await print(two, 'cuda:1')).toMatchObject({ engine: 'cuda', gpu: { index: 1 } })
+    expect(await print(two, 'cuda')).toMatchObject({ engine: 'cuda', gpu: { index: 0 } })
   })
 
   it('an index beyond the last GPU is refused', async () => {
@@ -103,13 +115,15 @@ it('the C++ tests of the runtime fail where the driver that they are to use show
 })
 
 describe('a driver’s error', () => {
-  it('ends the model, with function and name, and every call after it says so', async () => {
+  it('ends the model, with function, place and name, and every call after it says so', async () => {
     const { stdout } = await runScript('fail-launch.mjs', [], {})
     const calls = JSON.parse(stdout) as { code: string; message: string }[]
     expect(calls).toHaveLength(3)
     for (const { code, message } of calls) {
       expect(code).toBe('ERR_DEVICE')
-      expect(message).toMatch(/cuLaunchKernel.*CUDA_ERROR_LAUNCH_FAILED.*cannot be used any more/s)
+      expect(message).toMatch(
+        /cuLaunchKernel of \w+ \(launch\.h:\d+\).*CUDA_ERROR_LAUNCH_FAILED.*cannot be used any more/s,
+      )
     }
   })
 })

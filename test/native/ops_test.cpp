@@ -104,8 +104,16 @@ std::vector<Engine> engines() {
   if (cuda_is_here()) {
     for (const auto& [precision, least] :
          {std::pair{cuda::Precision::fp32, 1e-5}, {cuda::Precision::fp16, 2e-3}, {cuda::Precision::bf16, 1.5e-2}}) {
-      all.push_back({std::string("cuda ") + cuda::suffix_of(precision),
-                     [=] { return Bench(std::make_unique<cuda::CudaOps>(0, precision), least); }});
+      if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) continue;
+      const std::string name = std::string("cuda ") + cuda::suffix_of(precision);
+      all.push_back({name, [=] { return Bench(std::make_unique<cuda::CudaOps>(0, precision), least); }});
+      if (precision == cuda::Precision::fp32) continue;  // has one tile only
+      // Too large for what is tested here, so that nobody would choose it.
+      all.push_back({name + ", largest tile", [=] {
+                       auto ops = std::make_unique<cuda::CudaOps>(0, precision);
+                       ops->use_gemm_tile(*std::begin(kernels::gemm_tiles));
+                       return Bench(std::move(ops), least);
+                     }});
     }
   }
   return all;
@@ -126,7 +134,8 @@ struct OnEveryEngine {
 };
 
 const OnEveryEngine linear_add("linear_add adds a scaled linear map to the residual", [](Bench& b, Random& random) {
-  for (const auto [rows, in, out] : {std::array{1, 1, 1}, {5, 3, 2}, {161, 322, 81}, {97, 1537, 33}, {200, 64, 384}}) {
+  for (const auto [rows, in, out] :
+       {std::array{1, 1, 1}, {5, 3, 2}, {161, 322, 81}, {97, 1537, 33}, {200, 64, 384}, {1605, 81, 2}, {849, 322, 5}}) {
     const Linear w(random, in, out);
     const Values x = random.values(rows * in), before = random.values(rows * out);
     const auto residual = b.matrix<Real>(rows, out, before);
@@ -179,7 +188,7 @@ const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every
 
 const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q k^T / sqrt(d)) v", [](Bench& b,
                                                                                                       Random& random) {
-  // 32, 64 and 128 are what models have; the others end inside a vector. 781 keys are more than one block of them.
+  // 32, 64 and 128 are what models have; the others end inside a vector. 761 keys are more than one split of them.
   for (const auto [head_dim, heads, grid_h, grid_w] : {std::array{32, 2, 7, 10},
                                                        {64, 3, 9, 11},
                                                        {128, 1, 5, 6},
@@ -187,7 +196,9 @@ const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q 
                                                        {8, 2, 3, 4},
                                                        {24, 2, 3, 5},
                                                        {40, 2, 6, 7},
-                                                       {64, 1, 28, 27}}) {
+                                                       {32, 1, 28, 27},
+                                                       {64, 1, 28, 27},
+                                                       {128, 1, 28, 27}}) {
     const Grid grid{grid_h, grid_w};
     const AttentionShape shape{5 + grid.size(), 5, heads, head_dim};
     const int dim = heads * head_dim, half = head_dim / 2;
