@@ -10,6 +10,8 @@
 //     B  b[0] = B[2t, 2t+1][g]    b[1] = B[2t+8, 2t+9][g]
 //     D  d[0], d[1] = D[g][2t, 2t+1]    d[2], d[3] = D[g+8][2t, 2t+1]
 //
+//   mma m16n8k8    the same with A 16 x 8: a[0], a[1], and B 8 x 8: b[0]
+//
 //   The D of one product is the A of the next, rounded: columns 0..7 give a[0], a[1], columns 8..15 a[2], a[3].
 //
 //   ldmatrix       matrices of 8 x 8 16-bit elements. Lane i holds the address of row i % 8 of matrix i / 8 (16 bytes,
@@ -51,17 +53,28 @@ DEVICE float fast_exp2(float x) {
 #endif
 }
 
+/// Whether there are the instructions of compute capability 8.0.
+DEVICE bool has_ampere() {
+#if defined(FLOW_EMULATED)
+  return emu::ampere();
+#else
+  return __CUDA_ARCH__ >= 800;
+#endif
+}
+
 /// Copies 16 bytes from global to shared memory, both aligned to 16, or writes zeros there; visible after the wait for
 /// its group, to other threads after a barrier behind that. `from` is not touched where `valid` is false, but must be a
 /// global address.
 DEVICE void cp_async16(void* to, const void* from, bool valid PTX_HERE) {
+  if (!has_ampere()) {
+    *static_cast<uint4*>(to) = valid ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
+    return;
+  }
 #if defined(FLOW_EMULATED)
   emu::cp_async(to, from, 16, valid ? 16 : 0, file, line);
 #elif __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from),
                "r"(valid ? 16 : 0));
-#else
-  *static_cast<uint4*>(to) = valid ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
 #endif
 }
 
@@ -115,9 +128,29 @@ DEVICE void ldmatrix_x2(std::uint32_t (&r)[2], const void* row PTX_HERE) {
 #endif
 }
 
+/// d += a b, the fragments of m16n8k8, in float16.
+DEVICE void mma1688(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t b0 PTX_HERE) {
+#if defined(FLOW_EMULATED)
+  emu::mma1688(d, a0, a1, b0, file, line);
+#else
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a0), "r"(a1), "r"(b0));
+#endif
+}
+
 /// d += a b, the fragments of m16n8k16.
 template <class T>
 DEVICE void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1 PTX_HERE) {
+  if (!has_ampere()) {
+    if constexpr (std::is_same_v<T, __half>) {
+      mma1688(d, a[0], a[1], b0);
+      mma1688(d, a[2], a[3], b1);
+    } else {
+      __trap();  // the host does not offer bfloat16 on such a device
+    }
+    return;
+  }
 #if defined(FLOW_EMULATED)
   emu::mma16816<T>(d, a, b0, b1, file, line);
 #elif __CUDA_ARCH__ >= 800
@@ -131,17 +164,6 @@ DEVICE void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  }
-#else
-  if constexpr (std::is_same_v<T, __half>) {
-    // m16n8k8: A's registers are columns 2t, 2t+1 of rows g and g+8, B's rows 2t, 2t+1 of column g.
-    asm volatile(
-        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
-        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%7,%8}, {%9}, {%0,%1,%2,%3};\n"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(b0), "r"(a[2]), "r"(a[3]), "r"(b1));
-  } else {
-    __trap();  // the host does not offer bfloat16 on such a device
   }
 #endif
 }

@@ -76,9 +76,12 @@ export function runNativeTests(variant) {
     total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed)
   }
   for (const program of PROGRAMS) test(program, variant)
-  if (variant === 'host')
+  if (variant === 'host') {
     for (const schedule of SCHEDULES.slice(1))
       test('ops_test', `${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule })
+    // Other paths: without cp.async, in products of half the depth. It knows no bfloat16.
+    test('ops_test', `${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' })
+  }
   return total
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DEFAULT_MODEL } from '../../lib/default-model.js'
 import { FlowModel, readFlow } from '../../lib/index.js'
@@ -17,6 +18,17 @@ describe("the package's model", () => {
     expect(model.info.backbone.patch).toBe(8)
     expect(model.info.unused.backbone.filter((name) => !name.startsWith('head.'))).toEqual([])
     expect(model.info.unused.head.filter((name) => !name.startsWith('backbone.'))).toEqual([])
+  })
+
+  it('is small, and its file says what it is and how it was made', () => {
+    const file = readFileSync(DEFAULT_MODEL)
+    expect(file.length).toBeLessThan(12e6)
+    const header = file.subarray(8, 8 + Number(file.readBigUInt64LE()))
+    const { __metadata__: said } = JSON.parse(header.toString()) as { __metadata__: Record<string, string> }
+    expect(said).toMatchObject({ licence: 'Apache-2.0' })
+    expect(JSON.parse(said['config']!).backbone).toMatchObject({ patch: 8 })
+    expect(JSON.parse(said['training']!).stages[0]).toMatchObject({ data: 'scenes' })
+    expect(JSON.parse(said['figures']!).scenes).toHaveProperty('DIS')
   })
 
   // Written by `python3 -m dinov3_flow.predict` from the same file: again when the weights are replaced.

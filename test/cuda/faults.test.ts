@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { flowError, sameBits } from '../support/compare.js'
@@ -114,7 +115,58 @@ it('the C++ tests of the runtime fail where the driver that they are to use show
   }
 })
 
+/** The driver's functions, by the names in the engine's table. */
+const FUNCTIONS = [
+  ...readFileSync(new URL('../../native/cuda/driver_api.h', import.meta.url), 'utf8').matchAll(
+    / X\((cu\w+),/g,
+  ),
+].map(([, name]) => name!)
+
+function messageFor(name: string): RegExp {
+  if (name === 'cuMemAlloc') return /could not be allocated on GPU 0/
+  // Contexts are switched in destructors, too, where nothing can be thrown: the next function tells.
+  const teller = name.startsWith('cuCtx') ? 'cu' : name
+  return new RegExp(`${teller}.* \\(\\w+\\.(cpp|h):\\d+\\) failed: CUDA_ERROR_`)
+}
+
 describe('a driver’s error', () => {
+  it('in whatever function is told with its name and place, and leaves other models alive', async () => {
+    expect(FUNCTIONS.length).toBeGreaterThan(40)
+    await using other = await load()
+    const expected = await other.flow(a, b)
+    const told: string[] = []
+    // A launch that failed ends the process's use of the device: the test below.
+    for (const name of FUNCTIONS.filter((name) => !/Launch/.test(name))) {
+      failAt(name, 1)
+      try {
+        await using model = await load()
+        // Launch by launch, recorded, and replayed.
+        for (let frame = 0; frame < 3; frame++) await model.flow(a, b)
+      } catch (error) {
+        expect(error).toMatchObject({
+          code: expect.stringMatching(/ERR_DEVICE|ERR_OUT_OF_MEMORY/),
+          message: expect.stringMatching(messageFor(name)),
+        })
+        told.push(name)
+      }
+      vi.unstubAllEnvs()
+      expect(sameBits((await other.flow(a, b)).data, expected.data)).toBe(true)
+    }
+    for (const part of [
+      'ModuleLoad',
+      'GetFunction',
+      'MemAlloc',
+      'HtoD',
+      'DtoH',
+      'StreamCreate',
+      'Synchronize',
+      'BeginCapture',
+      'EndCapture',
+      'GraphInstantiate',
+    ])
+      expect(told.some((name) => name.includes(part))).toBe(true)
+  })
+
   it('ends the model, with function, place and name, and every call after it says so', async () => {
     const { stdout } = await runScript('fail-launch.mjs', [], {})
     const calls = JSON.parse(stdout) as { code: string; message: string }[]

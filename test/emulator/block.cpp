@@ -59,6 +59,7 @@ void Block::prepare(const Launch& launch) {
   kernel_ = launch.kernel;
   parameters_ = launch.parameters;
   schedule_ = launch.schedule;
+  ampere = launch.ampere;
   grid_dim = launch.grid;
   block_dim = launch.block;
   threads_ = block_dim.x * block_dim.y * block_dim.z;

@@ -76,6 +76,7 @@ struct Launch {
   std::size_t shared_bytes;
   const void* parameters;
   Schedule schedule;
+  bool ampere;  // has the instructions of compute capability 8.0
 };
 
 /// Runs blocks, one after the other.
@@ -96,6 +97,7 @@ class Block {
   dim3 block_dim, grid_dim;
   unsigned char* shared = nullptr;
   std::size_t shared_bytes = 0;
+  bool ampere = true;
 
   Warp& warp() { return warps_[fiber->linear / warp_lanes]; }
   Schedule schedule() const { return schedule_; }

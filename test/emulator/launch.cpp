@@ -27,6 +27,11 @@ unsigned threads_wanted() {
   return static_cast<unsigned>(std::clamp(wanted, 1, 64));
 }
 
+bool has_ampere() {
+  const char* text = std::getenv("EMULATOR_CAPABILITY");
+  return text == nullptr || *text == 0 || std::atoi(text) >= 8;
+}
+
 /// The blocks of one launch, taken by whoever is free.
 struct Work {
   const Launch& launch;
@@ -120,7 +125,7 @@ void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_
 }
 
 void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters) {
-  const Launch launch{&kernel, grid, block, shared_bytes, parameters, Schedule::from_environment()};
+  const Launch launch{&kernel, grid, block, shared_bytes, parameters, Schedule::from_environment(), has_ampere()};
   check_configuration(kernel, grid, block, shared_bytes);
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);

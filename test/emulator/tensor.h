@@ -5,7 +5,7 @@
 #include "block.h"
 #include "half.h"
 
-// Tensor cores: the two instructions of kernels/ptx.cuh, whose comment has the fragments.
+// Tensor cores: the instructions of kernels/ptx.cuh, whose comment has the fragments.
 
 namespace emu {
 
@@ -24,6 +24,13 @@ EMU_UNSEEN void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32
                          const char* file, int line) {
   static_assert(std::is_same_v<T, __half> || std::is_same_v<T, __nv_bfloat16>);
   multiply(d, a, b0, b1, std::is_same_v<T, __nv_bfloat16>, file, line);
+}
+
+/// As mma16816 with zeros for columns 8..15 of A.
+EMU_UNSEEN inline void mma1688(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t b, const char* file,
+                               int line) {
+  const std::uint32_t a[4] = {a0, a1, 0, 0};
+  multiply(d, a, b, 0, false, file, line);
 }
 
 }  // namespace emu

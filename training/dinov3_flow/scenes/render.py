@@ -30,6 +30,7 @@ class SceneOptions:
     static_share: float = 0.08
     subpixel_share: float = 0.15
     moving_shares: tuple[float, float, float] = (0.36, 0.36, 0.28)  # of the rest: to 4 px, to 16 px, above
+    relative_motion: tuple[float, float] = (0.1, 1.0)  # of layers, as shares of the pair's displacement
     nonrigid_share: float = 0.25
     motion_blur: float = 0.12
     photometric: bool = True
@@ -99,7 +100,7 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
         centre = rng.uniform((n, 2), -0.5, 0.5) * torch.tensor([width, height])
         radius = half if shapes is None else shapes.size.clamp(min=12.0)
         # Layers differ in how fast they move; some only follow the camera, and so do most backgrounds.
-        relative = rng.log_uniform((n,), 0.1, 1.0) * rng.chance((n,), 0.8 if k else 0.15)
+        relative = rng.log_uniform((n,), *options.relative_motion) * rng.chance((n,), 0.8 if k else 0.15)
         # When the camera is still the first layer carries the pair's displacement.
         relative = torch.where(still[rows] & (k == 1), torch.ones(n), relative)
         own = random_motion(magnitude[rows] * relative, radius, centre if k else torch.zeros(n, 2), rng)
