@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 
 #ifdef __linux__
 #include <dlfcn.h>
@@ -109,11 +110,11 @@ std::string error_name(const Driver& driver, CUresult result) {
   return std::string(name) + " (" + text + ")";
 }
 
-void check(CUresult result, const char* what, const std::source_location& place) {
+void check(CUresult result, const char* what, const char* file, int line) {
   if (result == CUDA_SUCCESS) return;
-  const std::string file = place.file_name();
-  std::string message = std::string(what) + " (" + file.substr(file.rfind('/') + 1) + ":" +
-                        std::to_string(place.line()) + ") failed: " + error_name(driver(), result);
+  const std::string_view path = file;
+  std::string message = std::string(what) + " (" + std::string(path.substr(path.rfind('/') + 1)) + ":" +
+                        std::to_string(line) + ") failed: " + error_name(driver(), result);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     throw Error(ErrorCode::out_of_memory,
                 "out of GPU memory: " + message + "; use a smaller `size`, or dispose of other models");

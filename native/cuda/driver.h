@@ -1,6 +1,5 @@
 #pragma once
 
-#include <source_location>
 #include <string>
 
 #include "cuda/driver_api.h"
@@ -28,6 +27,6 @@ std::string error_name(const Driver& driver, CUresult result);
 
 /// Throws Error(out_of_memory) or Error(device) unless `result` is success. `what` is the function's name and, where it
 /// helps, its object: "cuModuleLoadData". The message has the place of the call, too.
-void check(CUresult result, const char* what, const std::source_location& place = std::source_location::current());
+void check(CUresult result, const char* what, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 }  // namespace flow::cuda
