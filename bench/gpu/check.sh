@@ -127,7 +127,7 @@ part configure 60 "${configure[@]}"
 part build 300 cmake --build "$build" --parallel "$(nproc)" "${keep_going[@]}"
 
 # ptxas's warnings are the compiler's report of registers that did not suffice.
-part spills 10 bash -c '! grep -h -i spill "$@"' _ "$work"/parts/*-build/{out,err}
+part spills 10 bash -c '! grep -h -i spilled "$@"' _ "$work"/parts/*-build/{out,err}
 if [[ -n $emulator ]]; then
   skip tensor_cores "the emulated GPU has no machine code"
 else
