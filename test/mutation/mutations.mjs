@@ -51,7 +51,7 @@ export const MUTATIONS = [
     mistake: 'a 3x3 convolution with the neighbours of another row',
     file: 'gemm_sources.cuh',
     find: 'const bool inside = y >= 0 && y < map_.height && x >= 0 && x < map_.width;',
-    replace: 'const bool inside = y >= 0 && y < map_.height;',
+    replace: 'const bool inside = y >= 0 && y < map_.height && x >= -1 && x < map_.width;',
     kernels: ['gemm.cu'],
     test: 'conv3x3_relu',
     builds: ['host'],
