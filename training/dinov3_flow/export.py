@@ -24,7 +24,7 @@ def export(source: str, target: str, metadata: Mapping[str, str]) -> int:
     What the source says of itself, how it was trained, stays with it.
     """
     network = load_network(source)
-    said = load_safetensors(source)[1] if source.endswith(".safetensors") else {}
+    said = load_safetensors(source)[1] if str(source).endswith(".safetensors") else {}
     tensors: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         if name.endswith(_LEFT_OUT):
