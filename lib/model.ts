@@ -252,10 +252,9 @@ export class FlowModel {
       this.#queue.check(options)
       const from = featureIdOf(before, this.#queue, 'feature map')
       const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
-      const { gridHeight, gridWidth } = before
       const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
       const id = await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.advance(from, input, gridHeight, gridWidth, flow.data, flow.height, flow.width, ticket),
+        native.advance(from, input, flow.data, flow.height, flow.width, ticket),
       )
       return { flow, features: this.#featureMap(id, before, input) }
     })
@@ -271,10 +270,9 @@ export class FlowModel {
     this.#queue.check(options)
     const from = featureIdOf(before, this.#queue, 'feature map')
     const input = checkDecoded(frame, 'frame')
-    const { gridHeight, gridWidth } = before
     const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
     const id = callNative(site, () =>
-      this.#queue.native.advanceSync(from, input, gridHeight, gridWidth, flow.data, flow.height, flow.width),
+      this.#queue.native.advanceSync(from, input, flow.data, flow.height, flow.width),
     )
     return { flow, features: this.#featureMap(id, before, input) }
   }

@@ -113,12 +113,10 @@ export interface NativeModel {
     ticket: number,
   ): Promise<void>
   flowFromFeaturesSync(a: FeatureId, b: FeatureId, output: Float32Array, height: number, width: number): void
-  /** `features` of the frame, and the flow from that of `before`, which has the same grid, to it. */
+  /** `features` of the frame, on the grid of `before`, and the flow from the frame of that to it. */
   advance(
     before: FeatureId,
     frame: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
     output: Float32Array,
     height: number,
     width: number,
@@ -127,8 +125,6 @@ export interface NativeModel {
   advanceSync(
     before: FeatureId,
     frame: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
     output: Float32Array,
     height: number,
     width: number,

@@ -235,23 +235,29 @@ Napi::Value NativeModel::flow_from_features_sync(const Info& info) {
   return guarded(info.Env(), [&] { return worker_->run(info.Env(), flow_from_features_call(info)); });
 }
 
-/// (features, frame, gridHeight, gridWidth, output, outputHeight, outputWidth)
+/// (features, frame, output, outputHeight, outputWidth)
 Call NativeModel::advance_call(const Info& info) {
   const FeatureId before = to_feature_id(info[0]);
   const Frame frame = to_frame(info[1]);
-  const Grid grid = to_grid(info[2], info[3]);
-  const OutputSize size = to_output_size(info[5], info[6]);
-  const std::span<float> out = to_floats(info[4], size.values());
-  const auto id = std::make_shared<FeatureId>();
-  return {.work = [session = session_.get(), before, frame, out, size,
-                   id] { *id = session->advance(before, frame, out, size.height, size.width); },
-          .result = [this, grid, id](Napi::Env env) { return tell_features(env, *id, grid); },
-          .keeps = keep_all(Value(), data_of(info[1]), info[4]),
+  const OutputSize size = to_output_size(info[3], info[4]);
+  const std::span<float> out = to_floats(info[2], size.values());
+  struct Made {
+    FeatureId id;
+    Grid grid;
+  };
+  const auto made = std::make_shared<Made>();
+  return {.work =
+              [session = session_.get(), before, frame, out, size, made] {
+                made->id = session->advance(before, frame, out, size.height, size.width);
+                made->grid = session->features(made->id).grid;
+              },
+          .result = [this, made](Napi::Env env) { return tell_features(env, made->id, made->grid); },
+          .keeps = keep_all(Value(), data_of(info[1]), info[2]),
           .holds = hold_all(bytes_of(frame), std::as_bytes(out))};
 }
 
 Napi::Value NativeModel::advance(const Info& info) {
-  return guarded(info.Env(), [&] { return post(info, 7, advance_call(info)); });
+  return guarded(info.Env(), [&] { return post(info, 5, advance_call(info)); });
 }
 
 Napi::Value NativeModel::advance_sync(const Info& info) {
