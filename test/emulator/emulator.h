@@ -14,7 +14,6 @@
 //
 //   EMULATOR_SCHEDULE   forward, reverse, or the seed of a random order of threads and blocks; read at every launch
 //   EMULATOR_THREADS    threads of the host that run blocks; read at every launch
-//   EMULATOR_CAPABILITY before 8.0, kernels take the paths of such devices (ptx.cuh); read at every launch
 //
 // Strict where CUDA is vague: a return before a barrier that others reach and a barrier or warp operation that threads
 // reach on different lines are errors. Blocks need not run at the same time, so one must not wait for another.

@@ -27,11 +27,6 @@ unsigned threads_wanted() {
   return static_cast<unsigned>(std::clamp(wanted, 1, 64));
 }
 
-bool has_ampere() {
-  const char* text = std::getenv("EMULATOR_CAPABILITY");
-  return text == nullptr || *text == 0 || std::atoi(text) >= 8;
-}
-
 /// The blocks of one launch, taken by whoever is free.
 struct Work {
   const Launch& launch;
@@ -124,8 +119,9 @@ void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_
   }
 }
 
-void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters) {
-  const Launch launch{&kernel, grid, block, shared_bytes, parameters, Schedule::from_environment(), has_ampere()};
+void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
+            bool ampere) {
+  const Launch launch{&kernel, grid, block, shared_bytes, parameters, Schedule::from_environment(), ampere};
   check_configuration(kernel, grid, block, shared_bytes);
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);

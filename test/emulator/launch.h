@@ -25,8 +25,10 @@ void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_
                          std::size_t shared_limit = max_shared_bytes);
 
 /// Runs the kernel; `parameters` is its struct. Blocks run on EMULATOR_THREADS threads (default: as many as there are
-/// cores; one with AddressSanitizer and in the race build). One launch runs at a time, whoever calls.
-void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters);
+/// cores; one with AddressSanitizer and in the race build). One launch runs at a time, whoever calls. Without `ampere`,
+/// kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
+void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
+            bool ampere = true);
 
 template <class Parameters>
 void launch(const char* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Parameters& parameters) {

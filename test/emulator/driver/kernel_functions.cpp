@@ -18,7 +18,7 @@ namespace {
 void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
          const void* parameters) {
   try {
-    launch(kernel, grid, block, shared_bytes, parameters);
+    launch(kernel, grid, block, shared_bytes, parameters, device::capability().major >= 8);
     check_guards(context, kernel.name);
   } catch (const Error& e) {
     report(e.what());
