@@ -435,7 +435,9 @@ const OnEmulator load_errors("a failure to load the kernels is explained", [](Gp
     const char* fault;
     const char* says;
   };
-  for (const Case c : {Case{"cuModuleLoadData:1:209", "is sm_90; build the addon on this machine"},
+  for (const Case c : {Case{"cuModuleLoadData:1:209",
+                            "is sm_90; build the addon on this machine, with nvcc (npx cmake-js compile) "
+                            "(cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU"},
                        {"cuModuleLoadData:1:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}}) {
     const Fault fault(c.fault);
     expect_error(ErrorCode::device, c.says, [&] { Modules modules(gpu.context); });
