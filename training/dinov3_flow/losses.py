@@ -106,6 +106,7 @@ def training_loss(
             error(cell * guess, cell * target, seen, there & ~seen) for guess in (prediction.coarse, prediction.refined)
         )
     if weights.matching or weights.contrast:
-        found = matching_losses(prediction.correlation, seen_target, seen, temperature)
-        terms["matching"], terms["contrast"] = found
+        terms["matching"], terms["contrast"] = matching_losses(
+            prediction.correlation, seen_target, seen, temperature
+        )
     return sum(getattr(weights, name) * term for name, term in terms.items()), terms

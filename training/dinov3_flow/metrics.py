@@ -9,9 +9,9 @@ MAX_FLOW = 400.0
 
 
 def length(flow: Tensor) -> Tensor:
-    """(B, 2, H, W) to (B, H, W)."""
+    """(..., 2, H, W) to (..., H, W)."""
     # On a CPU, torch.linalg.vector_norm over so short a dimension takes a hundred times as long.
-    return torch.hypot(flow[:, 0], flow[:, 1])
+    return torch.hypot(*flow.unbind(-3))
 
 
 def known(gt: Tensor, valid: Tensor | None = None, max_flow: float = MAX_FLOW) -> Tensor:

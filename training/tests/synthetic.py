@@ -46,7 +46,7 @@ def _distribution(name: str, shape: torch.Size) -> "tuple[float, float]":
 
 
 @torch.no_grad()
-def fill(module: nn.Module) -> nn.Module:
+def synthesise(module: nn.Module) -> nn.Module:
     """Gives a module its synthetic weights."""
     for name, tensor in module.state_dict().items():
         if name.endswith(_CONSTANT):

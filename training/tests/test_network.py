@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from synthetic import fill
+from synthetic import synthesise
 
 from dinov3_flow.checkpoint import backbone_config, head_config, load_safetensors, load_state_dict
 from dinov3_flow.datasets import read_frame
@@ -12,8 +12,6 @@ from dinov3_flow.network import Backbone, BackboneConfig, FlowHead, FlowNetwork,
 
 FIXTURES = Path(__file__).parents[2] / "test" / "fixtures"
 TINY = FIXTURES / "tiny"
-
-
 TINY_BACKBONE = BackboneConfig(dim=64, depth=2, heads=2, hidden=128)
 TINY_HEAD = HeadConfig(proj=32, radius=4, fusion=48, layers=2, refine=1)
 
@@ -98,7 +96,7 @@ def test_network_is_backbone_and_head_on_normalised_frames(backbone, head, oracl
 def test_synthetic_weights_are_those_of_the_golden_data():
     for module, name in ((Backbone(TINY_BACKBONE), "backbone"), (FlowHead(TINY_HEAD, 64), "head")):
         expected = load_state_dict(TINY / f"{name}.safetensors")
-        for key, value in fill(module).state_dict().items():
+        for key, value in synthesise(module).state_dict().items():
             if not key.endswith("num_batches_tracked"):
                 torch.testing.assert_close(value, expected[key], atol=1e-7, rtol=1e-6)
 
@@ -111,7 +109,7 @@ def test_synthetic_weights_are_those_of_the_golden_data():
 ], ids=["MLP, radius 3, no refinement", "the original's configuration"])  # fmt: skip
 def test_other_networks_match_the_oracle_from_pixels_to_flow(frames, backbone, head, golden, bars):
     expected = load_safetensors(FIXTURES / f"{golden}.safetensors")[0]
-    vit, flow_head = fill(Backbone(backbone)).eval(), fill(FlowHead(head, backbone.dim)).eval()
+    vit, flow_head = synthesise(Backbone(backbone)).eval(), synthesise(FlowHead(head, backbone.dim)).eval()
     features_bar, worst, mean = bars
     with torch.no_grad():
         features = [vit(normalise(read_frame(FIXTURES / frames.format(i))[None])) for i in (1, 2)]

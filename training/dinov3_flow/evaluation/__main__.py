@@ -35,7 +35,7 @@ class Row:
 
     def add(self, flow: Tensor, pair: FlowPair, seconds: float) -> None:
         self.metrics.add(flow[None], pair.flow[None], pair.valid[None])
-        self.moved += float(length(flow[None]).sum())
+        self.moved += float(length(flow).sum())
         self.pixels += flow[0].numel()
         self.seconds.append(seconds)
         error = epe_map(flow[None], pair.flow[None])[0][pair.valid]
@@ -65,7 +65,7 @@ def table(suite: Suite, rows: dict[str, Row]) -> str:
 def strip(pair: FlowPair, flows: dict[str, Tensor], height: int = 240) -> np.ndarray:
     """Both frames, the true flow, and for every method its flow and its error (white is 5 px or more); BGR."""
     cells = [(f.permute(1, 2, 0).numpy()[..., ::-1] * 255).astype(np.uint8) for f in (pair.frame1, pair.frame2)]
-    largest = float(torch.quantile(length(pair.flow[None]).flatten()[::16], 0.99).clamp(min=0.05))
+    largest = float(torch.quantile(length(pair.flow).flatten()[::16], 0.99).clamp(min=0.05))
     cells.append(_labelled(flow_colours(pair.flow.numpy(), largest), f"truth, {largest:.1f} px"))
     for name, flow in flows.items():
         error = epe_map(flow[None], pair.flow[None])[0]

@@ -47,7 +47,7 @@ def _large(index: int) -> FlowPair:
         kinds=HELD_OUT_KINDS, max_displacement=100, static_share=0, subpixel_share=0, nonrigid_share=0
     )
     pair = _scene(100_000 + index, (376, 1240), options)
-    motion = length(pair.flow[None])[0]
+    motion = length(pair.flow)
     return pair._replace(valid=pair.valid & (motion >= 40) & (motion <= 100))
 
 
