@@ -131,8 +131,8 @@ part spills 10 bash -c '! grep -h -i spilled "$@"' _ "$work"/parts/*-build/{out,
 if [[ -n $emulator ]]; then
   skip tensor_cores "the emulated GPU has no machine code"
 else
-  part tensor_cores 60 python3 bench/gpu/tensor_cores.py --json --expect attention correlation gemm mask_upsample \
-    --images "$build"/kernels/*.fatbin --sources kernels/*.cu --architecture "${architecture:-80}"
+  part tensor_cores 30 python3 bench/gpu/tensor_cores.py "$build/kernels" --json \
+    --expect attention correlation gemm mask_upsample
 fi
 
 # ---- tests -----------------------------------------------------------------------------------------------------------

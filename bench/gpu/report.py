@@ -198,7 +198,7 @@ def markdown(machine, parts):
                     stages(result),
                 ]
             elif name == "tensor_cores":
-                text += ["## Tensor-core instructions", result["what"] + ".", tensor_cores(result)]
+                text += ["## Tensor-core instructions", "HMMA in the machine code.", tensor_cores(result)]
             elif name == "end-to-end":
                 text += ["## Through the addon, the tiny model against the oracle", end_to_end(result)]
         if part.get("figures"):

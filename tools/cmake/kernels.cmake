@@ -94,20 +94,6 @@ function(flow_nvcc_works options out_reason)
   set(${out_reason} "${reason}" PARENT_SCOPE)
 endfunction()
 
-# The command that fails where a matrix kernel lacks tensor-core instructions; empty without the tools that it needs.
-function(flow_find_tensor_core_check out)
-  set(script "${CMAKE_CURRENT_SOURCE_DIR}/bench/gpu/tensor_cores.py")
-  find_program(FLOW_PYTHON python3 NO_CMAKE_FIND_ROOT_PATH DOC "Python, for the check of the kernels' machine code")
-  get_filename_component(toolkit "${FLOW_NVCC}" DIRECTORY)
-  find_program(FLOW_CUOBJDUMP cuobjdump HINTS "${toolkit}" NO_CMAKE_FIND_ROOT_PATH
-    DOC "cuobjdump, for the check of the kernels' machine code")
-  set(command "")
-  if(FLOW_PYTHON AND FLOW_CUOBJDUMP AND EXISTS "${script}")
-    set(command "${FLOW_PYTHON}" "${script}" --cuobjdump "${FLOW_CUOBJDUMP}")
-  endif()
-  set(${out} "${command}" PARENT_SCOPE)
-endfunction()
-
 function(flow_add_kernels)
   set(sources "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
   file(GLOB kernels CONFIGURE_DEPENDS "${sources}/*.cu")
@@ -135,10 +121,12 @@ function(flow_add_kernels)
   endif()
   message(STATUS "CUDA kernels: ${names}, by ${FLOW_NVCC}")
 
+  set(tensor_core_check "")
   if(FLOW_WERROR)  # ptxas's warnings, too: a kernel that spills registers is a mistake
     list(APPEND options --Werror all-warnings)
-    if(names MATCHES "sm_")  # there is machine code
-      flow_find_tensor_core_check(tensor_core_check)
+    find_program(FLOW_PYTHON python3 NO_CMAKE_FIND_ROOT_PATH DOC "Python, for the check of the kernels' machine code")
+    if(FLOW_PYTHON AND names MATCHES "sm_")  # there is machine code
+      set(tensor_core_check "${FLOW_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/bench/gpu/tensor_cores.py")
     endif()
   endif()
   set(images "")
@@ -146,12 +134,20 @@ function(flow_add_kernels)
   foreach(kernel IN LISTS kernels)
     get_filename_component(name "${kernel}" NAME_WE)
     set(image "${folder}/${name}.fatbin")
+    set(keep_options "")
+    set(prepare "")
+    if(FLOW_WERROR OR FLOW_TESTS)  # who checks finds the machine code among what nvcc leaves
+      set(kept "${folder}/${name}")
+      set(keep_options --keep --keep-dir "${kept}")
+      set(prepare COMMAND "${CMAKE_COMMAND}" -E rm -rf "${kept}" COMMAND "${CMAKE_COMMAND}" -E make_directory "${kept}")
+    endif()
     set(check "")
     if(tensor_core_check AND name MATCHES "^(attention|correlation|gemm|mask_upsample)$")
-      set(check COMMAND ${tensor_core_check} --expect ${name} --images "${image}")
+      set(check COMMAND ${tensor_core_check} "${kept}" --expect ${name})
     endif()
     add_custom_command(OUTPUT "${image}"
-      COMMAND "${FLOW_NVCC}" ${options} -o "${image}" "${kernel}"
+      ${prepare}
+      COMMAND "${FLOW_NVCC}" ${options} ${keep_options} -o "${image}" "${kernel}"
       ${check}
       DEPENDS "${kernel}" ${headers}
       COMMENT "Compiling ${name}.cu for ${names}"
