@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Iterator
 
@@ -51,6 +51,26 @@ def learning_rate(stage: Stage, progress: float) -> float:
         return stage.lr * (0.01 + 0.99 * progress / stage.warmup)
     rest = (progress - stage.warmup) / (1 - stage.warmup)
     return stage.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(rest, 1))))
+
+
+def seconds_of_product(dtype: torch.dtype) -> float:
+    """Of a product of two matrices on the CPU, the least of some."""
+    a, least = torch.ones(256, 256, dtype=dtype), math.inf
+    for _ in range(4):
+        began = time.perf_counter()
+        a @ a
+        least = min(least, time.perf_counter() - began)
+    return least
+
+
+def affordable(config: TrainConfig, device: torch.device) -> TrainConfig:
+    """In float32 where bfloat16 would not be faster: CPUs without instructions for it take ten times as long."""
+    if device.type != "cpu" or config.precision == "fp32":
+        return config
+    if seconds_of_product(torch.bfloat16) < seconds_of_product(torch.float32):
+        return config
+    print("this CPU is slower in bf16: training in fp32")
+    return replace(config, precision="fp32")
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
@@ -416,9 +436,10 @@ def main() -> None:
     # Attention that is far from its peak is a denormal number, with which a CPU computes many times slower.
     torch.set_flush_denormal(True)
     torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
     try:
         trainer = Trainer(
-            load_config(args.config), Path(args.output), torch.device(args.device), backbone=args.backbone,
+            affordable(load_config(args.config), device), Path(args.output), device, backbone=args.backbone,
             init=args.init, data=dict(args.data), workers=args.workers, cache=args.cache,
         )  # fmt: skip
         if trainer.resume():

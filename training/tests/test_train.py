@@ -21,7 +21,7 @@ from dinov3_flow.losses import LossWeights
 from dinov3_flow.network import BackboneConfig, FlowHead, FlowNetwork, HeadConfig
 from dinov3_flow.scenes import SceneOptions
 from dinov3_flow.sources import Batch
-from dinov3_flow.train import RunningMean, Trainer, learning_rate, parameter_groups
+from dinov3_flow.train import RunningMean, Trainer, affordable, learning_rate, parameter_groups
 
 FROZEN = Path(__file__).parents[2] / "test" / "fixtures" / "tiny" / "backbone.safetensors"
 CPU = torch.device("cpu")
@@ -55,6 +55,15 @@ def chairs(tmp_path):
         write_flo(root / f"{i:05d}_flow.flo", random.normal(size=(2, 64, 80)).astype(np.float32))
     (root / "FlyingChairs_train_val.txt").write_text("1\n1\n2\n1\n")
     return {"chairs": str(root)}
+
+
+@pytest.mark.parametrize(
+    "bf16,device,expected", [(2.0, "cpu", "fp32"), (0.5, "cpu", "bf16"), (2.0, "cuda", "bf16")]
+)
+def test_bf16_is_left_to_devices_that_gain_by_it(monkeypatch, bf16, device, expected):
+    monkeypatch.setattr(train, "seconds_of_product", {torch.bfloat16: bf16, torch.float32: 1.0}.__getitem__)
+    config = TrainConfig((BLINK,), precision="bf16")
+    assert affordable(config, torch.device(device)) == replace(config, precision=expected)
 
 
 def scenes(output, *stages, **kwargs):
