@@ -51,6 +51,17 @@ def test_static_pairs_have_exactly_zero_flow() -> None:
     assert torch.allclose(scene.frame1, scene.frame2, atol=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_nothing_is_hidden_where_only_the_camera_moves(share: float) -> None:
+    options = SceneOptions(photometric=False, motion_blur=0.0, static_share=0.0, subpixel_share=0.0, rigid_share=share)
+    scene = render(5, 0, 8, 64, 96, options)
+    x, y = torch.arange(96) + scene.flow[:, 0], torch.arange(64)[:, None] + scene.flow[:, 1]
+    inside = (x >= 0) & (x <= 95) & (y >= 0) & (y <= 63)
+    hidden = (scene.occluded & inside).float().mean()
+    assert hidden < 1e-3 if share else hidden > 0.02
+    assert scene.flow.norm(dim=1).flatten(1).mean(1).min() > 0.3
+
+
 def test_displacements_cover_the_classes() -> None:
     sizes = torch.cat([render(2, i, 16, 48, 48, PLAIN).flow.norm(dim=1).flatten(1).amax(1) for i in range(8)])
     assert (sizes == 0).any() and ((sizes > 0) & (sizes < 1)).any() and (sizes > 16).any()

@@ -31,6 +31,7 @@ class SceneOptions:
     subpixel_share: float = 0.15
     moving_shares: tuple[float, float, float] = (0.36, 0.36, 0.28)  # of the rest: to 4 px, to 16 px, above
     relative_motion: tuple[float, float] = (0.1, 1.0)  # of layers, as shares of the pair's displacement
+    rigid_share: float = 0.0  # pairs in which only the camera moves
     nonrigid_share: float = 0.25
     motion_blur: float = 0.12
     photometric: bool = True
@@ -84,7 +85,9 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
     # Three sub-frames further apart than a few px would show as three ghosts.
     shutter = torch.minimum(rng.uniform((batch,), 0.1, 0.4), 2.5 / magnitude.clamp(min=1e-3))
     half = torch.full((batch,), 0.5 * math.hypot(height, width))
-    still = rng.chance((batch,), 0.25)
+    # Nothing is drawn for a share of 0, so that scenes without rigid pairs do not depend on there being this option.
+    rigid = rng.chance((batch,), options.rigid_share) if options.rigid_share else torch.zeros(batch, dtype=torch.bool)
+    still = rng.chance((batch,), 0.25) & ~rigid
     share = torch.where(still, torch.zeros(batch), rng.uniform((batch,), 0.5, 1.0))
     camera = random_motion(magnitude * share, half, torch.zeros(batch, 2), rng)
     # The batch draws its own greatest count first, so that many batches need few passes.
@@ -102,9 +105,9 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
         # Layers differ in how fast they move; some only follow the camera, and so do most backgrounds.
         relative = rng.log_uniform((n,), *options.relative_motion) * rng.chance((n,), 0.8 if k else 0.15)
         # When the camera is still the first layer carries the pair's displacement.
-        relative = torch.where(still[rows] & (k == 1), torch.ones(n), relative)
+        relative = torch.where(still[rows] & (k == 1), torch.ones(n), relative).masked_fill(rigid[rows], 0)
         own = random_motion(magnitude[rows] * relative, radius, centre if k else torch.zeros(n, 2), rng)
-        nonrigid = rng.chance((n,), options.nonrigid_share)
+        nonrigid = rng.chance((n,), options.nonrigid_share) & ~rigid[rows]
         motion = LayerMotion(own, camera[rows], magnitude[rows], shutter[rows], nonrigid, rng)
         angle, zoom = rng.uniform((n,), 0, math.tau), 1 / rng.log_uniform((n,), *options.texture_scale)
         # The background stays near the texture's middle: its mirrored copies would put symmetries into the frame.
