@@ -265,20 +265,59 @@ class ConvexUpsampler(nn.Module):
         return self.up * fine.reshape(batch, 2, height * self.up, width * self.up)
 
 
+class _Correlation(torch.autograd.Function):
+    """`correlate` on maps whose channels are last: a (B, h, w, C), and b with a border of `radius` zeros.
+
+    For every row y of `a` one matrix product with the 2r+1 rows of b around it, which lie one after the other:
+    (w, C) x (C, side*wide). What is within the radius lies on diagonals of the result, a strided view. The gradients
+    are two products of the same size; those that autograd derives are many small ones, which take some times as long.
+    """
+
+    @staticmethod
+    def rows(padded: Tensor, y: int, side: int) -> Tensor:
+        """Rows y to y + side - 1, (B, side*wide, C)."""
+        return padded[:, y : y + side].view(len(padded), -1, padded.shape[3])
+
+    @staticmethod
+    def diagonals(products: Tensor) -> Tensor:
+        """Of (B, h, w, side, wide) what is within the radius, (B, side, side, h, w): [.., dy, dx, y, x]."""
+        batch, height, width, side, wide = products.shape
+        row = side * wide
+        strides = (height * width * row, wide, 1, width * row, row + 1)
+        return products.as_strided((batch, side, side, height, width), strides)
+
+    @staticmethod
+    def forward(ctx, a: Tensor, padded: Tensor, radius: int) -> Tensor:
+        ctx.save_for_backward(a, padded)
+        batch, height, width, _ = a.shape
+        side = 2 * radius + 1
+        products = a.new_empty(batch, height, width, side, width + 2 * radius)
+        for y in range(height):
+            around = _Correlation.rows(padded, y, side)
+            products[:, y] = torch.bmm(a[:, y], around.transpose(1, 2)).view_as(products[:, y])
+        return _Correlation.diagonals(products).flatten(1, 2).contiguous()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        a, padded = ctx.saved_tensors
+        batch, height, width, _ = a.shape
+        wide = padded.shape[2]
+        side = wide - width + 1
+        products = a.new_zeros(batch, height, width, side, wide)
+        _Correlation.diagonals(products).copy_(grad.unflatten(1, (side, side)))
+        grad_a, grad_padded = torch.empty_like(a), torch.zeros_like(padded)
+        for y in range(height):
+            row = products[:, y].flatten(2)
+            grad_a[:, y] = torch.bmm(row, _Correlation.rows(padded, y, side))
+            _Correlation.rows(grad_padded, y, side).baddbmm_(row.transpose(1, 2), a[:, y])
+        return grad_a, grad_padded, None
+
+
 def correlate(a: Tensor, b: Tensor, radius: int) -> Tensor:
     """a . b(y + dy, x + dx) / sqrt(C) for |dy|, |dx| <= radius, dy before dx, zero outside: (B, (2r+1)^2, h, w)."""
-    batch, channels, height, width = a.shape
-    side, wide = 2 * radius + 1, width + 2 * radius
-    padded = F.pad(b, (radius,) * 4)
-    rows = (a * channels**-0.5).permute(0, 2, 3, 1).reshape(batch * height, width, channels)
-    shifts = []
-    for dy in range(side):
-        # A matrix product gives every x of a row with every x' of the row dy away; those with |x' - x| <= radius lie on
-        # its diagonals, which are a strided view. One product per (dy, dx) would take seventeen times as long.
-        other = padded[:, :, dy : dy + height].permute(0, 2, 1, 3).reshape(batch * height, channels, wide)
-        band = torch.bmm(rows, other).contiguous()
-        shifts.append(band.as_strided((batch, side, height, width), (height * width * wide, 1, width * wide, wide + 1)))
-    return torch.cat(shifts, 1)
+    a = (a * a.shape[1] ** -0.5).permute(0, 2, 3, 1).contiguous()
+    padded = F.pad(b, (radius,) * 4).permute(0, 2, 3, 1).contiguous()
+    return _Correlation.apply(a, padded, radius)
 
 
 class FlowPrediction(NamedTuple):

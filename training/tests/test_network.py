@@ -8,7 +8,9 @@ from synthetic import synthesise
 
 from dinov3_flow.checkpoint import backbone_config, head_config, load_safetensors, load_state_dict
 from dinov3_flow.datasets import read_frame
-from dinov3_flow.network import Backbone, BackboneConfig, FlowHead, FlowNetwork, HeadConfig, normalise, resize_flow
+from dinov3_flow.network import (
+    Backbone, BackboneConfig, FlowHead, FlowNetwork, HeadConfig, correlate, normalise, resize_flow,
+)  # fmt: skip
 
 FIXTURES = Path(__file__).parents[2] / "test" / "fixtures"
 TINY = FIXTURES / "tiny"
@@ -121,3 +123,17 @@ def test_other_networks_match_the_oracle_from_pixels_to_flow(frames, backbone, h
         assert relative(actual, expected[name].view_as(actual)) < features_bar
     difference = (flow - expected["flow"].view_as(flow)).abs()
     assert float(difference.max()) < worst and float(difference.mean()) < mean
+
+
+@pytest.mark.parametrize("batch,height,width,radius", [(2, 3, 4, 1), (1, 2, 5, 3)])
+def test_correlation_is_its_definition_and_has_its_gradient(batch, height, width, radius):
+    generator = torch.Generator().manual_seed(1)
+    a, b = (torch.randn(batch, 3, height, width, generator=generator, dtype=torch.double) for _ in range(2))
+    side = 2 * radius + 1
+    expected = torch.zeros(batch, side, side, height, width, dtype=torch.double)
+    for dy, dx, y, x in torch.cartesian_prod(*map(torch.arange, (side, side, height, width))).tolist():
+        ty, tx = y + dy - radius, x + dx - radius
+        if 0 <= ty < height and 0 <= tx < width:
+            expected[:, dy, dx, y, x] = (a[:, :, y, x] * b[:, :, ty, tx]).sum(1) / 3**0.5
+    torch.testing.assert_close(correlate(a, b, radius), expected.flatten(1, 2))
+    assert torch.autograd.gradcheck(lambda a, b: correlate(a, b, radius), (a.requires_grad_(), b.requires_grad_()))
