@@ -1,19 +1,22 @@
 // Proves that the tests of kernels on the emulated GPU notice mistakes: plants each of test/mutation/mutations.mjs in a copy of
-// kernels/, builds the emulated driver with it, and expects ops_test to fail. The same driver without a mistake must pass.
+// kernels/, builds the emulated driver with it, and expects ops_test to fail, which passes without.
 //   node scripts/mutation-tests.mjs [TEXT]   only the mutations whose mistake contains TEXT
 // Needs the builds that native-tests.mjs makes: host, sanitize, race.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { MUTATIONS } from '../test/mutation/mutations.mjs'
 import { buildFolder, SCHEDULES } from './native-tests.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const scratch = path.join(root, 'build', 'mutants')
+const mutants = path.join(root, 'build', 'mutants')
+const run = promisify(execFile)
 
-/** The emulated driver of one build with `kernels` compiled from a folder of its own; returns its path. */
-function buildDriver(build, kernels, sources) {
+/** The emulated driver of one build with `kernels` compiled from `scratch`/kernels; returns its path. */
+async function buildDriver(build, kernels, scratch) {
   const folder = buildFolder(build)
   const commands = JSON.parse(readFileSync(path.join(folder, 'compile_commands.json'), 'utf8'))
   const emulator = path.join(folder, 'test', 'emulator')
@@ -26,8 +29,8 @@ function buildDriver(build, kernels, sources) {
     const output = path.join(scratch, `${kernel}.o`)
     const mutated = command
       .replace(` -o ${object} `, ` -o ${output} `)
-      .replaceAll(path.join(root, 'kernels', kernel), path.join(sources, kernel))
-    execFileSync('sh', ['-c', mutated], { cwd: directory, stdio: ['ignore', 'ignore', 'inherit'] })
+      .replaceAll(path.join(root, 'kernels', kernel), path.join(scratch, 'kernels', kernel))
+    await run('sh', ['-c', mutated], { cwd: directory })
     const linked = link
       .split(' ')
       .find((word) => path.resolve(emulator, word) === path.resolve(directory, object))
@@ -35,64 +38,76 @@ function buildDriver(build, kernels, sources) {
   }
   const driver = path.join(scratch, 'libcuda_emu.so')
   link = link.replace(/ -o \S+/, ` -o ${driver}`)
-  execFileSync('sh', ['-c', link], { cwd: emulator, stdio: ['ignore', 'ignore', 'inherit'] })
+  await run('sh', ['-c', link], { cwd: emulator })
   return driver
 }
 
 /** Whether the CUDA engine's part of ops_test passes, under a schedule; on another driver than the one that was built for it. */
-function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
+async function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
   const program = path.join(buildFolder(build), 'ops_test')
-  const { status } = spawnSync(program, ['[cuda', ...(test === undefined ? [] : [test])], {
-    env: {
-      ...process.env,
-      EMULATOR_SCHEDULE: schedule,
-      ...(driver !== undefined && { DINOV3_FLOW_CUDA_DRIVER: driver }),
-    },
-    stdio: 'ignore',
-    timeout: 120_000,
-  })
-  return status === 0
+  const env = {
+    ...process.env,
+    EMULATOR_SCHEDULE: schedule,
+    ...(driver !== undefined && { DINOV3_FLOW_CUDA_DRIVER: driver }),
+  }
+  const filter = test === undefined ? [] : [test]
+  return run(program, ['[cuda', ...filter], { env, timeout: 120_000, maxBuffer: 1 << 28 }).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Whether one of the builds notices, and which. */
-function notice({ file, find, replace, kernels, test, builds }) {
+async function notice({ file, find, replace, kernels, test, builds }) {
+  const scratch = mkdtempSync(path.join(mutants, 'mutant-'))
   const sources = path.join(scratch, 'kernels')
-  rmSync(sources, { recursive: true, force: true })
   cpSync(path.join(root, 'kernels'), sources, { recursive: true })
   const source = readFileSync(path.join(sources, file), 'utf8')
   if (!source.includes(find)) throw new Error(`kernels/${file} has no more ${JSON.stringify(find)}`)
   writeFileSync(path.join(sources, file), source.replace(find, replace))
   for (const build of builds) {
-    const driver = buildDriver(build, kernels, sources)
-    const schedules = build === 'host' ? SCHEDULES : SCHEDULES.slice(0, 1)
-    const schedule = schedules.find((order) => !passes(build, { driver, test, schedule: order }))
-    if (schedule !== undefined) return `${build}, ${schedule}`
+    const driver = await buildDriver(build, kernels, scratch)
+    for (const schedule of build === 'host' ? SCHEDULES : SCHEDULES.slice(0, 1))
+      if (!(await passes(build, { driver, test, schedule }))) return `${build}, ${schedule}`
   }
   return undefined
 }
 
-/** Runs the mutations; returns how many were noticed and how many were not. */
-export function runMutationTests(filter = '') {
-  mkdirSync(scratch, { recursive: true })
+/** The builds of which some mutation wants one. */
+const BUILDS = [...new Set(MUTATIONS.flatMap(({ builds }) => builds))]
+
+/** Runs the mutations, as many at a time as there are cores; returns how many were noticed and how many were not. */
+export async function runMutationTests(filter = '') {
+  const begin = performance.now()
+  rmSync(mutants, { recursive: true, force: true })
+  mkdirSync(mutants, { recursive: true })
   const total = { passed: 0, failed: 0 }
   const mutations = MUTATIONS.filter(({ mistake }) => mistake.includes(filter))
-  for (const build of new Set(mutations.flatMap(({ builds }) => builds))) {
+  for (const build of BUILDS)
     if (!existsSync(path.join(buildFolder(build), 'ops_test')))
       throw new Error(`build/tests-${build} is not there: run node scripts/native-tests.mjs --${build} first`)
-    if (!passes(build)) throw new Error(`ops_test fails without any mistake (${build})`)
+  const left = mutations.values()
+  const work = async () => {
+    for (const mutation of left) {
+      const noticed = await notice(mutation)
+      console.log(
+        noticed === undefined
+          ? `NOT NOTICED: ${mutation.mistake}`
+          : `noticed (${noticed}): ${mutation.mistake}`,
+      )
+      total[noticed === undefined ? 'failed' : 'passed']++
+    }
   }
-  for (const mutation of mutations) {
-    const noticed = notice(mutation)
-    console.log(
-      noticed === undefined
-        ? `NOT NOTICED: ${mutation.mistake}`
-        : `noticed (${noticed}): ${mutation.mistake}`,
-    )
-    total[noticed === undefined ? 'failed' : 'passed']++
-  }
-  console.log(`mutations: ${total.passed} passed, ${total.failed} failed`)
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
+  const seconds = Math.round((performance.now() - begin) / 1000)
+  console.log(`mutations: ${total.passed} passed, ${total.failed} failed, in ${seconds} s`)
   return total
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href)
-  process.exitCode = runMutationTests(process.argv[2]).failed === 0 ? 0 : 1
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { failed } = await runMutationTests(process.argv[2])
+  // What fails without any mistake notices nothing. Where all tests run, they have run before.
+  for (const build of BUILDS)
+    if (!(await passes(build))) throw new Error(`ops_test fails without any mistake (${build})`)
+  process.exitCode = failed === 0 ? 0 : 1
+}

@@ -51,6 +51,7 @@ export function buildFolder(variant) {
 export function runNativeTests(variant) {
   if (!(variant in VARIANTS))
     throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
+  const begin = performance.now()
   const { options, run } = VARIANTS[variant]
   const build = buildFolder(variant)
   // The emulated driver brings its own kernels; only a real one needs nvcc's.
@@ -82,6 +83,10 @@ export function runNativeTests(variant) {
     // Other paths: without cp.async, in products of half the depth. It knows no bfloat16.
     test('ops_test', `${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' })
   }
+  const seconds = Math.round((performance.now() - begin) / 1000)
+  console.log(
+    `C++ tests, ${variant}: ${total.passed} passed, ${total.failed} failed, built and run in ${seconds} s`,
+  )
   return total
 }
 

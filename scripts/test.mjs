@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const options = process.argv.slice(2).map((argument) => argument.replace(/^--/, ''))
 const variants = ['host', ...options.filter((option) => option !== 'mutations' && option !== 'training')]
 const totals = variants.map(runNativeTests)
-if (options.includes('mutations')) totals.push(runMutationTests())
+if (options.includes('mutations')) totals.push(await runMutationTests())
 if (options.includes('training')) totals.push(runTrainingTests())
 
 const report = path.join(root, 'build', 'vitest.json')
