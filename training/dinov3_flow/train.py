@@ -217,6 +217,15 @@ class Trainer:
     def train_mode(self) -> None:
         (self.statistics or self.network).train()
 
+    def freeze(self, stage: Stage) -> None:
+        """Lets all that the stage trains have gradients, and nothing else. Raises ValueError for unknown names."""
+        names = [name for name, _ in self.network.named_parameters()]
+        for beginning in stage.frozen:
+            if not any(name.startswith(beginning) for name in names):
+                raise ValueError(f"no parameter's name begins with {beginning!r}, as stage.frozen has it")
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(stage.frozen))
+
     def autocast(self):
         if self.config.precision == "fp32":
             return nullcontext()
@@ -363,6 +372,7 @@ class Trainer:
                         recent.clear()
 
                 self.train_mode()
+                self.freeze(stage)
                 for batch in self.batches(stage):
                     recent.append(self.step(stage, batch, min(1.0, self.progress(stage))))
                     now = time.monotonic()
@@ -454,7 +464,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     try:
         done = trainer.run(limit=args.time_limit, save_every=args.save_every, validate_every=args.validate_every)
-    except FloatingPointError as error:
+    except (FloatingPointError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
     print(f"{'complete' if done else 'stopped'}: {trainer.output / 'model.safetensors'}")
 

@@ -249,6 +249,20 @@ def test_a_stage_has_its_own_loss_and_scale_of_coordinates(tmp_path):
     assert scales[0] == (1, 1) and all(0.5 <= scale < 1 for scale in scales[1])
 
 
+def test_a_stage_leaves_alone_what_it_freezes(tmp_path):
+    trainer = scenes(tmp_path, replace(BLINK, frozen=("backbone.", "head.proj")), BLINK)
+    begin, at_stages = copied(trainer.network), []
+    trainer.validate = lambda stage: at_stages.append(copied(trainer.network)) or {}
+    trainer.run()
+    frozen = {name for name, _ in trainer.network.named_parameters() if name.startswith(("backbone.", "head.proj"))}
+    first, second = at_stages
+    assert frozen and all(torch.equal(begin[name], first[name]) for name in frozen)
+    assert not torch.equal(begin["head.fuse_in.0.pw.weight"], first["head.fuse_in.0.pw.weight"])
+    assert not torch.equal(first["head.proj1.weight"], second["head.proj1.weight"])
+    with pytest.raises(ValueError, match="'nothing.'"):
+        scenes(tmp_path / "other", replace(BLINK, frozen=("nothing.",))).run()
+
+
 def test_going_on_keeps_the_temperature(tmp_path):
     trainer = scenes(tmp_path, LONG, loss=LossWeights(matching=1))
     trainer.run(limit=0)
