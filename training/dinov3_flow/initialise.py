@@ -110,8 +110,6 @@ def initialise_head(head: FlowHead) -> None:
         bump = bump / bump.norm() - bump.mean() / bump.norm()
         first.pw.weight[channel, :, 0, 0] *= 0.1
         first.pw.weight[channel, -shifts:, 0, 0] = bump.flatten()
-        # Some ten votes of about one are read out as the mean of what they are for.
-        head.flow_head[1].weight[:, channel, 0, 0] = 0.1 * torch.tensor([dx, dy])
     for module in head.modules():
         if isinstance(module, DsConv) and module is not first:
             _nearly_identity(module)
