@@ -2,7 +2,7 @@
 //   --arm64     cross-compiled and run under qemu: needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, the emulated GPU's kernels, too
 //   --race      the emulated GPU's kernels under its race detector
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -30,16 +30,16 @@ const VARIANTS = {
   },
 }
 
+/** Runs a program; resolves to its exit code and what it printed. */
 function call(command, args, env = {}) {
-  const { status, error, stdout } = spawnSync(command, args, {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
+  return new Promise((resolve, reject) => {
+    const stdio = ['ignore', 'pipe', 'inherit']
+    const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio })
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
+    child.on('error', (error) => reject(new Error(`${command} could not be started: ${error.message}`)))
+    child.on('close', (status) => resolve({ status, stdout }))
   })
-  if (error) throw new Error(`${command} could not be started: ${error.message}`)
-  return { status, stdout }
 }
 
 /** Where a variant is built. */
@@ -48,7 +48,7 @@ export function buildFolder(variant) {
 }
 
 /** Builds one variant and runs its programs; returns how many tests passed and failed. */
-export function runNativeTests(variant) {
+export async function runNativeTests(variant) {
   if (!(variant in VARIANTS))
     throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
   const begin = performance.now()
@@ -61,28 +61,43 @@ export function runNativeTests(variant) {
     ['--build', build, '--parallel', String(availableParallelism())],
   ]
   for (const step of steps) {
-    const { status, stdout } = call('cmake', step)
+    const { status, stdout } = await call('cmake', step)
     if (status !== 0) {
       console.error(stdout)
       throw new Error(`cmake failed for the C++ tests (${variant})`)
     }
   }
   const total = { passed: 0, failed: 0 }
-  const test = (program, title, filter = [], env = {}) => {
+  const test = async (program, title, filter = [], env = {}) => {
     const [command, ...args] = run(path.join(build, program))
-    const { status, stdout } = call(command, [...args, ...filter], env)
+    const { status, stdout } = await call(command, [...args, ...filter], env)
     process.stdout.write(`${program} (${title}): ${stdout}`)
     const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // without a count, it crashed
     total.passed += Number(passed)
     total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed)
   }
-  for (const program of PROGRAMS) test(program, variant)
+  // ops_test is most of the work, and much of it on one core: several processes take a part of it each.
+  const processes = Math.min(4, availableParallelism())
+  const shared = (title, filter, env = {}) =>
+    Array.from({ length: processes }, (_, i) => {
+      const part = `${title}, part ${i + 1} of ${processes}`
+      return () => test('ops_test', part, filter, { ...env, CHECK_SHARD: `${i}/${processes}` })
+    })
+  const tasks = PROGRAMS.flatMap((program) =>
+    program === 'ops_test' ? shared(variant, []) : [() => test(program, variant)],
+  )
   if (variant === 'host') {
     for (const schedule of SCHEDULES.slice(1))
-      test('ops_test', `${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule })
+      tasks.push(...shared(`${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
     // Other paths: without cp.async, in products of half the depth. It knows no bfloat16.
-    test('ops_test', `${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' })
+    tasks.push(...shared(`${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
   }
+  const left = tasks.values()
+  await Promise.all(
+    Array.from({ length: processes }, async () => {
+      for (const task of left) await task()
+    }),
+  )
   const seconds = Math.round((performance.now() - begin) / 1000)
   console.log(
     `C++ tests, ${variant}: ${total.passed} passed, ${total.failed} failed, built and run in ${seconds} s`,
@@ -92,5 +107,5 @@ export function runNativeTests(variant) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
-  process.exitCode = runNativeTests(variant).failed === 0 ? 0 : 1
+  process.exitCode = (await runNativeTests(variant)).failed === 0 ? 0 : 1
 }

@@ -12,7 +12,8 @@ import { runTrainingTests } from './training-tests.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const options = process.argv.slice(2).map((argument) => argument.replace(/^--/, ''))
 const variants = ['host', ...options.filter((option) => option !== 'mutations' && option !== 'training')]
-const totals = variants.map(runNativeTests)
+const totals = []
+for (const variant of variants) totals.push(await runNativeTests(variant))
 if (options.includes('mutations')) totals.push(await runMutationTests())
 if (options.includes('training')) totals.push(runTrainingTests())
 

@@ -12,7 +12,13 @@ class RunningStatistics:
     The statistics of a batch hide what flow is made of. Where a whole crop moves alike, the channels that say so are
     constant over much of the batch, and the batch's mean takes away just that; then training and inference disagree,
     and the head learns to ignore what it sees. Running statistics are of many scenes.
+
+    A channel that seldom speaks, for a large displacement say, has so small a variance that dividing by its root would
+    make a shout of the next word, louder with every layer. So no variance counts as less than a share of the layer's
+    median, in inference too, since what is kept is what both use.
     """
+
+    SHARE = 0.25
 
     def __init__(self, network: nn.Module, momentum: float = 0.01) -> None:
         self.network, self.momentum = network, momentum
@@ -34,5 +40,6 @@ class RunningStatistics:
         # The first batches count in full: their mean is better than what a new layer holds.
         rate = max(self.momentum, 1 / float(layer.num_batches_tracked))
         variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3))
+        variance = variance.maximum(self.SHARE * variance.median())
         layer.running_mean.lerp_(mean, rate)
         layer.running_var.lerp_(variance, rate)

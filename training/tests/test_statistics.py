@@ -56,3 +56,16 @@ def test_a_map_that_is_alike_everywhere_keeps_its_value():
     # The statistics of this batch alone would make of both the same.
     low, high = (net(torch.full((2, 3, 8, 8), value)) for value in (-1.0, 1.0))
     assert float((high - low).abs().min(1).values.mean()) > 0.1
+
+
+def test_what_seldom_speaks_does_not_shout():
+    layer = nn.BatchNorm2d(5)
+    net = nn.Sequential(layer)
+    RunningStatistics(net).train()
+    x = torch.randn(2, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    x[:, 0] = 0
+    net(x)
+    assert torch.allclose(layer.running_var, torch.tensor([0.25, 1, 1, 1, 1]), atol=0.2)
+    word = torch.zeros_like(x)
+    word[0, 0, 0, 0] = 1
+    assert float(net.eval()(word).amax()) < 3
