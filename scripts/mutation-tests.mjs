@@ -73,17 +73,15 @@ async function notice({ file, find, replace, kernels, test, builds }) {
   return undefined
 }
 
-/** The builds of which some mutation wants one. */
-const BUILDS = [...new Set(MUTATIONS.flatMap(({ builds }) => builds))]
+const buildsOf = (mutations) => new Set(mutations.flatMap(({ builds }) => builds))
 
 /** Runs the mutations, as many at a time as there are cores; returns how many were noticed and how many were not. */
-export async function runMutationTests(filter = '') {
+export async function runMutationTests(mutations = MUTATIONS) {
   const begin = performance.now()
   rmSync(mutants, { recursive: true, force: true })
   mkdirSync(mutants, { recursive: true })
   const total = { passed: 0, failed: 0 }
-  const mutations = MUTATIONS.filter(({ mistake }) => mistake.includes(filter))
-  for (const build of BUILDS)
+  for (const build of buildsOf(mutations))
     if (!existsSync(path.join(buildFolder(build), 'ops_test')))
       throw new Error(`build/tests-${build} is not there: run node scripts/native-tests.mjs --${build} first`)
   const left = mutations.values()
@@ -105,9 +103,11 @@ export async function runMutationTests(filter = '') {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { failed } = await runMutationTests(process.argv[2])
+  const [, , text = ''] = process.argv
+  const mutations = MUTATIONS.filter(({ mistake }) => mistake.includes(text))
+  const { failed } = await runMutationTests(mutations)
   // What fails without any mistake notices nothing. Where all tests run, they have run before.
-  for (const build of BUILDS)
+  for (const build of buildsOf(mutations))
     if (!(await passes(build))) throw new Error(`ops_test fails without any mistake (${build})`)
   process.exitCode = failed === 0 ? 0 : 1
 }

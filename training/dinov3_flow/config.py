@@ -34,7 +34,7 @@ class Stage:
     augment: bool = True
     rope_scale: float = 1.0  # y and x are each scaled by a factor from this to 1, as in a part of a larger frame
     reuse: float = 1.0  # how often a scene is shown
-    frozen: tuple[str, ...] = ()  # how the names of parameters begin that stay as they are
+    frozen: tuple[str, ...] = ()  # parameters whose names begin so stay as they are
     scenes: SceneOptions = SceneOptions()
     loss: LossWeights | None = None  # where it is another than the run's
 

@@ -143,6 +143,10 @@ class Trainer:
         self.began_with = None if init is None else Path(init).name
         if init is not None:
             self.begin_with(load_state_dict(init), init)
+        names = [name for name, _ in self.network.named_parameters()]
+        for beginning in sum((stage.frozen for stage in config.stages), ()):
+            if not any(name.startswith(beginning) for name in names):
+                raise ValueError(f"no parameter's name begins with {beginning!r}, as stage.frozen has it")
         self.network.to(device)
         self.statistics = RunningStatistics(self.network) if config.statistics == "running" else None
         self.cache = None if cache is None or self.backbone is None else FeatureCache(cache, self.backbone)
@@ -218,11 +222,7 @@ class Trainer:
         (self.statistics or self.network).train()
 
     def freeze(self, stage: Stage) -> None:
-        """Lets all that the stage trains have gradients, and nothing else. Raises ValueError for unknown names."""
-        names = [name for name, _ in self.network.named_parameters()]
-        for beginning in stage.frozen:
-            if not any(name.startswith(beginning) for name in names):
-                raise ValueError(f"no parameter's name begins with {beginning!r}, as stage.frozen has it")
+        """Lets all that the stage trains have gradients, and nothing else."""
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not name.startswith(stage.frozen))
 
@@ -464,7 +464,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     try:
         done = trainer.run(limit=args.time_limit, save_every=args.save_every, validate_every=args.validate_every)
-    except (FloatingPointError, ValueError) as error:
+    except FloatingPointError as error:
         raise SystemExit(f"error: {error}") from None
     print(f"{'complete' if done else 'stopped'}: {trainer.output / 'model.safetensors'}")
 

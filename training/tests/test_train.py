@@ -260,7 +260,7 @@ def test_a_stage_leaves_alone_what_it_freezes(tmp_path):
     assert not torch.equal(begin["head.fuse_in.0.pw.weight"], first["head.fuse_in.0.pw.weight"])
     assert not torch.equal(first["head.proj1.weight"], second["head.proj1.weight"])
     with pytest.raises(ValueError, match="'nothing.'"):
-        scenes(tmp_path / "other", replace(BLINK, frozen=("nothing.",))).run()
+        scenes(tmp_path / "other", BLINK, replace(BLINK, frozen=("nothing.",)))  # before the first stage
 
 
 def test_going_on_keeps_the_temperature(tmp_path):
