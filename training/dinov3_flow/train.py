@@ -148,7 +148,8 @@ class Trainer:
             if not any(name.startswith(beginning) for name in names):
                 raise ValueError(f"no parameter's name begins with {beginning!r}, as stage.frozen has it")
         self.network.to(device)
-        self.statistics = RunningStatistics(self.network) if config.statistics == "running" else None
+        head = self.network if isinstance(self.network, FlowHead) else self.network.head
+        self.statistics = RunningStatistics(head) if config.statistics == "running" else None
         self.cache = None if cache is None or self.backbone is None else FeatureCache(cache, self.backbone)
         # A number of the loss, not of the network, in its logarithm.
         self.temperature = nn.Parameter(torch.zeros((), device=device))
@@ -219,7 +220,9 @@ class Trainer:
     # ---- computing ---------------------------------------------------------------------------------------------------
 
     def train_mode(self) -> None:
-        (self.statistics or self.network).train()
+        self.network.train()
+        if self.statistics is not None:
+            self.statistics.keep()
 
     def freeze(self, stage: Stage) -> None:
         """Lets all that the stage trains have gradients, and nothing else."""

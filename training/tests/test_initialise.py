@@ -6,12 +6,12 @@ import cv2
 import pytest
 import torch
 
-from dinov3_flow.initialise import NEIGHBOURS, initialise, initialise_backbone, initialise_head
+from dinov3_flow.initialise import initialise, initialise_backbone
+from dinov3_flow.initialise.backbone import NEIGHBOURS
 from dinov3_flow.network import (
     IMAGENET_STD,
     Backbone,
     BackboneConfig,
-    FlowHead,
     FlowNetwork,
     HeadConfig,
     normalise,
@@ -113,31 +113,6 @@ def test_all_of_it_is_trained():
         assert block.norm1.weight.grad[0] != 0 or block.norm1.bias.grad[0] != 0
         assert block.attn.qkv.weight.grad.abs().max() > 0
     assert backbone.patch_embed.proj.weight.grad.abs().max() > 0
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("dy,dx", [(0, 0), (-1, 2), (3, -2), (-4, 4)])
-def test_the_channel_of_a_displacement_hears_its_match_best(dy, dx):
-    torch.manual_seed(0)
-    head = FlowHead(HeadConfig(proj=32, radius=4, fusion=128, layers=1, up=8), 48)
-    initialise_head(head)
-    assert torch.equal(head.proj1.weight, head.proj2.weight)
-    features = torch.randn(1, 48, 16, 16)
-    heard = []
-    head.fuse_in[0].pw.register_forward_hook(lambda _, __, out: heard.append(out[0, :96]))
-    head.eval()(features, features.roll((dy, dx), (2, 3)))
-    # The channels of displacements look at a bump each; the loudest is the one whose bump is the match's.
-    loudest = int(heard[0][:, 5:11, 5:11].mean((1, 2)).argmax())
-    bump = head.fuse_in[0].pw.weight[loudest, -81:, 0, 0].view(9, 9)
-    assert divmod(int(bump.argmax()), 9) == (dy + 4, dx + 4)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("config", [HeadConfig(), HeadConfig(proj=8, radius=8, fusion=16, layers=1, refine=0)])
-def test_every_size_of_head_starts_finite(config):
-    head = FlowHead(config, 32)
-    initialise_head(head)
-    assert torch.isfinite(head(torch.randn(2, 32, 8, 8), torch.randn(2, 32, 8, 8)).flow).all()
 
 
 def test_a_network_is_backbone_and_head():

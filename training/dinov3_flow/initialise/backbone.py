@@ -1,15 +1,9 @@
-"""A start for networks that are trained from nothing: they see frequencies, neighbours and matches from the first step.
+"""A vision transformer that sees frequencies and neighbours before it has learned anything.
 
-A vision transformer learns from data what a convolution has by construction, that what is near belongs together. Hours
-of a CPU are not enough for that, so it is given: the patch embedding starts as a cosine transform, and every head
-starts by attending to one neighbour, whatever the content (the idea of ConViT's gated positional attention, d'Ascoli
-et al., 2021, in terms of rotary embeddings).
-
-The head's difficulty is its first layer: of hundreds of correlations one is the match, and a linear layer sums the
-noise of all the others with it. So a channel starts with the correlations around one displacement, averaged over the
-neighbouring cells, of which the activation then lets only the high ones through; what follows starts as the identity.
-
-All of it stays trainable.
+It learns from data what a convolution has by construction, that what is near belongs together. Hours of a CPU are not
+enough for that, so it is given: the patch embedding starts as a cosine transform, and every head starts by attending to
+one neighbour, whatever the content (the idea of ConViT's gated positional attention, d'Ascoli et al., 2021, in terms of
+rotary embeddings).
 """
 
 import math
@@ -17,19 +11,13 @@ import math
 import torch
 from torch import Tensor
 
-from .network import IMAGENET_STD, Attention, Backbone, DsConv, FlowHead, FlowNetwork, PatchEmbed
+from ..network import IMAGENET_STD, Attention, Backbone, PatchEmbed
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Offsets (dy, dx), in patches, of the neighbours that the heads begin with."""
 
 # Luminance and two differences of colour, orthonormal.
 _OPPONENT = torch.tensor([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
-
-
-def initialise(network: FlowNetwork) -> None:
-    """Sets what is said above; the rest of the network stays as it was made."""
-    initialise_backbone(network.backbone)
-    initialise_head(network.head)
 
 
 @torch.no_grad()
@@ -92,47 +80,3 @@ def _attend_to_neighbours(attention: Attention, first: int, grid: int, sharpness
         # Pairs are (i, i + head_dim / 2): first y, then x. A query at 0 looks for a key that was turned by the offset.
         bias[0, head] = torch.cat([twice * angle.cos(), twice * angle.sin()])
         weight[1, head, :, 0] = torch.cat([twice, torch.zeros_like(twice)])
-
-
-@torch.no_grad()
-def initialise_head(head: FlowHead) -> None:
-    """Sets the projections, which start alike, and the convolutions with three by three taps and with one."""
-    torch.nn.init.orthogonal_(head.proj1.weight)
-    head.proj2.load_state_dict(head.proj1.state_dict())
-    first, radius = head.fuse_in[0], head.config.radius
-    shifts = (2 * radius + 1) ** 2
-    # Votes of the neighbours: the correlations of a moving surface are alike, their noise is not.
-    first.dw.weight[-shifts:] = 1 / 9
-    centres = _displacements(radius, 3 * head.config.fusion // 4)
-    y, x = torch.meshgrid(*[torch.arange(-radius, radius + 1, dtype=torch.float32)] * 2, indexing="ij")
-    for channel, (dy, dx, spread) in enumerate(centres):
-        bump = torch.exp(-((y - dy) ** 2 + (x - dx) ** 2) / (2 * spread**2))
-        bump = bump / bump.norm() - bump.mean() / bump.norm()
-        first.pw.weight[channel, :, 0, 0] *= 0.1
-        first.pw.weight[channel, -shifts:, 0, 0] = bump.flatten()
-    for module in head.modules():
-        if isinstance(module, DsConv) and module is not first:
-            _nearly_identity(module)
-
-
-def _displacements(radius: int, count: int) -> list[tuple[float, float, float]]:
-    """At most `count` displacements (dy, dx), in cells, and how far their bumps spread: dense in the middle."""
-    places = [(float(y), float(x)) for y in range(-radius, radius + 1) for x in range(-radius, radius + 1)]
-    places.sort(key=lambda place: math.hypot(*place))
-    fits = (
-        n for n in range(radius, -1, -1) if (2 * n + 1) ** 2 + ((2 * radius + 1) ** 2 - (2 * n + 1) ** 2) / 4 <= count
-    )
-    dense = next(fits, 0)
-    chosen = [(y, x, 0.6) for y, x in places if max(abs(y), abs(x)) <= dense]
-    sparse = [(y, x, 1.2) for y, x in places if max(abs(y), abs(x)) > dense and y % 2 == 0 and x % 2 == 0]
-    return (chosen + sparse)[:count]
-
-
-def _nearly_identity(conv: DsConv) -> None:
-    """Adds to random weights, made smaller, those that leave the channels as they are."""
-    conv.dw.weight *= 0.3
-    conv.dw.weight[:, 0, 1, 1] += 1
-    conv.pw.weight *= 0.5
-    out, channels = conv.pw.weight.shape[:2]
-    diagonal = torch.arange(min(out, channels))
-    conv.pw.weight[diagonal, diagonal, 0, 0] += 1
