@@ -52,7 +52,7 @@ class TrainConfig:
     clip: float = 1.0  # of the gradient's norm; 0: none
     ema: float = 0.0  # decay of the weights' running mean, which is what is saved; 0: none
     loss: LossWeights = LossWeights()
-    statistics: str = "batch"  # that batch normalisation uses in training; or "running"
+    statistics: str = "batch"  # of batch normalisation in training; or "fixed": those that it begins with
 
 
 T = TypeVar("T")
@@ -104,8 +104,8 @@ def load_config(path: str | os.PathLike) -> TrainConfig:
     config = _build(TrainConfig, {**table, "stages": stages}, str(path))
     if config.precision not in ("fp32", "bf16"):
         raise ValueError(f"{path}: precision is fp32 or bf16")
-    if config.statistics not in ("batch", "running"):
-        raise ValueError(f"{path}: statistics is batch or running")
+    if config.statistics not in ("batch", "fixed"):
+        raise ValueError(f"{path}: statistics is batch or fixed")
     cell = config.head.up
     if config.backbone is not None and config.backbone.patch != cell:
         raise ValueError(f"{path}: head.up is the backbone's patch, {config.backbone.patch}, not {cell}")

@@ -32,7 +32,6 @@ from .losses import training_loss
 from .metrics import Metrics, epe_map
 from .network import Backbone, FlowHead, FlowNetwork, FlowPrediction, normalise
 from .sources import Augmented, Batch, ScenePool, dataset_batches
-from .statistics import RunningStatistics
 
 DATASETS = {"chairs": FlyingChairs, "things": FlyingThings3D}
 # Held-out scenes have seeds from here on.
@@ -148,8 +147,6 @@ class Trainer:
             if not any(name.startswith(beginning) for name in names):
                 raise ValueError(f"no parameter's name begins with {beginning!r}, as stage.frozen has it")
         self.network.to(device)
-        head = self.network if isinstance(self.network, FlowHead) else self.network.head
-        self.statistics = RunningStatistics(head) if config.statistics == "running" else None
         self.cache = None if cache is None or self.backbone is None else FeatureCache(cache, self.backbone)
         # A number of the loss, not of the network, in its logarithm.
         self.temperature = nn.Parameter(torch.zeros((), device=device))
@@ -220,9 +217,12 @@ class Trainer:
     # ---- computing ---------------------------------------------------------------------------------------------------
 
     def train_mode(self) -> None:
+        """With statistics "fixed", batch normalisations do the same in training as later: a gain and an offset each."""
         self.network.train()
-        if self.statistics is not None:
-            self.statistics.keep()
+        if self.config.statistics == "fixed":
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def freeze(self, stage: Stage) -> None:
         """Lets all that the stage trains have gradients, and nothing else."""

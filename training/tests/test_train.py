@@ -127,6 +127,18 @@ def test_running_mean():
     assert float(mean.state["running_mean"]) == pytest.approx(10)
 
 
+@pytest.mark.parametrize("statistics,kept", [("fixed", True), ("batch", False)])
+def test_fixed_statistics_are_the_same_in_training_and_stay(tmp_path, statistics, kept):
+    trainer = scenes(tmp_path, LONG, statistics=statistics)
+    begun = {name: value.clone() for name, value in trainer.network.named_buffers()}
+    frames = torch.rand(2, 2, 3, 32, 32)
+    trainer.train_mode()
+    trained = trainer.predict(*frames).flow
+    trainer.network.eval()
+    assert torch.equal(trained, trainer.predict(*frames).flow) == kept
+    assert same(begun, dict(trainer.network.named_buffers())) == kept
+
+
 def test_a_step_without_a_finite_loss_is_an_error_and_changes_no_weight(tmp_path):
     trainer = scenes(tmp_path, LONG)
     before = [p.detach().clone() for p in trainer.network.parameters()]

@@ -8,7 +8,7 @@ y are passed on as two channels each, since SiLU(x) - SiLU(-x) = x. Random chann
 rest.
 
 Behind the correlations batch normalisations are as PyTorch makes them, which is to do nothing. Training should leave
-their statistics so (`statistics = "running"`), or the reader is another one.
+their statistics so (`statistics = "fixed"`), or the reader is another one.
 """
 
 import math
