@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { each } from './pool.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const build = path.join(root, 'build', 'tidy')
@@ -35,9 +36,7 @@ function check(file) {
 }
 
 let clean = true
-async function work() {
-  for (let file = files.shift(); file !== undefined; file = files.shift())
-    clean = (await check(file)) && clean
-}
-await Promise.all(Array.from({ length: availableParallelism() }, work))
+await each(files, availableParallelism(), async (file) => {
+  if (!(await check(file))) clean = false
+})
 process.exitCode = clean ? 0 : 1

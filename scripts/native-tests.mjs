@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { each } from './pool.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -92,12 +93,7 @@ export async function runNativeTests(variant) {
     // Other paths: without cp.async, in products of half the depth. It knows no bfloat16.
     tasks.push(...shared(`${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
   }
-  const left = tasks.values()
-  await Promise.all(
-    Array.from({ length: processes }, async () => {
-      for (const task of left) await task()
-    }),
-  )
+  await each(tasks, processes, (task) => task())
   const seconds = Math.round((performance.now() - begin) / 1000)
   console.log(
     `C++ tests, ${variant}: ${total.passed} passed, ${total.failed} failed, built and run in ${seconds} s`,
