@@ -98,13 +98,20 @@ def test_held_out_kinds_are_disjoint() -> None:
     assert len(HELD_OUT_KINDS) >= 2 and not set(HELD_OUT_KINDS) & set(TRAIN_KINDS)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_share_of_textures_is_nearly_of_one_colour(share: float) -> None:
+    bank = texture_bank(400, 32, ("noise", "leaves"), share, Rng(1, 0, "cpu"))
+    flat = (bank.std((2, 3)).amax(1) < 0.04).float().mean()
+    assert abs(flat - share) < 0.1
+
+
 @pytest.mark.parametrize("kind", TRAIN_KINDS + HELD_OUT_KINDS)
 def test_each_kind_makes_textures(kind: str) -> None:
-    bank = texture_bank(8, 96, (kind,), Rng(1, 0, "cpu"))
+    bank = texture_bank(8, 96, (kind,), 0.12, Rng(1, 0, "cpu"))
     assert bank.shape == (8, 3, 96, 96) and torch.isfinite(bank).all()
     assert bank.flatten(2).std(2).max() > 0.05
 
 
 def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(ValueError):
-        texture_bank(2, 32, ("no such kind",), Rng(0, 0, "cpu"))
+        texture_bank(2, 32, ("no such kind",), 0.12, Rng(0, 0, "cpu"))

@@ -38,6 +38,7 @@ class SceneOptions:
     clean_share: float = 0.25
     # Image px for each texture px: smaller than about 0.7 the textures would alias.
     texture_scale: tuple[float, float] = (0.7, 2.0)
+    flat_share: float = 0.12  # textures that are nearly of one colour
 
 
 class Scene(NamedTuple):
@@ -79,7 +80,7 @@ def _layers(rng: Rng, batch: int, height: int, width: int, options: SceneOptions
     """Background first, then the layers from back to front."""
     extent = float(min(height, width))
     size = int(math.ceil(1.25 * max(height, width) / 8) * 8)
-    bank = texture_bank(options.textures, size, options.kinds, rng)
+    bank = texture_bank(options.textures, size, options.kinds, options.flat_share, rng)
     magnitude = magnitudes(batch, options.max_displacement, rng, options.static_share, options.subpixel_share,
                            options.moving_shares)
     # Three sub-frames further apart than a few px would show as three ghosts.

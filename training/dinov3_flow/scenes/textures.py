@@ -253,8 +253,8 @@ HELD_OUT_KINDS: tuple[str, ...] = ("hexagons", "wood", "marble", "maze")
 _WEIGHTS: dict[str, float] = {"noise": 3.0, "leaves": 2.0, "gradient": 0.7, "checks": 0.8, "glyphs": 0.8}
 
 
-def texture_bank(count: int, size: int, kinds: Sequence[str], rng: Rng) -> Tensor:
-    """Textures (count,3,size,size) in 0..1, of random kinds."""
+def texture_bank(count: int, size: int, kinds: Sequence[str], flat_share: float, rng: Rng) -> Tensor:
+    """Textures (count,3,size,size) in 0..1, of random kinds, of which a share is nearly of one colour, as a sky is."""
     unknown = [k for k in kinds if k not in _MAKERS]
     if unknown or not kinds:
         raise ValueError(f"unknown texture kinds {unknown}; choose from {sorted(_MAKERS)}")
@@ -263,7 +263,7 @@ def texture_bank(count: int, size: int, kinds: Sequence[str], rng: Rng) -> Tenso
     bank = torch.cat([_MAKERS[k](int(c), size, rng) for k, c in zip(kinds, chosen) if c])
     # A mean of 2 x 2 softens the hard edges that the makers leave.
     bank = F.avg_pool2d(F.pad(bank, (0, 1, 0, 1), mode="replicate"), 2, 1)
-    flat = rng.chance((count,), 0.12)
+    flat = rng.chance((count,), flat_share)
     fine = torch.where(flat, rng.uniform((count,), 0, 0.01), rng.log_uniform((count,), 0.01, 0.12))
     mottle = torch.where(flat, 0.01 * rng.uniform((count,)), rng.log_uniform((count,), 0.02, 0.3))
     contrast = torch.where(flat, rng.uniform((count,), 0.0, 0.15), torch.ones(count))
