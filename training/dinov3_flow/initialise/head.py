@@ -3,9 +3,9 @@
 Each channel of its first layer has a displacement of its own: it hears the correlations there, less those further
 around, averaged over neighbouring cells, and its activation lets through what a match gives. The next two layers find
 the median of these displacements: for every edge on x and on y on which side of it more is heard, and then how many
-edges are below. The median does not depend on how well frames match, nor much on a few false matches. From there x and
-y are passed on as two channels each, since SiLU(x) - SiLU(-x) = x. Random channels beside them are there to learn the
-rest.
+edges are below. The median does not depend on how far above the threshold matches are, nor much on a few false ones.
+From there x and y are passed on as two channels each, since SiLU(x) - SiLU(-x) = x. Random channels beside them are
+there to learn the rest.
 
 Behind the correlations batch normalisations are as PyTorch makes them, which is to do nothing. Training should leave
 their statistics so (`statistics = "fixed"`), or the reader is another one.
