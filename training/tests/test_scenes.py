@@ -62,6 +62,16 @@ def test_nothing_is_hidden_where_only_the_camera_moves(share: float) -> None:
     assert scene.flow.norm(dim=1).flatten(1).mean(1).min() > 0.3
 
 
+def test_grey_pairs_have_the_same_flow_and_less_colour() -> None:
+    bright, grey = (render(6, 0, 12, 48, 64, SceneOptions(grey_share=share)) for share in (0.0, 1.0))
+    assert torch.equal(bright.flow, grey.flow) and torch.equal(bright.occluded, grey.occluded)
+    for before, after in ((bright.frame1, grey.frame1), (bright.frame2, grey.frame2)):
+        colour, left = ((frame.amax(1) - frame.amin(1)).flatten(1).mean(1) for frame in (before, after))
+        assert (left < 0.61 * colour).all()
+        assert 1 <= (left < 1e-6).sum() < len(left)
+        assert (before.mean(1) - after.mean(1)).abs().max() < 0.35
+
+
 def test_displacements_cover_the_classes() -> None:
     sizes = torch.cat([render(2, i, 16, 48, 48, PLAIN).flow.norm(dim=1).flatten(1).amax(1) for i in range(8)])
     assert (sizes == 0).any() and ((sizes > 0) & (sizes < 1)).any() and (sizes > 16).any()

@@ -26,6 +26,20 @@ def _shadow(n: int, height: int, width: int, rng: Rng) -> tuple[Tensor, Tensor]:
     return out[0], out[1]
 
 
+def desaturated(frame1: Tensor, frame2: Tensor, share: float, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Both frames (B,3,H,W) of a `share` of the samples with less colour: two in five of these have none."""
+    n = len(frame1)
+    saturation = torch.where(rng.chance((n,), share), rng.uniform((n,), -0.4, 0.6).clamp(min=0), torch.ones(n))
+    saturation = saturation.to(rng.device).view(n, 1, 1, 1)
+    luma = torch.tensor([0.299, 0.587, 0.114], device=rng.device).view(3, 1, 1)
+
+    def fade(frame: Tensor) -> Tensor:
+        grey = (luma * frame).sum(1, keepdim=True)
+        return grey + saturation * (frame - grey)
+
+    return fade(frame1), fade(frame2)
+
+
 def photometric(frame1: Tensor, frame2: Tensor, clean: float, rng: Rng) -> tuple[Tensor, Tensor]:
     """Exposure, gamma, tint, shadows, defocus and noise on (B,3,H,W); a share `clean` of the samples has none."""
     b, _, h, w = frame1.shape

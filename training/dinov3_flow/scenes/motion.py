@@ -28,7 +28,7 @@ def magnitudes(
     medium (to 16 px) or large."""
     edges = [0.05, 1.0, min(4.0, limit), min(16.0, limit), limit]
     rest = 1 - static - subpixel
-    shares = torch.tensor([static, subpixel, *(share * rest for share in moving)])
+    shares = torch.tensor([static, subpixel, *(share * rest for share in moving)], dtype=torch.float32)
     cls = torch.multinomial(shares, n, replacement=True, generator=rng.params)
     low, high = torch.tensor([edges[0]] + edges[:-1]), torch.tensor([edges[0]] + edges[1:])
     size = low[cls] * (high[cls] / low[cls]) ** rng.uniform((n,))

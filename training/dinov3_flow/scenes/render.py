@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..metrics import known
-from .camera import photometric
+from .camera import desaturated, photometric
 from .motion import LayerMotion, Moment, magnitudes, random_motion
 from .rng import Rng
 from .shapes import LayerShapes
@@ -39,6 +39,7 @@ class SceneOptions:
     # Image px for each texture px: smaller than about 0.7 the textures would alias.
     texture_scale: tuple[float, float] = (0.7, 2.0)
     flat_share: float = 0.12  # textures that are nearly of one colour
+    grey_share: float = 0.0  # pairs with less colour, or none
 
 
 class Scene(NamedTuple):
@@ -173,4 +174,6 @@ def render(seed: int, index: int, batch: int, height: int, width: int, options: 
     flow = torch.stack([tx - x, ty - y], 1)
     if options.photometric:
         frame1, frame2 = photometric(frame1, frame2, options.clean_share, rng)
+    if options.grey_share:
+        frame1, frame2 = desaturated(frame1, frame2, options.grey_share, rng)
     return Scene(frame1.clamp(0, 1), frame2.clamp(0, 1), flow, known(flow), occluded)
