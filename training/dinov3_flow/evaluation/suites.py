@@ -42,8 +42,9 @@ def _scene(index: int, size: tuple[int, int], options: SceneOptions) -> FlowPair
 def _held_out(index: int) -> FlowPair:
     """Most pairs move by more than 16 px, as mean errors tell little about pairs that hardly move."""
     options = SceneOptions(
-        kinds=HELD_OUT_KINDS, static_share=0, subpixel_share=0, moving_shares=(0.1, 0.2, 0.7), relative_motion=(0.3, 1.0)
-    )
+        kinds=HELD_OUT_KINDS, static_share=0, subpixel_share=0, moving_shares=(0.1, 0.2, 0.7),
+        relative_motion=(0.3, 1.0),
+    )  # fmt: skip
     return _scene(index, (512, 512), options)
 
 
