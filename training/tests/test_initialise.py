@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import pytest
 import torch
 
@@ -147,12 +148,24 @@ def test_patches_are_constants_mean_colours_and_waves(dim, patch):
     assert len(rows) == 3 + min(dim - 29, 3 * (patch**2 - 1))
 
 
+def test_waves_are_the_cosine_transform_of_luminance_first():
+    backbone, patch = made(), 8
+    frame = torch.rand(1, 3, patch, patch)
+    with torch.no_grad():
+        got = backbone.patch_embed(normalise(frame) - normalise(torch.zeros_like(frame)))[0, 0]
+    spectrum = 0.5 * cv2.dct(frame[0].sum(0).numpy() / 3**0.5)
+    order = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    expected = [(1 if v + u == 0 else 0.15 * (1 + math.hypot(v, u))) * float(spectrum[v, u]) for v, u in order]
+    torch.testing.assert_close(got[[2, 29, 30, 31]], torch.tensor(expected), atol=1e-4, rtol=1e-4)
+
+
 def test_all_of_it_is_trained():
     backbone = made()
     backbone(torch.randn(1, 3, 32, 32)).square().sum().backward()
     for name, parameter in backbone.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
     for block in backbone.blocks:
+        assert block.norm1.weight.grad[0] != 0 or block.norm1.bias.grad[0] != 0
         assert block.attn.qkv.weight.grad.abs().max() > 0
     assert backbone.patch_embed.proj.weight.grad.abs().max() > 0
 

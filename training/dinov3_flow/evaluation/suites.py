@@ -13,6 +13,7 @@ from ..datasets import FlowPair, Kitti, Sintel
 from ..formats import read_image
 from ..metrics import length
 from ..scenes import SceneOptions, render
+from ..scenes.camera import luma
 from ..scenes.textures import HELD_OUT_KINDS
 from .pictures import ellipses, leaves, warped
 
@@ -32,11 +33,15 @@ class Suite(NamedTuple):
         return (self.pair(i) for i in range(self.count))
 
 
+def _in_8_bits(frame: Tensor) -> Tensor:
+    """As a camera delivers it."""
+    return (frame * 255).round() / 255
+
+
 def _scene(index: int, size: tuple[int, int], options: SceneOptions) -> FlowPair:
-    """A scene of held-out seeds and texture kinds, in 8 bits as a camera delivers it."""
+    """A scene of held-out seeds and texture kinds."""
     scene = render(SEED, index, 1, *size, options)
-    frame1, frame2 = ((frame[0] * 255).round() / 255 for frame in (scene.frame1, scene.frame2))
-    return FlowPair(frame1, frame2, scene.flow[0], scene.valid[0])
+    return FlowPair(_in_8_bits(scene.frame1[0]), _in_8_bits(scene.frame2[0]), scene.flow[0], scene.valid[0])
 
 
 def _held_out(index: int) -> FlowPair:
@@ -63,13 +68,9 @@ def _large(index: int) -> FlowPair:
 
 
 def _grey(pair: FlowPair) -> FlowPair:
-    """The same without colour, in 8 bits."""
-
-    def grey(frame: Tensor) -> Tensor:
-        luma = (torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1) * frame).sum(0, keepdim=True)
-        return ((luma * 255).round() / 255).expand_as(frame)
-
-    return pair._replace(frame1=grey(pair.frame1), frame2=grey(pair.frame2))
+    """The same without colour."""
+    frame1, frame2 = (_in_8_bits(luma(frame)).expand_as(frame) for frame in (pair.frame1, pair.frame2))
+    return pair._replace(frame1=frame1, frame2=frame2)
 
 
 def _still(index: int) -> FlowPair:

@@ -24,7 +24,7 @@ COLOURS = 3
 FIRST = 2
 """Channels 0 and 1 are the constants; then come the colours of the patch, of the first neighbour, and so on."""
 DETAIL = 0.15
-"""How much louder than its mean colour a patch's cosines are, for each of their periods in it."""
+"""A cosine of frequency f, in half periods a patch, is DETAIL (1 + f) as loud as the mean colour."""
 
 # Luminance and two differences of colour, orthonormal, and how loud they are.
 _OPPONENT = torch.tensor([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
@@ -153,7 +153,7 @@ def _last(mlp: nn.Module) -> nn.Linear:
 
 
 def _take_off_mean(mlp: nn.Module, count: int, dim: int) -> None:
-    """Takes the mean of each colour off the patches that were gathered, and the constants off all."""
+    """Takes the constants off, and in a SwiGLU off the patches that were gathered the mean of each colour."""
     last = _last(mlp)
     last.bias[0], last.bias[1] = -CONSTANT, CONSTANT
     if not isinstance(mlp, SwiGlu) or mlp.w3.in_features < COLOURS:

@@ -26,18 +26,18 @@ def _shadow(n: int, height: int, width: int, rng: Rng) -> tuple[Tensor, Tensor]:
     return out[0], out[1]
 
 
+def luma(frames: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) to (..., 1, H, W), as ITU-R BT.601 has it."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=frames.device).view(3, 1, 1)
+    return (weights * frames).sum(-3, keepdim=True)
+
+
 def desaturated(frame1: Tensor, frame2: Tensor, share: float, rng: Rng) -> tuple[Tensor, Tensor]:
     """Both frames (B,3,H,W) of a `share` of the samples with less colour: two in five of these have none."""
     n = len(frame1)
     saturation = torch.where(rng.chance((n,), share), rng.uniform((n,), -0.4, 0.6).clamp(min=0), torch.ones(n))
     saturation = saturation.to(rng.device).view(n, 1, 1, 1)
-    luma = torch.tensor([0.299, 0.587, 0.114], device=rng.device).view(3, 1, 1)
-
-    def fade(frame: Tensor) -> Tensor:
-        grey = (luma * frame).sum(1, keepdim=True)
-        return grey + saturation * (frame - grey)
-
-    return fade(frame1), fade(frame2)
+    return tuple(torch.lerp(luma(frame), frame, saturation) for frame in (frame1, frame2))
 
 
 def photometric(frame1: Tensor, frame2: Tensor, clean: float, rng: Rng) -> tuple[Tensor, Tensor]:
