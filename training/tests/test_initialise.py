@@ -78,6 +78,13 @@ def test_what_is_gathered_are_as_many_patches_and_none_of_them_twice(dim, depth,
     assert len(patches) == reached
 
 
+def test_what_cannot_gather_stays_random():
+    torch.manual_seed(0)
+    plain = Backbone(BackboneConfig(8, 2, 2, hidden=64, patch=8))
+    for one, other in zip(plain.parameters(), made(8, 2, 2).parameters()):
+        assert torch.equal(one, other)
+
+
 @torch.no_grad()
 def test_the_colours_of_the_patches_around_lie_in_the_channels():
     """Before the mean is taken off, as far as the norms let through, and in the middle, where nothing is missing."""

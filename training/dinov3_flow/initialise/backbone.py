@@ -56,12 +56,15 @@ def gathering(backbone: Backbone) -> list[list[tuple[int, int]]]:
 
 @torch.no_grad()
 def initialise_backbone(backbone: Backbone, grid: int = 56, sharpness: float = 80.0) -> None:
-    """Sets the patch embedding, and attention and MLP of the blocks that gather; the others stay random.
+    """Sets the patch embedding, and attention and MLP of the blocks that gather; the others stay random, and all of a
+    backbone that is too narrow to gather anything.
 
     `grid` is the side, in patches, at which a neighbour is one patch away; `sharpness` is how far its score is above
     that of a patch at right angles to it, 1 / (angle^2 sharpness) its variance in patches.
     """
     offsets = gathering(backbone)
+    if not offsets:
+        return
     count = math.prod(len(block) + 1 for block in offsets)
     _embed(backbone.patch_embed, count)
     for token in (backbone.cls_token, backbone.storage_tokens):
@@ -79,8 +82,7 @@ def initialise_backbone(backbone: Backbone, grid: int = 56, sharpness: float = 8
                 layer.weight[:, :FIRST] = 0
         last.weight *= 0.1
         last.weight[:FIRST] = 0
-    if offsets:
-        _take_off_mean(backbone.blocks[len(offsets) - 1].mlp, count, backbone.config.dim)
+    _take_off_mean(backbone.blocks[len(offsets) - 1].mlp, count, backbone.config.dim)
 
 
 def _embed(embed: PatchEmbed, count: int) -> None:
