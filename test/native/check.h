@@ -1,8 +1,9 @@
 #pragma once
 
 // A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all
-// tests, or those whose name contains every argument, and ends with "N passed, N failed". CHECK_SHARD=I/N, I from 0,
-// runs every Nth of them, so that N processes share the work.
+// tests, or those whose name contains every argument and, of one that begins with ~, does not contain the rest of it,
+// and ends with "N passed, N failed". CHECK_SHARD=I/N, I from 0, runs every Nth of them, so that N processes share the
+// work.
 
 #include <algorithm>
 #include <cmath>
@@ -65,14 +66,15 @@ inline void close(const std::vector<float>& actual, const std::vector<double>& e
   that(error <= bound, what, ": relative L2 ", error, " above ", bound);  // false for NaN, too
 }
 
+inline bool fits(std::string_view name, std::string_view filter) {
+  return filter.substr(0, 1) == "~" ? name.find(filter.substr(1)) == name.npos : name.find(filter) != name.npos;
+}
+
 inline int run(int argc, char** argv) {
   int passed = 0, failed = 0, shard = 0, shards = 1, found = 0;
   if (const char* text = std::getenv("CHECK_SHARD")) std::sscanf(text, "%d/%d", &shard, &shards);
   for (const Test& test : tests()) {
-    if (!std::all_of(argv + 1, argv + argc,
-                     [&](const char* part) { return test.name.find(part) != std::string::npos; })) {
-      continue;
-    }
+    if (!std::all_of(argv + 1, argv + argc, [&](const char* filter) { return fits(test.name, filter); })) continue;
     if (found++ % shards != shard) continue;
     try {
       test.body();
