@@ -1,5 +1,5 @@
 // Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize | --race]
-//   --arm64     cross-compiled and run under qemu, without the kernels of the emulated GPU, which do not depend on the host:
+//   --arm64     cross-compiled and run under qemu, without the emulated GPU's kernels, which are the same on every host:
 //               needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, the emulated GPU's kernels, too
 //   --race      the emulated GPU's kernels under its race detector
@@ -29,6 +29,7 @@ const VARIANTS = {
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
+    tests: ['~[cuda'],
   },
 }
 
@@ -54,7 +55,7 @@ export async function runNativeTests(variant) {
   if (!(variant in VARIANTS))
     throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
   const begin = performance.now()
-  const { options, run } = VARIANTS[variant]
+  const { options, run, tests = [] } = VARIANTS[variant]
   const build = buildFolder(variant)
   // The emulated driver brings its own kernels; only a real one needs nvcc's.
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
@@ -85,9 +86,8 @@ export async function runNativeTests(variant) {
       const part = `${title}, part ${i + 1} of ${processes}`
       return () => test('ops_test', part, filter, { ...env, CHECK_SHARD: `${i}/${processes}` })
     })
-  const filter = variant === 'arm64' ? ['~[cuda'] : []
   const tasks = PROGRAMS.flatMap((program) =>
-    program === 'ops_test' ? shared(variant, filter) : [() => test(program, variant, filter)],
+    program === 'ops_test' ? shared(variant, tests) : [() => test(program, variant, tests)],
   )
   if (variant === 'host') {
     for (const schedule of SCHEDULES.slice(1))
