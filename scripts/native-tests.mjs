@@ -1,5 +1,5 @@
 // Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize | --race]
-//   --arm64     cross-compiled and run under qemu, without the emulated GPU's kernels, which are the same on every host:
+//   --arm64     cross-compiled and run under qemu, of the emulated GPU only whole networks: kernels are the same on any host;
 //               needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, the emulated GPU's kernels, too
 //   --race      the emulated GPU's kernels under its race detector
@@ -29,7 +29,7 @@ const VARIANTS = {
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
-    tests: ['~[cuda'],
+    ops: ['~[cuda'], // which tests of ops_test
   },
 }
 
@@ -55,7 +55,7 @@ export async function runNativeTests(variant) {
   if (!(variant in VARIANTS))
     throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
   const begin = performance.now()
-  const { options, run, tests = [] } = VARIANTS[variant]
+  const { options, run, ops = [] } = VARIANTS[variant]
   const build = buildFolder(variant)
   // The emulated driver brings its own kernels; only a real one needs nvcc's.
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
@@ -87,7 +87,7 @@ export async function runNativeTests(variant) {
       return () => test('ops_test', part, filter, { ...env, CHECK_SHARD: `${i}/${processes}` })
     })
   const tasks = PROGRAMS.flatMap((program) =>
-    program === 'ops_test' ? shared(variant, tests) : [() => test(program, variant, tests)],
+    program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)],
   )
   if (variant === 'host') {
     for (const schedule of SCHEDULES.slice(1))
