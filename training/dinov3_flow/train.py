@@ -16,7 +16,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, NamedTuple, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,13 @@ class RunningMean:
                 self.state[name].copy_(value)
 
 
+class Start(NamedTuple):
+    """Weights to begin with: of a file those whose names begin with one of these."""
+
+    path: str
+    beginnings: tuple[str, ...] = ("",)
+
+
 class Trainer:
     """A run: a network, its optimiser, and how far it is."""
 
@@ -109,7 +116,7 @@ class Trainer:
         device: torch.device,
         *,
         backbone: str | None = None,
-        init: str | None = None,
+        init: Sequence[Start] = (),
         data: dict[str, str] | None = None,
         workers: int = 4,
         cache: str | None = None,
@@ -139,9 +146,9 @@ class Trainer:
             self.backbone = None
             self.network = FlowNetwork(config.backbone, config.head)
             initialise(self.network)
-        self.began_with = None if init is None else Path(init).name
-        if init is not None:
-            self.begin_with(load_state_dict(init), init)
+        for start in init:
+            self.begin_with(start)
+        self.began_with = [{"file": Path(start.path).name, "names": start.beginnings} for start in init]
         names = [name for name, _ in self.network.named_parameters()]
         for beginning in sum((stage.frozen for stage in config.stages), ()):
             if not any(name.startswith(beginning) for name in names):
@@ -159,14 +166,15 @@ class Trainer:
         self.at = {"stage": 0, "step": 0, "seconds": 0.0, "epoch": 0, "skip": 0, "index": 0}
         self.stopping = False
 
-    def begin_with(self, state: dict[str, Tensor], path: str) -> None:
+    def begin_with(self, start: Start) -> None:
         """Takes what fits by name and shape from another network, of another width of the head perhaps."""
         own = self.network.state_dict()
+        state = {name: v for name, v in load_state_dict(start.path).items() if name.startswith(start.beginnings)}
         fits = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
         if not fits:
-            raise ValueError(f"{path}: nothing in it fits this network")
-        print(f"begins with {len(fits)} of {len(own)} tensors from {path}")
-        self.network.load_state_dict(fits, strict=False)
+            raise ValueError(f"{start.path}: nothing in it fits this network")
+        print(f"begins with {len(fits)} of {len(own)} tensors from {start.path}")
+        self.network.load_state_dict({**own, **fits})
 
     # ---- keeping -----------------------------------------------------------------------------------------------------
 
@@ -417,6 +425,11 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 8m or 2h") from None
 
 
+def _start(text: str) -> Start:
+    names, separator, path = text.rpartition("=")
+    return Start(path, tuple(names.split(","))) if separator else Start(path)
+
+
 def _folder(text: str) -> tuple[str, str]:
     name, separator, root = text.partition("=")
     if name not in DATASETS or not separator or not root:
@@ -433,7 +446,9 @@ def main() -> None:
     parser.add_argument("config", help="a TOML file, see configs/")
     parser.add_argument("-o", "--output", required=True, help="folder of the run")
     parser.add_argument("--backbone", metavar="FILE", help="DINOv3 weights, .pth or .safetensors, to be left alone")
-    parser.add_argument("--init", metavar="FILE", help="weights to begin with in place of random ones")
+    parser.add_argument("--init", type=_start, action="append", default=[], metavar="[NAMES=]FILE",
+                        help="weights to begin with in place of random ones: those whose names begin with one of "
+                        "NAMES, which commas separate, or all; a later --init replaces what an earlier one gave")
     parser.add_argument("--data", type=_folder, action="append", default=[], metavar="NAME=FOLDER",
                         help=f"where a data set is: {', '.join(DATASETS)}")
     parser.add_argument("--cache", metavar="FOLDER", help="keep features of the frozen backbone there; for "

@@ -21,7 +21,7 @@ from dinov3_flow.losses import LossWeights
 from dinov3_flow.network import BackboneConfig, FlowHead, FlowNetwork, HeadConfig
 from dinov3_flow.scenes import SceneOptions
 from dinov3_flow.sources import Batch
-from dinov3_flow.train import RunningMean, Trainer, affordable, learning_rate, parameter_groups
+from dinov3_flow.train import RunningMean, Start, Trainer, affordable, learning_rate, parameter_groups
 
 FROZEN = Path(__file__).parents[2] / "test" / "fixtures" / "tiny" / "backbone.safetensors"
 CPU = torch.device("cpu")
@@ -191,12 +191,13 @@ def test_weights_say_how_they_were_trained_and_exported_ones_too(tmp_path):
     scenes(tmp_path / "one", BLINK).run()
     config = TrainConfig((BLINK, LONG), head=HEAD, backbone=BACKBONE, seed=5)
     source, target = tmp_path / "two" / "model.safetensors", tmp_path / "half.safetensors"
-    trainer = Trainer(config, tmp_path / "two", CPU, init=str(tmp_path / "one" / "model.safetensors"))
+    trainer = Trainer(config, tmp_path / "two", CPU, init=[Start(str(tmp_path / "one" / "model.safetensors"))])
     trainer.run(limit=0.001)
     export(str(source), str(target), {"licence": "Apache-2.0"})
     for path in (source, target):
         said = json.loads(load_safetensors(path)[1]["training"])
-        assert said["seed"] == 5 and said["began_with"] == "model.safetensors" and said["at"] == trainer.at
+        assert said["seed"] == 5 and said["at"] == trainer.at
+        assert said["began_with"] == [{"file": "model.safetensors", "names": [""]}]
         assert [stage["minutes"] for stage in said["stages"]] == [BLINK.minutes, LONG.minutes]
         assert said["stages"][0]["scenes"]["textures"] == 3
 
@@ -352,18 +353,30 @@ def test_weights_to_begin_with(tmp_path):
     first.run()
     path = tmp_path / "one" / "model.safetensors"
     config = TrainConfig((BLINK,), head=HEAD, backbone=BACKBONE, seed=5)
-    second = Trainer(config, tmp_path / "two", CPU, init=str(path))
+    second = Trainer(config, tmp_path / "two", CPU, init=[Start(str(path))])
     assert same(second.network.state_dict(), first.network.state_dict())
+
+
+def test_of_one_file_a_part_and_of_another_the_rest(tmp_path):
+    for name, seed in (("one", 1), ("two", 2)):
+        Trainer(TrainConfig((BLINK,), head=HEAD, backbone=BACKBONE, seed=seed), tmp_path / name, CPU).run()
+    one, two = (load_state_dict(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    init = [Start(str(tmp_path / "one" / "model.safetensors")),
+            Start(str(tmp_path / "two" / "model.safetensors"), ("backbone.", "head.proj"))]  # fmt: skip
+    state = Trainer(TrainConfig((BLINK,), head=HEAD, backbone=BACKBONE), tmp_path, CPU, init=init).network.state_dict()
+    expected = {n: (two if n.startswith(("backbone.", "head.proj")) else one)[n] for n in one}
+    assert same(state, expected)
+    assert not torch.equal(one["head.fuse_in.0.pw.weight"], two["head.fuse_in.0.pw.weight"])
 
 
 def test_of_another_network_it_begins_with_what_fits(tmp_path):
     scenes(tmp_path / "one", BLINK).run()
     path = tmp_path / "one" / "model.safetensors"
     wider = TrainConfig((BLINK,), head=HeadConfig(**{**vars(HEAD), "fusion": 24}), backbone=BACKBONE, seed=5)
-    state, network = load_state_dict(path), Trainer(wider, tmp_path, CPU, init=str(path)).network
+    state, network = load_state_dict(path), Trainer(wider, tmp_path, CPU, init=[Start(str(path))]).network
     assert all(torch.equal(v, state[f"backbone.{n}"]) for n, v in network.backbone.state_dict().items())
     with pytest.raises(ValueError, match="backbone.safetensors: nothing in it fits"):
-        Trainer(wider, tmp_path, CPU, init=str(FROZEN))
+        Trainer(wider, tmp_path, CPU, init=[Start(str(FROZEN))])
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -411,6 +424,11 @@ def test_the_command_says_what_is_wrong(tmp_path, command, capsys):
         with pytest.raises(SystemExit):
             command(path, "-o", tmp_path, *wrong)
         assert wrong[1] in capsys.readouterr().err
+
+
+def test_what_to_begin_with():
+    assert train._start("a.pth") == Start("a.pth")
+    assert train._start("backbone.,head.proj=runs/a.pth") == Start("runs/a.pth", ("backbone.", "head.proj"))
 
 
 @pytest.mark.parametrize("text,seconds", [("90", 90), ("90s", 90), ("8m", 480), ("1.5h", 5400)])
