@@ -426,8 +426,9 @@ def _seconds(text: str) -> float:
 
 
 def _start(text: str) -> Start:
-    names, separator, path = text.rpartition("=")
-    return Start(path, tuple(names.split(","))) if separator else Start(path)
+    names, separator, path = text.partition("=")
+    # A folder's name may have a "=", too; a parameter's name has no "/".
+    return Start(path, tuple(names.split(","))) if separator and "/" not in names else Start(text)
 
 
 def _folder(text: str) -> tuple[str, str]:

@@ -429,6 +429,8 @@ def test_the_command_says_what_is_wrong(tmp_path, command, capsys):
 def test_what_to_begin_with():
     assert train._start("a.pth") == Start("a.pth")
     assert train._start("backbone.,head.proj=runs/a.pth") == Start("runs/a.pth", ("backbone.", "head.proj"))
+    assert train._start("runs/lr=1/a.pth") == Start("runs/lr=1/a.pth")
+    assert train._start("head.=runs/lr=1/a.pth") == Start("runs/lr=1/a.pth", ("head.",))
 
 
 @pytest.mark.parametrize("text,seconds", [("90", 90), ("90s", 90), ("8m", 480), ("1.5h", 5400)])
