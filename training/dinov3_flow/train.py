@@ -165,6 +165,8 @@ class Trainer:
         # How far: of a stage its steps, its seconds, its epochs and the batches of the present one.
         self.at = {"stage": 0, "step": 0, "seconds": 0.0, "epoch": 0, "skip": 0, "index": 0}
         self.stopping = False
+        # Up to here time has been counted as training, or was something else.
+        self.counted = time.monotonic()
 
     def begin_with(self, start: Start) -> None:
         """Takes what fits by name and shape from another network, of another width of the head perhaps."""
@@ -350,6 +352,10 @@ class Trainer:
         steps = max(1, len(self.dataset(stage.data, "train")) // stage.batch)
         return (self.at["epoch"] + self.at["skip"] / steps) / stage.epochs
 
+    def leave_out(self) -> None:
+        """What has passed since the last step was no training."""
+        self.counted = time.monotonic()
+
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
     def run(self, *, limit: float = math.inf, save_every: float = 120, validate_every: float = 600) -> bool:
@@ -370,7 +376,7 @@ class Trainer:
                 name = f"{self.at['stage'] + 1}/{len(self.config.stages)} {stage.data}"
                 bar = tqdm(total=100, desc=name, bar_format="{desc} {percentage:5.1f}%|{bar}| {elapsed}{postfix}")
                 recent: list[dict[str, float]] = []
-                last = time.monotonic()
+                self.leave_out()
 
                 def write(**more: float) -> None:
                     """A line of means since the last one."""
@@ -387,9 +393,9 @@ class Trainer:
                 for batch in self.batches(stage):
                     recent.append(self.step(stage, batch, min(1.0, self.progress(stage))))
                     now = time.monotonic()
-                    self.at["seconds"] += now - last
+                    self.at["seconds"] += now - self.counted
                     self.at["step"] += 1
-                    last = now
+                    self.counted = now
                     bar.n = 100 * min(1.0, self.progress(stage))
                     bar.set_postfix({k: f"{recent[-1][k]:.3g}" for k in ("loss", "epe", "lr")}, refresh=False)
                     bar.update(0)
@@ -408,7 +414,7 @@ class Trainer:
                         self.save()
                         saved = time.monotonic()
                     # Neither validation nor saving is training.
-                    last = time.monotonic()
+                    self.leave_out()
                 write(**self.validate(stage))
                 bar.close()
                 self.at = {**self.at, "stage": self.at["stage"] + 1, "seconds": 0.0, "epoch": 0, "skip": 0, "index": 0}
@@ -481,6 +487,9 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    if hasattr(signal, "SIGCONT"):
+        # After Ctrl-Z: else an hour's pause would be an hour of a stage that lasts minutes.
+        signal.signal(signal.SIGCONT, lambda *_: trainer.leave_out())
     try:
         done = trainer.run(limit=args.time_limit, save_every=args.save_every, validate_every=args.validate_every)
     except FloatingPointError as error:

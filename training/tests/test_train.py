@@ -253,6 +253,24 @@ def test_it_saves_and_validates_on_the_way(tmp_path):
     assert all(row["val_epe"] for row in rows(tmp_path))
 
 
+def test_time_in_which_it_was_suspended_is_not_training(tmp_path, monkeypatch):
+    trainer, pauses, clock = scenes(tmp_path, replace(LONG, minutes=1)), [], [0.0]
+    monkeypatch.setattr(train.time, "monotonic", lambda: clock[0])
+    step = trainer.step
+
+    def suspended(*arguments):
+        clock[0] += 20  # of the minute
+        if trainer.at["step"] == 1:
+            clock[0] += 3600
+            pauses.append(trainer.at["step"])
+            trainer.leave_out()  # as by SIGCONT
+        return step(*arguments)
+
+    trainer.step = suspended
+    assert trainer.run() and pauses == [1]
+    assert trainer.at["step"] == 4  # the one of the pause does not count
+
+
 def test_a_stage_has_its_own_loss_and_scale_of_coordinates(tmp_path):
     own = replace(BLINK, loss=LossWeights(1, 0, 1), rope_scale=0.5)
     trainer, scales = scenes(tmp_path, BLINK, own), []
@@ -405,7 +423,7 @@ def test_the_command_stops_and_goes_on(tmp_path, chairs, command, capsys):
     common = (path, "-o", output, "--backbone", FROZEN, "--data", f"chairs={chairs['chairs']}", "--workers", 0,
               "--device", "cpu", "--threads", 1)  # fmt: skip
     handlers = command(*common, "--time-limit", "0s")
-    assert set(handlers) == {signal.SIGINT, signal.SIGTERM}
+    assert set(handlers) == {signal.SIGINT, signal.SIGTERM, signal.SIGCONT}
     assert "stopped: " in capsys.readouterr().out
     command(*common, "--time-limit", "1h")
     out = capsys.readouterr().out
