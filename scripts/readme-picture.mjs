@@ -1,22 +1,18 @@
-// Draws docs/flow.png, the README's picture: a flow that is known (a rotation with zoom about the image's centre), colour coded with
-// its key, and as arrows on a frame.  node scripts/readme-picture.mjs
+// Draws docs/flow.png, the README's picture: what the package's model sees in the two frames of `npm run example`, colour coded with
+// its key, and as arrows on the first.  node scripts/readme-picture.mjs
 import { fileURLToPath } from 'node:url'
-import { colorWheelLegend, drawArrows, FlowField, flowToColor, loadImage } from 'dinov3-flow'
+import { colorWheelLegend, drawArrows, FlowModel, flowToColor, loadImage } from 'dinov3-flow'
 import sharp from 'sharp'
 
-const frame = await loadImage(
-  fileURLToPath(new URL('../test/fixtures/seed/frame1_source.png', import.meta.url)),
+const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url))
+const [frame1, frame2] = await Promise.all(
+  [1, 2].map((i) => loadImage(path(`test/fixtures/seed/frame${i}_source.png`))),
 )
-const { width, height } = frame
-const flow = new FlowField(width, height)
-for (let y = 0; y < height; y++) {
-  for (let x = 0; x < width; x++) {
-    const [dx, dy] = [x - width / 2, y - height / 2]
-    flow.x[y * width + x] = 0.05 * dx - 0.06 * dy
-    flow.y[y * width + x] = 0.05 * dy + 0.06 * dx
-  }
-}
+const model = await FlowModel.load()
+const flow = await model.flow(frame1, frame2)
+await model.dispose()
 
+const { width, height } = frame1
 const raw = ({ data, width, height }) => ({ input: data, raw: { width, height, channels: 3 } })
 const side = 120
 const gap = 16
@@ -31,7 +27,7 @@ await sharp({ create: { width: 2 * width + gap, height, channels: 3, background:
   .composite([
     { ...raw(flowToColor(flow)), left: 0, top: 0 },
     { input: key, left: gap, top: gap },
-    { ...raw(await drawArrows(frame, flow, { step: 40 })), left: width + gap, top: 0 },
+    { ...raw(await drawArrows(frame1, flow, { step: 40 })), left: width + gap, top: 0 },
   ])
   .png({ compressionLevel: 9, palette: true })
-  .toFile(fileURLToPath(new URL('../docs/flow.png', import.meta.url)))
+  .toFile(path('docs/flow.png'))
