@@ -395,7 +395,6 @@ class Trainer:
                     now = time.monotonic()
                     self.at["seconds"] += now - self.counted
                     self.at["step"] += 1
-                    self.counted = now
                     bar.n = 100 * min(1.0, self.progress(stage))
                     bar.set_postfix({k: f"{recent[-1][k]:.3g}" for k in ("loss", "epe", "lr")}, refresh=False)
                     bar.update(0)
