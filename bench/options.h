@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "cpu/cpu_ops.h"
-#include "cuda/cuda_ops.h"
+#include "engine/open.h"
+#include "ops/error.h"
 
 namespace flow::bench {
 
@@ -74,58 +74,55 @@ class Options {
   std::map<std::string, bool*> flags_;
 };
 
-constexpr struct {
-  cuda::Precision precision;
-  const char* name;
-} precisions[] = {{cuda::Precision::fp16, "fp16"}, {cuda::Precision::bf16, "bf16"}, {cuda::Precision::fp32, "fp32"}};
-
 /// The engine that "cpu", "cuda" or "cuda:N" names, and a precision of "fp32", "fp16" or "bf16"; the CPU's is fp32.
-class EngineChoice {
+class NamedEngine {
  public:
-  EngineChoice(std::string_view engine, const Options& options) {
-    if (engine == "cpu") {
-      cuda_ = false;
-    } else if (engine.starts_with("cuda:")) {
-      index_ = options.to_int(engine.substr(5), 0);
-    } else if (engine != "cuda") {
+  NamedEngine(std::string_view name, const Options& options) : name_(name) {
+    choice_.instruction_set = instruction_set_of_environment();
+    choice_.device = name == "cpu" ? EngineChoice::Device::cpu : EngineChoice::Device::cuda;
+    if (name.starts_with("cuda:")) {
+      choice_.cuda_index = options.to_int(name.substr(5), 0);
+    } else if (name != "cpu" && name != "cuda") {
       options.fail();
     }
   }
 
-  bool is_cuda() const { return cuda_; }
-  std::string name() const { return cuda_ ? "cuda:" + std::to_string(index_) : "cpu"; }
-  /// Which precisions `text` asks for: all that the engine has where it is empty.
-  std::vector<std::string> precisions_of(const std::string& text, const Options& options) const {
-    std::vector<std::string> all;
-    for (const auto& p : precisions) {
-      const bool asked = text == p.name && (cuda_ || p.precision == cuda::Precision::fp32);
-      if (text.empty() ? has(p.precision) : asked) all.emplace_back(p.name);
+  const std::string& name() const { return name_; }
+  bool is_cuda() const { return choice_.device == EngineChoice::Device::cuda; }
+
+  /// The precisions that `text` asks for: all that the engine has if it is empty.
+  std::vector<Precision> precisions(const std::string& text, const Options& options) const {
+    std::vector<Precision> all;
+    for (const Precision precision : {Precision::fp16, Precision::bf16, Precision::fp32}) {
+      if (text == name_of(precision) || (text.empty() && opens_in(precision))) all.push_back(precision);
     }
     if (all.empty()) options.fail();
     return all;
   }
 
-  std::unique_ptr<cuda::CudaOps> make_cuda(std::string_view precision) const {
-    for (const auto& p : precisions) {
-      if (precision == p.name) return std::make_unique<cuda::CudaOps>(index_, p.precision);
-    }
-    return nullptr;
+  /// `threads` 0 is one per physical core. Throws Error(device) where there is no such device.
+  OpenEngine open(Precision precision, int threads = 0) const {
+    EngineChoice choice = choice_;
+    choice.precision = precision;
+    choice.threads = threads;
+    return open_engine(choice);
   }
-  std::unique_ptr<Ops> make(std::string_view precision, int threads = cpu::physical_cores()) const {
-    if (cuda_) return make_cuda(precision);
-    return std::make_unique<cpu::CpuOps>(threads);
-  }
-  /// What the GPU calls itself; throws Error(device) where there is none.
-  std::string device() const { return cuda_ ? cuda::Context::of(index_)->device().name : "CPU"; }
+  /// The name that the GPU gives itself; throws Error(device) where there is none.
+  std::string device() const { return is_cuda() ? open(Precision::fp32).engine->describe().gpu->name : "CPU"; }
 
  private:
-  bool has(cuda::Precision precision) const {
-    if (!cuda_) return precision == cuda::Precision::fp32;
-    return cuda::has_precision(cuda::Context::of(index_)->device().capability_major, precision);
+  bool opens_in(Precision precision) const {
+    if (precision == Precision::fp32) return true;  // and if there is no such device, the caller finds out
+    try {
+      open(precision);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
   }
 
-  bool cuda_ = true;
-  int index_ = 0;
+  std::string name_;
+  EngineChoice choice_;
 };
 
 }  // namespace flow::bench

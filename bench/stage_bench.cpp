@@ -72,26 +72,23 @@ int main(int argc, char** argv) try {
       "stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] "
       "[--width W]");
   std::string engine_name = "cpu", precision;
-  int threads = cpu::physical_cores(), frames = 15, frame_height = 640, frame_width = 640;
+  int threads = 0, frames = 15, frame_height = 640, frame_width = 640;
   options.text("--engine", engine_name).text("--precision", precision).number("--threads", threads);
   options.number("--frames", frames).number("--height", frame_height).number("--width", frame_width);
   if (!options.parse(argc, argv).empty()) options.fail();
-  const bench::EngineChoice choice(engine_name, options);
-  precision = choice.precisions_of(precision, options).front();
+  const bench::NamedEngine named(engine_name, options);
+  OpenEngine open = named.open(named.precisions(precision, options).front(), threads);
+  const EngineInfo info = open.engine->describe();
 
   json::Object report;
   double peak = 0;
-  std::unique_ptr<Ops> engine;
-  if (choice.is_cuda()) {
-    engine = choice.make(precision);
-    report.text("engine", choice.name()).text("device", choice.device()).text("precision", precision);
+  if (info.gpu) {
+    report.text("engine", named.name()).text("device", info.gpu->name).text("precision", name_of(info.precision));
   } else {
-    auto cpu = std::make_unique<cpu::CpuOps>(threads);
-    peak = cpu->measure_peak();
-    report.text("instructionSet", cpu->instruction_set()).number("threads", threads);
-    engine = std::move(cpu);
+    peak = dynamic_cast<cpu::CpuOps&>(*open.ops).measure_peak();
+    report.text("instructionSet", info.instruction_set).number("threads", info.threads);
   }
-  auto profiled = std::make_unique<ProfiledOps>(std::move(engine));
+  auto profiled = std::make_unique<ProfiledOps>(std::move(open.ops));
   ProfiledOps& ops = *profiled;
   MadeUpWeights weights(seed_head.fusion / 8);
   Network network(std::move(profiled), seed_backbone, seed_head, weights, weights);

@@ -18,6 +18,7 @@
 #include "bench/json.h"
 #include "bench/options.h"
 #include "bench/seed_model.h"
+#include "cuda/cuda_ops.h"
 #include "model/network.h"
 #include "synthetic_weights.h"
 
@@ -176,16 +177,18 @@ int main(int argc, char** argv) try {
     std::fprintf(stderr, "height and width are multiples of %d\n", seed_backbone.patch);
     return 2;
   }
-  const bench::EngineChoice choice(engine, options);
-  const std::string device = choice.device();
+  const bench::NamedEngine named(engine, options);
+  const std::string device = named.device();
   if (!as_json) std::printf("%s, %d x %d, ms per frame\n", device.c_str(), size.height, size.width);
 
   bool good = true;
   std::vector<std::string> results;
-  for (const std::string& p : choice.precisions_of(precision, options)) {
-    const int count = choice.is_cuda() && precision.empty() && p == "fp32" ? std::max(1, frames / 5) : frames;
+  for (const Precision number : named.precisions(precision, options)) {
+    const std::string p = name_of(number);
+    const bool slow = named.is_cuda() && precision.empty() && number == Precision::fp32;
+    const int count = slow ? std::max(1, frames / 5) : frames;
     try {
-      std::unique_ptr<Ops> ops = choice.make(p);
+      std::unique_ptr<Ops> ops = named.open(number).ops;
       auto* const gpu = dynamic_cast<cuda::CudaOps*>(ops.get());
       const Measured measured = measure(std::move(ops), gpu, size, count, warm_up);
       good = good && measured.finite;
@@ -209,7 +212,7 @@ int main(int argc, char** argv) try {
   }
   if (as_json) {
     std::printf("%s\n", json::Object()
-                            .text("engine", choice.name())
+                            .text("engine", named.name())
                             .text("device", device)
                             .number("height", size.height)
                             .number("width", size.width)

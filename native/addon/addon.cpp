@@ -1,7 +1,7 @@
 #include <napi.h>
 
 #include "addon/native_model.h"
-#include "cuda/kernel_images.h"
+#include "engine/open.h"
 
 namespace flow::addon {
 
@@ -10,7 +10,7 @@ class Module : public Napi::Addon<Module> {
  public:
   Module(Napi::Env env, Napi::Object exports) {
     DefineAddon(exports, {InstanceValue("NativeModel", NativeModel::define(env)),
-                          InstanceValue("cudaKernels", Napi::String::New(env, cuda::built_architectures()))});
+                          InstanceValue("cudaKernels", Napi::String::New(env, cuda_kernel_architectures()))});
   }
 };
 

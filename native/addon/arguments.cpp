@@ -8,8 +8,6 @@
 #include <string_view>
 #include <utility>
 
-#include "cpu/kernels.h"
-#include "cpu/thread_pool.h"
 #include "ops/error.h"
 
 namespace flow::addon {
@@ -64,8 +62,8 @@ Value named(const std::array<std::pair<std::string_view, Value>, Count>& table, 
   reject(std::string("unknown ") + what + " '" + name + "'");
 }
 
-constexpr std::array<std::pair<std::string_view, cuda::Precision>, 3> precisions{
-    {{"fp32", cuda::Precision::fp32}, {"fp16", cuda::Precision::fp16}, {"bf16", cuda::Precision::bf16}}};
+constexpr std::array<std::pair<std::string_view, Precision>, 3> precisions{
+    {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}};
 
 constexpr std::array<std::pair<std::string_view, PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
                                                                            {"rgba", PixelFormat::rgba},
@@ -150,6 +148,7 @@ Manifest to_manifest(const Napi::Value& value) {
 /// "auto", "cpu", "cuda" or "cuda:N"
 void read_device(const std::string& name, EngineChoice& choice) {
   constexpr std::string_view cuda = "cuda";
+  using Device = EngineChoice::Device;
   choice.device = name == "auto" ? Device::automatic : name == "cpu" ? Device::cpu : Device::cuda;
   if (choice.device != Device::cuda) return;
   const bool indexed = name.starts_with("cuda:");
@@ -161,11 +160,8 @@ void read_device(const std::string& name, EngineChoice& choice) {
 }
 
 EngineChoice to_engine_choice(const Napi::Object& options) {
-  EngineChoice choice{.device = Device::automatic,
-                      .cuda_index = 0,
-                      .precision = {},
-                      .threads = to_int(options.Get("threads"), "threads", 0, cpu::ThreadPool::max_threads),
-                      .kernels = &cpu::best_kernels()};
+  EngineChoice choice{.threads = to_int(options.Get("threads"), "threads", 0, EngineChoice::max_threads),
+                      .instruction_set = instruction_set_of_environment()};
   read_device(to_string(options.Get("device"), "device"), choice);
   const std::string precision = to_string(options.Get("precision"), "precision");
   if (precision != "auto") choice.precision = named(precisions, precision, "precision");

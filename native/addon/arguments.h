@@ -30,7 +30,7 @@ std::span<std::uint8_t> to_pixels(const Napi::Value& value, std::size_t count);
 FlowColors to_flow_colors(const Napi::Value& value);
 
 /// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts. The instruction
-/// set is chosen here, too, on JavaScript's thread: it may be named by the environment, which JavaScript may change.
+/// set comes from the environment.
 ModelConfig to_model_config(const Napi::Value& value);
 
 }  // namespace flow::addon

@@ -5,28 +5,28 @@ namespace flow::addon {
 namespace {
 
 struct Owner {
-  cuda::HostBlockPtr block;
+  HostMemoryPtr memory;
   std::weak_ptr<ModelWorker> worker;
 };
 
-/// On JavaScript's thread, once the buffer is collected, or when the environment ends. Freeing a block waits for what
-/// runs on the GPU, so the model's thread does it; where that is gone, or at its end, there is little to wait for.
+/// Runs on JavaScript's thread, once the buffer is collected or when the environment ends. Freeing the memory may wait
+/// for the GPU, so the model's thread does it. If that thread is gone, or at its end, the wait is short.
 void release(napi_env /*env*/, void* /*data*/, void* hint) {
   const std::unique_ptr<Owner> owner(static_cast<Owner*>(hint));
   const auto worker = owner->worker.lock();
   if (!worker) return;
   try {
-    worker->post_and_forget([block = std::move(owner->block)]() mutable { block.reset(); });
+    worker->post_and_forget([memory = std::move(owner->memory)]() mutable { memory.reset(); });
   } catch (const std::bad_alloc&) {
-    // freed here, then
+    // freed here instead
   }
 }
 
 }  // namespace
 
-Napi::Value host_buffer(Napi::Env env, cuda::HostBlockPtr block, const std::shared_ptr<ModelWorker>& worker) {
-  const std::span<std::byte> bytes = block->bytes();
-  auto owner = std::make_unique<Owner>(Owner{std::move(block), worker});
+Napi::Value host_buffer(Napi::Env env, HostMemoryPtr memory, const std::shared_ptr<ModelWorker>& worker) {
+  const std::span<std::byte> bytes = memory->bytes();
+  auto owner = std::make_unique<Owner>(Owner{std::move(memory), worker});
   napi_value buffer = nullptr;
   // The garbage collector knows the size of such a buffer: nothing is left to be told of it.
   const napi_status status =

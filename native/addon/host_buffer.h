@@ -5,12 +5,12 @@
 #include <memory>
 
 #include "addon/model_worker.h"
-#include "cuda/host_block.h"
+#include "engine/host_memory.h"
 
 namespace flow::addon {
 
-/// An ArrayBuffer whose memory is `block`; undefined where the runtime allows no such buffers (Electron). The block is
-/// given back on the thread of `worker`, as long as that runs.
-Napi::Value host_buffer(Napi::Env env, cuda::HostBlockPtr block, const std::shared_ptr<ModelWorker>& worker);
+/// An ArrayBuffer over `memory`; undefined where the runtime allows no such buffers (Electron). The thread of `worker`
+/// frees the memory, as long as it runs.
+Napi::Value host_buffer(Napi::Env env, HostMemoryPtr memory, const std::shared_ptr<ModelWorker>& worker);
 
 }  // namespace flow::addon

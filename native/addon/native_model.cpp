@@ -21,12 +21,12 @@ std::vector<Napi::ObjectReference> keep_all(const Values&... values) {
   return kept;
 }
 
-/// The page-locked blocks among what a call reads and writes.
+/// The engine's own host memory among what a call reads and writes.
 template <class... Parts>
 std::vector<std::shared_ptr<const void>> hold_all(const Parts&... parts) {
   std::vector<std::shared_ptr<const void>> held;
   const auto hold = [&](std::span<const std::byte> bytes) {
-    if (auto block = cuda::HostBlock::holding(bytes)) held.push_back(std::move(block));
+    if (auto memory = holding(bytes)) held.push_back(std::move(memory));
   };
   (hold(parts), ...);
   return held;
@@ -49,15 +49,15 @@ OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
 }
 
 /// NativeGpu of lib/native.ts.
-Napi::Object to_js(Napi::Env env, const cuda::DeviceInfo& device) {
+Napi::Object to_js(Napi::Env env, const GpuInfo& gpu) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("index", device.index);
-  object.Set("name", device.name);
-  object.Set("computeCapability", device.capability());
-  object.Set("multiprocessors", device.multiprocessors);
-  object.Set("memory", static_cast<double>(device.memory));
-  object.Set("integrated", device.integrated);
-  object.Set("driverVersion", cuda::driver().version);
+  object.Set("index", gpu.index);
+  object.Set("name", gpu.name);
+  object.Set("computeCapability", gpu.compute_capability);
+  object.Set("multiprocessors", gpu.multiprocessors);
+  object.Set("memory", static_cast<double>(gpu.memory));
+  object.Set("integrated", gpu.integrated);
+  object.Set("driverVersion", gpu.driver_version);
   return object;
 }
 
@@ -148,7 +148,8 @@ Napi::Value NativeModel::load(const Info& info) {
                  progress = progress_] { session->open(*config, *backbone, *head, [&] { progress->loaded = 0; }); },
         .result =
             [this](Napi::Env env) {
-              info_ = session_->info();
+              engine_ = session_->engine();
+              gpu_unused_ = session_->gpu_unused();
               account(env, static_cast<std::ptrdiff_t>(weight_bytes_));
               return env.Undefined();
             },
@@ -344,11 +345,11 @@ Napi::Value NativeModel::release_features(const Info& info) {
 /// (bytes)
 Napi::Value NativeModel::allocate(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    constexpr double most = std::size_t{1} << 32;  // of what a call takes, but for frames that no GPU should see
+    constexpr double most = std::size_t{1} << 32;  // larger frames take ordinary memory
     const double bytes = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
-    if (!info_.gpu || !(bytes >= 1 && bytes <= most)) return info.Env().Undefined();
-    const cuda::ContextPtr context = cuda::Context::of(info_.gpu->index);
-    return host_buffer(info.Env(), cuda::HostBlock::allocate(context, static_cast<std::size_t>(bytes)), worker_);
+    if (!engine_ || !(bytes >= 1 && bytes <= most)) return info.Env().Undefined();
+    HostMemoryPtr memory = engine_->allocate_host(static_cast<std::size_t>(bytes));
+    return memory ? host_buffer(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
   });
 }
 
@@ -399,14 +400,15 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 /// NativeModelInfo of lib/native.ts; once loaded.
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
-  if (info_.gpu) {
-    object.Set("gpu", to_js(info.Env(), *info_.gpu));
+  const EngineInfo engine = engine_ ? engine_->describe() : EngineInfo{};
+  if (engine.gpu) {
+    object.Set("gpu", to_js(info.Env(), *engine.gpu));
   } else {
-    object.Set("instructionSet", info_.instruction_set);
-    object.Set("threads", info_.threads);
-    object.Set("gpuUnused", info_.gpu_unused);
+    object.Set("instructionSet", engine.instruction_set);
+    object.Set("threads", engine.threads);
+    object.Set("gpuUnused", gpu_unused_);
   }
-  object.Set("precision", info_.precision);
+  object.Set("precision", name_of(engine.precision));
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
 }

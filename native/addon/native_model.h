@@ -71,7 +71,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   std::shared_ptr<ModelConfig> config_;  // until load
   int dim_ = 0;
   std::shared_ptr<Session> session_;
-  EngineInfo info_;  // what the session said once it was loaded
+  EnginePtr engine_;        // once loaded
+  std::string gpu_unused_;  // reason if `auto` fell back to the CPU
   std::shared_ptr<LoadProgress> progress_;
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;

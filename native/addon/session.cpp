@@ -7,20 +7,18 @@ namespace flow::addon {
 void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights& head,
                    const std::function<void()>& on_restart) {
   if (network_) throw Error(ErrorCode::native, "the model is loaded already");
-  Engine engine = make_engine(config.engine);
-  info_ = std::move(engine.info);
-  const auto make_network = [&] {
-    return std::make_unique<Network>(std::move(engine.ops), config.backbone, config.head, backbone, head);
+  const auto make_network = [&](OpenEngine open) {
+    engine_ = std::move(open.engine);
+    gpu_unused_ = std::move(open.gpu_unused);
+    network_ = std::make_unique<Network>(std::move(open.ops), config.backbone, config.head, backbone, head);
   };
   try {
-    network_ = make_network();
+    make_network(open_engine(config.engine));
   } catch (const Error& error) {
-    const bool gpu_is_full = info_.gpu && error.code() == ErrorCode::out_of_memory;
+    const bool gpu_is_full = engine_ && engine_->describe().gpu && error.code() == ErrorCode::out_of_memory;
     if (!gpu_is_full || !config.engine.may_use_cpu()) throw;
     on_restart();
-    engine = make_cpu_engine(config.engine, error.what());
-    info_ = std::move(engine.info);
-    network_ = make_network();
+    make_network(open_cpu_engine(config.engine, error.what()));
   }
 }
 

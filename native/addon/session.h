@@ -5,9 +5,9 @@
 #include <memory>
 #include <unordered_map>
 
-#include "addon/engine.h"
-#include "addon/file_weights.h"
+#include "engine/open.h"
 #include "model/network.h"
+#include "weights/file_weights.h"
 
 namespace flow::addon {
 
@@ -35,7 +35,8 @@ class Session {
   void close();
 
   Network& network();
-  const EngineInfo& info() const { return info_; }
+  const EnginePtr& engine() const { return engine_; }
+  const std::string& gpu_unused() const { return gpu_unused_; }
 
   FeatureId encode(const Frame& frame, Grid grid);
   /// The features of the frame after `before`, and the flow between them.
@@ -50,7 +51,8 @@ class Session {
   std::unique_ptr<Network> network_;
   std::unordered_map<FeatureId, std::unique_ptr<Features>> features_;
   FeatureId next_id_ = 1;
-  EngineInfo info_;
+  EnginePtr engine_;
+  std::string gpu_unused_;
 };
 
 }  // namespace flow::addon

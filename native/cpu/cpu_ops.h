@@ -15,7 +15,7 @@ namespace flow::cpu {
 /// set. Every item's sums are taken in a fixed order, so results do not depend on the number of threads.
 class CpuOps : public Ops {
  public:
-  explicit CpuOps(int threads, const Kernels& kernels = best_kernels());
+  explicit CpuOps(int threads, const Kernels& kernels = *runnable_kernels().front());
 
   int threads() const { return pool_.size(); }
   const char* instruction_set() const { return kernels_.name; }

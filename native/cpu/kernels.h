@@ -164,7 +164,7 @@ struct Kernels {
 /// Those whose name ends in "-split" are a wide set's kernels on narrower registers: slower, for tests of its logic.
 std::span<const Kernels* const> runnable_kernels();
 
-/// The best set, or the one named by the environment variable DINOV3_FLOW_ISA.
-const Kernels& best_kernels();
+/// The set of that name; the best one if the name is empty. Throws Error(device) if the machine cannot run it.
+const Kernels& find_kernels(std::string_view name);
 
 }  // namespace flow::cpu

@@ -41,18 +41,13 @@ std::string named(const char* kernel, Precision precision) { return std::string(
 
 }  // namespace
 
-CudaOps::CudaOps(int device, Precision precision)
-    : context_(Context::of(device)),
+CudaOps::CudaOps(ContextPtr context, Precision precision)
+    : context_(std::move(context)),
       precision_(precision),
       stream_(context_),
       modules_(context_),
       packer_(stream_, precision),
       output_(stream_) {
-  if (!has_precision(context_->device().capability_major, precision)) {
-    throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " +
-                                       context_->device().name + " has " + context_->device().capability() +
-                                       ": use 'fp16' or 'fp32'");
-  }
   const Context::Scope scope(*context_);
   modules_.find(named("layer_norm", precision));  // a build without kernels says so here, not at the first frame
   for (int slot = 0; slot < 2; slot++) frames_.emplace_back(stream_);

@@ -26,8 +26,8 @@ namespace flow::cuda {
 /// again.
 class CudaOps : public Ops {
  public:
-  /// Throws Error(device) where there is no such device, or this build or the device lacks what is asked for.
-  CudaOps(int device, Precision precision);
+  /// `precision` is one that the device has. Throws Error(device) in a build without kernels for the device.
+  CudaOps(ContextPtr context, Precision precision);
   ~CudaOps() override;
 
   const DeviceInfo& device() const { return context_->device(); }

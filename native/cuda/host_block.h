@@ -4,26 +4,23 @@
 #include <span>
 
 #include "cuda/memory.h"
+#include "engine/host_memory.h"
 
 namespace flow::cuda {
 
-/// Page-locked memory for frames and results, zeroed. Every CUDA engine of the process knows such a block by its
-/// addresses, and copies to and from it directly or, where the GPU shares the host's memory, computes in it. It keeps
-/// the context alive, may outlive the engine that it was made for, and is freed on whatever thread lets go of it last;
-/// that may wait for what runs on the GPU. Who hands a part of a block to an engine holds the block meanwhile.
-class HostBlock {
+/// Page-locked memory for frames and results. Every CUDA engine of the process finds such a block by its addresses. It
+/// copies to and from the block directly or, where the GPU shares the host's memory, computes in it. A block keeps the
+/// context alive. The thread that lets go of it last frees it.
+class HostBlock : public HostMemory {
  public:
-  /// On any thread. Throws Error(out_of_memory).
+  /// Any thread. Throws Error(out_of_memory).
   static std::shared_ptr<const HostBlock> allocate(const ContextPtr& context, std::size_t bytes);
-  /// The block that all of `bytes` lie in, or null. On any thread.
+  /// The block that all of `bytes` lie in, or null. Any thread.
   static std::shared_ptr<const HostBlock> holding(std::span<const std::byte> bytes);
 
   HostBlock(const ContextPtr& context, std::size_t bytes);
-  ~HostBlock();
-  HostBlock(const HostBlock&) = delete;
-  HostBlock& operator=(const HostBlock&) = delete;
 
-  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(memory_.data()), memory_.size()}; }
+  std::span<std::byte> bytes() const override { return {static_cast<std::byte*>(memory_.data()), memory_.size()}; }
   /// Where kernels find what is at `host`, within the block.
   std::byte* device_address(const void* host) const;
 

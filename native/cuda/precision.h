@@ -1,16 +1,10 @@
 #pragma once
 
-#include <cstddef>
+#include "engine/precision.h"
 
 namespace flow::cuda {
 
-/// What GEMM operands and activations are stored in. Sums, softmax, norms, the residual stream and the flow are float32
-/// always.
-enum class Precision { fp32, fp16, bf16 };
-
-constexpr std::size_t bytes_of(Precision precision) { return precision == Precision::fp32 ? 4 : 2; }
-
-/// As the kernels' names have it.
+/// The end of the kernels' names.
 constexpr const char* suffix_of(Precision precision) {
   return precision == Precision::fp32 ? "f32" : precision == Precision::fp16 ? "f16" : "bf16";
 }

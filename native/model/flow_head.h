@@ -6,8 +6,8 @@
 #include "model/arena.h"
 #include "model/config.h"
 #include "model/trace.h"
-#include "model/weight_source.h"
 #include "ops/ops.h"
+#include "weights/weight_source.h"
 
 namespace flow {
 

@@ -347,7 +347,7 @@ const OnGpu timed("events measure the time between them", [](Gpu& gpu) {
 });
 
 const OnGpu timed_sequences("the device's time of a sequence is less than the caller's, replayed or not", [](Gpu&) {
-  CudaOps ops(0, Precision::fp32);
+  CudaOps ops(Context::of(0), Precision::fp32);
   constexpr int rows = 2 * 300, cols = 400;
   const auto from = ops.allocate(sizeof(float) * rows * cols), to = ops.allocate(sizeof(float) * 4 * rows * cols);
   const RealMatrix in{from->data(), rows, cols, cols}, out{to->data(), 2 * rows, 2 * cols, 2 * cols};

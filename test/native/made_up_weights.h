@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model/weight_source.h"
+#include "weights/weight_source.h"
 
 namespace flow {
 

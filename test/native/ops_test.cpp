@@ -10,6 +10,7 @@
 #include "check.h"
 #include "cpu/cpu_ops.h"
 #include "cpu/thread_pool.h"
+#include "cuda/cuda_engine.h"
 #include "cuda/cuda_ops.h"
 #include "cuda_for_tests.h"
 #include "ops/color_wheel.h"
@@ -88,13 +89,13 @@ class Bench {
   std::vector<std::unique_ptr<Memory>> memory_;
 };
 
-struct Engine {
+struct TestedEngine {
   std::string name;
   std::function<Bench()> make;
 };
 
-std::vector<Engine> engines() {
-  std::vector<Engine> all;
+std::vector<TestedEngine> engines() {
+  std::vector<TestedEngine> all;
   for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
     for (const int threads : {1, 3}) {
       all.push_back({std::string(kernels->name) + ", " + std::to_string(threads) + " threads",
@@ -103,14 +104,14 @@ std::vector<Engine> engines() {
   }
   if (cuda_is_here()) {
     for (const auto& [precision, least] :
-         {std::pair{cuda::Precision::fp32, 1e-5}, {cuda::Precision::fp16, 2e-3}, {cuda::Precision::bf16, 1.5e-2}}) {
+         {std::pair{Precision::fp32, 1e-5}, {Precision::fp16, 2e-3}, {Precision::bf16, 1.5e-2}}) {
       if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) continue;
       const std::string name = std::string("cuda ") + cuda::suffix_of(precision);
-      all.push_back({name, [=] { return Bench(std::make_unique<cuda::CudaOps>(0, precision), least); }});
-      if (precision != cuda::Precision::fp16) continue;  // one is enough; fp32 has one tile only
+      all.push_back({name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }});
+      if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // Too large for what is tested here, so that nobody would choose it.
       all.push_back({name + ", largest tile", [=] {
-                       auto ops = std::make_unique<cuda::CudaOps>(0, precision);
+                       auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
                        ops->use_gemm_tile(*std::begin(kernels::gemm_tiles));
                        return Bench(std::move(ops), least);
                      }});
@@ -122,8 +123,8 @@ std::vector<Engine> engines() {
 /// Registers a test for every engine.
 struct OnEveryEngine {
   OnEveryEngine(const std::string& promise, const std::function<void(Bench&, Random&)>& body) {
-    static const std::vector<Engine> all = engines();
-    for (const Engine& engine : all) {
+    static const std::vector<TestedEngine> all = engines();
+    for (const TestedEngine& engine : all) {
       check::tests().push_back({promise + " [" + engine.name + "]", [=] {
                                   Bench bench = engine.make();
                                   Random random(7);

@@ -13,8 +13,9 @@
 #include <random>
 
 #include "check.h"
-#include "cpu/cpu_ops.h"
-#include "cuda/cuda_ops.h"
+#include "cpu/cpu_engine.h"
+#include "cuda/cuda_engine.h"
+#include "cuda/precision.h"
 #include "cuda_for_tests.h"
 #include "model/network.h"
 #include "safetensors.h"
@@ -64,27 +65,27 @@ struct Bars {
   double mean;      // px, of all components of the flow
 };
 
-struct Engine {
+struct TestedEngine {
   std::string name;
   std::function<std::unique_ptr<Ops>()> make;
   Bars bars;
 };
 
-std::vector<Engine> engines() {
+std::vector<TestedEngine> engines() {
   constexpr Bars exact{1e-5, 1e-5, 1e-3, 1e-4};
-  std::vector<Engine> all{{"cpu", [] { return std::make_unique<cpu::CpuOps>(cpu::physical_cores()); }, exact}};
+  std::vector<TestedEngine> all{{"cpu", [] { return cpu::CpuEngine().open(); }, exact}};
   if (!cuda_is_here()) return all;
-  const auto add = [&](cuda::Precision precision, Bars bars) {
+  const auto add = [&](Precision precision, Bars bars) {
     all.push_back({std::string("cuda ") + cuda::suffix_of(precision),
-                   [=] { return std::make_unique<cuda::CudaOps>(0, precision); }, bars});
+                   [=] { return cuda::CudaEngine(0, precision).open(); }, bars});
   };
-  add(cuda::Precision::fp32, exact);
-  add(cuda::Precision::fp16, {3e-3, 1.5e-3, .1, .01});
-  if (cuda::devices().front().capability_major >= 8) add(cuda::Precision::bf16, {2.5e-2, 1e-2, .5, .06});
+  add(Precision::fp32, exact);
+  add(Precision::fp16, {3e-3, 1.5e-3, .1, .01});
+  if (cuda::devices().front().capability_major >= 8) add(Precision::bf16, {2.5e-2, 1e-2, .5, .06});
   return all;
 }
 
-Network tiny_network(const Engine& engine) {
+Network tiny_network(const TestedEngine& engine) {
   TensorWeights backbone(golden("backbone")), head(golden("head"));
   return {engine.make(), tiny_backbone, tiny_head, backbone, head};
 }
@@ -208,7 +209,7 @@ std::map<std::string, Values> taps_of(const Trace& trace) {
   return taps;
 }
 
-void every_stage(const Engine& engine) {
+void every_stage(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   const Frames frames;
   const Tensors expected = golden("activations");
@@ -226,7 +227,7 @@ void every_stage(const Engine& engine) {
   figures.done();
 }
 
-void the_flow(const Engine& engine) {
+void the_flow(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   const Frames frames;
   Figures figures(engine.name + ", flow, px");
@@ -243,7 +244,7 @@ void the_flow(const Engine& engine) {
   figures.done();
 }
 
-void other_configuration(const Engine& engine) {
+void other_configuration(const TestedEngine& engine) {
   SyntheticWeights backbone = SyntheticWeights::backbone(mlp_backbone);
   SyntheticWeights head = SyntheticWeights::head(unrefined_head, mlp_backbone.dim);
   Network network(engine.make(), mlp_backbone, unrefined_head, backbone, head);
@@ -277,8 +278,8 @@ Values input_of(Network& network, const Frame& frame) {
   return trace.entries().front().values;
 }
 
-void frame_formats(const Engine& engine) {
-  const Engine cpu = engines().front();
+void frame_formats(const TestedEngine& engine) {
+  const TestedEngine cpu = engines().front();
   Network network = tiny_network(engine), reference = tiny_network(cpu);
   Figures figures(engine.name + ", resized frames against the CPU engine's, relative L2");
   std::mt19937 generator(5);
@@ -299,7 +300,7 @@ void frame_formats(const Engine& engine) {
 }
 
 /// The first frame of a sequence runs launch by launch, the second is recorded, the others are replayed.
-void replays(const Engine& engine) {
+void replays(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   const Frames frames;
   Values first(std::size_t{2} * height * width), again(first.size());
@@ -346,8 +347,8 @@ const check::Register hostile("a file whose tensors do not lie inside it is refu
   }
 });
 
-void register_on(const Engine& engine) {
-  const auto add = [&](const char* promise, void (*body)(const Engine&)) {
+void register_on(const TestedEngine& engine) {
+  const auto add = [&](const char* promise, void (*body)(const TestedEngine&)) {
     check::tests().push_back({std::string(promise) + " [" + engine.name + "]", [=] { body(engine); }});
   };
   add("every stage of the tiny model equals the oracle", every_stage);
@@ -362,6 +363,6 @@ void register_on(const Engine& engine) {
 int main(int argc, char** argv) {
   all_figures = argc > 1 && std::string_view(argv[argc - 1]) == "--figures";
   if (all_figures) argc--;
-  for (const Engine& engine : engines()) register_on(engine);
+  for (const TestedEngine& engine : engines()) register_on(engine);
   return check::run(argc, argv);
 }

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/weight_source.h"
 #include "ops/error.h"
+#include "weights/weight_source.h"
 
 namespace flow {
 

@@ -129,18 +129,19 @@ int main(int argc, char** argv) try {
   std::string engine = "cuda", precision;
   const auto files = bench::Options(usage).text("--engine", engine).text("--precision", precision).parse(argc, argv);
   if (files.size() != 3) usage.fail();
-  const bench::EngineChoice choice(engine, usage);
+  const bench::NamedEngine named(engine, usage);
   const auto first = read_pixels(files[0]), second = read_pixels(files[1]);
   const Tensors golden = read_safetensors(files[2]);
 
   bool missed = false;
   std::vector<std::string> results;
-  for (const std::string& p : choice.precisions_of(precision, usage)) {
+  for (const Precision number : named.precisions(precision, usage)) {
+    const std::string p = name_of(number);
     try {
       const auto begin = Clock::now();
       SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
       SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-      Network network(choice.make(p), seed_backbone, seed_head, backbone, head);
+      Network network(named.open(number).ops, seed_backbone, seed_head, backbone, head);
       std::vector<float> features;
       const auto flow = run(network, frame_of(first), frame_of(second), features);
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -151,8 +152,8 @@ int main(int argc, char** argv) try {
     }
   }
   std::printf("%s\n", json::Object()
-                          .text("engine", choice.name())
-                          .text("device", choice.device())
+                          .text("engine", named.name())
+                          .text("device", named.device())
                           .number("height", side)
                           .number("width", side)
                           .raw("results", json::array(results))

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "model/config.h"
-#include "model/weight_source.h"
 #include "ops/error.h"
+#include "weights/weight_source.h"
 
 namespace flow {
 

@@ -1,5 +1,4 @@
 #include <array>
-#include <cstdlib>
 #include <string>
 
 #include "cpu/isa/tables.h"
@@ -39,15 +38,14 @@ std::span<const Kernels* const> runnable_kernels() {
   return {found.tables.data(), found.count};
 }
 
-const Kernels& best_kernels() {
-  const char* wanted = std::getenv("DINOV3_FLOW_ISA");
-  if (wanted == nullptr || *wanted == '\0') return *runnable_kernels().front();
+const Kernels& find_kernels(std::string_view name) {
+  if (name.empty()) return *runnable_kernels().front();
   std::string names;
   for (const Kernels* kernels : runnable_kernels()) {
-    if (std::string_view(kernels->name) == wanted) return *kernels;
+    if (kernels->name == name) return *kernels;
     names += std::string(names.empty() ? "" : ", ") + kernels->name;
   }
-  throw Error(ErrorCode::device, std::string("DINOV3_FLOW_ISA is '") + wanted + "', but this machine runs " + names +
+  throw Error(ErrorCode::device, "DINOV3_FLOW_ISA is '" + std::string(name) + "', but this machine runs " + names +
                                      ": set one of them, or none");
 }
 

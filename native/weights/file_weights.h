@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/weight_source.h"
+#include "weights/weight_source.h"
 
-namespace flow::addon {
+namespace flow {
 
 enum class DType { float32, float16, bfloat16 };
 
@@ -68,4 +68,4 @@ class FileWeights : public WeightSource {
   std::vector<std::byte> chunk_;
 };
 
-}  // namespace flow::addon
+}  // namespace flow

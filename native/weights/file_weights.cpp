@@ -1,4 +1,4 @@
-#include "addon/file_weights.h"
+#include "weights/file_weights.h"
 
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 
 #include "ops/error.h"
 
-namespace flow::addon {
+namespace flow {
 
 namespace {
 
@@ -235,4 +235,4 @@ std::size_t FileWeights::float_bytes() const {
   return bytes;
 }
 
-}  // namespace flow::addon
+}  // namespace flow

@@ -1,0 +1,31 @@
+#include "cuda/cuda_engine.h"
+
+#include "cuda/cuda_ops.h"
+#include "cuda/host_block.h"
+
+namespace flow::cuda {
+
+CudaEngine::CudaEngine(int device, Precision precision) : context_(Context::of(device)), precision_(precision) {
+  const DeviceInfo& info = context_->device();
+  if (has_precision(info.capability_major, precision)) return;
+  throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +
+                                     " has " + info.capability() + ": use 'fp16' or 'fp32'");
+}
+
+EngineInfo CudaEngine::describe() const {
+  const DeviceInfo& info = context_->device();
+  return {.precision = precision_,
+          .gpu = GpuInfo{.index = info.index,
+                         .name = info.name,
+                         .compute_capability = info.capability(),
+                         .multiprocessors = info.multiprocessors,
+                         .memory = info.memory,
+                         .integrated = info.integrated,
+                         .driver_version = driver().version}};
+}
+
+std::unique_ptr<Ops> CudaEngine::open() const { return std::make_unique<CudaOps>(context_, precision_); }
+
+HostMemoryPtr CudaEngine::allocate_host(std::size_t bytes) const { return HostBlock::allocate(context_, bytes); }
+
+}  // namespace flow::cuda

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "cuda/device.h"
+#include "engine/engine.h"
+
+namespace flow::cuda {
+
+/// One GPU as an engine.
+class CudaEngine : public Engine {
+ public:
+  /// Throws Error(device) if there is no such device, or it lacks the precision.
+  CudaEngine(int device, Precision precision);
+
+  EngineInfo describe() const override;
+  std::unique_ptr<Ops> open() const override;
+  /// Page-locked memory.
+  HostMemoryPtr allocate_host(std::size_t bytes) const override;
+
+ private:
+  ContextPtr context_;
+  Precision precision_;
+};
+
+}  // namespace flow::cuda

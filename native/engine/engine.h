@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/host_memory.h"
+#include "engine/precision.h"
+#include "ops/ops.h"
+
+namespace flow {
+
+/// A GPU as its driver describes it.
+struct GpuInfo {
+  int index;
+  std::string name;
+  std::string compute_capability;  // "9.0"
+  int multiprocessors;
+  std::size_t memory;  // bytes
+  bool integrated;     // its memory is the host's
+  int driver_version;  // 13000 is CUDA 13.0: the newest that the driver supports
+};
+
+/// Describes an engine: `gpu` for a CUDA engine, `instruction_set` and `threads` for a CPU engine.
+struct EngineInfo {
+  Precision precision = Precision::fp32;
+  std::string instruction_set = {};
+  int threads = 0;
+  std::optional<GpuInfo> gpu = {};
+};
+
+/// A place to compute: a device that was found usable, and how to use it. Immutable; any thread may use it.
+///
+/// To add an engine: implement this class and `Ops`, and let `open_engine` choose it.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual EngineInfo describe() const = 0;
+  /// The stages on this device. They belong to the thread that opens them. Throws Error(device), Error(out_of_memory).
+  virtual std::unique_ptr<Ops> open() const = 0;
+  /// Memory for frames and results that needs no copy between host and device; null where ordinary memory serves as
+  /// well. Throws Error(out_of_memory).
+  virtual HostMemoryPtr allocate_host(std::size_t bytes) const = 0;
+};
+
+using EnginePtr = std::shared_ptr<const Engine>;
+
+}  // namespace flow

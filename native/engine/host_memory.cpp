@@ -1,0 +1,47 @@
+#include "engine/host_memory.h"
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace flow {
+
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::uintptr_t, std::weak_ptr<const HostMemory>> entries;  // by first address
+};
+
+Registry& registry() {
+  static Registry& all = *new Registry;  // never destroyed: threads may outlive the static objects
+  return all;
+}
+
+std::uintptr_t first_address(const HostMemory& memory) {
+  return reinterpret_cast<std::uintptr_t>(memory.bytes().data());
+}
+
+}  // namespace
+
+void register_host_memory(const HostMemoryPtr& memory) {
+  const std::lock_guard lock(registry().mutex);
+  // Entries of freed memory go when memory is made: there are few of either.
+  std::erase_if(registry().entries, [](const auto& entry) { return entry.second.expired(); });
+  registry().entries.insert_or_assign(first_address(*memory), memory);
+}
+
+HostMemoryPtr holding(std::span<const std::byte> bytes) {
+  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
+  HostMemoryPtr memory;  // declared before the lock: where this is the last owner, the memory is freed after the unlock
+  const std::lock_guard lock(registry().mutex);
+  const auto next = registry().entries.upper_bound(first);
+  if (next == registry().entries.begin()) return nullptr;
+  const auto& [start, entry] = *std::prev(next);
+  memory = entry.lock();
+  if (!memory) return nullptr;
+  const std::size_t offset = first - start, size = memory->bytes().size();
+  return offset <= size && bytes.size() <= size - offset ? memory : nullptr;
+}
+
+}  // namespace flow
