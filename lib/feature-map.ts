@@ -1,7 +1,8 @@
 import type { CallQueue } from './call-queue.js'
 import { FlowError } from './errors.js'
 import { allocateFloats } from './memory.js'
-import { callNative, callSite, type FeatureId, type NativeModel } from './native.js'
+import type { FeatureId, NativeModel } from './native/contract.js'
+import { callNative, callSite } from './native/failure.js'
 
 /** The sizes of a {@link FeatureMap}. */
 export interface FeatureMapShape {

@@ -1,6 +1,6 @@
 import { FlowError } from './errors.js'
 import { toPath } from './files.js'
-import type { NativeFrame } from './native.js'
+import type { NativeFrame } from './native/contract.js'
 import { decodePicture } from './picture.js'
 
 /** Every {@link PixelFormat}. */

@@ -9,14 +9,9 @@ import { DEFAULT_MODEL } from './default-model.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
 import { toPath } from './files.js'
-import {
-  awaitNative,
-  callNative,
-  loadAddon,
-  type CallSite,
-  type NativeGpu,
-  type NativeModel,
-} from './native.js'
+import { loadAddon } from './native/addon.js'
+import type { NativeGpu, NativeModel } from './native/contract.js'
+import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import type { FlowSize } from './size.js'
 
 /** Bytes of weights read so far. */

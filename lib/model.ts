@@ -14,7 +14,8 @@ import {
 } from './frame.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { allocateBytes } from './memory.js'
-import { callNative, type CallSite, callSite, type NativeFlowColors, type NativeFrame } from './native.js'
+import type { NativeFlowColors, NativeFrame } from './native/contract.js'
+import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
   type FlowOutput,
   type FlowSize,

@@ -26,11 +26,11 @@ std::span<float> to_floats(const Napi::Value& value, std::size_t count);
 /// The bytes of a Uint8Array of exactly `count`; they stay where they are.
 std::span<std::uint8_t> to_pixels(const Napi::Value& value, std::size_t count);
 
-/// { scale, clipMax, clipMin }, as NativeFlowColors of lib/native.ts.
+/// { scale, clipMax, clipMin }, as NativeFlowColors of lib/native/contract.ts.
 FlowColors to_flow_colors(const Napi::Value& value);
 
-/// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native.ts. The instruction
-/// set comes from the environment.
+/// { backbone, head, backboneWeights, headWeights, threads }, as NativeModelOptions of lib/native/contract.ts. The
+/// instruction set comes from the environment.
 ModelConfig to_model_config(const Napi::Value& value);
 
 }  // namespace flow::addon

@@ -48,7 +48,7 @@ OutputSize to_output_size(const Napi::Value& height, const Napi::Value& width) {
   return size;
 }
 
-/// NativeGpu of lib/native.ts.
+/// NativeGpu of lib/native/contract.ts.
 Napi::Object to_js(Napi::Env env, const GpuInfo& gpu) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("index", gpu.index);
@@ -397,7 +397,7 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 // ---- information
 // -----------------------------------------------------------------------------------------------------
 
-/// NativeModelInfo of lib/native.ts; once loaded.
+/// NativeModelInfo of lib/native/contract.ts; once loaded.
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   const EngineInfo engine = engine_ ? engine_->describe() : EngineInfo{};

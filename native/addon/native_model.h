@@ -11,7 +11,7 @@
 
 namespace flow::addon {
 
-/// A model as JavaScript sees it; described as NativeModel in lib/native.ts.
+/// A model as JavaScript sees it; described as NativeModel in lib/native/contract.ts.
 class NativeModel : public Napi::ObjectWrap<NativeModel> {
  public:
   static Napi::Function define(Napi::Env env);

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import sharp, { type Sharp } from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FlowField, type FlowModel, type Frame, type FrameSource } from '../../lib/index.js'
 import { checkFrame } from '../../lib/frame.js'
+import { FlowField, type FlowModel, type Frame, type FrameSource } from '../../lib/index.js'
 import { loadModel } from '../../lib/load.js'
-import { callSite, type NativeModel } from '../../lib/native.js'
+import type { NativeModel } from '../../lib/native/contract.js'
+import { callSite } from '../../lib/native/failure.js'
 import { flowError, largestDifference, sameBits } from '../support/compare.js'
 import {
   decodeRgb,

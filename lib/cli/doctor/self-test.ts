@@ -1,7 +1,8 @@
 import type { BackboneConfig, HeadConfig, Weight } from '../../checkpoint/tensor.js'
 import type { Device } from '../../device.js'
 import { FlowError } from '../../errors.js'
-import { loadAddon, type NativeModelInfo } from '../../native.js'
+import { loadAddon } from '../../native/addon.js'
+import type { NativeModelInfo } from '../../native/contract.js'
 
 const DIM = 8
 const HIDDEN = 8

@@ -1,9 +1,6 @@
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import type { BackboneConfig, HeadConfig, Weight } from './checkpoint/tensor.js'
-import type { Device, Precision } from './device.js'
-import { FlowError, type FlowErrorCode, messageOf } from './errors.js'
-import type { PixelFormat } from './frame.js'
+import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js'
+import type { Device, Precision } from '../device.js'
+import type { PixelFormat } from '../frame.js'
 
 /** A frame whose every number was checked; mirrors `Frame` of native/ops/frame.h. */
 export interface NativeFrame {
@@ -181,90 +178,4 @@ export interface NativeAddon {
   readonly NativeModel: new (options: NativeModelOptions) => NativeModel
   /** What the CUDA kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
   readonly cudaKernels: string
-}
-
-let addon: NativeAddon | undefined
-
-/**
- * The addon: a prebuilt binary of the package, or what was built in its folder.
- *
- * @throws {FlowError} `ERR_NATIVE` where there is none for this system, saying how to get one
- */
-export function loadAddon(): NativeAddon {
-  addon ??= findAddon()
-  return addon
-}
-
-function findAddon(): NativeAddon {
-  const root = fileURLToPath(new URL('..', import.meta.url))
-  const require = createRequire(import.meta.url)
-  try {
-    const load = require('node-gyp-build') as (root: string) => NativeAddon
-    return load(root)
-  } catch (cause) {
-    const system = `${process.platform}-${process.arch}, Node ${process.version}`
-    throw new FlowError(
-      'ERR_NATIVE',
-      `the native addon of dinov3-flow could not be loaded (${system}): ${messageOf(cause)}\n` +
-        'Install it again with scripts allowed: npm rebuild dinov3-flow --foreground-scripts\n' +
-        `or build it, with CMake and a C++20 compiler, in ${root}: npx cmake-js compile`,
-      { cause },
-    )
-  }
-}
-
-/** Where a public function was called from. */
-export interface CallSite {
-  readonly stack?: string
-}
-
-/** Notes the stack above `entry`, the public function that was called. Cheap: it becomes text only if it is read. */
-export function callSite(entry: (...args: never[]) => unknown): CallSite {
-  const site: CallSite = {}
-  Error.captureStackTrace(site, entry)
-  return site
-}
-
-/** Runs a call of the addon; its errors become FlowErrors with the stack of `site`. */
-export function callNative<T>(site: CallSite, call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    throw toFlowError(error, site)
-  }
-}
-
-/** As {@link callNative}, for a call that answers later. Throws nothing: what the addon throws at once rejects, too. */
-export async function awaitNative<T>(site: CallSite, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    throw toFlowError(error, site)
-  }
-}
-
-const NATIVE_CODES: readonly FlowErrorCode[] = [
-  'ERR_ARGUMENT',
-  'ERR_FRAME',
-  'ERR_CHECKPOINT_FORMAT',
-  'ERR_CHECKPOINT_TENSOR',
-  'ERR_DEVICE',
-  'ERR_OUT_OF_MEMORY',
-  'ERR_DISPOSED',
-  'ERR_ABORTED',
-  'ERR_IO',
-]
-
-/** The one place where native errors become FlowErrors. */
-function toFlowError(error: unknown, site: CallSite): FlowError {
-  if (error instanceof FlowError) return error
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const known = NATIVE_CODES.find((candidate) => candidate === code)
-  const failure =
-    known === undefined
-      ? new FlowError('ERR_NATIVE', messageOf(error), { cause: error })
-      : new FlowError(known, messageOf(error))
-  const frames = site.stack?.split('\n').slice(1).join('\n') ?? ''
-  failure.stack = `${failure.name}: ${failure.message}\n${frames}`
-  return failure
 }
