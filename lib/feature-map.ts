@@ -1,4 +1,4 @@
-import type { CallQueue } from './call-queue.js'
+import type { CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import { allocateFloats } from './memory.js'
 import type { FeatureId, NativeModel } from './native/contract.js'

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os'
-import { checkSignal, throwIfAborted, withSignal } from './abort.js'
+import { checkSignal, throwIfAborted, withSignal } from './calls/abort.js'
 import { readBackbone } from './checkpoint/backbone.js'
 import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'

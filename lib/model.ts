@@ -1,4 +1,4 @@
-import { CallQueue } from './call-queue.js'
+import { CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'

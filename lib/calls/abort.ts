@@ -1,4 +1,4 @@
-import { FlowError } from './errors.js'
+import { FlowError } from '../errors.js'
 
 /** The error of a call that its signal stopped; the signal's reason is the cause. */
 export function abortError(signal: AbortSignal): FlowError {

@@ -1,7 +1,7 @@
+import { FlowError } from '../errors.js'
+import type { NativeModel } from '../native/contract.js'
+import { awaitNative, callNative, type CallSite } from '../native/failure.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
-import { FlowError } from './errors.js'
-import type { NativeModel } from './native/contract.js'
-import { awaitNative, callNative, type CallSite } from './native/failure.js'
 
 const MAX_TICKET = 2 ** 31 - 1
 
