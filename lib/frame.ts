@@ -1,7 +1,5 @@
 import { FlowError } from './errors.js'
-import { toPath } from './files.js'
 import type { NativeFrame } from './native/contract.js'
-import { decodePicture } from './picture.js'
 
 /** Every {@link PixelFormat}. */
 export const PIXEL_FORMATS = ['rgb', 'rgba', 'bgr', 'bgra', 'gray', 'nv12'] as const
@@ -139,18 +137,6 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
         'decode it before, or use the asynchronous call',
     )
   return checkFrame(source, name)
-}
-
-/**
- * Decodes a picture, as {@link decodePicture}, to 8-bit RGB or gray.
- *
- * @throws {FlowError} as `decodePicture`; `ERR_ARGUMENT` for a URL that is not of a file
- */
-export async function decodeFrame(source: string | URL, name: string): Promise<NativeFrame> {
-  const path = toPath(source, name)
-  const what = `${name}: ${path}`
-  const { data, width, height, channels } = await decodePicture(path, what)
-  return checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
 }
 
 function checkSides(width: number, height: number, fail: Fail): void {

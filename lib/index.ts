@@ -18,6 +18,7 @@ export {
   PIXEL_FORMATS,
   type PixelFormat,
 } from './frame.js'
+export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from './image/rgb-image.js'
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
 export * from './metrics.js'
 export {

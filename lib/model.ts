@@ -5,13 +5,14 @@ import { fieldLength, FlowField } from './flow-field.js'
 import {
   checkDecoded,
   checkFrame,
-  decodeFrame,
   type FrameBuffer,
   type FrameShape,
   type FrameSource,
   isFile,
   makeFrame,
 } from './frame.js'
+import { decodeFrame } from './image/decode.js'
+import type { RgbImage } from './image/rgb-image.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { allocateBytes } from './memory.js'
 import type { NativeFlowColors, NativeFrame } from './native/contract.js'
@@ -25,7 +26,6 @@ import {
   resolveOutput,
 } from './size.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
-import type { RgbImage } from './viz/image.js'
 
 /** How features are computed in a synchronous call. */
 export interface FeaturesSyncOptions {

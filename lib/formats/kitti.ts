@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.js'
 import { FlowField } from '../flow-field.js'
-import { loadSharp } from '../sharp.js'
+import { loadSharp } from '../image/sharp.js'
 import { damaged, MAX_DECODED_PIXELS } from './floats.js'
 
 // The file: a 16-bit RGB PNG. Red is 64 x + 2^15, green is 64 y + 2^15, blue is 1 where the flow is valid, else 0.

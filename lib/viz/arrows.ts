@@ -1,7 +1,7 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import { type ImageSource, loadImage, type RgbImage, toSharp } from '../image/rgb-image.js'
 import { writeColor } from './color-wheel.js'
-import { type ImageSource, loadImage, type RgbImage, toSharp } from './image.js'
 
 export interface ArrowOptions {
   /** Pixels between arrows, 4 or more. Default: a 32nd of the longer side, 10 at least. */

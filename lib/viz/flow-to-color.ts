@@ -1,7 +1,7 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import type { RgbImage } from '../image/rgb-image.js'
 import { writeColor } from './color-wheel.js'
-import type { RgbImage } from './image.js'
 
 /** How {@link flowToColor} maps lengths, all in pixels. Every one is positive. */
 export interface FlowColorOptions {

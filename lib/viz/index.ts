@@ -1,4 +1,3 @@
 export { type ArrowOptions, arrowsSvg, drawArrows } from './arrows.js'
 export { COLOR_WHEEL, writeColor } from './color-wheel.js'
 export { colorWheelLegend, type FlowColorOptions, flowToColor } from './flow-to-color.js'
-export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from './image.js'

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { FlowField } from '../../lib/flow-field.js'
+import { loadImage, type RgbImage, savePng } from '../../lib/image/rgb-image.js'
 import { type ArrowOptions, arrowsSvg, drawArrows } from '../../lib/viz/arrows.js'
-import { loadImage, type RgbImage, savePng } from '../../lib/viz/image.js'
 import { fixture, FIXTURES } from '../formats/helpers.js'
 
 function gray(width: number, height: number, level: number): RgbImage {

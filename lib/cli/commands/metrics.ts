@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { FlowError } from '../../errors.js'
 import { readFlow } from '../../formats/index.js'
-import { decodeFrame } from '../../frame.js'
+import { decodeFrame } from '../../image/decode.js'
 import { evaluate } from '../../metrics.js'
 import { type Cli, printJson, printLines } from '../cli.js'
 import { parsePixels } from '../parse.js'

@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander'
 import { readFlow } from '../../formats/index.js'
-import { decodeFrame } from '../../frame.js'
-import { drawArrows, type FlowColorOptions, flowToColor, savePng } from '../../viz/index.js'
+import { backgroundOf } from '../../image/background.js'
+import { decodeFrame } from '../../image/decode.js'
+import { savePng } from '../../image/rgb-image.js'
+import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.js'
 import { type Cli, printLines } from '../cli.js'
 import { checkOutputs } from '../outputs.js'
 import { parsePixels } from '../parse.js'
-import { backgroundOf, colorOptions } from '../pictures.js'
 import { motionStatistics } from '../statistics.js'
 import { dimensions, pixels } from '../text.js'
 
@@ -44,7 +45,7 @@ Examples:
       const flow = await readFlow(path)
       const picture =
         frame === undefined
-          ? flowToColor(flow, colorOptions(flags))
+          ? flowToColor(flow, flags)
           : await drawArrows(await backgroundOf(await decodeFrame(frame, '--frame'), flow), flow)
       await savePng(output, picture)
       const { mean, max } = motionStatistics(flow)

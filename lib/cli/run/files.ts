@@ -1,9 +1,10 @@
 import type { FlowField } from '../../flow-field.js'
 import { writeFlow } from '../../formats/index.js'
 import type { Frame } from '../../frame.js'
-import { drawArrows, type FlowColorOptions, flowToColor, savePng } from '../../viz/index.js'
+import { backgroundOf } from '../../image/background.js'
+import { savePng } from '../../image/rgb-image.js'
+import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.js'
 import { backwardName, type PlannedOutput } from '../outputs.js'
-import { backgroundOf, colorOptions } from '../pictures.js'
 import type { WrittenFile } from './report.js'
 
 /** What to write, under the names of the forward flow. */
@@ -49,7 +50,7 @@ export async function writeDirection(
     files.push({ path, kind, direction })
   }
   await add(flags.output, 'flow', (path) => writeFlow(path, flow))
-  await add(flags.viz, 'colors', (path) => savePng(path, flowToColor(flow, colorOptions(flags))))
+  await add(flags.viz, 'colors', (path) => savePng(path, flowToColor(flow, flags)))
   await add(flags.arrows, 'arrows', async (path) =>
     savePng(path, await drawArrows(await backgroundOf(frame, flow), flow)),
   )

@@ -1,8 +1,8 @@
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { toPath, writeWhole } from '../files.js'
-import { decodePicture, type Picture } from '../picture.js'
-import { loadSharp } from '../sharp.js'
+import { decodePicture, type Picture } from './decode.js'
+import { loadSharp } from './sharp.js'
 
 /** An 8-bit RGB picture: `data` is `3 * width * height` bytes, interleaved, row by row. */
 export interface RgbImage {

@@ -1,5 +1,5 @@
 import type sharp from 'sharp'
-import { FlowError, messageOf } from './errors.js'
+import { FlowError, messageOf } from '../errors.js'
 
 /**
  * The decoder and encoder of pictures. Loaded when it is first needed, so that the package works without it for whoever

@@ -1,6 +1,8 @@
 import { access } from 'node:fs/promises'
-import { FlowError, messageOf } from './errors.js'
-import { ioError } from './files.js'
+import { FlowError, messageOf } from '../errors.js'
+import { ioError, toPath } from '../files.js'
+import { checkFrame } from '../frame.js'
+import type { NativeFrame } from '../native/contract.js'
 import { loadSharp } from './sharp.js'
 
 /** Decoded pixels: 8 bits a channel, interleaved, rows from the top. */
@@ -35,4 +37,16 @@ export async function decodePicture(source: string | Uint8Array, name: string): 
   } catch (cause) {
     throw new FlowError('ERR_FRAME', `${name}: cannot be decoded: ${messageOf(cause)}`, { cause })
   }
+}
+
+/**
+ * Decodes a picture, as {@link decodePicture}, to 8-bit RGB or gray.
+ *
+ * @throws {FlowError} as `decodePicture`; `ERR_ARGUMENT` for a URL that is not of a file
+ */
+export async function decodeFrame(source: string | URL, name: string): Promise<NativeFrame> {
+  const path = toPath(source, name)
+  const what = `${name}: ${path}`
+  const { data, width, height, channels } = await decodePicture(path, what)
+  return checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
 }

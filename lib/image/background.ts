@@ -1,7 +1,7 @@
-import type { FlowColorOptions, RgbImage } from '../viz/index.js'
 import type { Frame } from '../frame.js'
-import { loadSharp } from '../sharp.js'
 import type { OutputSize } from '../size.js'
+import type { RgbImage } from './rgb-image.js'
+import { loadSharp } from './sharp.js'
 
 /** A decoded frame, in RGB and resized: the background of arrows of another size than the frame. */
 export async function backgroundOf(frame: Frame, { width, height }: OutputSize): Promise<RgbImage> {
@@ -13,9 +13,4 @@ export async function backgroundOf(frame: Frame, { width, height }: OutputSize):
     .raw()
     .toBuffer()
   return { data, width, height }
-}
-
-/** The options of `flowToColor` among all that a command has. */
-export function colorOptions({ scale, clipMax, clipMin }: FlowColorOptions): FlowColorOptions {
-  return { scale, clipMax, clipMin }
 }
