@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL } from '../default-model.js'
+import { DEFAULT_MODEL } from '../checkpoint/default-model.js'
 import { UsageError } from './cli.js'
 
 /** What the command line says about the model. */

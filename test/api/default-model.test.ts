@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DEFAULT_MODEL } from '../../lib/default-model.js'
+import { DEFAULT_MODEL } from '../../lib/checkpoint/default-model.js'
 import { FlowModel, readFlow } from '../../lib/index.js'
 import { largestDifference, meanDifference } from '../support/compare.js'
 import { figure } from '../support/figures.js'

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { DEFAULT_MODEL } from '../../lib/checkpoint/default-model.js'
 import { PACKAGE_ROOT } from '../../lib/cli/package.js'
-import { DEFAULT_MODEL } from '../../lib/default-model.js'
 
 /** The paths that `npm pack` puts into the package. */
 function packed(): Set<string> {
