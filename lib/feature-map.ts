@@ -1,8 +1,8 @@
 import type { CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
-import { allocateFloats } from './memory.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
 import { callNative, callSite } from './native/failure.js'
+import { allocateFloats } from './support/allocate.js'
 
 /** The sizes of a {@link FeatureMap}. */
 export interface FeatureMapShape {

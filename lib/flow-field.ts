@@ -1,5 +1,5 @@
 import { FlowError } from './errors.js'
-import { allocateFloats } from './memory.js'
+import { allocateFloats } from './support/allocate.js'
 
 /**
  * Dense optical flow: for every pixel of the first frame, where it went in the second.

@@ -8,11 +8,11 @@ import type { ReadyModel } from './checkpoint/plan.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
-import { toPath } from './files.js'
 import { loadAddon } from './native/addon.js'
 import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import type { FlowSize } from './size.js'
+import { toPath } from './support/file-path.js'
 
 /** Bytes of weights read so far. */
 export interface LoadProgress {

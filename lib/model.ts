@@ -14,7 +14,6 @@ import {
 import { decodeFrame } from './image/decode.js'
 import type { RgbImage } from './image/rgb-image.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
-import { allocateBytes } from './memory.js'
 import type { NativeFlowColors, NativeFrame } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
@@ -25,6 +24,7 @@ import {
   resolveGrid,
   resolveOutput,
 } from './size.js'
+import { allocateBytes } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
 /** How features are computed in a synchronous call. */

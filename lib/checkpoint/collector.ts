@@ -1,4 +1,4 @@
-import { listed, quoted } from '../text.js'
+import { listed, quoted } from '../support/quote.js'
 import { elements } from './layout.js'
 import type { NamedModel } from './names.js'
 import {

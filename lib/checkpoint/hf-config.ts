@@ -1,7 +1,7 @@
 import { closeSync, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { FlowError } from '../errors.js'
-import { shown } from '../text.js'
+import { shown } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 import { openSource, readRange } from './source.js'
 

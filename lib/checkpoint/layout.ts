@@ -1,4 +1,4 @@
-import { listed } from '../text.js'
+import { listed } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 
 /** More axes than any model's tensor; PyTorch itself stops at 64. */

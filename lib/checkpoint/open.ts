@@ -1,7 +1,7 @@
 import { closeSync, existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { FlowError } from '../errors.js'
-import { ioError } from '../files.js'
+import { ioError } from '../support/io-error.js'
 import type { Directory } from './directory.js'
 import { Malformed } from './malformed.js'
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js'

@@ -1,4 +1,4 @@
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import { ByteCursor } from './byte-cursor.js'
 import { Malformed } from './malformed.js'
 import { PickleDict, PickleGlobal, PickleList, PickleTuple, type PickleValue } from './pickle-values.js'

@@ -1,5 +1,5 @@
 import { FlowError } from '../errors.js'
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import { describeProblems, type Collector, type Problem } from './collector.js'
 import type { NamedTensors } from './names.js'
 import type { Weight } from './tensor.js'

@@ -1,4 +1,4 @@
-import { listed, quoted, shown } from '../text.js'
+import { listed, quoted, shown } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { axes, elements, isCount, rowMajor } from './layout.js'
 import { Malformed } from './malformed.js'

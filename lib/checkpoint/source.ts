@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { FlowError } from '../errors.js'
-import { ioError } from '../files.js'
+import { ioError } from '../support/io-error.js'
 import { Malformed } from './malformed.js'
 
 /** A file of known size, read by range. */

@@ -1,4 +1,4 @@
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 import { PickleDict, type PickleValue } from './pickle-values.js'
 import { TorchTensor } from './torch-objects.js'

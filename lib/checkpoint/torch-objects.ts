@@ -1,9 +1,9 @@
-import { listed, quoted } from '../text.js'
+import { listed, quoted } from '../support/quote.js'
 import { axes, elements, extent, isCount } from './layout.js'
 import { Malformed } from './malformed.js'
-import type { PickleHost } from './pickle.js'
 import { PickleDict, PickleGlobal, PickleList, PickleObject, PickleTuple } from './pickle-values.js'
 import type { PickleValue } from './pickle-values.js'
+import type { PickleHost } from './pickle.js'
 import { DTYPE_BYTES, type DType, type StoredTensor } from './tensor.js'
 
 /** A run of elements that tensors are views of. */

@@ -1,4 +1,4 @@
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { Malformed } from './malformed.js'
 import { LONGEST_PICKLE, unpickle } from './pickle.js'

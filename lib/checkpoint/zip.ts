@@ -1,4 +1,4 @@
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 import { readRange, type Source } from './source.js'
 

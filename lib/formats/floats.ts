@@ -1,7 +1,7 @@
 import { endianness } from 'node:os'
 import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
-import { allocateFloats } from '../memory.js'
+import { allocateFloats } from '../support/allocate.js'
 
 /** The order of a number's bytes in a file. */
 export type ByteOrder = 'little' | 'big'

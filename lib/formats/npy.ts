@@ -1,5 +1,5 @@
 import { FlowField } from '../flow-field.js'
-import { quoted } from '../text.js'
+import { quoted } from '../support/quote.js'
 import {
   concatBytes,
   damaged,

@@ -1,5 +1,5 @@
 import { FlowField } from '../flow-field.js'
-import { allocateFloats } from '../memory.js'
+import { allocateFloats } from '../support/allocate.js'
 import { type ByteOrder, concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
 
 // The file: 'PF' (colour) or 'Pf' (grey), width, height and a scale as text, then float32 rows from the bottom up. The

@@ -1,8 +1,9 @@
 import { access } from 'node:fs/promises'
 import { FlowError, messageOf } from '../errors.js'
-import { ioError, toPath } from '../files.js'
 import { checkFrame } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
+import { toPath } from '../support/file-path.js'
+import { ioError } from '../support/io-error.js'
 import { loadSharp } from './sharp.js'
 
 /** Decoded pixels: 8 bits a channel, interleaved, rows from the top. */

@@ -1,6 +1,7 @@
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
-import { toPath, writeWhole } from '../files.js'
+import { toPath } from '../support/file-path.js'
+import { writeWhole } from '../support/write-file.js'
 import { decodePicture, type Picture } from './decode.js'
 import { loadSharp } from './sharp.js'
 

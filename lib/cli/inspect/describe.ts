@@ -1,6 +1,6 @@
 import type { Inspection } from '../../checkpoint/inspect.js'
-import { quoted } from '../../text.js'
 import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
+import { quoted } from '../../support/quote.js'
 import { byteCount, count, type Row, table } from '../text.js'
 
 /** Names listed of a kind, where not all of them are asked for. */

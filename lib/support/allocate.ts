@@ -1,4 +1,4 @@
-import { FlowError } from './errors.js'
+import { FlowError } from '../errors.js'
 
 /**
  * An array of zeros.

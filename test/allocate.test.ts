@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { FlowField } from '../lib/flow-field.js'
-import { allocateBytes, allocateFloats } from '../lib/memory.js'
+import { allocateBytes, allocateFloats } from '../lib/support/allocate.js'
 import { flowError } from './support/compare.js'
 
 test('a field that no memory can hold is refused as such', () => {
