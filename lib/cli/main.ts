@@ -1,13 +1,13 @@
 import { Command, CommanderError } from 'commander'
 import { FlowError } from '../errors.js'
 import { AnsweredNo, type Cli, EXIT, UsageError } from './cli.js'
-import { addConvert } from './commands/convert.js'
-import { addDoctor } from './commands/doctor.js'
-import { addInspect } from './commands/inspect.js'
-import { addMetrics } from './commands/metrics.js'
-import { addRun } from './commands/run.js'
-import { addViz } from './commands/viz.js'
+import { addConvert } from './convert/command.js'
+import { addDoctor } from './doctor/command.js'
+import { addInspect } from './inspect/command.js'
+import { addMetrics } from './metrics/command.js'
 import { packageVersion } from './package.js'
+import { addRun } from './run/command.js'
+import { addViz } from './viz/command.js'
 
 /**
  * Runs one command line. Throws nothing: errors are printed.

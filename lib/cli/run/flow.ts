@@ -5,11 +5,11 @@ import { FlowModel } from '../../model.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
-import { type ModelFiles, modelFiles, type ModelFlags } from '../model-files.js'
 import { checkOutputs } from '../outputs.js'
-import { Progress } from '../progress.js'
 import { motionStatistics } from '../statistics.js'
 import { type Direction, planOutputs, writeDirection } from './files.js'
+import { type ModelFiles, modelFiles, type ModelFlags } from './model-files.js'
+import { Progress } from './progress.js'
 import type { FlowReport, RunReport } from './report.js'
 
 /** The options of `run`, as commander hands them over. */

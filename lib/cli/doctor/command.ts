@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { AnsweredNo, type Cli, printJson, printLines } from '../cli.js'
-import { describeDiagnosis } from '../doctor/describe.js'
-import { diagnose } from '../doctor/diagnose.js'
+import { describeDiagnosis } from './describe.js'
+import { diagnose } from './diagnose.js'
 
 interface DoctorFlags {
   readonly json?: true

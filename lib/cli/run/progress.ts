@@ -1,4 +1,4 @@
-import type { Output } from './cli.js'
+import type { Output } from '../cli.js'
 
 const PATIENCE_MS = 1000
 const REDRAW_MS = 200

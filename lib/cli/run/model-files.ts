@@ -1,5 +1,5 @@
-import { DEFAULT_MODEL } from '../checkpoint/default-model.js'
-import { UsageError } from './cli.js'
+import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
+import { UsageError } from '../cli.js'
 
 /** What the command line says about the model. */
 export interface ModelFlags {

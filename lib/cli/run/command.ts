@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander'
 import type { Cli } from '../cli.js'
-import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
 import { printJson, printLines } from '../cli.js'
-import { type RunFlags, runFlow } from '../run/flow.js'
-import { summarize } from '../run/summary.js'
+import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
+import { type RunFlags, runFlow } from './flow.js'
+import { summarize } from './summary.js'
 
 export function addRun(program: Command, cli: Cli): void {
   program
