@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { readFlow, writeFlow } from '../../formats/index.js'
+import { count, dimensions } from '../amounts.js'
 import { type Cli, printLines } from '../cli.js'
 import { checkOutputs } from '../outputs.js'
 import { motionStatistics } from '../statistics.js'
-import { count, dimensions } from '../text.js'
 
 export function addConvert(program: Command, cli: Cli): void {
   program

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { AnsweredNo, type Cli, printJson, printLines } from '../cli.js'
-import { describeDiagnosis } from './describe.js'
+import { describeDiagnosis } from './describe-diagnosis.js'
 import { diagnose } from './diagnose.js'
 
 interface DoctorFlags {

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { type Inspection, inspectCheckpoint } from '../../checkpoint/inspect.js'
 import { FlowError } from '../../errors.js'
 import { AnsweredNo, type Cli, printJson, printLines } from '../cli.js'
-import { describeInspection, isUsable } from './describe.js'
+import { describeInspection, isUsable } from './describe-inspection.js'
 
 interface InspectFlags {
   readonly json?: true

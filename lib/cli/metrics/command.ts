@@ -3,9 +3,10 @@ import { FlowError } from '../../errors.js'
 import { readFlow } from '../../formats/index.js'
 import { decodeFrame } from '../../image/decode.js'
 import { evaluate } from '../../metrics.js'
+import { dimensions, pixels } from '../amounts.js'
 import { type Cli, printJson, printLines } from '../cli.js'
 import { parsePixels } from '../parse.js'
-import { dimensions, pixels, table } from '../text.js'
+import { table } from '../table.js'
 
 interface MetricsFlags {
   readonly valid?: string

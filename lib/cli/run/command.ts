@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { Cli } from '../cli.js'
-import { printJson, printLines } from '../cli.js'
+import { type Cli, printJson, printLines } from '../cli.js'
 import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
 import { type RunFlags, runFlow } from './flow.js'
 import { summarize } from './summary.js'

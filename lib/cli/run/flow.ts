@@ -7,10 +7,10 @@ import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
 import { checkOutputs } from '../outputs.js'
 import { motionStatistics } from '../statistics.js'
-import { type Direction, planOutputs, writeDirection } from './files.js'
 import { type ModelFiles, modelFiles, type ModelFlags } from './model-files.js'
 import { Progress } from './progress.js'
 import type { FlowReport, RunReport } from './report.js'
+import { type Direction, planOutputs, writeDirection } from './write-directions.js'
 
 /** The options of `run`, as commander hands them over. */
 export interface RunFlags extends ModelFlags, FlowColorOptions {

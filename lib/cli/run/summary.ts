@@ -1,5 +1,6 @@
 import type { FlowModelInfo } from '../../load.js'
-import { byteCount, count, dimensions, duration, pixels, type Row, table } from '../text.js'
+import { byteCount, count, dimensions, duration, pixels } from '../amounts.js'
+import { type Row, table } from '../table.js'
 import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
 const KINDS: Readonly<Record<WrittenFile['kind'], string>> = { flow: '', colors: 'colours', arrows: 'arrows' }

@@ -4,11 +4,11 @@ import { backgroundOf } from '../../image/background.js'
 import { decodeFrame } from '../../image/decode.js'
 import { savePng } from '../../image/rgb-image.js'
 import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.js'
+import { dimensions, pixels } from '../amounts.js'
 import { type Cli, printLines } from '../cli.js'
 import { checkOutputs } from '../outputs.js'
 import { parsePixels } from '../parse.js'
 import { motionStatistics } from '../statistics.js'
-import { dimensions, pixels } from '../text.js'
 
 interface VizFlags extends FlowColorOptions {
   readonly output: string

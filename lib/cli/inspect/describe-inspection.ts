@@ -1,7 +1,8 @@
 import type { Inspection } from '../../checkpoint/inspect.js'
 import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
 import { quoted } from '../../support/quote.js'
-import { byteCount, count, type Row, table } from '../text.js'
+import { byteCount, count } from '../amounts.js'
+import { type Row, table } from '../table.js'
 
 /** Names listed of a kind, where not all of them are asked for. */
 const FEW = 6

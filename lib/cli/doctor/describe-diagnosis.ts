@@ -1,4 +1,5 @@
-import { byteCount, count, type Row, table } from '../text.js'
+import { byteCount, count } from '../amounts.js'
+import { type Row, table } from '../table.js'
 import type { Diagnosis } from './diagnose.js'
 import type { NvidiaReport } from './nvidia.js'
 

@@ -1,14 +1,3 @@
-/** A row of a summary: what, and its value; further values go below it. */
-export type Row = readonly [label: string, ...values: string[]]
-
-/** Aligns the values of rows in one column. */
-export function table(rows: readonly Row[], indent = ''): string[] {
-  const width = Math.max(...rows.map(([label]) => label.length)) + 2
-  return rows.flatMap(([label, ...values]) =>
-    values.map((value, i) => `${indent}${(i === 0 ? label : '').padEnd(width)}${value}`),
-  )
-}
-
 /** `251 ms`, `1.25 s`. */
 export function duration(milliseconds: number): string {
   if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(2)} s`
