@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/json.h"
@@ -19,7 +20,7 @@
 #include "bench/seed_model.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
-#include "model/network.h"
+#include "network_calls.h"
 #include "ops/profiled_ops.h"
 
 using namespace flow;
@@ -98,16 +99,18 @@ int main(int argc, char** argv) try {
   const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3) * frame_height * frame_width, 99);
   const Frame frame{pixels.data(), frame_width, frame_height, std::ptrdiff_t{3} * frame_width, PixelFormat::rgb};
   std::vector<float> flow(static_cast<std::size_t>(2) * height * width);
-  auto a = network.take_features(grid), b = network.take_features(grid);
+  NetworkCalls calls(network);
+  FeatureId before = calls.encode(frame, grid);
 
   Part backbone, head;
   for (int i = -2; i < frames; i++) {  // two frames to warm up
     ops.reset();
-    network.encode(frame, i % 2 == 0 ? *a : *b);
+    const FeatureId now = calls.encode(frame, grid);
     if (i >= 0) backbone.add(ops.profile());
     ops.reset();
-    network.flow(*a, *b, flow, height, width);
+    calls.flow(before, now, {}, flow, height, width);
     if (i >= 0) head.add(ops.profile());
+    network.release(std::exchange(before, now));
   }
 
   report.number("height", frame_height).number("width", frame_width).number("frames", frames);

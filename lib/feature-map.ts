@@ -1,7 +1,6 @@
-import type { CallQueue } from './calls/call-queue.js'
+import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
-import { callNative, callSite } from './native/failure.js'
 import { allocateFloats } from './support/allocate.js'
 
 /** The sizes of a {@link FeatureMap}. */
@@ -82,14 +81,7 @@ export class FeatureMap implements FeatureMapShape {
    * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed; `ERR_ARGUMENT` for an option; `ERR_ABORTED`
    */
   read(options: FeatureReadOptions = {}): Promise<Float32Array> {
-    const site = callSite(FeatureMap.prototype.read)
-    return this.#queue.track(async () => {
-      const values = this.#output(options)
-      await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.readFeatures(this.#id, values, ticket),
-      )
-      return values
-    })
+    return this.#queue.submit(FeatureMap.prototype.read, this.#reading(options))
   }
 
   /**
@@ -98,10 +90,7 @@ export class FeatureMap implements FeatureMapShape {
    * @throws {FlowError} as `read`
    */
   readSync(options: FeatureReadSyncOptions = {}): Float32Array {
-    const site = callSite(FeatureMap.prototype.readSync)
-    const values = this.#output(options)
-    callNative(site, () => this.#queue.native.readFeaturesSync(this.#id, values))
-    return values
+    return this.#queue.run(FeatureMap.prototype.readSync, this.#reading(options))
   }
 
   /** Gives the memory back, once the calls that were made before are done. Further calls do nothing. */
@@ -109,19 +98,28 @@ export class FeatureMap implements FeatureMapShape {
     if (this.#disposed) return
     this.#disposed = true
     forgotten.unregister(this)
-    this.#queue.native.releaseFeatures(this.#id)
+    this.#queue.native.release(this.#id)
   }
 
   [Symbol.dispose](): void {
     this.dispose()
   }
 
-  /** Checks a call, and finds the array that it writes. */
-  #output(options: FeatureReadOptions): Float32Array {
-    this.#queue.check(options)
+  #reading(options: FeatureReadOptions): Call<Float32Array> {
+    return {
+      options,
+      frames: [],
+      plan: () => {
+        const features = this.#target(options.into)
+        return { request: { from: this.#id, features }, answer: () => features }
+      },
+    }
+  }
+
+  /** The array that a call writes. */
+  #target(into: Float32Array | undefined): Float32Array {
     this.#requireLive()
     const length = this.gridHeight * this.gridWidth * this.dim
-    const { into } = options
     if (into === undefined) return allocateFloats(length, 'the copy of a feature map')
     if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: is a Float32Array')
     if (into.length !== length)
@@ -155,5 +153,5 @@ export class FeatureMap implements FeatureMapShape {
 
 /** Gives back what nobody disposed. It holds the native model, which so outlives its feature maps. */
 const forgotten = new FinalizationRegistry<{ native: NativeModel; id: FeatureId }>(({ native, id }) =>
-  native.releaseFeatures(id),
+  native.release(id),
 )

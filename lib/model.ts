@@ -1,31 +1,14 @@
 import { CallQueue } from './calls/call-queue.js'
-import { FlowError } from './errors.js'
-import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
+import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
-import {
-  checkDecoded,
-  checkFrame,
-  type FrameBuffer,
-  type FrameShape,
-  type FrameSource,
-  isFile,
-  makeFrame,
-} from './frame.js'
-import { decodeFrame } from './image/decode.js'
+import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
 import type { RgbImage } from './image/rgb-image.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
-import type { NativeFlowColors, NativeFrame } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
-import {
-  type FlowOutput,
-  type FlowSize,
-  type OutputSize,
-  type PatchGrid,
-  resolveGrid,
-  resolveOutput,
-} from './size.js'
+import { RequestPlanner } from './request.js'
+import type { FlowOutput, FlowSize } from './size.js'
 import { allocateBytes } from './support/allocate.js'
-import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
+import type { FlowColorOptions } from './viz/flow-to-color.js'
 
 /** How features are computed in a synchronous call. */
 export interface FeaturesSyncOptions {
@@ -87,13 +70,13 @@ export interface FlowPictureFromFeaturesOptions
 export class FlowModel {
   /** What was loaded, and what it runs on. */
   readonly info: FlowModelInfo
-  readonly #queue: CallQueue
-  readonly #size: FlowSize
+  readonly #calls: CallQueue
+  readonly #requests: RequestPlanner
 
   private constructor({ native, info }: LoadedModel, size: FlowSize) {
-    this.#queue = new CallQueue(native)
+    this.#calls = new CallQueue(native)
     this.info = info
-    this.#size = size
+    this.#requests = new RequestPlanner(this.#calls, info, size)
   }
 
   /**
@@ -111,7 +94,7 @@ export class FlowModel {
     const model = new FlowModel(loaded, size)
     try {
       // Whether a size is valid depends on the checkpoint's patch size.
-      if (size !== 'native' && size !== 'fit') model.#grid(size, { height: 1, width: 1 })
+      if (size !== 'native' && size !== 'fit') model.#requests.grid(size, { height: 1, width: 1 })
     } catch (error) {
       model.disposeSync()
       throw error
@@ -121,7 +104,7 @@ export class FlowModel {
 
   /** Whether `dispose` or `disposeSync` was called. */
   get disposed(): boolean {
-    return this.#queue.closed
+    return this.#calls.closed
   }
 
   /**
@@ -132,18 +115,7 @@ export class FlowModel {
    *   `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path where `sharp` cannot be loaded
    */
   flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
-    const site = callSite(FlowModel.prototype.flow)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const frames = toFrames(a, b)
-      const [first, second] = frames instanceof Promise ? await frames : frames
-      const { gridHeight, gridWidth } = this.#grid(options.size, first)
-      const field = this.#field(options, first, { gridHeight, gridWidth })
-      await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.flow(first, second, gridHeight, gridWidth, field.data, field.height, field.width, ticket),
-      )
-      return field
-    })
+    return this.#calls.submit(FlowModel.prototype.flow, this.#requests.flow(a, b, options))
   }
 
   /**
@@ -152,24 +124,7 @@ export class FlowModel {
    * @throws {FlowError} as `flow`
    */
   flowSync(a: FrameSource, b: FrameSource, options: FlowSyncOptions = {}): FlowField {
-    const site = callSite(FlowModel.prototype.flowSync)
-    this.#queue.check(options)
-    const first = checkDecoded(a, 'first frame')
-    const second = checkDecoded(b, 'second frame')
-    const { gridHeight, gridWidth } = this.#grid(options.size, first)
-    const field = this.#field(options, first, { gridHeight, gridWidth })
-    callNative(site, () =>
-      this.#queue.native.flowSync(
-        first,
-        second,
-        gridHeight,
-        gridWidth,
-        field.data,
-        field.height,
-        field.width,
-      ),
-    )
-    return field
+    return this.#calls.run(FlowModel.prototype.flowSync, this.#requests.flow(a, b, options))
   }
 
   /**
@@ -179,16 +134,7 @@ export class FlowModel {
    * @throws {FlowError} as `flow`
    */
   features(frame: FrameSource, options: FeaturesOptions = {}): Promise<FeatureMap> {
-    const site = callSite(FlowModel.prototype.features)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
-      const grid = this.#grid(options.size, input)
-      const id = await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.features(input, grid.gridHeight, grid.gridWidth, ticket),
-      )
-      return this.#featureMap(id, grid, input)
-    })
+    return this.#calls.submit(FlowModel.prototype.features, this.#requests.features(frame, options))
   }
 
   /**
@@ -197,12 +143,7 @@ export class FlowModel {
    * @throws {FlowError} as `flow`
    */
   featuresSync(frame: FrameSource, options: FeaturesSyncOptions = {}): FeatureMap {
-    const site = callSite(FlowModel.prototype.featuresSync)
-    this.#queue.check(options)
-    const input = checkDecoded(frame, 'frame')
-    const grid = this.#grid(options.size, input)
-    const id = callNative(site, () => this.#queue.native.featuresSync(input, grid.gridHeight, grid.gridWidth))
-    return this.#featureMap(id, grid, input)
+    return this.#calls.run(FlowModel.prototype.featuresSync, this.#requests.features(frame, options))
   }
 
   /**
@@ -212,16 +153,10 @@ export class FlowModel {
    *   else as `flow`
    */
   flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions = {}): Promise<FlowField> {
-    const site = callSite(FlowModel.prototype.flowFromFeatures)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const [first, second] = this.#pair(a, b)
-      const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
-      await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.flowFromFeatures(first, second, field.data, field.height, field.width, ticket),
-      )
-      return field
-    })
+    return this.#calls.submit(
+      FlowModel.prototype.flowFromFeatures,
+      this.#requests.flowFromFeatures(a, b, options),
+    )
   }
 
   /**
@@ -230,14 +165,10 @@ export class FlowModel {
    * @throws {FlowError} as `flowFromFeatures`
    */
   flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options: OutputOptions = {}): FlowField {
-    const site = callSite(FlowModel.prototype.flowFromFeaturesSync)
-    this.#queue.check(options)
-    const [first, second] = this.#pair(a, b)
-    const field = this.#field(options, { height: a.frameHeight, width: a.frameWidth }, a)
-    callNative(site, () =>
-      this.#queue.native.flowFromFeaturesSync(first, second, field.data, field.height, field.width),
+    return this.#calls.run(
+      FlowModel.prototype.flowFromFeaturesSync,
+      this.#requests.flowFromFeatures(a, b, options),
     )
-    return field
   }
 
   /**
@@ -248,17 +179,7 @@ export class FlowModel {
    * @throws {FlowError} as `flowFromFeatures`; nothing is to be disposed then
    */
   advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions = {}): Promise<FlowStep> {
-    const site = callSite(FlowModel.prototype.advance)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const from = featureIdOf(before, this.#queue, 'feature map')
-      const input = isFile(frame) ? await decodeFrame(frame, 'frame') : checkFrame(frame, 'frame')
-      const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
-      const id = await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.advance(from, input, flow.data, flow.height, flow.width, ticket),
-      )
-      return { flow, features: this.#featureMap(id, before, input) }
-    })
+    return this.#calls.submit(FlowModel.prototype.advance, this.#requests.advance(before, frame, options))
   }
 
   /**
@@ -267,15 +188,7 @@ export class FlowModel {
    * @throws {FlowError} as `advance`
    */
   advanceSync(before: FeatureMap, frame: FrameSource, options: OutputOptions = {}): FlowStep {
-    const site = callSite(FlowModel.prototype.advanceSync)
-    this.#queue.check(options)
-    const from = featureIdOf(before, this.#queue, 'feature map')
-    const input = checkDecoded(frame, 'frame')
-    const flow = this.#field(options, { height: before.frameHeight, width: before.frameWidth }, before)
-    const id = callNative(site, () =>
-      this.#queue.native.advanceSync(from, input, flow.data, flow.height, flow.width),
-    )
-    return { flow, features: this.#featureMap(id, before, input) }
+    return this.#calls.run(FlowModel.prototype.advanceSync, this.#requests.advance(before, frame, options))
   }
 
   /**
@@ -288,20 +201,7 @@ export class FlowModel {
    * @throws {FlowError} `ERR_ARGUMENT` for a colour option that is not a positive number; else as `flow`
    */
   flowPicture(a: FrameSource, b: FrameSource, options: FlowPictureOptions = {}): Promise<RgbImage> {
-    const site = callSite(FlowModel.prototype.flowPicture)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const colors = toColors(options)
-      const frames = toFrames(a, b)
-      const [first, second] = frames instanceof Promise ? await frames : frames
-      const { gridHeight, gridWidth } = this.#grid(options.size, first)
-      const { height, width } = this.#outputSize(first, { gridHeight, gridWidth }, options.output)
-      const data = allocatePicture(width, height)
-      await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.flowPicture(first, second, gridHeight, gridWidth, data, height, width, colors, ticket),
-      )
-      return { data, width, height }
-    })
+    return this.#calls.submit(FlowModel.prototype.flowPicture, this.#requests.picture(a, b, options))
   }
 
   /**
@@ -315,19 +215,10 @@ export class FlowModel {
     b: FeatureMap,
     options: FlowPictureFromFeaturesOptions = {},
   ): Promise<RgbImage> {
-    const site = callSite(FlowModel.prototype.flowPictureFromFeatures)
-    return this.#queue.track(async () => {
-      this.#queue.check(options)
-      const colors = toColors(options)
-      const [first, second] = this.#pair(a, b)
-      const frame = { height: a.frameHeight, width: a.frameWidth }
-      const { height, width } = this.#outputSize(frame, a, options.output)
-      const data = allocatePicture(width, height)
-      await this.#queue.call(site, options.signal, (native, ticket) =>
-        native.flowPictureFromFeatures(first, second, data, height, width, colors, ticket),
-      )
-      return { data, width, height }
-    })
+    return this.#calls.submit(
+      FlowModel.prototype.flowPictureFromFeatures,
+      this.#requests.pictureFromFeatures(a, b, options),
+    )
   }
 
   /**
@@ -341,7 +232,7 @@ export class FlowModel {
    */
   createField(width: number, height: number): FlowField {
     const site = callSite(FlowModel.prototype.createField)
-    this.#queue.check({})
+    this.#calls.check({})
     const memory = this.#allocate(site, 4 * fieldLength(width, height))
     return new FlowField(width, height, memory && new Float32Array(memory))
   }
@@ -354,7 +245,7 @@ export class FlowModel {
    */
   createFrame(shape: FrameShape): FrameBuffer {
     const site = callSite(FlowModel.prototype.createFrame)
-    this.#queue.check({})
+    this.#calls.check({})
     return makeFrame(shape, (bytes, what) => {
       const memory = this.#allocate(site, bytes)
       return memory ? new Uint8Array(memory) : allocateBytes(bytes, what)
@@ -366,12 +257,12 @@ export class FlowModel {
    * fail with `ERR_DISPOSED`. May be called again.
    */
   dispose(): Promise<void> {
-    return this.#queue.close(callSite(FlowModel.prototype.dispose))
+    return this.#calls.close(callSite(FlowModel.prototype.dispose))
   }
 
   /** As {@link dispose}, but blocks. A call whose frames are still being decoded fails with `ERR_DISPOSED`. */
   disposeSync(): void {
-    this.#queue.closeSync(callSite(FlowModel.prototype.disposeSync))
+    this.#calls.closeSync(callSite(FlowModel.prototype.disposeSync))
   }
 
   [Symbol.dispose](): void {
@@ -384,76 +275,6 @@ export class FlowModel {
 
   /** Memory that the engine knows; undefined where any memory will do. */
   #allocate(site: CallSite, bytes: number): ArrayBuffer | undefined {
-    return callNative(site, () => this.#queue.native.allocate(bytes))
+    return callNative(site, () => this.#calls.native.allocate(bytes))
   }
-
-  #grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
-    return resolveGrid(size ?? this.#size, frame, this.info.backbone.patch)
-  }
-
-  #outputSize(frame: OutputSize, grid: PatchGrid, output: FlowOutput = 'frame'): OutputSize {
-    const { up } = this.info.head
-    const model = { height: grid.gridHeight * up, width: grid.gridWidth * up }
-    return resolveOutput(output, frame, model)
-  }
-
-  /** The field that a call writes. */
-  #field({ output, into }: OutputOptions, frame: OutputSize, grid: PatchGrid): FlowField {
-    const { height, width } = this.#outputSize(frame, grid, output)
-    if (into === undefined) return new FlowField(width, height)
-    if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: is a FlowField')
-    if (into.width !== width || into.height !== height)
-      throw new FlowError(
-        'ERR_ARGUMENT',
-        `into: is ${into.width} x ${into.height}, but the flow is ${width} x ${height}: give a field of that size`,
-      )
-    return into
-  }
-
-  #pair(a: FeatureMap, b: FeatureMap): readonly [number, number] {
-    const pair = [
-      featureIdOf(a, this.#queue, 'first feature map'),
-      featureIdOf(b, this.#queue, 'second feature map'),
-    ] as const
-    if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
-      throw new FlowError(
-        'ERR_ARGUMENT',
-        `the feature maps are of ${a.gridWidth} x ${a.gridHeight} and ${b.gridWidth} x ${b.gridHeight} patches: ` +
-          'compute both at the same size',
-      )
-    return pair
-  }
-
-  #featureMap(id: number, { gridHeight, gridWidth }: PatchGrid, frame: OutputSize): FeatureMap {
-    const { dim } = this.info.backbone
-    return createFeatureMap(this.#queue, id, {
-      gridHeight,
-      gridWidth,
-      dim,
-      frameHeight: frame.height,
-      frameWidth: frame.width,
-    })
-  }
-}
-
-/** Both frames; decoded ones without a wait: calls keep their order, and one made before `dispose` is done. */
-function toFrames(a: FrameSource, b: FrameSource): FramePair | Promise<FramePair> {
-  return isFile(a) || isFile(b)
-    ? Promise.all([toFrame(a, 'first frame'), toFrame(b, 'second frame')])
-    : [checkFrame(a, 'first frame'), checkFrame(b, 'second frame')]
-}
-
-type FramePair = readonly [NativeFrame, NativeFrame]
-
-function allocatePicture(width: number, height: number): Uint8Array<ArrayBuffer> {
-  return allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
-}
-
-function toColors(options: FlowColorOptions): NativeFlowColors {
-  const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
-  return { scale, clipMax, clipMin }
-}
-
-async function toFrame(source: FrameSource, name: string): Promise<NativeFrame> {
-  return isFile(source) ? decodeFrame(source, name) : checkFrame(source, name)
 }

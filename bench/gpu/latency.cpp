@@ -19,7 +19,7 @@
 #include "bench/options.h"
 #include "bench/seed_model.h"
 #include "cuda/cuda_ops.h"
-#include "model/network.h"
+#include "network_calls.h"
 #include "synthetic_weights.h"
 
 using namespace flow;
@@ -105,7 +105,7 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
   const Grid grid{size.height / seed_backbone.patch, size.width / seed_backbone.patch};
   const auto pictures = make_frames(size);
   std::vector<float> flow(std::size_t{2} * size.height * size.width);
-  auto before = network.take_features(grid), now = network.take_features(grid);
+  NetworkCalls calls(network);
   const auto frame = [&](int i) -> Frame {
     const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
     return {pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
@@ -121,19 +121,20 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
     return ms;
   };
   const auto kept = [](int i, Times& times) { return i < 0 ? nullptr : &times; };
+  FeatureId before = calls.encode(frame(-1), grid);
   for (int i = -warm_up; i < frames; i++) {
     const double ms = timed(kept(i, measured.frame), &measured.device, [&] {
-      network.advance(*before, frame(i), *now, flow, size.height, size.width);
+      before = calls.advance(before, frame(i), flow, size.height, size.width);
     });
-    std::swap(before, now);
     if (i == -warm_up) measured.first_frame_ms = ms;
   }
   for (int i = -warm_up; i < frames; i++) {
-    timed(kept(i, measured.encode), &measured.device_encode, [&] { network.encode(frame(i), *now); });
+    FeatureId now = 0;
+    timed(kept(i, measured.encode), &measured.device_encode, [&] { now = calls.encode(frame(i), grid); });
     timed(kept(i, measured.head), &measured.device_head, [&] {
-      network.flow(*before, *now, flow, size.height, size.width);
+      calls.flow(before, now, {}, flow, size.height, size.width);
     });
-    std::swap(before, now);
+    network.release(std::exchange(before, now));
   }
   measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
   return measured;

@@ -1,15 +1,47 @@
 import { FlowError } from '../errors.js'
-import type { NativeModel } from '../native/contract.js'
-import { awaitNative, callNative, type CallSite } from '../native/failure.js'
+import { checkDecoded, checkFrame, type FrameSource, isFile } from '../frame.js'
+import { decodeFrame } from '../image/decode.js'
+import type { FeatureId, NativeFrame, NativeModel, NativeRequest, NativeResult } from '../native/contract.js'
+import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
 
 const MAX_TICKET = 2 ** 31 - 1
 
-/** The way to a network's thread, for the methods of one model and of its feature maps. */
+/** Options that every asynchronous call has. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A frame among the arguments of a call. */
+export interface NamedFrame {
+  readonly source: FrameSource
+  /** Its name in messages. */
+  readonly name: string
+}
+
+/** A request, and how its result becomes the answer of the call. */
+export interface Plan<T> {
+  readonly request: NativeRequest
+  answer(result: NativeResult): T
+}
+
+/** A public call, before its frames are decoded. */
+export interface Call<T> {
+  readonly options: CallOptions
+  readonly frames: readonly NamedFrame[]
+  /** Checks the arguments and allocates the results. Starts nothing. Throws FlowErrors. */
+  plan(frames: readonly NativeFrame[]): Plan<T>
+}
+
+/** A public method: errors have the stack above it. */
+type Entry = (...args: never[]) => unknown
+
+/** The way to a network's thread, for a model, its feature maps and its streams. */
 export class CallQueue {
   readonly native: NativeModel
   readonly #inFlight = new Set<Promise<unknown>>()
   #ticket = 0
+  #featureId = 0
   #closed = false
   #end: Promise<void> | undefined
 
@@ -22,7 +54,12 @@ export class CallQueue {
     return this.#closed
   }
 
-  /** What every call checks first. */
+  /** A name for features that are to be kept. */
+  nextFeatureId(): FeatureId {
+    return ++this.#featureId
+  }
+
+  /** The check that every call begins with. */
   check(options: object): void {
     if (this.#closed) throw new FlowError('ERR_DISPOSED', 'the model was disposed')
     if (typeof options !== 'object' || options === null)
@@ -32,28 +69,47 @@ export class CallQueue {
     throwIfAborted(signal)
   }
 
-  /** Runs an asynchronous call that `close` waits for. */
-  track<T>(call: () => Promise<T>): Promise<T> {
-    const promise = call()
-    this.#inFlight.add(promise)
-    // The caller's is another promise: `close` waiting for this one must not make an error count as handled.
-    return promise.finally(() => this.#inFlight.delete(promise))
+  /** Runs a call without blocking. Calls with decoded frames keep the order in which they were made. */
+  submit<T>(entry: Entry, call: Call<T>): Promise<T> {
+    const site = callSite(entry)
+    return this.track(async () => {
+      this.check(call.options)
+      const frames = call.frames.some(({ source }) => isFile(source))
+        ? await Promise.all(call.frames.map(decode))
+        : call.frames.map(({ source, name }) =>
+            checkFrame(source as Exclude<FrameSource, string | URL>, name),
+          )
+      const { request, answer } = call.plan(frames)
+      return answer(await this.send(site, call.options.signal, request))
+    })
   }
 
-  /** Hands a call to the addon, to be cancelled if the signal fires before it starts. */
-  call<T>(
-    site: CallSite,
-    signal: AbortSignal | undefined,
-    call: (native: NativeModel, ticket: number) => Promise<T>,
-  ): Promise<T> {
+  /** Runs a call, and blocks until it and every call before it are done. */
+  run<T>(entry: Entry, call: Call<T>): T {
+    const site = callSite(entry)
+    this.check(call.options)
+    const { request, answer } = call.plan(call.frames.map(({ source, name }) => checkDecoded(source, name)))
+    return answer(callNative(site, () => this.native.run(request)))
+  }
+
+  /** Hands a request to the addon. It is cancelled if the signal fires before it starts. */
+  send(site: CallSite, signal: AbortSignal | undefined, request: NativeRequest): Promise<NativeResult> {
     throwIfAborted(signal)
     this.#ticket = (this.#ticket % MAX_TICKET) + 1
     const ticket = this.#ticket
     return withSignal(
       signal,
       () => this.native.cancel(ticket),
-      () => awaitNative(site, () => call(this.native, ticket)),
+      () => awaitNative(site, () => this.native.submit(request, ticket)),
     )
+  }
+
+  /** Runs work that `close` waits for. */
+  track<T>(work: () => Promise<T>): Promise<T> {
+    const promise = work()
+    this.#inFlight.add(promise)
+    // The caller gets another promise: `close` waiting for this one must not make an error count as handled.
+    return promise.finally(() => this.#inFlight.delete(promise))
   }
 
   /** Waits for the calls in flight, then frees the network. Calls made later fail. */
@@ -73,4 +129,8 @@ export class CallQueue {
     await Promise.allSettled(this.#inFlight)
     await awaitNative(site, () => this.native.dispose())
   }
+}
+
+async function decode({ source, name }: NamedFrame): Promise<NativeFrame> {
+  return isFile(source) ? decodeFrame(source, name) : checkFrame(source, name)
 }

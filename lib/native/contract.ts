@@ -40,12 +40,12 @@ export interface NativeGpu {
   readonly driverVersion: number
 }
 
-/** What an engine says about itself: `gpu` of a CUDA engine, the other three of a CPU engine. */
+/** Describes the engine: `gpu` for a CUDA engine, the other three for a CPU engine. */
 export interface NativeModelInfo {
   readonly gpu?: NativeGpu
   readonly instructionSet?: string
   readonly threads?: number
-  /** Why `device: 'auto'` is no GPU; empty where nobody asked. */
+  /** Reason why `auto` fell back to the CPU; empty if a device was named. */
   readonly gpuUnused?: string
   readonly precision: Precision
   /** Bytes of all weights as float32. */
@@ -68,106 +68,68 @@ export interface NativeFlowColors {
   readonly clipMin: number
 }
 
-/** A feature map in the engine's memory. Valid in its own model only, until released. */
+/** The name of a feature map in the engine's memory: a positive integer that a model's caller never chooses twice. */
 export type FeatureId = number
 
+/** A frame to encode, or features that were encoded before. */
+export type NativeInput = NativeFrame | FeatureId
+
 /**
- * A network on a thread of its own. Calls run in the order in which they were made, whether they return a promise or, as
- * those in ...Sync, wait. `ticket` names a call for `cancel`; 0 is no name. Grids count patches. An output is a planar
- * Float32Array of exactly `2 * height * width`, a picture a Uint8Array of `3 * height * width`; both are written in place.
+ * One call as data; mirrors `Request` of native/model/request.h. A result that is left out is not computed. Results are
+ * written in place, each into a typed array of exactly its length.
  */
+export interface NativeRequest {
+  readonly from: NativeInput
+  /** Left out: only `features` and `keepFrom`. */
+  readonly to?: NativeInput
+  /** Patches that frames are cut into. Needed if `from` is a frame; else the grid is that of its features. */
+  readonly gridHeight?: number
+  readonly gridWidth?: number
+  /** Keeps the features of a frame under this name until `release`. */
+  readonly keepFrom?: FeatureId
+  readonly keepTo?: FeatureId
+  /** Of all maps below, in whose pixels flow is. */
+  readonly height?: number
+  readonly width?: number
+  /** `2 * height * width`: all x, then all y. */
+  readonly flow?: Float32Array
+  /** `3 * height * width`: `flow` in colours. */
+  readonly picture?: Uint8Array
+  readonly colors?: NativeFlowColors
+  /** Patches x dim: the features of `from`. */
+  readonly features?: Float32Array
+  /** Also gives a copy of every intermediate result, for tests against an oracle. */
+  readonly trace?: boolean
+}
+
+/** The answer to a request. Durations are in milliseconds. */
+export interface NativeResult {
+  /** From the call to the start of its work. */
+  readonly wait: number
+  /** Of the work on the model's thread. */
+  readonly work: number
+  readonly trace?: readonly TraceEntry[]
+}
+
+/** A network on a thread of its own. Requests run in the order in which they were made. */
 export interface NativeModel {
   /** Once, before anything else. `onProgress` is told bytes, and must not throw. */
   load(onProgress: (loaded: number, total: number) => void): Promise<void>
   cancelLoad(): void
-  flow(
-    a: NativeFrame,
-    b: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
-    output: Float32Array,
-    height: number,
-    width: number,
-    ticket: number,
-  ): Promise<void>
-  flowSync(
-    a: NativeFrame,
-    b: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
-    output: Float32Array,
-    height: number,
-    width: number,
-  ): void
-  features(frame: NativeFrame, gridHeight: number, gridWidth: number, ticket: number): Promise<FeatureId>
-  featuresSync(frame: NativeFrame, gridHeight: number, gridWidth: number): FeatureId
-  flowFromFeatures(
-    a: FeatureId,
-    b: FeatureId,
-    output: Float32Array,
-    height: number,
-    width: number,
-    ticket: number,
-  ): Promise<void>
-  flowFromFeaturesSync(a: FeatureId, b: FeatureId, output: Float32Array, height: number, width: number): void
-  /** `features` of the frame, on the grid of `before`, and the flow from the frame of that to it. */
-  advance(
-    before: FeatureId,
-    frame: NativeFrame,
-    output: Float32Array,
-    height: number,
-    width: number,
-    ticket: number,
-  ): Promise<FeatureId>
-  advanceSync(
-    before: FeatureId,
-    frame: NativeFrame,
-    output: Float32Array,
-    height: number,
-    width: number,
-  ): FeatureId
-  flowPicture(
-    a: NativeFrame,
-    b: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
-    picture: Uint8Array,
-    height: number,
-    width: number,
-    colors: NativeFlowColors,
-    ticket: number,
-  ): Promise<void>
-  flowPictureFromFeatures(
-    a: FeatureId,
-    b: FeatureId,
-    picture: Uint8Array,
-    height: number,
-    width: number,
-    colors: NativeFlowColors,
-    ticket: number,
-  ): Promise<void>
-  /** Copies N x dim values to `output`. */
-  readFeatures(features: FeatureId, output: Float32Array, ticket: number): Promise<void>
-  readFeaturesSync(features: FeatureId, output: Float32Array): void
-  /** Gives the memory back once calls made before are done. Nothing happens for a map that was released. */
-  releaseFeatures(features: FeatureId): void
+  /** `ticket` names the request for `cancel`; 0 is no name. */
+  submit(request: NativeRequest, ticket: number): Promise<NativeResult>
+  /** Waits for all requests before this one, and for its answer. */
+  run(request: NativeRequest): NativeResult
+  /** Rejects a request that has not started with `ERR_ABORTED`. Returns false if it has. */
+  cancel(ticket: number): boolean
+  /** Frees features once the requests before are answered. Does nothing for a name that is not in use. */
+  release(features: FeatureId): void
   /**
    * Zeroed memory that the engine reads frames from and writes results to without a copy in between. Undefined where ordinary
    * memory serves as well: on a CPU, and where the runtime allows no such memory. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
-  /** Runs `flow` and keeps what it computes on the way: for tests against an oracle. */
-  trace(
-    a: NativeFrame,
-    b: NativeFrame,
-    gridHeight: number,
-    gridWidth: number,
-    height: number,
-    width: number,
-  ): TraceEntry[]
-  /** Rejects a call that has not started with `ERR_ABORTED`; false where it has. */
-  cancel(ticket: number): boolean
-  /** Waits for every call made before, then frees everything. */
+  /** Answers every request made before, then frees everything. */
   dispose(): Promise<void>
   disposeSync(): void
   describe(): NativeModelInfo
@@ -176,6 +138,6 @@ export interface NativeModel {
 /** The whole native module; implemented in native/addon. */
 export interface NativeAddon {
   readonly NativeModel: new (options: NativeModelOptions) => NativeModel
-  /** What the CUDA kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
+  /** Architectures that the CUDA kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
   readonly cudaKernels: string
 }

@@ -15,11 +15,18 @@ using Context = std::weak_ptr<ModelWorker>;
 }  // namespace
 
 void ModelWorker::Job::work() {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const auto begin = std::chrono::steady_clock::now();
   try {
     call.work();
   } catch (...) {
     failure = current_failure();
   }
+  timing = {Milliseconds(begin - posted).count(), Milliseconds(std::chrono::steady_clock::now() - begin).count()};
+}
+
+Napi::Value ModelWorker::Job::answer(Napi::Env env) const {
+  return call.result ? call.result(env, timing) : env.Undefined();
 }
 
 std::shared_ptr<ModelWorker> ModelWorker::start(Napi::Env env, std::function<void()> last) {
@@ -50,6 +57,7 @@ void ModelWorker::on_environment_end(void* data) {
   auto* worker = static_cast<ModelWorker*>(data);
   worker->abandoned_ = true;
   worker->on_notice_ = nullptr;
+  worker->after_work_ = nullptr;
   worker->close();
   worker->done_.clear();
   worker->environment_ended_ = true;
@@ -124,20 +132,19 @@ void ModelWorker::post_and_forget(std::function<void()> work) {
   enqueue(std::move(job));
 }
 
-Napi::Value ModelWorker::run(Napi::Env env, const Call& call) {
+Napi::Value ModelWorker::run(Napi::Env env, Call call) {
   if (stopping_) throw disposed();
-  // shared: the thread may still be inside set_value when get returns
+  // Shared: the thread may still be inside set_value when get returns.
   const auto done = std::make_shared<std::promise<void>>();
-  post_and_forget([&work = call.work, done] {
-    try {
-      work();
-      done->set_value();
-    } catch (...) {
-      done->set_exception(std::current_exception());
-    }
+  Job job;
+  job.call = std::move(call);
+  post_and_forget([&job, done] {
+    job.work();
+    done->set_value();
   });
   done->get_future().get();
-  return call.result ? call.result(env) : env.Undefined();
+  if (job.failure) throw Error(job.failure->code, job.failure->message);
+  return job.answer(env);
 }
 
 bool ModelWorker::cancel(Napi::Env env, std::uint32_t ticket) {
@@ -186,6 +193,7 @@ void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, 
 }
 
 void ModelWorker::settle_all(Napi::Env env) {
+  if (after_work_) after_work_(env);
   if (noticed_.exchange(false) && on_notice_) {
     try {
       const auto on_notice = on_notice_;  // it may end with another one set
@@ -222,7 +230,7 @@ void ModelWorker::settle(Napi::Env env, JobPtr job) {
 void ModelWorker::answer(Napi::Env env, Job& job) {
   if (!job.failure) {
     try {
-      job.promise->Resolve(job.call.result ? job.call.result(env) : env.Undefined());
+      job.promise->Resolve(job.answer(env));
       return;
     } catch (const Napi::Error&) {
       throw;

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -14,22 +15,29 @@
 #include <vector>
 
 #include "addon/failure.h"
+#include "engine/host_memory.h"
 
 namespace flow::addon {
 
-/// What JavaScript asked for: work for the model's thread, and what to answer.
+/// Durations in a call's life, in milliseconds.
+struct CallTiming {
+  double wait = 0;  // from its posting to the start of its work
+  double work = 0;
+};
+
+/// A call of JavaScript: work for the model's thread, and its answer.
 struct Call {
   /// Runs on the model's thread.
   std::function<void()> work;
-  /// Runs on JavaScript's thread after `work`; none means undefined.
-  std::function<Napi::Value(Napi::Env)> result = {};
-  /// Runs on JavaScript's thread at the end, whatever came of `work`.
+  /// Runs on JavaScript's thread after `work`, and makes the answer. If there is none, the answer is undefined.
+  std::function<Napi::Value(Napi::Env, const CallTiming&)> result = {};
+  /// Runs on JavaScript's thread at the end, whether `work` failed or not.
   std::function<void()> settled = {};
-  /// What must not be collected before the call is settled: the model, the buffers that `work` reads and
+  /// Objects that must not be collected before the call is settled: the model, and the buffers that `work` reads and
   /// writes in place.
   std::vector<Napi::ObjectReference> keeps = {};
-  /// As `keeps`, beyond the end of the environment: what its end would free before the thread is waited for.
-  std::vector<std::shared_ptr<const void>> holds = {};
+  /// Memory that must live as long, and that the end of the environment would free before the thread is waited for.
+  std::vector<HostMemoryPtr> holds = {};
 };
 
 /// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the
@@ -51,8 +59,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
   /// As post, and nobody is told about the outcome. Does nothing after `stop`.
   void post_and_forget(std::function<void()> work);
-  /// Waits for what is queued, then for the call; throws what it throws.
-  Napi::Value run(Napi::Env env, const Call& call);
+  /// Waits for the queued calls, then for this one. Throws what its work throws.
+  Napi::Value run(Napi::Env env, Call call);
   /// Rejects a call that has not started with ERR_ABORTED.
   bool cancel(Napi::Env env, std::uint32_t ticket);
   /// Lets what is queued finish and ends the thread.
@@ -63,6 +71,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   /// Has `on_notice` called on JavaScript's thread soon, once for any number of notices.
   void notify();
   void set_on_notice(std::function<void(Napi::Env)> on_notice) { on_notice_ = std::move(on_notice); }
+  /// `after_work` is called on JavaScript's thread some time after any work.
+  void set_after_work(std::function<void(Napi::Env)> after_work) { after_work_ = std::move(after_work); }
   /// Whether the environment has ended, so that long work should give up.
   bool abandoned() const { return abandoned_; }
 
@@ -72,7 +82,10 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
     std::uint32_t ticket = 0;
     std::optional<Napi::Promise::Deferred> promise;
     std::optional<Failure> failure;
+    std::chrono::steady_clock::time_point posted = std::chrono::steady_clock::now();
+    CallTiming timing;
     void work();
+    Napi::Value answer(Napi::Env env) const;
   };
   using JobPtr = std::unique_ptr<Job>;
 
@@ -89,6 +102,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
 
   std::function<void()> last_;
   std::function<void(Napi::Env)> on_notice_;
+  std::function<void(Napi::Env)> after_work_;
   napi_env env_ = nullptr;
   napi_threadsafe_function wake_js_ = nullptr;
   int pending_ = 0;  // promises

@@ -20,48 +20,29 @@ void Session::open(const ModelConfig& config, FileWeights& backbone, FileWeights
     on_restart();
     make_network(open_cpu_engine(config.engine, error.what()));
   }
+  weight_bytes_ = backbone.float_bytes() + head.float_bytes();
+  count_bytes();
 }
 
 void Session::close() {
-  features_.clear();  // before the engine whose memory they are
   network_.reset();
+  engine_.reset();
+  held_bytes_ = 0;
+}
+
+void Session::run(const Request& request) {
+  network().run(request);
+  count_bytes();
+}
+
+void Session::release(FeatureId id) {
+  network().release(id);
+  count_bytes();
 }
 
 Network& Session::network() {
   if (!network_) throw Error(ErrorCode::native, "the model is not loaded");
   return *network_;
-}
-
-FeatureId Session::encode(const Frame& frame, Grid grid) {
-  auto features = network().take_features(grid);
-  network().encode(frame, *features);
-  return keep(std::move(features));
-}
-
-FeatureId Session::advance(FeatureId before, const Frame& frame, std::span<float> out, int height, int width) {
-  const Features& from = features(before);
-  auto now = network().take_features(from.grid);
-  network().advance(from, frame, *now, out, height, width);
-  return keep(std::move(now));
-}
-
-FeatureId Session::keep(std::unique_ptr<Features> features) {
-  const FeatureId id = next_id_++;
-  features_.emplace(id, std::move(features));
-  return id;
-}
-
-const Features& Session::features(FeatureId id) const {
-  const auto found = features_.find(id);
-  if (found == features_.end()) throw Error(ErrorCode::disposed, "the feature map was disposed");
-  return *found->second;
-}
-
-void Session::release(FeatureId id) {
-  const auto found = features_.find(id);
-  if (found == features_.end()) return;
-  network().give_back(std::move(found->second));
-  features_.erase(found);
 }
 
 }  // namespace flow::addon

@@ -117,8 +117,13 @@ QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape) const {
   return l;
 }
 
-RealMatrix CpuOps::output(std::span<float> host, int rows, int cols) { return {host.data(), rows, cols, cols}; }
-ByteMatrix CpuOps::output(std::span<std::uint8_t> host, int rows, int cols) { return {host.data(), rows, cols, cols}; }
+RealMatrix CpuOps::output(std::span<float> host, int /*slot*/, int rows, int cols) {
+  return {host.data(), rows, cols, cols};
+}
+
+ByteMatrix CpuOps::output(std::span<std::uint8_t> host, int /*slot*/, int rows, int cols) {
+  return {host.data(), rows, cols, cols};
+}
 
 void CpuOps::read(RealMatrix from, std::span<float> host) { read_rows(from, host); }
 void CpuOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, host); }

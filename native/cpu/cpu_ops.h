@@ -26,8 +26,8 @@ class CpuOps : public Ops {
   std::size_t operand_bytes() const override { return sizeof(float); }
   int stride(int cols) const override;
   std::size_t qkv_elements(AttentionShape shape) const override;
-  RealMatrix output(std::span<float> host, int rows, int cols) override;
-  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override;
+  RealMatrix output(std::span<float> host, int slot, int rows, int cols) override;
+  ByteMatrix output(std::span<std::uint8_t> host, int slot, int rows, int cols) override;
   void read(RealMatrix from, std::span<float> host) override;
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;

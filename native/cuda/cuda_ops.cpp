@@ -46,11 +46,11 @@ CudaOps::CudaOps(ContextPtr context, Precision precision)
       precision_(precision),
       stream_(context_),
       modules_(context_),
-      packer_(stream_, precision),
-      output_(stream_) {
+      packer_(stream_, precision) {
   const Context::Scope scope(*context_);
   modules_.find(named("layer_norm", precision));  // a build without kernels says so here, not at the first frame
   for (int slot = 0; slot < 2; slot++) frames_.emplace_back(stream_);
+  for (int slot = 0; slot < output_slots; slot++) outputs_.emplace_back(stream_);
 }
 
 CudaOps::~CudaOps() = default;
@@ -63,7 +63,8 @@ auto CudaOps::guarded(const Work& work) {
   try {
     return work();
   } catch (const Error& error) {
-    output_.forget();
+    for (HostOutput& output : outputs_) output.forget();
+    places_ = {};
     if (error.code() != ErrorCode::device || !poison_.empty()) throw;
     poison_ = std::string(error.what()) + "; this model cannot be used any more: dispose of it and load a new one";
     throw Error(ErrorCode::device, poison_);
@@ -93,12 +94,21 @@ void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
   return scratch.memory->data();
 }
 
-RealMatrix CudaOps::output(std::span<float> host, int rows, int cols) {
-  return guarded([&] { return RealMatrix{output_.prepare(std::as_writable_bytes(host)), rows, cols, cols}; });
+void* CudaOps::prepare_output(std::span<std::byte> host, int slot) {
+  return guarded([&] {
+    const auto index = static_cast<std::size_t>(slot);
+    std::byte* const place = outputs_.at(index).prepare(host);
+    places_.at(frames_.size() + index) = place;
+    return place;
+  });
 }
 
-ByteMatrix CudaOps::output(std::span<std::uint8_t> host, int rows, int cols) {
-  return guarded([&] { return ByteMatrix{output_.prepare(std::as_writable_bytes(host)), rows, cols, cols}; });
+RealMatrix CudaOps::output(std::span<float> host, int slot, int rows, int cols) {
+  return {prepare_output(std::as_writable_bytes(host), slot), rows, cols, cols};
+}
+
+ByteMatrix CudaOps::output(std::span<std::uint8_t> host, int slot, int rows, int cols) {
+  return {prepare_output(std::as_writable_bytes(host), slot), rows, cols, cols};
 }
 
 template <class Kind>
@@ -130,10 +140,11 @@ void CudaOps::write(std::span<const float> host, OperandMatrix to) { write_rows(
 
 void CudaOps::finish() {
   guarded([&] {
-    output_.download();
+    for (HostOutput& output : outputs_) output.download();
     stream_.synchronize();
-    output_.deliver();
+    for (HostOutput& output : outputs_) output.deliver();
   });
+  places_ = {};
 }
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
@@ -143,6 +154,7 @@ Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
     StagedFrame& staged = frames_.at(static_cast<std::size_t>(slot));
     const Frame on_device = staged.put(frame, height, width);
     if (staged.taps_moved()) recordings_.clear();  // their graphs know the old taps
+    places_.at(static_cast<std::size_t>(slot)) = on_device.data;
     return on_device;
   });
 }
@@ -156,11 +168,12 @@ void CudaOps::timed(const Calls& calls) {
 }
 
 void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& calls) {
-  const auto seen = std::ranges::find(recordings_, key, &Recording::key);
+  const auto seen = std::ranges::find_if(
+      recordings_, [&](const Recording& recording) { return recording.key == key && recording.places == places_; });
   if (seen == recordings_.end()) {
     timed(calls);  // launch by launch: kernels are found and scratch is allocated, which a capture does not allow
     if (recordings_.size() == kept_recordings) recordings_.pop_back();
-    recordings_.push_front({key, {}});
+    recordings_.push_front({key, places_, {}});
     return;
   }
   recordings_.splice(recordings_.begin(), recordings_, seen);

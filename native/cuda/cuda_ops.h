@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <list>
 #include <memory>
 #include <optional>
@@ -43,8 +44,8 @@ class CudaOps : public Ops {
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
   int stride(int cols) const override;
   std::size_t qkv_elements(AttentionShape shape) const override;
-  RealMatrix output(std::span<float> host, int rows, int cols) override;
-  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override;
+  RealMatrix output(std::span<float> host, int slot, int rows, int cols) override;
+  ByteMatrix output(std::span<std::uint8_t> host, int slot, int rows, int cols) override;
   void read(RealMatrix from, std::span<float> host) override;
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;
@@ -93,9 +94,13 @@ class CudaOps : public Ops {
     std::unique_ptr<DeviceMemory> memory;
     std::size_t bytes = 0;
   };
+  /// Where the frames and outputs of a sequence are. A buffer of this engine may have grown since a recording, and
+  /// where the GPU shares the host's memory the caller's is used as it is.
+  using Places = std::array<const void*, 2 + output_slots>;
   /// A sequence seen before: its graph, once it was captured.
   struct Recording {
     SequenceKey key;
+    Places places;
     GraphExec graph;
   };
 
@@ -110,6 +115,7 @@ class CudaOps : public Ops {
   template <class Params>
   void launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params);
   void* scratch(Scratch& scratch, std::size_t bytes);
+  void* prepare_output(std::span<std::byte> host, int slot);
   kernels::GemmParams gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out, int ldo) const;
   void run_gemm(const char* op, const kernels::GemmParams& params);
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
@@ -130,7 +136,8 @@ class CudaOps : public Ops {
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_;
   std::vector<StagedFrame> frames_;
-  HostOutput output_;
+  std::vector<HostOutput> outputs_;
+  Places places_{};                  // since `finish`
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
 };

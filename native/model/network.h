@@ -1,79 +1,73 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "model/feature_store.h"
 #include "model/flow_head.h"
+#include "model/request.h"
 #include "model/vit.h"
 
 namespace flow {
 
-/// Features of one frame (N x dim, float32) in the engine's memory.
-struct Features {
-  Grid grid;
-  RealMatrix matrix;
-  std::unique_ptr<Memory> memory;
-};
-
-/// Backbone and head on one engine, with what they need per input size. One thread at a time.
+/// Backbone and head on one engine, and their buffers for each input size. One thread at a time.
 class Network {
  public:
   Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
           WeightSource& backbone_weights, WeightSource& head_weights);
 
-  /// Room for the features of a `grid`: new, or what `give_back` returned.
-  std::unique_ptr<Features> take_features(Grid grid);
-  void give_back(std::unique_ptr<Features> features);
-  void read_features(const Features& features, std::span<float> host) { ops_->read(features.matrix, host); }
+  /// Computes what `request` asks for; its results are written when this returns. Throws Error: `argument` for inputs
+  /// of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`. After an error
+  /// nothing is kept.
+  void run(const Request& request);
 
-  void encode(const Frame& frame, Features& features, Trace* trace = nullptr);
-  /// out: 2 * height * width, planar, in pixels of a map of height x width.
-  void flow(const Features& a, const Features& b, std::span<float> out, int height, int width, Trace* trace = nullptr);
-  /// Both frames, then the flow between them; the features stay in the network's own memory.
-  void flow(const Frame& a, const Frame& b, Grid grid, std::span<float> out, int height, int width,
-            Trace* trace = nullptr);
-  /// The next frame of a stream: its features to `now`, and the flow from the frame of `before` to it, in one sequence.
-  void advance(const Features& before, const Frame& frame, Features& now, std::span<float> out, int height, int width);
-  /// As `flow`, but out (3 * height * width: rows of red, green, blue) is its picture, and the flow stays in the
-  /// engine's memory.
-  void picture(const Features& a, const Features& b, std::span<std::uint8_t> out, int height, int width,
-               const FlowColors& colors);
-  void picture(const Frame& a, const Frame& b, Grid grid, std::span<std::uint8_t> out, int height, int width,
-               const FlowColors& colors);
+  /// Frees the features of that name, if they are kept.
+  void release(FeatureId id) { features_.release(id); }
+  /// Bytes of the features that are kept.
+  std::size_t kept_feature_bytes() const { return features_.kept_bytes(); }
 
  private:
+  /// Buffers for one input size.
   struct Plan {
-    std::uint64_t id;  // never used again, so that no other plan is taken for this one
+    std::uint64_t id;  // never given to another plan, so a recorded sequence is known by it
     Vit::Plan vit;
     FlowHead::Plan head;
-    std::unique_ptr<Features> a, b;
+    FeatureSlotPtr from, to;  // features that the caller does not keep
   };
-  /// What the head is asked for: a flow and, where there is one, a picture of it.
-  struct Result {
-    RealMatrix flow;
+  /// One input in the engine's memory: features, and the frame that they are computed from, if they are.
+  struct Source {
+    FeatureSlotPtr slot;
+    std::optional<Frame> frame;  // staged
+  };
+  /// A request whose inputs and results have their places in the engine's memory.
+  struct Job {
+    Plan* plan = nullptr;  // none if nothing is to be computed
+    Source from, to;
+    RealMatrix flow = {};
     ByteMatrix picture = {};
     FlowColors colors = {};
   };
+
+  Grid grid_of(const Request& request) const;
   Plan& plan(Grid grid);
-  Frame stage(const Frame& frame, int slot, Grid grid);
-  Result flow_result(std::span<float> out, int height, int width);
-  Result picture_result(Grid grid, std::span<std::uint8_t> out, int height, int width, const FlowColors& colors);
-  void run_frames(const Frame& a, const Frame& b, Grid grid, const Result& result, Trace* trace);
-  void run_features(const Features& a, const Features& b, const Result& result, Trace* trace);
-  void run_head(const Features& a, const Features& b, Plan& plan, const Result& result, Trace* trace) const;
-  template <class Calls>
-  void run(const SequenceKey& key, const Calls& calls, const Trace* trace);
+  /// `unkept` takes the features of a frame that the caller does not keep.
+  Source source(const Input& input, FeatureId keep, Grid grid, const FeatureSlotPtr& unkept, int staging_slot);
+  Job place(const Request& request);
+  RealMatrix scratch_flow(int height, int width);
+  void compute(const Job& job, Trace* trace) const;
+  void encode(const Source& source, Plan& plan, Trace* trace, const char* name) const;
 
   std::unique_ptr<Ops> ops_;
   BackboneConfig backbone_config_;
   Vit vit_;
   FlowHead head_;
+  FeatureStore features_;
   std::uint64_t plans_made_ = 0;
-  std::vector<std::unique_ptr<Plan>> plans_;  // the sizes used last, most recent first
-  std::vector<std::unique_ptr<Features>> spare_;
-  std::unique_ptr<Memory> resized_;  // a flow that only its picture is wanted of; grows with the largest
-  std::size_t resized_bytes_ = 0;
+  std::vector<std::unique_ptr<Plan>> plans_;  // most recently used first
+  std::unique_ptr<Memory> scratch_;           // for a flow whose caller asked only for its picture
+  std::size_t scratch_bytes_ = 0;             // grow to the largest output
+  std::uint64_t scratches_made_ = 0;
 };
 
 }  // namespace flow

@@ -76,6 +76,7 @@ struct Grid {
   int height;
   int width;
   int size() const { return height * width; }
+  bool operator==(const Grid&) const = default;
 };
 
 /// Tokens = `prefix` tokens (cls, storage) without a position, then the patches of `grid`.
@@ -93,8 +94,12 @@ struct FlowColors {
   double clip_min = 0;                                        // what is shorter is white
 };
 
-/// Everything that tells two sequences of calls apart: which plan, which memory, which sizes, which colours.
+/// Everything that tells two sequences of stages apart: the plan, the slots of features, the sizes, the colours. An
+/// engine adds the addresses of frames and outputs, if it uses the caller's memory.
 using SequenceKey = std::array<std::uint64_t, 16>;
+
+/// Outputs that one sequence may have.
+constexpr int output_slots = 8;
 
 /// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
 /// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
@@ -112,9 +117,10 @@ class Ops {
   virtual int stride(int cols) const = 0;
   /// Elements of the `qkv` matrix that norm_qkv_rope hands to attention.
   virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
-  /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there.
-  virtual RealMatrix output(std::span<float> host, int rows, int cols) = 0;
-  virtual ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) = 0;
+  /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there. `slot` (below
+  /// output_slots) tells the outputs of one sequence apart.
+  virtual RealMatrix output(std::span<float> host, int slot, int rows, int cols) = 0;
+  virtual ByteMatrix output(std::span<std::uint8_t> host, int slot, int rows, int cols) = 0;
   /// Copies a matrix to `host`, row by row without padding. Waits for it.
   virtual void read(RealMatrix from, std::span<float> host) = 0;
   virtual void read(OperandMatrix from, std::span<float> host) = 0;
@@ -129,8 +135,8 @@ class Ops {
   /// engine reads the caller's memory. `slot` (0 or 1) tells the frames of one sequence apart; what was staged there
   /// before is gone. The frame must be left alone until `finish`.
   virtual Frame stage(const Frame& frame, int /*slot*/, int /*height*/, int /*width*/) { return frame; }
-  /// Runs `calls`: stages, and nothing else, that are the same whenever `key` is the same, so that an engine may record
-  /// what they launch and replay it.
+  /// Runs `calls`: stages only, on what was staged and given out by `output` since `finish`. They are the same whenever
+  /// `key` is the same, so an engine may record their launches and replay them.
   virtual void sequence(const SequenceKey& /*key*/, const std::function<void()>& calls) { calls(); }
 
   // ---- weights ----------------------------------------------------------------------------------------------------

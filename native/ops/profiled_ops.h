@@ -28,9 +28,11 @@ class ProfiledOps : public Ops {
   std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
   int stride(int cols) const override { return inner_->stride(cols); }
   std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
-  RealMatrix output(std::span<float> host, int rows, int cols) override { return inner_->output(host, rows, cols); }
-  ByteMatrix output(std::span<std::uint8_t> host, int rows, int cols) override {
-    return inner_->output(host, rows, cols);
+  RealMatrix output(std::span<float> host, int slot, int rows, int cols) override {
+    return inner_->output(host, slot, rows, cols);
+  }
+  ByteMatrix output(std::span<std::uint8_t> host, int slot, int rows, int cols) override {
+    return inner_->output(host, slot, rows, cols);
   }
   void read(RealMatrix from, std::span<float> host) override { inner_->read(from, host); }
   void read(OperandMatrix from, std::span<float> host) override { inner_->read(from, host); }

@@ -59,7 +59,16 @@ function pad(data: Uint8Array, row: number, stride: number): Uint8Array {
 /** The 8-bit pixels, planar RGB rounded to levels, that enter the network for a grid of patches of 16. */
 function pixelsSeen(frame: Frame, gridHeight: number, gridWidth: number): Float32Array {
   const input = checkFrame(frame, 'frame')
-  const { values, cols } = native.trace(input, input, gridHeight, gridWidth, 16, 16)[0]!
+  const { values, cols } = native.run({
+    from: input,
+    to: input,
+    gridHeight,
+    gridWidth,
+    height: 16,
+    width: 16,
+    flow: new Float32Array(2 * 16 * 16),
+    trace: true,
+  }).trace![0]!
   const mean = [0.485, 0.456, 0.406]
   const deviation = [0.229, 0.224, 0.225]
   const [height, width] = [gridHeight * 16, gridWidth * 16]

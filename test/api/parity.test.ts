@@ -29,8 +29,17 @@ describe('every stage of the tiny model equals the oracle to 1e-5', () => {
   beforeAll(async () => {
     ;({ native } = await loadModel(TINY, callSite(loadModel)))
     const [a, b] = (await tinyFrames()).map(toNative)
-    const entries = native.trace(a!, b!, GRID.height, GRID.width, 112, 160)
-    trace = new Map(entries.map((entry) => [entry.name, entry]))
+    const result = native.run({
+      from: a!,
+      to: b!,
+      gridHeight: GRID.height,
+      gridWidth: GRID.width,
+      height: 112,
+      width: 160,
+      flow: new Float32Array(2 * 112 * 160),
+      trace: true,
+    })
+    trace = new Map(result.trace!.map((entry) => [entry.name, entry]))
   })
   afterAll(() => native.disposeSync())
 

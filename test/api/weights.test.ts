@@ -6,7 +6,12 @@ import { readHead } from '../../lib/checkpoint/head.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import type { CheckpointFile, DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
 import { loadAddon } from '../../lib/native/addon.js'
-import type { NativeFrame, NativeModel, NativeModelOptions } from '../../lib/native/contract.js'
+import type {
+  NativeFrame,
+  NativeModel,
+  NativeModelOptions,
+  NativeRequest,
+} from '../../lib/native/contract.js'
 import { sameBits } from '../support/compare.js'
 import { fixture, TINY, tinyFrames, withFolder } from '../support/fixtures.js'
 
@@ -52,7 +57,7 @@ async function flow(native: NativeModel): Promise<Float32Array> {
   const frames = await tinyFrames()
   const [a, b] = frames.map((frame): NativeFrame => ({ ...frame, stride: 3 * frame.width, format: 'rgb' }))
   const out = new Float32Array(2 * 160 * 112)
-  native.flowSync(a!, b!, 7, 10, out, 112, 160)
+  native.run({ from: a!, to: b!, gridHeight: 7, gridWidth: 10, height: 112, width: 160, flow: out })
   return out
 }
 
@@ -205,27 +210,44 @@ describe('the addon, whatever is passed to it,', () => {
     const frame = (await tinyFrames())[0]
     const good: NativeFrame = { ...frame, stride: 480, format: 'rgb' }
     const out = new Float32Array(2 * 16 * 16)
-    await expect(native.flow(good, good, 1, 1, out, 16, 16, 0)).rejects.toThrow('not loaded')
+    const request: NativeRequest = {
+      from: good,
+      to: good,
+      gridHeight: 1,
+      gridWidth: 1,
+      height: 16,
+      width: 16,
+      flow: out,
+    }
+    await expect(native.submit(request, 0)).rejects.toThrow('not loaded')
     await native.load(() => {})
 
+    // Every method that takes an argument, so that a new one is tried as well.
+    const methods = Object.getOwnPropertyNames(NativeModel.prototype).filter(
+      (name) => !['constructor', 'load', 'cancelLoad', 'dispose', 'disposeSync', 'describe'].includes(name),
+    )
+    expect(methods.sort()).toEqual(['allocate', 'cancel', 'release', 'run', 'submit'])
     const anything = native as unknown as Record<string, (...args: unknown[]) => unknown>
-    const takesArguments = [
-      'flow',
-      'flowSync',
-      'features',
-      'featuresSync',
-      'flowFromFeatures',
-      'flowFromFeaturesSync',
-      'advance',
-      'advanceSync',
-      'readFeatures',
-      'readFeaturesSync',
-      'trace',
-    ]
-    for (const name of takesArguments)
+    for (const value of nonsense) {
+      for (const name of methods.filter((name) => name !== 'allocate'))
+        expect(() => anything[name]!(value, value)).toThrow()
+      if (value !== 2) expect(anything['allocate']!(value)).toBeUndefined() // ordinary memory serves as well
+      expect(() => anything['submit']!(request, value)).toThrow()
+    }
+    // Every field of a request, with every value that it cannot have.
+    const optional = new Set(['to', 'keepFrom', 'keepTo', 'flow', 'picture', 'features', 'trace'])
+    const full = {
+      ...request,
+      keepFrom: 1,
+      keepTo: 2,
+      picture: new Uint8Array(3 * 16 * 16),
+      features: out,
+      trace: false,
+    }
+    for (const field of [...Object.keys(full), 'colors'].filter((name) => name !== 'trace'))
       for (const value of nonsense) {
-        expect(() => anything[name]!(value, value, value, value, value, value, value, value)).toThrow()
-        expect(() => anything[name]!(good, value, 1, 1, out, 16, 16, 0)).toThrow()
+        if (value === undefined && optional.has(field)) continue
+        expect(() => anything['run']!({ ...full, [field]: value }), `${field}: ${String(value)}`).toThrow()
       }
     for (const bad of [
       { ...good, data: frame.data.subarray(1) },
@@ -233,19 +255,18 @@ describe('the addon, whatever is passed to it,', () => {
       { ...good, height: 113 },
       { ...good, format: 'nv12' as const, height: 111 },
     ])
-      expect(() => native.flowSync(good, bad, 1, 1, out, 16, 16)).toThrow()
-    expect(() => native.flowSync(good, good, 1, 1, out.subarray(1), 16, 16)).toThrow()
-    expect(() => native.flowSync(good, good, 0, 1, out, 16, 16)).toThrow()
-    expect(() => native.flowFromFeaturesSync(1, 2, out, 16, 16)).toThrow('feature map')
-    expect(() => native.readFeaturesSync(1, out)).toThrow('feature map')
-    const features = native.featuresSync(good, 1, 1)
-    for (const wrong of [out, new Float32Array(0)]) {
-      expect(() => native.readFeaturesSync(features, wrong)).toThrow('length')
-      await expect(async () => native.readFeatures(features, wrong, 0)).rejects.toThrow('length')
-    }
+      expect(() => native.run({ ...request, to: bad })).toThrow()
+    expect(() => native.run({ ...request, flow: out.subarray(1) })).toThrow('length')
+    expect(() => native.run({ ...request, gridHeight: 0 })).toThrow('grid height')
+    expect(() => native.run({ ...request, from: 1, to: 2 })).toThrow('feature map')
+    expect(() => native.run({ from: 1, features: out })).toThrow('feature map')
+    native.run({ from: good, gridHeight: 1, gridWidth: 1, keepFrom: 7 })
+    await expect(native.submit({ from: 7, features: out }, 0)).rejects.toThrow('length')
+    expect(() => native.run({ from: 7, features: new Float32Array(0) })).toThrow('memory')
+    expect(() => native.run({ from: good, gridHeight: 1, gridWidth: 1, keepFrom: 7 })).toThrow('in use')
 
     // and is none the worse for it
-    native.flowSync(good, good, 1, 1, out, 16, 16)
+    native.run(request)
     expect(out.some((value) => value !== 0)).toBe(true)
     native.disposeSync()
     for (const file of [backboneFile, headFile]) file.close()

@@ -9,7 +9,8 @@
 #include "check.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
-#include "model/network.h"
+#include "network_calls.h"
+#include "ops/error.h"
 
 // Every way in which the engine can ask for memory is counted; posix_memalign through the linker's --wrap.
 static std::atomic<int> allocations = 0;
@@ -56,7 +57,7 @@ Network make_network(int threads, const BackboneConfig& backbone, const HeadConf
 std::vector<float> run(Network& network, Grid grid, int height, int width) {
   const Image a(61, 37, 1), b(61, 37, 2);
   std::vector<float> flow(static_cast<std::size_t>(2) * height * width, NAN);
-  network.flow(a.frame(), b.frame(), grid, flow, height, width);
+  NetworkCalls(network).flow(a.frame(), b.frame(), grid, flow, height, width);
   for (const float v : flow) check::that(std::isfinite(v), "a value of the flow is ", v);
   return flow;
 }
@@ -78,59 +79,78 @@ const check::Register sizes("sizes do not disturb each other, and a size that co
 
 const check::Register features("a flow from features is the flow from frames, in both directions", [] {
   Network network = make_network(2, swiglu, refined);
+  NetworkCalls calls(network);
   const Image a(61, 37, 1), b(61, 37, 2);
   const Grid grid{4, 5};
-  auto fa = network.take_features(grid), fb = network.take_features(grid);
-  network.encode(a.frame(), *fa);
-  network.encode(b.frame(), *fb);
-  std::vector<float> expected(2 * 32 * 40), actual(expected.size());
-  network.flow(a.frame(), b.frame(), grid, expected, 32, 40);
-  network.flow(*fa, *fb, actual, 32, 40);
-  check::that(actual == expected, "forward");
-  network.flow(b.frame(), a.frame(), grid, expected, 32, 40);
-  network.flow(*fb, *fa, actual, 32, 40);
-  check::that(actual == expected, "backward");
-  auto next = network.take_features(grid);
-  network.advance(*fb, a.frame(), *next, actual, 32, 40);
-  check::that(actual == expected, "to the next frame");
-  network.flow(*next, *fb, actual, 32, 40);
-  network.flow(a.frame(), b.frame(), grid, expected, 32, 40);
-  check::that(actual == expected, "from the features of the next frame");
-  network.give_back(std::move(next));
-  network.give_back(std::move(fa));
-  network.give_back(std::move(fb));
+  const FeatureId fa = calls.encode(a.frame(), grid), fb = calls.encode(b.frame(), grid);
+  std::vector<float> forward(2 * 32 * 40), backward(forward.size()), actual(forward.size());
+  calls.flow(a.frame(), b.frame(), grid, forward, 32, 40);
+  calls.flow(fa, fb, {}, actual, 32, 40);
+  check::that(actual == forward, "forward");
+  calls.flow(b.frame(), a.frame(), grid, backward, 32, 40);
+  calls.flow(fb, fa, {}, actual, 32, 40);
+  check::that(actual == backward, "backward");
+  calls.flow(fb, a.frame(), {}, actual, 32, 40);
+  check::that(actual == backward, "from features to a frame");
+  const FeatureId next = calls.advance(fb, a.frame(), actual, 32, 40);
+  check::that(actual == backward, "to the next frame");
+  calls.flow(next, b.frame(), {}, actual, 32, 40);
+  check::that(actual == forward, "from the features of the next frame");
 });
 
-const check::Register steady("after the first frame of a size, features come from what was given back", [] {
+/// The error of a request.
+std::string error_of(Network& network, const Request& request) {
+  try {
+    network.run(request);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+const check::Register refused("a request that cannot be is refused, and the network works on", [] {
   Network network = make_network(1, mlp, unrefined);
-  auto first = network.take_features({2, 2});
-  const void* memory = first->matrix.data;
-  network.give_back(std::move(first));
-  check::that(network.take_features({2, 2})->matrix.data == memory, "new memory was allocated");
+  NetworkCalls calls(network);
+  const Image a(61, 37, 1);
+  const FeatureId small = calls.encode(a.frame(), {2, 2}), large = calls.encode(a.frame(), {3, 2});
+  std::vector<float> flow(2 * 10 * 10), features(7);
+  const auto contains = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const Request pair{.from = small, .to = large, .height = 10, .width = 10, .flow = flow};
+  check::that(contains(error_of(network, pair), "different sizes"), "features of two sizes");
+  const Request lone{.from = small, .height = 10, .width = 10, .flow = flow};
+  check::that(contains(error_of(network, lone), "two frames"), "flow from one frame");
+  check::that(contains(error_of(network, {.from = FeatureId{99}, .features = features}), "disposed"),
+              "unknown features");
+  check::that(contains(error_of(network, {.from = small, .features = features}), "length"),
+              "features of another length");
+  const Request again{.from = a.frame(), .grid = {2, 2}, .keep_from = small};
+  check::that(contains(error_of(network, again), "in use"), "a name used twice");
+  check::that(network.kept_feature_bytes() == sizeof(float) * mlp.dim * (4 + 6), "another count of bytes");
+  network.release(large);
+  network.release(large);
+  calls.flow(small, a.frame(), {}, flow, 10, 10);
+  check::that(network.kept_feature_bytes() == sizeof(float) * mlp.dim * 4, "bytes of a released map are counted");
 });
 
 const check::Register no_allocation("after the first frames of its sizes the engine allocates nothing", [] {
   Network network = make_network(3, swiglu, refined);
+  NetworkCalls calls(network);
   const Image a(61, 37, 1), b(61, 37, 2);
   std::vector<float> flow(static_cast<std::size_t>(2) * 37 * 61);
   std::vector<std::uint8_t> picture(static_cast<std::size_t>(3) * 37 * 61);
   const auto frames = [&] {
     for (const Grid grid : {Grid{3, 4}, {5, 2}}) {
-      network.flow(a.frame(), b.frame(), grid, flow, 37, 61);
-      auto features = network.take_features(grid);
-      network.encode(b.frame(), *features);
-      network.flow(*features, *features, flow, 37, 61);
-      network.picture(*features, *features, picture, 37, 61, {});
-      auto next = network.take_features(grid);
-      network.advance(*features, a.frame(), *next, flow, 37, 61);
-      network.give_back(std::move(next));
-      network.give_back(std::move(features));
+      calls.flow(a.frame(), b.frame(), grid, flow, 37, 61);
+      const FeatureId features = calls.encode(b.frame(), grid);
+      calls.flow(features, features, {}, flow, 37, 61);
+      network.run({.from = features, .to = features, .height = 37, .width = 61, .picture = picture});
+      network.release(calls.advance(features, a.frame(), flow, 37, 61));
     }
   };
   allocations = 0;
   frames();
   check::that(allocations > 0, "allocations are not counted");
-  frames();  // the list of spare feature maps has its length now
+  frames();  // the lists of feature maps have their lengths now
   allocations = 0;
   for (int i = 0; i < 5; i++) frames();
   check::that(allocations == 0, allocations.load(), " allocations in five rounds");

@@ -383,7 +383,7 @@ const check::Register one_wheel("the colour wheel is that of lib/viz", [] {
 void check_picture(Bench& b, int h, int w, const Values& flow, const FlowColors& colors, const char* what) {
   const auto in = b.matrix<Real>(2 * h, w, flow);
   std::vector<std::uint8_t> picture(static_cast<std::size_t>(3) * h * w, 77);
-  b.ops.color_flow(in, colors, b.ops.output(picture, h, 3 * w));
+  b.ops.color_flow(in, colors, b.ops.output(picture, 0, h, 3 * w));
   b.ops.finish();
   const reference::Doubles expected = reference::color_flow({2 * h, w, flow}, colors, wheel());
   constexpr double slack = 0.01;

@@ -17,7 +17,7 @@
 #include "cuda/cuda_engine.h"
 #include "cuda/precision.h"
 #include "cuda_for_tests.h"
-#include "model/network.h"
+#include "network_calls.h"
 #include "safetensors.h"
 #include "synthetic_weights.h"
 
@@ -215,7 +215,7 @@ void every_stage(const TestedEngine& engine) {
   const Tensors expected = golden("activations");
   Values flow(std::size_t{2} * height * width);
   Trace trace;
-  network.flow(frames.a.frame(), frames.b.frame(), grid, flow, height, width, &trace);
+  NetworkCalls(network).flow(frames.a.frame(), frames.b.frame(), grid, flow, height, width, &trace);
 
   auto taps = taps_of(trace);
   taps["head.flow"] = flow;
@@ -234,7 +234,7 @@ void the_flow(const TestedEngine& engine) {
   const auto compare = [&](const std::string& name, const Tensor& expected) {
     const int rows = expected.shape.at(2), cols = expected.shape.at(3);
     Values flow(expected.values.size());
-    network.flow(frames.a.frame(), frames.b.frame(), grid, flow, rows, cols);
+    NetworkCalls(network).flow(frames.a.frame(), frames.b.frame(), grid, flow, rows, cols);
     const Difference difference(flow, expected.values);
     figures.add(name + " worst", difference.worst, engine.bars.worst);
     figures.add(name + " mean", difference.mean, engine.bars.mean);
@@ -252,17 +252,15 @@ void other_configuration(const TestedEngine& engine) {
   const Tensors expected = golden("mlp_r3_norefine");
   Figures figures(engine.name + ", MLP, radius 3, no refinement");
 
-  auto a = network.take_features(grid), b = network.take_features(grid);
-  network.encode(frames.a.frame(), *a);
-  network.encode(frames.b.frame(), *b);
-  for (const auto& [features, name] : {std::pair{a.get(), "features1"}, {b.get(), "features2"}}) {
-    Values values(std::size_t{grid.height} * grid.width * mlp_backbone.dim);
-    network.read_features(*features, values);
+  NetworkCalls calls(network);
+  const FeatureId a = calls.encode(frames.a.frame(), grid), b = calls.encode(frames.b.frame(), grid);
+  for (const auto& [features, name] : {std::pair{a, "features1"}, {b, "features2"}}) {
+    const Values values = calls.features(features, grid, mlp_backbone.dim);
     figures.add(name, relative_l2(transposed(values, grid.size(), mlp_backbone.dim), find(expected, name).values),
                 engine.bars.features);
   }
   Values flow(std::size_t{2} * height * width);
-  network.flow(*a, *b, flow, height, width);
+  calls.flow(a, b, {}, flow, height, width);
   const Difference difference(flow, find(expected, "flow").values);
   figures.add("flow, px, worst", difference.worst, engine.bars.worst);
   figures.add("flow, px, mean", difference.mean, engine.bars.mean);
@@ -274,7 +272,7 @@ Values input_of(Network& network, const Frame& frame) {
   constexpr Grid small{3, 5};
   Values flow(std::size_t{2} * small.size() * patch * patch);
   Trace trace;
-  network.flow(frame, frame, small, flow, small.height * patch, small.width * patch, &trace);
+  NetworkCalls(network).flow(frame, frame, small, flow, small.height * patch, small.width * patch, &trace);
   return trace.entries().front().values;
 }
 
@@ -303,20 +301,21 @@ void frame_formats(const TestedEngine& engine) {
 void replays(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   const Frames frames;
+  NetworkCalls calls(network);
   Values first(std::size_t{2} * height * width), again(first.size());
-  network.flow(frames.a.frame(), frames.b.frame(), grid, first, height, width);
-  auto a = network.take_features(grid), b = network.take_features(grid);
-  for (int round = 0; round < 3; round++) {
-    network.flow(frames.a.frame(), frames.b.frame(), grid, again, height, width);
+  calls.flow(frames.a.frame(), frames.b.frame(), grid, first, height, width);
+  for (int round = 0; round < 4; round++) {
+    calls.flow(frames.a.frame(), frames.b.frame(), grid, again, height, width);
     check::that(again == first, "from frames, round ", round);
-    network.encode(frames.a.frame(), *a);
-    network.encode(frames.b.frame(), *b);
-    network.flow(*a, *b, again, height, width);
+    const FeatureId a = calls.encode(frames.a.frame(), grid), b = calls.encode(frames.b.frame(), grid);
+    calls.flow(a, b, {}, again, height, width);
     check::that(again == first, "from features, round ", round);
-    network.flow(*b, *a, again, height, width);
+    calls.flow(b, a, {}, again, height, width);
     check::that(again != first, "backward flow is forward flow");
-    network.advance(*a, frames.b.frame(), *b, again, height, width);
+    network.release(b);
+    const FeatureId next = calls.advance(a, frames.b.frame(), again, height, width);
     check::that(again == first, "to the next frame, round ", round);
+    network.release(next);
   }
 }
 

@@ -14,7 +14,7 @@
 #include "bench/json.h"
 #include "bench/options.h"
 #include "bench/seed_model.h"
-#include "model/network.h"
+#include "network_calls.h"
 #include "safetensors.h"
 #include "synthetic_weights.h"
 
@@ -43,17 +43,15 @@ Figures bars_of(const std::string& precision) {
 }
 
 std::vector<float> run(Network& network, const Frame& first, const Frame& second, std::vector<float>& features) {
-  auto a = network.take_features(grid), b = network.take_features(grid);
-  network.encode(first, *a);
-  network.encode(second, *b);
-  std::vector<float> tokens(static_cast<std::size_t>(grid.size()) * seed_backbone.dim);
-  network.read_features(*a, tokens);
+  NetworkCalls calls(network);
+  const FeatureId a = calls.encode(first, grid), b = calls.encode(second, grid);
+  const std::vector<float> tokens = calls.features(a, grid, seed_backbone.dim);
   features.resize(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); i++) {  // channels first, as the oracle keeps them
     features[i % seed_backbone.dim * grid.size() + i / seed_backbone.dim] = tokens[i];
   }
   std::vector<float> flow(std::size_t{2} * side * side);
-  network.flow(*a, *b, flow, side, side);
+  calls.flow(a, b, {}, flow, side, side);
   return flow;
 }
 

@@ -53,7 +53,8 @@ export async function selfTest(device: Device): Promise<NativeModelInfo> {
     const data = Uint8Array.from({ length: 3 * side * side }, (_, i) => (37 * i) % 256)
     const frame = { data, width: side, height: side, stride: 3 * side, format: 'rgb' as const }
     const flow = new Float32Array(2 * side * side).fill(NaN)
-    await model.flow(frame, frame, 6, 6, flow, side, side, 0)
+    const grid = { gridHeight: 6, gridWidth: 6 }
+    await model.submit({ from: frame, to: frame, ...grid, height: side, width: side, flow }, 0)
     if (flow.some((value) => value !== 0))
       throw new FlowError('ERR_NATIVE', 'the engine computes motion where there is none')
     return model.describe()

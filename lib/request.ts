@@ -1,0 +1,192 @@
+import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
+import { FlowError } from './errors.js'
+import { FlowField } from './flow-field.js'
+import type { FrameSource } from './frame.js'
+import type { Call, CallOptions, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
+import type { RgbImage } from './image/rgb-image.js'
+import type { FlowModelInfo } from './load.js'
+import type { NativeFrame, NativeRequest } from './native/contract.js'
+import {
+  type FlowOutput,
+  type FlowSize,
+  type OutputSize,
+  type PatchGrid,
+  resolveGrid,
+  resolveOutput,
+} from './size.js'
+import { allocateBytes } from './support/allocate.js'
+import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
+
+/** Options of a call that encodes frames. */
+interface SizeOptions extends CallOptions {
+  readonly size?: FlowSize | undefined
+}
+
+/** Options of a call that gives a flow. */
+interface FieldOptions extends CallOptions {
+  readonly output?: FlowOutput | undefined
+  readonly into?: FlowField | undefined
+}
+
+/** Options of a call that gives a picture. */
+interface PictureOptions extends CallOptions, FlowColorOptions {
+  readonly output?: FlowOutput | undefined
+}
+
+/** Two inputs on one grid. */
+interface Pair {
+  readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth'>
+  /** The size of the first frame. */
+  readonly frame: OutputSize
+  readonly grid: PatchGrid
+}
+
+/** Turns the public calls of one model into requests. Starts nothing. */
+export class RequestPlanner {
+  readonly #calls: CallQueue
+  readonly #info: FlowModelInfo
+  readonly #size: FlowSize
+
+  /** @param size the size of frames where a call does not name one */
+  constructor(calls: CallQueue, info: FlowModelInfo, size: FlowSize) {
+    this.#calls = calls
+    this.#info = info
+    this.#size = size
+  }
+
+  flow(a: FrameSource, b: FrameSource, options: SizeOptions & FieldOptions): Call<FlowField> {
+    return {
+      options,
+      frames: pairOf(a, b),
+      plan: (frames) => this.#toField(this.#ofFrames(frames, options), options),
+    }
+  }
+
+  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FieldOptions): Call<FlowField> {
+    return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b), options) }
+  }
+
+  picture(a: FrameSource, b: FrameSource, options: SizeOptions & PictureOptions): Call<RgbImage> {
+    return {
+      options,
+      frames: pairOf(a, b),
+      plan: (frames) => this.#toPicture(this.#ofFrames(frames, options), options),
+    }
+  }
+
+  pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: PictureOptions): Call<RgbImage> {
+    return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b), options) }
+  }
+
+  features(frame: FrameSource, options: SizeOptions): Call<FeatureMap> {
+    return {
+      options,
+      frames: [{ source: frame, name: 'frame' }],
+      plan: ([from]) => {
+        const grid = this.grid(options.size, from!)
+        const keepFrom = this.#calls.nextFeatureId()
+        return {
+          request: { from: from!, ...grid, keepFrom },
+          answer: () => this.#map(keepFrom, grid, from!),
+        }
+      },
+    }
+  }
+
+  /** The flow from the frame of `before` to `frame`, and the features of `frame` on the grid of `before`. */
+  advance(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: FieldOptions,
+  ): Call<{ flow: FlowField; features: FeatureMap }> {
+    return {
+      options,
+      frames: [{ source: frame, name: 'frame' }],
+      plan: ([to]) => {
+        const from = featureIdOf(before, this.#calls, 'feature map')
+        const keepTo = this.#calls.nextFeatureId()
+        const { request, answer } = this.#toField(
+          { inputs: { from, to: to! }, frame: frameOf(before), grid: before },
+          options,
+        )
+        return {
+          request: { ...request, keepTo },
+          answer: (result) => ({ flow: answer(result), features: this.#map(keepTo, before, to!) }),
+        }
+      },
+    }
+  }
+
+  /** The grid for a frame of that size. */
+  grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
+    const { gridHeight, gridWidth } = resolveGrid(size ?? this.#size, frame, this.#info.backbone.patch)
+    return { gridHeight, gridWidth }
+  }
+
+  #ofFrames(frames: readonly NativeFrame[], { size }: SizeOptions): Pair {
+    const [from, to] = frames as readonly [NativeFrame, NativeFrame]
+    const grid = this.grid(size, from)
+    return { inputs: { from, to, ...grid }, frame: from, grid }
+  }
+
+  #ofMaps(a: FeatureMap, b: FeatureMap): Pair {
+    const from = featureIdOf(a, this.#calls, 'first feature map')
+    const to = featureIdOf(b, this.#calls, 'second feature map')
+    if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `the feature maps are of ${a.gridWidth} x ${a.gridHeight} and ${b.gridWidth} x ${b.gridHeight} patches: ` +
+          'compute both at the same size',
+      )
+    return { inputs: { from, to }, frame: frameOf(a), grid: a }
+  }
+
+  #toField({ inputs, frame, grid }: Pair, { output, into }: FieldOptions): Plan<FlowField> {
+    const { height, width } = this.#outputSize(frame, grid, output)
+    const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
+    return { request: { ...inputs, height, width, flow: field.data }, answer: () => field }
+  }
+
+  #toPicture({ inputs, frame, grid }: Pair, options: PictureOptions): Plan<RgbImage> {
+    const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
+    const { height, width } = this.#outputSize(frame, grid, options.output)
+    const data = allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
+    return {
+      request: { ...inputs, height, width, picture: data, colors: { scale, clipMax, clipMin } },
+      answer: () => ({ data, width, height }),
+    }
+  }
+
+  #outputSize(frame: OutputSize, grid: PatchGrid, output: FlowOutput = 'frame'): OutputSize {
+    const { up } = this.#info.head
+    const model = { height: grid.gridHeight * up, width: grid.gridWidth * up }
+    return resolveOutput(output, frame, model)
+  }
+
+  #map(id: number, { gridHeight, gridWidth }: PatchGrid, frame: OutputSize): FeatureMap {
+    const { dim } = this.#info.backbone
+    const { height: frameHeight, width: frameWidth } = frame
+    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth })
+  }
+}
+
+function pairOf(a: FrameSource, b: FrameSource): NamedFrame[] {
+  return [
+    { source: a, name: 'first frame' },
+    { source: b, name: 'second frame' },
+  ]
+}
+
+function frameOf(map: FeatureMap): OutputSize {
+  return { height: map.frameHeight, width: map.frameWidth }
+}
+
+function checkInto(into: FlowField, width: number, height: number): FlowField {
+  if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: is a FlowField')
+  if (into.width !== width || into.height !== height)
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `into: is ${into.width} x ${into.height}, but the flow is ${width} x ${height}: give a field of that size`,
+    )
+  return into
+}

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <napi.h>
+
+#include "addon/session.h"
+
+namespace flow::addon {
+
+/// Reads NativeModelOptions of lib/native/contract.ts, and the instruction set from the environment. lib/ checks
+/// options and words the messages that users read. This checks again whatever could crash the process. Throws
+/// Error(argument).
+ModelConfig to_model_config(const Napi::Value& value);
+
+}  // namespace flow::addon

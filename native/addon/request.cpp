@@ -1,0 +1,147 @@
+#include "addon/request.h"
+
+#include <array>
+#include <limits>
+
+#include "addon/values.h"
+
+namespace flow::addon {
+
+namespace {
+
+constexpr int max_side = 65535;
+constexpr int max_patches = 65536;
+constexpr std::size_t max_output_pixels = std::size_t{1} << 29;
+
+constexpr std::array<Named<PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
+                                                     {"rgba", PixelFormat::rgba},
+                                                     {"bgr", PixelFormat::bgr},
+                                                     {"bgra", PixelFormat::bgra},
+                                                     {"gray", PixelFormat::gray},
+                                                     {"nv12", PixelFormat::nv12}}};
+
+/// A result that is a map: its name in NativeRequest, its place in Request, and its values per pixel.
+template <class Element>
+struct Output {
+  const char* name;
+  std::span<Element> Request::*place;
+  std::size_t channels;
+};
+constexpr std::array<Output<float>, 1> float_outputs{{{"flow", &Request::flow, 2}}};
+constexpr std::array<Output<std::uint8_t>, 1> byte_outputs{{{"picture", &Request::picture, 3}}};
+
+/// Reads the parts of a request, and collects the buffers among them.
+class Reader {
+ public:
+  explicit Reader(const Napi::Value& value) : object_(to_object(value, "request")) {}
+
+  BoundRequest read() {
+    Request& request = bound_.request;
+    request.from = input("from");
+    request.to = input("to");
+    if (!std::holds_alternative<FeatureId>(request.from)) request.grid = grid();
+    request.keep_from = keep("keepFrom");
+    request.keep_to = keep("keepTo");
+    if (const Napi::Value features = get("features"); !features.IsUndefined()) {
+      request.features = buffer<float>(features, napi_float32_array, "features");
+    }
+    outputs(float_outputs, napi_float32_array);
+    outputs(byte_outputs, napi_uint8_array);
+    if (!request.picture.empty()) request.colors = colors(to_object(get("colors"), "colors"));
+    return std::move(bound_);
+  }
+
+ private:
+  Napi::Value get(const char* name) const { return object_.Get(name); }
+
+  Input input(const char* name) {
+    const Napi::Value value = get(name);
+    if (value.IsUndefined()) return {};
+    if (value.IsNumber()) return to_feature_id(value);
+    return frame(to_object(value, name));
+  }
+
+  Frame frame(const Napi::Object& object) {
+    const auto bytes = pixels(object.Get("data"));
+    const Frame frame{.data = bytes.data(),
+                      .width = to_int(object.Get("width"), "width", 1, max_side),
+                      .height = to_int(object.Get("height"), "height", 1, max_side),
+                      .stride = to_int(object.Get("stride"), "stride", 1, std::numeric_limits<int>::max()),
+                      .format = find_named(formats, object.Get("format"), "format")};
+    if (frame.format == PixelFormat::nv12 && (frame.width % 2 != 0 || frame.height % 2 != 0)) {
+      reject("an nv12 frame has even sides");
+    }
+    if (frame.stride < row_bytes(frame.format, frame.width) || bytes.size() < bytes_of(frame).size()) {
+      reject("a frame's data are too short for its size");
+    }
+    return frame;
+  }
+
+  Grid grid() const {
+    const Grid grid{to_int(get("gridHeight"), "grid height", 1, max_patches),
+                    to_int(get("gridWidth"), "grid width", 1, max_patches)};
+    if (static_cast<std::int64_t>(grid.height) * grid.width > max_patches) reject("the grid is too large");
+    return grid;
+  }
+
+  FeatureId keep(const char* name) const {
+    const Napi::Value value = get(name);
+    return value.IsUndefined() ? 0 : to_feature_id(value);
+  }
+
+  template <class Outputs>
+  void outputs(const Outputs& all, napi_typedarray_type type) {
+    for (const auto& output : all) {
+      const Napi::Value value = get(output.name);
+      if (value.IsUndefined()) continue;
+      auto& place = bound_.request.*output.place;
+      place = buffer<typename std::remove_reference_t<decltype(place)>::element_type>(value, type, output.name);
+      if (place.size() != output.channels * output_pixels()) reject("an output has another length than the result");
+    }
+  }
+
+  std::size_t output_pixels() {
+    Request& request = bound_.request;
+    if (request.height == 0) {
+      request.height = to_int(get("height"), "output height", 1, max_side);
+      request.width = to_int(get("width"), "output width", 1, max_side);
+    }
+    const std::size_t pixels = static_cast<std::size_t>(request.height) * static_cast<std::size_t>(request.width);
+    if (pixels > max_output_pixels) reject("the output is too large");
+    return pixels;
+  }
+
+  FlowColors colors(const Napi::Object& object) const {
+    return {.scale = to_length(object.Get("scale"), "scale"),
+            .clip_max = to_length(object.Get("clipMax"), "clipMax"),
+            .clip_min = to_length(object.Get("clipMin"), "clipMin")};
+  }
+
+  std::span<const std::uint8_t> pixels(const Napi::Value& value) {
+    const bool clamped =
+        value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_clamped_array;
+    return buffer<std::uint8_t>(value, clamped ? napi_uint8_clamped_array : napi_uint8_array, "a frame's data");
+  }
+
+  /// The elements of a typed array, where they are.
+  template <class Element>
+  std::span<Element> buffer(const Napi::Value& value, napi_typedarray_type type, const char* what) {
+    const auto elements = to_elements<Element>(value, type, what);
+    bound_.keeps.push_back(Napi::Persistent(value.As<Napi::Object>()));
+    if (auto memory = holding(std::as_bytes(elements))) bound_.holds.push_back(std::move(memory));
+    return elements;
+  }
+
+  Napi::Object object_;
+  BoundRequest bound_;
+};
+
+}  // namespace
+
+FeatureId to_feature_id(const Napi::Value& value) {
+  return static_cast<FeatureId>(to_integer(value, "feature map", 1, max_exact_integer));
+}
+
+BoundRequest to_request(const Napi::Value& value) { return Reader(value).read(); }
+
+}  // namespace flow::addon

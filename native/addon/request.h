@@ -1,0 +1,26 @@
+#pragma once
+
+#include <napi.h>
+
+#include <vector>
+
+#include "engine/host_memory.h"
+#include "model/request.h"
+
+namespace flow::addon {
+
+/// A request, and what must live until it is answered.
+struct BoundRequest {
+  Request request;
+  std::vector<Napi::ObjectReference> keeps;  // the buffers that it reads and writes in place
+  std::vector<HostMemoryPtr> holds;          // the engine's own memory among them, also beyond the environment's end
+};
+
+/// Reads a NativeRequest of lib/native/contract.ts. lib/ checks arguments and words the messages that users read. This
+/// checks again whatever could crash the process. Throws Error(argument).
+BoundRequest to_request(const Napi::Value& value);
+
+/// A name of a feature map: a positive integer. Throws Error(argument).
+FeatureId to_feature_id(const Napi::Value& value);
+
+}  // namespace flow::addon

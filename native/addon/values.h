@@ -1,0 +1,61 @@
+#pragma once
+
+#include <napi.h>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/error.h"
+
+// JavaScript's values as C++'s, checked. `what` names a value in messages. All of these throw Error(argument).
+
+namespace flow::addon {
+
+constexpr double max_exact_integer = 9007199254740991.0;
+
+[[noreturn]] inline void reject(const std::string& message) { throw Error(ErrorCode::argument, message); }
+
+Napi::Object to_object(const Napi::Value& value, const char* what);
+Napi::Array to_array(const Napi::Value& value, const char* what);
+std::string to_string(const Napi::Value& value, const char* what);
+std::int64_t to_integer(const Napi::Value& value, const char* what, double min, double max);
+int to_int(const Napi::Value& value, const char* what, int min, int max);
+std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what);
+/// A number of at least 0; it may be infinite.
+double to_length(const Napi::Value& value, const char* what);
+
+/// A typed array's memory, where it is, and its length in elements.
+struct TypedMemory {
+  void* data;
+  std::size_t length;
+};
+/// Throws unless `value` is a typed array of that type with at least one element.
+TypedMemory to_memory(const Napi::Value& value, napi_typedarray_type type, const char* what);
+
+template <class Element>
+std::span<Element> to_elements(const Napi::Value& value, napi_typedarray_type type, const char* what) {
+  const auto [data, length] = to_memory(value, type, what);
+  return {static_cast<Element*>(data), length};
+}
+
+/// A value of C++'s that JavaScript knows by a name.
+template <class Value>
+struct Named {
+  std::string_view name;
+  Value value;
+};
+
+template <class Value, std::size_t count>
+Value find_named(const std::array<Named<Value>, count>& table, const Napi::Value& value, const char* what) {
+  const std::string name = to_string(value, what);
+  for (const Named<Value>& entry : table) {
+    if (entry.name == name) return entry.value;
+  }
+  reject(std::string("unknown ") + what + " '" + name + "'");
+}
+
+}  // namespace flow::addon

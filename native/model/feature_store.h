@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/request.h"
+#include "ops/ops.h"
+
+namespace flow {
+
+/// Memory for the features of one frame: N x dim, float32. Its address never changes, and `number` is never given to
+/// other memory, so a recorded sequence is known by the numbers of its slots.
+struct FeatureSlot {
+  std::uint64_t number;
+  Grid grid;
+  RealMatrix matrix;
+  std::unique_ptr<Memory> memory;
+};
+
+using FeatureSlotPtr = std::shared_ptr<const FeatureSlot>;
+
+/// All features that a network holds. A slot is in use while anyone but the store owns it. Belongs to the network's
+/// thread.
+class FeatureStore {
+ public:
+  FeatureStore(Ops& ops, int dim) : ops_(ops), dim_(dim) {}
+
+  /// A slot for a map of that grid: a free one, else a new one.
+  FeatureSlotPtr take(Grid grid);
+
+  /// Names a slot until `release`. Throws Error(argument) for a name in use.
+  void keep(FeatureId id, FeatureSlotPtr slot);
+  /// Throws Error(disposed) for a name that is not in use.
+  const FeatureSlotPtr& find(FeatureId id) const;
+  /// Does nothing for a name that is not in use.
+  void release(FeatureId id);
+
+  /// Bytes of the slots that have names.
+  std::size_t kept_bytes() const { return kept_bytes_; }
+
+ private:
+  struct Entry {
+    FeatureId id;
+    FeatureSlotPtr slot;
+  };
+  std::size_t bytes_of(const FeatureSlot& slot) const;
+
+  Ops& ops_;
+  int dim_;
+  std::uint64_t slots_made_ = 0;
+  std::vector<FeatureSlotPtr> slots_;
+  std::vector<Entry> kept_;
+  std::size_t kept_bytes_ = 0;
+};
+
+}  // namespace flow

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <variant>
+
+#include "model/trace.h"
+#include "ops/ops.h"
+
+namespace flow {
+
+/// Names the features of a frame that a network keeps. The caller chooses the name, and never chooses it again; 0 names
+/// none.
+using FeatureId = std::uint64_t;
+
+/// A frame for the backbone, or features that it computed before.
+using Input = std::variant<std::monostate, Frame, FeatureId>;
+
+/// One call of a network as data: its inputs, and the memory for its results. An empty result is not computed. Results
+/// are maps of height x width pixels, and flow is in those pixels.
+struct Request {
+  Input from = {};
+  Input to = {};   // none: features of `from`, and no flow
+  Grid grid = {};  // patches that a frame is cut into; not used if `from` is features, which have their own grid
+
+  FeatureId keep_from = 0;  // the features of a frame are kept under this name
+  FeatureId keep_to = 0;
+
+  int height = 0;
+  int width = 0;
+  std::span<float> flow = {};            // 2 * height * width: all x, then all y; from `from` to `to`
+  std::span<std::uint8_t> picture = {};  // 3 * height * width: `flow` in colours, red, green and blue interleaved
+  FlowColors colors = {};                // of `picture`
+  std::span<float> features = {};        // N x dim: the features of `from`
+  Trace* trace = nullptr;                // intermediate results, for tests
+
+  bool wants_head() const { return !flow.empty() || !picture.empty(); }
+};
+
+}  // namespace flow

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <vector>
+
+#include "model/network.h"
+
+namespace flow {
+
+/// The usual requests of a network, a function each, for tests and benchmarks.
+class NetworkCalls {
+ public:
+  explicit NetworkCalls(Network& network) : network_(network) {}
+
+  /// Keeps the features of a frame; returns their name.
+  FeatureId encode(const Frame& frame, Grid grid) {
+    network_.run({.from = frame, .grid = grid, .keep_from = ++last_id_});
+    return last_id_;
+  }
+  /// out: 2 * height * width values.
+  void flow(const Input& from, const Input& to, Grid grid, std::vector<float>& out, int height, int width,
+            Trace* trace = nullptr) {
+    network_.run({.from = from, .to = to, .grid = grid, .height = height, .width = width, .flow = out, .trace = trace});
+  }
+  /// The flow to the frame after `before`; returns the name of that frame's features, and releases `before`.
+  FeatureId advance(FeatureId before, const Frame& frame, std::vector<float>& out, int height, int width) {
+    network_.run({.from = before, .to = frame, .keep_to = ++last_id_, .height = height, .width = width, .flow = out});
+    network_.release(before);
+    return last_id_;
+  }
+  std::vector<float> features(FeatureId id, Grid grid, int dim) {
+    std::vector<float> values(static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(dim));
+    network_.run({.from = id, .features = values});
+    return values;
+  }
+
+ private:
+  Network& network_;
+  FeatureId last_id_ = 0;
+};
+
+}  // namespace flow
