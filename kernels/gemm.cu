@@ -1,21 +1,21 @@
-// All matrix products of the network but attention's: out (m x n) = epilogue(A B^T + bias), A (m x k) tokens or pixels,
-// B (n x k) weights, both row-major, in float32, float16 or bfloat16; sums, bias and epilogues are float32. gemm.h
-// names the epilogues and the layouts of what they write.
+// All matrix products of the network except attention's: out (m x n) = epilogue(A B^T + bias). A (m x k) are tokens or
+// pixels, B (n x k) are weights. Both are row-major, in float32, float16 or bfloat16. Accumulators, bias and epilogues
+// are float32. gemm.h names the epilogues and the layouts that they write.
 //
-//   gemm_core.cuh       the main loop: k in slices of 64 bytes, a ring of them in shared memory
-//   gemm_sources.cuh    where A comes from: its rows; float32 rows, rounded on their way; the 3x3 neighbours of pixels
-//   gemm_epilogues.cuh  what becomes of the sums, in registers
+//   gemm_core.cuh       the main loop: slices of 64 bytes of k in a ring buffer in shared memory
+//   gemm_sources.cuh    the sources of A: rows; float32 rows, rounded on the way; im2col rows of a 3x3 convolution
+//   gemm_epilogues.cuh  the epilogues, applied to the accumulators in registers
 //
-// It is 2 m n k FLOPs and moves at least s (m k + n k) + s' m n bytes, s and s' the bytes of an element and of a
-// result. A ViT-S block's 1605 x 1536 x 384 product is 1.9 GFLOP and 7.3 MB in float16: 260 FLOPs a byte, and all of it
-// fits a GPU's L2. What limits it is how well the tensor cores are fed: per 64 bytes of k, a block of 128 x 128 reads
-// 16 KiB for 2^20 FLOPs, 64 a byte, and one of 64 x 64 half of that. So tiles are large where they fill the GPU, and
-// small where a few large ones would leave multiprocessors idle; the host chooses.
+// A product takes 2 m n k FLOPs and moves at least s (m k + n k) + s' m n bytes, where s and s' are the bytes of an
+// operand's and of a result's element. A ViT-S block's 1605 x 1536 x 384 product is 1.9 GFLOP and 7.3 MB in float16:
+// 260 FLOPs a byte, and all of it fits a GPU's L2. The limit is how fast the tensor cores are fed. Per 64 bytes of k, a
+// block of 128 x 128 reads 16 KiB for 2^20 FLOPs, 64 a byte; a block of 64 x 64 reaches half of that. So tiles are
+// large where they fill the GPU, and small where a few large ones would leave multiprocessors idle. The host chooses.
 //
-// mma.m16n8k16 with cp.async runs on everything from compute capability 8.0 on, and its fragments hold the two columns
-// that SwiGLU and RoPE combine in one thread, once the weights' rows are ordered for it. Two blocks per multiprocessor,
-// 128 registers per thread, cover each other's barriers and epilogues. float32 goes the same way with FMAs, exactly: it
-// is there to compare with, and for GPUs that have nothing better.
+// mma.m16n8k16 with cp.async runs on everything from compute capability 8.0 on. One thread holds both columns that
+// SwiGLU and RoPE combine, because the weights' rows are ordered for these fragments. Two blocks per multiprocessor,
+// 128 registers per thread, hide each other's barriers and epilogues. float32 takes the same path with exact FMAs. It
+// serves for comparison, and for GPUs that have nothing better.
 
 #include "gemm_epilogues.cuh"
 #include "gemm_sources.cuh"
@@ -27,16 +27,17 @@ DEVICE void gemm(const GemmParams& p) {
   SHARED_MEMORY(typename Block::T, shared);
   A a(p);
   RowSource<Block, Block::cols> b(p.b, p.ldb, static_cast<int>(blockIdx.x) * Block::cols, ceil_div(p.n, 64) * 64, p.k);
-  typename Block::Sums sums = {};
-  multiply<Block>(a, b, p.k, shared, sums);
+  typename Block::Accumulators acc = {};
+  multiply<Block>(a, b, p.k, shared, acc);
 
   E epilogue(p);
-  hand_over<Block>(p, sums, epilogue);
+  run_epilogue<Block>(p, acc, epilogue);
   epilogue.done(shared);
 }
 
 constexpr GemmTile tile_128x128 = gemm_tiles[0], tile_64x64 = gemm_tiles[1];
-// Blocks per multiprocessor to spare registers for, by what its shared memory holds: 48 KiB a block and 32 KiB a block.
+// Blocks per multiprocessor that the registers must suffice for. Shared memory sets their number: a block takes 48 KiB
+// or 32 KiB.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int blocks_128x128 = 1, blocks_64x64 = 2;
 #else
@@ -49,15 +50,15 @@ static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_64x64
     using Block = GemmBlock<T, tile_##TILE>;                                            \
     gemm<Block, A<Block>, EPILOGUE<Block>>(p);                                          \
   }
-#define GEMMS(TYPE, T, TILE)                    \
-  GEMM(store, Rows, Store, TYPE, T, TILE)       \
-  GEMM(add, Rows, Add, TYPE, T, TILE)           \
-  GEMM(gelu, Rows, Gelu, TYPE, T, TILE)         \
-  GEMM(swiglu, Rows, Swiglu, TYPE, T, TILE)     \
-  GEMM(qkv, Rows, Qkv, TYPE, T, TILE)           \
-  GEMM(silu, Rows, SummedSilu, TYPE, T, TILE)   \
-  GEMM(project, FloatRows, Silu, TYPE, T, TILE) \
-  GEMM(conv3x3, Neighbours, Relu, TYPE, T, TILE)
+#define GEMMS(TYPE, T, TILE)                          \
+  GEMM(store, Rows, Store, TYPE, T, TILE)             \
+  GEMM(add, Rows, Add, TYPE, T, TILE)                 \
+  GEMM(gelu, Rows, Gelu, TYPE, T, TILE)               \
+  GEMM(swiglu, Rows, Swiglu, TYPE, T, TILE)           \
+  GEMM(qkv, Rows, Qkv, TYPE, T, TILE)                 \
+  GEMM(silu, Rows, SiluWithColumnSums, TYPE, T, TILE) \
+  GEMM(project, FloatRows, Silu, TYPE, T, TILE)       \
+  GEMM(conv3x3, Im2col, Relu, TYPE, T, TILE)
 
 GEMMS(f16, __half, 128x128)
 GEMMS(f16, __half, 64x64)

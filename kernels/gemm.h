@@ -22,10 +22,10 @@ namespace flow::kernels {
 struct GemmTile {
   int rows, cols;  // of the result, per block
   int threads;
-  int stages;  // of shared memory: slices of k on their way
+  int stages;  // slices of k in shared memory
 };
 
-/// Largest first. float32 runs the last one only.
+/// Largest first. float32 uses the last one only.
 constexpr GemmTile gemm_tiles[] = {{128, 128, 256, 3}, {64, 64, 128, 4}};
 
 /// Elements of k in a stage.
@@ -35,43 +35,45 @@ constexpr int gemm_shared_bytes(GemmTile tile, int element_bytes) {
   return tile.stages * (tile.rows + tile.cols) * gemm_depth(element_bytes) * element_bytes;
 }
 
-/// `a` is a map of height x width pixels, one row each; row m of the product's left side is the 3x3 neighbours of pixel
-/// m, zeros outside: column k is channel k % channels of tap k / channels (row-major).
+/// `a` is a map of height x width pixels, one row each. The left operand is its im2col matrix. Row m holds the 3x3
+/// neighbours of pixel m, zeros outside the map. Column k is channel k % channels of tap k / channels (taps are
+/// row-major).
 struct Convolution {
   int height, width;
   int channels;  // a multiple of column_group
 };
 
-/// q, k and v, each heads x tokens x head_dim (a padded_head_dim), one after the other from `out` on, `part`
-/// elements apart. Column (part * heads + head) * head_dim + d is part 0 (q), 1 (k), 2 (v). Channels of q and k are in
-/// blocks of 16: 8 of the first half of the head, then the 8 that RoPE pairs them with (Su et al., RoFormer, 2021, the
-/// "rotate half" form); both have the same order, so their dot products stand. v is as it is.
+/// q, k and v follow each other from `out` on, `part` elements apart. Each is heads x tokens x head_dim, where head_dim
+/// is a padded_head_dim. Column (part * heads + head) * head_dim + d belongs to part 0 (q), 1 (k) or 2 (v). The
+/// channels of q and k come in blocks of 16: 8 of the first half of the head, then the 8 that RoPE pairs with them (Su
+/// et al., RoFormer, 2021, the "rotate half" form). q and k have the same order, so their dot products do not change. v
+/// keeps its order.
 struct QkvOutput {
   int heads, head_dim;
-  int prefix;        // tokens without a position, at the front
+  int prefix;        // tokens at the front that have no position
   float q_scale;     // multiplies q after the rotation
-  const float* cos;  // (tokens - prefix) x head_dim / 2: of pair 8 * block + i
+  const float* cos;  // (tokens - prefix) x head_dim / 2; column 8 * block + i is for pair 8 * block + i
   const float* sin;
   long long part;
 };
 
-/// Sums over rows. Every block of rows leaves its own in `partial` (row blocks x n, float32); the last one to arrive
-/// adds them up in order, so that the result does not depend on who was first. `arrived` (column blocks) is zero before
-/// and after.
+/// Column sums over all rows. Every block of rows writes its sums to `partial` (row blocks x n, float32). The last
+/// block to arrive adds them up in order, so the result does not depend on the order of arrival. `arrived` (one counter
+/// per column block) is zero before and after.
 struct ColumnSums {
-  float* total;  // n; null where nobody asks
+  float* total;  // n; null if nobody needs them
   float* partial;
   unsigned* arrived;
 };
 
 struct GemmParams {
   const void* a;      // m x k, rows lda apart, aligned to 16 bytes
-  const void* b;      // T: n rounded up to 64, x k, rows ldb apart, zero beyond n and k
-  const float* bias;  // n rounded up to 64
+  const void* b;      // T: n (rounded up to 64) x k, rows ldb apart, zero beyond n and k
+  const float* bias;  // n, rounded up to 64
   void* out;          // rows ldo apart
   int m, n, k;        // k is a multiple of column_group
   int lda, ldb, ldo;  // ldo is a multiple of 16
-  const float* gain;  // add: as bias; null is 1
+  const float* gain;  // add: as long as bias; null means 1
   Convolution conv;
   QkvOutput qkv;
   ColumnSums sums;

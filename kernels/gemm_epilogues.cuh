@@ -1,18 +1,19 @@
 #pragma once
 
-// What a GEMM does with y = gain * (A B^T + bias). An epilogue is called with two neighbouring columns of a row at a
-// time; one with `partners` with two such pairs, eight columns apart, from the halves of a block of 16, and with what
-// it asked to have loaded. Columns from n on are not written.
+// The epilogues of the GEMM turn y = gain * (A B^T + bias) into the result. An epilogue gets two neighbouring columns
+// of a row per call. A `paired` epilogue gets two such pairs, eight columns apart: one from each half of a block of 16
+// columns. It also gets the values that its `load` has loaded. Columns from n on are not written.
 //
-// A load behind a store waits for it, since they may be to the same place, and one behind a branch waits for that. So
-// bias and gain come first, then, for a row or two at a time, all that the epilogue loads, and then the
-// stores; and what is beyond m or n loads something that is there and that nobody writes, instead of nothing.
+// The compiler cannot move a load above a store, because both may alias, or above a branch. So all loads come first.
+// Bias and gain are loaded before all rows. Then, for one or two rows at a time, everything that the epilogue needs is
+// loaded before the first store. Beyond m or n a thread does not skip its loads: it loads from a valid address that
+// nobody writes.
 
 #include "gemm_core.cuh"
 
 namespace flow::kernels {
 
-/// The thread's first column of tile j, or, beyond n, of the last block of 16 that is not.
+/// The thread's first column of tile j. Beyond n it is that column in the last block of 16 that is not beyond n.
 template <class Block>
 DEVICE int column_to_load(const GemmParams& p, int j) {
   const int last = (p.n - 1) / 16 * 16 + lane_id() % 4 * 2;
@@ -21,19 +22,19 @@ DEVICE int column_to_load(const GemmParams& p, int j) {
 
 template <class Block>
 struct Epilogue {
-  static constexpr bool partners = false;
-  static constexpr int batch = 2;  // rows to load for at a time: as many as there are registers for
+  static constexpr bool paired = false;
+  static constexpr int batch = 2;  // rows whose loads are issued together: as many as there are registers for
 
   const GemmParams& p;
 
   DEVICE explicit Epilogue(const GemmParams& params) : p(params) {}
-  /// Before anything else.
-  DEVICE void scale(typename Block::Sums& /*sums*/) const {}
-  /// What the pairs at col and col + 8 of a row need; `mine` is false where the thread has no such pairs and the place
-  /// is another's.
-  struct Held {};
-  DEVICE Held load(int /*row*/, int /*col*/, bool /*mine*/) const { return {}; }
-  /// After the last pair; `shared` is the block's shared memory, and no longer the stages' after a barrier.
+  /// Called first. `Add` multiplies the accumulators by its gain here.
+  DEVICE void scale(typename Block::Accumulators& /*acc*/) const {}
+  /// The values that the pairs at `col` and `col + 8` of a row need. If the thread has no such pairs, `in_range` is
+  /// false, and `row` and `col` are valid but belong to another thread.
+  struct Prefetched {};
+  DEVICE Prefetched load(int /*row*/, int /*col*/, bool /*in_range*/) const { return {}; }
+  /// Called after the last pair. `shared` is the block's shared memory. The stages no longer use it after a barrier.
   DEVICE void done(void* /*shared*/) {}
 
  protected:
@@ -61,30 +62,31 @@ struct Store : Epilogue<Block> {
 template <class Block>
 struct Add : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool partners = true;
+  static constexpr bool paired = true;
   static constexpr int batch = 1;
 
-  struct Held {
+  struct Prefetched {
     float2 lo, hi;
   };
 
-  DEVICE void scale(typename Block::Sums& sums) const {
+  DEVICE void scale(typename Block::Accumulators& acc) const {
     if (this->p.gain == nullptr) return;
 #pragma unroll
     for (int j = 0; j < Block::col_tiles; j++) {
       const float2 gain = *reinterpret_cast<const float2*>(this->p.gain + column_to_load<Block>(this->p, j));
 #pragma unroll
       for (int i = 0; i < Block::row_tiles; i++) {
-        float(&x)[4] = sums[i][j];
+        float(&x)[4] = acc[i][j];
         x[0] *= gain.x, x[1] *= gain.y, x[2] *= gain.x, x[3] *= gain.y;
       }
     }
   }
-  DEVICE Held load(int row, int col, bool mine) const {
-    const float* const x = mine ? this->template out<float>(row, col) : this->p.bias;  // which nobody writes
+  DEVICE Prefetched load(int row, int col, bool in_range) const {
+    const float* const x =
+        in_range ? this->template out<float>(row, col) : this->p.bias;  // an address that nobody writes
     return {*reinterpret_cast<const float2*>(x), *reinterpret_cast<const float2*>(x + 8)};
   }
-  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Held& old) const {
+  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& old) const {
     this->template store<float>(row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
     this->template store<float>(row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
   }
@@ -117,9 +119,9 @@ struct Silu : Epilogue<Block> {
   }
 };
 
-/// Silu, and the sums of its columns over all rows, of the values as they are stored.
+/// SiLU, and the column sums over all rows of the values as they are stored.
 template <class Block>
-class SummedSilu : public Epilogue<Block> {
+class SiluWithColumnSums : public Epilogue<Block> {
  public:
   using Epilogue<Block>::Epilogue;
 
@@ -133,7 +135,7 @@ class SummedSilu : public Epilogue<Block> {
 
   DEVICE void done(void* shared) {
     if (this->p.sums.total == nullptr) return;
-    float* const by_warp = static_cast<float*>(shared);  // warp_rows x cols
+    float* const warp_sums = static_cast<float*>(shared);  // warp_rows x cols
     __syncthreads();
 #pragma unroll
     for (int tile = 0; tile < Block::col_tiles; tile++) {
@@ -143,16 +145,16 @@ class SummedSilu : public Epilogue<Block> {
 #pragma unroll
         for (int lanes = 4; lanes < warp_size; lanes *= 2) sum += __shfl_xor_sync(0xffffffffU, sum, lanes);
         const int col = Block::warp_col() + tile * 8 + lane_id() % 4 * 2 + i;
-        if (lane_id() < 4) by_warp[Block::warp_row() / (16 * Block::row_tiles) * Block::cols + col] = sum;
+        if (lane_id() < 4) warp_sums[Block::warp_row() / (16 * Block::row_tiles) * Block::cols + col] = sum;
       }
     }
     __syncthreads();
-    add_up(by_warp, Block::warp_rows, Block::cols, 0, partial(blockIdx.y));
+    sum_columns(warp_sums, Block::warp_rows, Block::cols, 0, partial(blockIdx.y));
 
     __threadfence();
     if (!last_to_arrive()) return;
     __threadfence();
-    add_up(partial(0), static_cast<int>(gridDim.y), this->p.n, first(), this->p.sums.total);
+    sum_columns(partial(0), static_cast<int>(gridDim.y), this->p.n, first(), this->p.sums.total);
   }
 
  private:
@@ -161,8 +163,8 @@ class SummedSilu : public Epilogue<Block> {
     return this->p.sums.partial + static_cast<std::ptrdiff_t>(block) * this->p.n;
   }
 
-  /// to[first() + c] = the sum over rows of column c of `from`, for the block's columns.
-  DEVICE void add_up(const float* from, int rows, int stride, int begin, float* to) const {
+  /// to[first() + c] = the sum over all rows of column begin + c of `from`, for the block's columns.
+  DEVICE void sum_columns(const float* from, int rows, int stride, int begin, float* to) const {
     for (int c = static_cast<int>(threadIdx.x); c < Block::cols && first() + c < this->p.n; c += Block::threads) {
       float sum = 0.F;
       for (int r = 0; r < rows; r++) sum += from[static_cast<std::ptrdiff_t>(r) * stride + begin + c];
@@ -170,7 +172,8 @@ class SummedSilu : public Epilogue<Block> {
     }
   }
 
-  /// Whether all other blocks of these columns have arrived; the same in all threads. Wraps to zero with the last one.
+  /// Whether this block is the last of its columns to arrive; the same in all threads. The last arrival resets the
+  /// counter to zero.
   DEVICE bool last_to_arrive() const {
     __syncthreads();
     const bool last = threadIdx.x == 0 && atomicInc(this->p.sums.arrived + blockIdx.x, gridDim.y - 1) == gridDim.y - 1;
@@ -183,42 +186,42 @@ class SummedSilu : public Epilogue<Block> {
 template <class Block>
 struct Swiglu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool partners = true;
+  static constexpr bool paired = true;
 
-  using typename Epilogue<Block>::Held;
+  using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Held&) const {
+  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Prefetched&) const {
     store2(this->template out<typename Block::T>(row, col / 16 * 8 + col % 8), silu(gate.x) * up.x,
            silu(gate.y) * up.y);
   }
 };
 
-/// QkvOutput in gemm.h.
+/// See QkvOutput in gemm.h.
 template <class Block>
 struct Qkv : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool partners = true;
+  static constexpr bool paired = true;
   static constexpr int batch = 1;
 
-  struct Held {
+  struct Prefetched {
     float2 cos, sin;
   };
 
-  DEVICE Held load(int row, int col, bool /*mine*/) const {
+  DEVICE Prefetched load(int row, int col, bool /*in_range*/) const {
     const QkvOutput& qkv = this->p.qkv;
     const int d = col & (qkv.head_dim - 1);
     const std::ptrdiff_t pair =
         static_cast<std::ptrdiff_t>(max(row - qkv.prefix, 0)) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
     return {*reinterpret_cast<const float2*>(qkv.cos + pair), *reinterpret_cast<const float2*>(qkv.sin + pair)};
   }
-  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Held& held) const {
+  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& prefetched) const {
     using T = typename Block::T;
     const QkvOutput& qkv = this->p.qkv;
-    // A division per element would outweigh the product's arithmetic.
+    // head_dim is a power of two. A division per element would cost more than the product's arithmetic.
     const int d = col & (qkv.head_dim - 1), head = col >> (__ffs(qkv.head_dim) - 1);
     const int part = head < qkv.heads ? 0 : head < 2 * qkv.heads ? 1 : 2;
     if (part < 2 && row >= qkv.prefix) {
-      const float2 cos = held.cos, sin = held.sin, x = lo, y = hi;
+      const float2 cos = prefetched.cos, sin = prefetched.sin, x = lo, y = hi;
       lo = make_float2(x.x * cos.x - y.x * sin.x, x.y * cos.y - y.y * sin.y);
       hi = make_float2(y.x * cos.x + x.x * sin.x, y.y * cos.y + x.y * sin.y);
     }
@@ -230,9 +233,9 @@ struct Qkv : Epilogue<Block> {
   }
 };
 
-/// Hands all sums of the thread to `epilogue`.
+/// Passes all accumulators of the thread to `epilogue`.
 template <class Block, class E>
-DEVICE void hand_over(const GemmParams& p, typename Block::Sums& sums, E& epilogue) {
+DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc, E& epilogue) {
   static_assert(Block::col_tiles % 2 == 0);
   const int first_row = Block::first_row(), first_col = Block::first_col();
 
@@ -241,22 +244,22 @@ DEVICE void hand_over(const GemmParams& p, typename Block::Sums& sums, E& epilog
     const float2 bias = *reinterpret_cast<const float2*>(p.bias + column_to_load<Block>(p, j));
 #pragma unroll
     for (int i = 0; i < Block::row_tiles; i++) {
-      float(&x)[4] = sums[i][j];
+      float(&x)[4] = acc[i][j];
       x[0] += bias.x, x[1] += bias.y, x[2] += bias.x, x[3] += bias.y;
     }
   }
-  epilogue.scale(sums);
+  epilogue.scale(acc);
 
 #pragma unroll
   for (int i = 0; i < 2 * Block::row_tiles; i += E::batch) {
-    typename E::Held held[E::batch][Block::col_tiles / 2];
+    typename E::Prefetched prefetched[E::batch][Block::col_tiles / 2];
 #pragma unroll
     for (int h = 0; h < E::batch; h++) {
 #pragma unroll
       for (int j = 0; j < Block::col_tiles; j += 2) {
         const int row = first_row + 8 * (i + h);
-        const bool mine = row < p.m && first_col + 8 * j < p.n;
-        held[h][j / 2] = epilogue.load(row < p.m ? row : 0, column_to_load<Block>(p, j), mine);
+        const bool in_range = row < p.m && first_col + 8 * j < p.n;
+        prefetched[h][j / 2] = epilogue.load(row < p.m ? row : 0, column_to_load<Block>(p, j), in_range);
       }
     }
 #pragma unroll
@@ -265,10 +268,10 @@ DEVICE void hand_over(const GemmParams& p, typename Block::Sums& sums, E& epilog
       for (int j = 0; j < Block::col_tiles; j += 2) {
         const int row = first_row + 8 * (i + h), col = first_col + 8 * j;
         if (row >= p.m || col >= p.n) continue;
-        const float* const x = sums[(i + h) / 2][j] + (i + h) % 2 * 2;
-        const float* const y = sums[(i + h) / 2][j + 1] + (i + h) % 2 * 2;
-        if constexpr (E::partners) {
-          epilogue(row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), held[h][j / 2]);
+        const float* const x = acc[(i + h) / 2][j] + (i + h) % 2 * 2;
+        const float* const y = acc[(i + h) / 2][j + 1] + (i + h) % 2 * 2;
+        if constexpr (E::paired) {
+          epilogue(row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), prefetched[h][j / 2]);
         } else {
           epilogue(j, row, col, make_float2(x[0], x[1]));
           epilogue(j + 1, row, col + 8, make_float2(y[0], y[1]));

@@ -1,10 +1,11 @@
 #pragma once
 
-// What every kernel file includes first. nvcc sees CUDA; any other C++ compiler sees the emulator (test/emulator), so
-// that the same source runs on a GPU and on a machine without one.
+// Every kernel file includes this file first. nvcc gets CUDA; any other C++ compiler gets the emulator (test/emulator).
+// So the same source runs on a GPU and on a machine without one.
 //
-// A kernel takes one struct by value, declared in the header beside it and shared with the host, and is named
-// extern "C", so that the host finds it by name. All shared memory is dynamic; its size is the host's business.
+// A kernel takes one struct by value. The header beside the kernel declares the struct, and the host includes that
+// header. A kernel is extern "C", so that the host finds it by name. All shared memory is dynamic; the host sets its
+// size.
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,7 @@
 
 #define KERNEL(name, Params, threads, min_blocks) \
   extern "C" __global__ void __launch_bounds__(threads, min_blocks) name(const __grid_constant__ Params p)
-/// `T* name` = the block's dynamic shared memory.
+/// `T* name` points to the block's dynamic shared memory.
 #define SHARED_MEMORY(T, name)                                          \
   extern __shared__ __align__(1024) unsigned char flow_shared_memory[]; \
   T* name = reinterpret_cast<T*>(flow_shared_memory)

@@ -1,14 +1,14 @@
-// Convex upsampling (Teed & Deng, RAFT, 2020): mask = in W^T + bias, a softmax over its 9 taps, and for every subpixel
-// the mean of the 3x3 neighbours of the flow that it weighs, times `up`.
+// Convex upsampling (Teed & Deng, RAFT, 2020). mask = in W^T + bias, with a softmax over its 9 taps. A subpixel's flow
+// is `up` times the mean of the 3x3 neighbouring flows, weighted by the softmax.
 //
-// A block makes 16 subpixels of 64 pixels, with the main loop of the GEMMs (gemm_core.cuh): 64 rows of `in` by 9 x 16
-// rows of `weights`, ordered so that a warp's nine tiles of eight columns are the nine taps of eight subpixels. Then
-// tile j of a thread's sums is tap j, all nine taps of a subpixel are in one thread, and the softmax needs neither
-// shuffles nor shared memory.
+// A block computes 16 subpixels of 64 pixels with the main loop of the GEMMs (gemm_core.cuh): 64 rows of `in` by 9 x 16
+// rows of `weights`. The weights are ordered so that a warp's nine tiles of eight columns are the nine taps of eight
+// subpixels. So tile j of a thread's accumulators is tap j. One thread holds all nine taps of a subpixel, and the
+// softmax needs neither shuffles nor shared memory.
 //
-// Per pixel 18 up^2 k FLOPs and 8 up^2 bytes of result: with k = 128, 288 FLOPs a byte, so the matrix units limit it.
-// The mask, 36 up^2 bytes a pixel in float32, more than four times the result, is never written: this is why it is not
-// a GEMM and a softmax.
+// A pixel takes 18 up^2 k FLOPs and writes 8 up^2 bytes. With k = 128 that is 288 FLOPs a byte, so the tensor cores are
+// the limit. The mask would be 36 up^2 bytes a pixel in float32, more than four times the result. It is never written:
+// this is why it is not a GEMM and a softmax.
 
 #include "mask_upsample.h"
 
@@ -21,7 +21,7 @@ constexpr GemmTile mask_tile = {mask_rows, mask_taps* mask_subpixels, mask_threa
 static_assert(gemm_shared_bytes(mask_tile, 2) == mask_shared_bytes(2));
 static_assert(gemm_shared_bytes(mask_tile, 4) == mask_shared_bytes(4));
 
-/// The flow of a pixel's neighbours, row by row.
+/// The flow of a pixel's 3x3 neighbours, row by row; zero outside the map.
 DEVICE void load_neighbours(const MaskUpsampleParams& p, int y, int x, float2 (&flow)[mask_taps]) {
 #pragma unroll
   for (int tap = 0; tap < mask_taps; tap++) {
@@ -32,21 +32,21 @@ DEVICE void load_neighbours(const MaskUpsampleParams& p, int y, int x, float2 (&
   }
 }
 
-/// The mean of `flow`, weighed by the softmax of `mask`.
-DEVICE float2 combine(const float (&mask)[mask_taps], const float2 (&flow)[mask_taps]) {
-  float largest = mask[0];
+/// The mean of `flow`, weighted by the softmax of `logits`.
+DEVICE float2 convex_combination(const float (&logits)[mask_taps], const float2 (&flow)[mask_taps]) {
+  float max_logit = logits[0];
 #pragma unroll
-  for (int tap = 1; tap < mask_taps; tap++) largest = fmaxf(largest, mask[tap]);
-  float total = 0.F;
+  for (int tap = 1; tap < mask_taps; tap++) max_logit = fmaxf(max_logit, logits[tap]);
+  float weight_sum = 0.F;
   float2 sum = make_float2(0.F, 0.F);
 #pragma unroll
   for (int tap = 0; tap < mask_taps; tap++) {
-    const float weight = __expf(mask[tap] - largest);
-    total += weight;
+    const float weight = __expf(logits[tap] - max_logit);
+    weight_sum += weight;
     sum.x = fmaf(weight, flow[tap].x, sum.x);
     sum.y = fmaf(weight, flow[tap].y, sum.y);
   }
-  const float scale = 1.F / total;
+  const float scale = 1.F / weight_sum;
   return make_float2(sum.x * scale, sum.y * scale);
 }
 
@@ -60,8 +60,8 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
   RowSource<Block, Block::rows> a(p.in, p.ldi, static_cast<int>(blockIdx.y) * Block::rows, pixels, p.k);
   RowSource<Block, Block::cols> b(p.weights, p.ldw, static_cast<int>(blockIdx.x) * Block::cols,
                                   static_cast<int>(gridDim.x) * Block::cols, p.k);
-  typename Block::Sums sums = {};
-  multiply<Block>(a, b, p.k, shared, sums);
+  typename Block::Accumulators acc = {};
+  multiply<Block>(a, b, p.k, shared, acc);
 
   const int column = Block::first_col();
 #pragma unroll
@@ -69,8 +69,8 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
     const float2 bias = *reinterpret_cast<const float2*>(p.bias + column + 8 * tap);
 #pragma unroll
     for (int i = 0; i < Block::row_tiles; i++) {
-      float(&mask)[4] = sums[i][tap];
-      mask[0] += bias.x, mask[1] += bias.y, mask[2] += bias.x, mask[3] += bias.y;
+      float(&logits)[4] = acc[i][tap];
+      logits[0] += bias.x, logits[1] += bias.y, logits[2] += bias.x, logits[3] += bias.y;
     }
   }
 #pragma unroll
@@ -84,10 +84,10 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
     for (int j = 0; j < 2; j++) {
       const int subpixel = column / (8 * mask_taps) * 8 + column % 8 + j;
       if (subpixel >= up * up) continue;
-      float mask[mask_taps];
+      float logits[mask_taps];
 #pragma unroll
-      for (int tap = 0; tap < mask_taps; tap++) mask[tap] = sums[i / 2][tap][i % 2 * 2 + j];
-      const float2 mean = combine(mask, flow);
+      for (int tap = 0; tap < mask_taps; tap++) logits[tap] = acc[i / 2][tap][i % 2 * 2 + j];
+      const float2 mean = convex_combination(logits, flow);
       const int sub_y = subpixel / up, sub_x = subpixel % up;
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(y * up + sub_y) * p.ldo + x * up + sub_x;
       p.out_x[at] = mean.x * static_cast<float>(up);

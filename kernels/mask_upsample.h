@@ -19,9 +19,9 @@ constexpr int mask_shared_bytes(int element_bytes) {
 
 struct MaskUpsampleParams {
   const void* in;  // T: height * width x k, rows ldi apart
-  /// T: for every group of 8 subpixels the 9 taps of 8 rows each: row (group * 9 + tap) * 8 + i is channel
-  /// tap * up * up + group * 8 + i of the mask. Groups rounded up to whole blocks of mask_subpixels; rows beyond up *
-  /// up and columns beyond k are zero. Rows ldw apart.
+  /// T: per group of 8 subpixels, the 9 taps of 8 rows each. Row (group * 9 + tap) * 8 + i is channel tap * up * up +
+  /// group * 8 + i of the mask. The groups are rounded up to whole blocks of mask_subpixels. Rows beyond up * up
+  /// subpixels and columns beyond k are zero. Rows are ldw apart.
   const void* weights;
   const float* bias;  // one per row of weights
   const float* flow;  // height * width x 2, rows ld_flow apart

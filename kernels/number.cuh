@@ -1,6 +1,7 @@
 #pragma once
 
-// The types of a GEMM's operands: float, __half, __nv_bfloat16. Arithmetic is float32 everywhere; these convert.
+// The element types of a GEMM's operands: float, __half, __nv_bfloat16. All arithmetic is float32; these functions
+// convert.
 
 #include <type_traits>
 
@@ -23,7 +24,7 @@ DEVICE T from_float(float x) {
   }
 }
 
-/// Two numbers, rounded, in one 32-bit register, `a` in the low half.
+/// Two numbers, rounded to T, in one 32-bit register; `a` is in the low half.
 template <class T>
 DEVICE std::uint32_t pack2(float a, float b) {
   static_assert(sizeof(T) == 2);
@@ -44,7 +45,7 @@ DEVICE void store2(T* p, float a, float b) {
   }
 }
 
-/// Eight elements, aligned to 16 bytes.
+/// Loads eight elements. `p` is aligned to 16 bytes.
 template <class T>
 DEVICE void load8(const T* p, float (&x)[8]) {
   if constexpr (sizeof(T) == 4) {

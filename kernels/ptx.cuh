@@ -12,7 +12,7 @@
 //
 //   mma m16n8k8    the same with A 16 x 8: a[0], a[1], and B 8 x 8: b[0]
 //
-//   The D of one product is the A of the next, rounded: columns 0..7 give a[0], a[1], columns 8..15 a[2], a[3].
+//   The D of one product, rounded, is the A of the next: columns 0..7 give a[0], a[1], columns 8..15 a[2], a[3].
 //
 //   ldmatrix       matrices of 8 x 8 16-bit elements. Lane i holds the address of row i % 8 of matrix i / 8 (16 bytes,
 //                  aligned to 16); register j of every lane is element [g][2t, 2t+1] of matrix j. With .trans it is
@@ -23,8 +23,8 @@
 //     B of two n-tiles from row-major [k][n] (.trans): lane i addresses row i % 16, column 8 * (i / 16); registers
 //       as above.
 //
-// Before compute capability 8.0 there is no cp.async (plain loads and stores do its work) and no mma of depth 16 (two
-// of depth 8 do), and none for bfloat16.
+// Before compute capability 8.0 there is no cp.async: plain loads and stores replace it. There is no mma of depth 16:
+// two of depth 8 replace it. There is no mma for bfloat16.
 
 #include "number.cuh"
 
@@ -53,7 +53,7 @@ DEVICE float fast_exp2(float x) {
 #endif
 }
 
-/// Whether there are the instructions of compute capability 8.0.
+/// Whether the instructions of compute capability 8.0 are available.
 DEVICE bool has_ampere() {
 #if defined(FLOW_EMULATED)
   return emu::ampere();
@@ -62,9 +62,9 @@ DEVICE bool has_ampere() {
 #endif
 }
 
-/// Copies 16 bytes from global to shared memory, both aligned to 16, or writes zeros there; visible after the wait for
-/// its group, to other threads after a barrier behind that. `from` is not touched where `valid` is false, but must be a
-/// global address.
+/// Copies 16 bytes from global to shared memory, or writes zeros if `valid` is false. Both addresses are aligned to 16.
+/// The calling thread sees the bytes after the wait for their group, other threads after a barrier that follows the
+/// wait. If `valid` is false, `from` is not read, but it must still be a global address.
 DEVICE void cp_async16(void* to, const void* from, bool valid PTX_HERE) {
   if (!has_ampere()) {
     *static_cast<uint4*>(to) = valid ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
@@ -78,7 +78,7 @@ DEVICE void cp_async16(void* to, const void* from, bool valid PTX_HERE) {
 #endif
 }
 
-/// Ends a group: everything since the last one.
+/// Ends a group: all copies since the previous group.
 DEVICE void cp_async_commit() {
 #if defined(FLOW_EMULATED)
   emu::cp_commit();
@@ -87,7 +87,7 @@ DEVICE void cp_async_commit() {
 #endif
 }
 
-/// Waits until at most the N last groups of this thread are on their way.
+/// Waits until at most the N newest groups of this thread are unfinished.
 template <int N>
 DEVICE void cp_async_wait(PTX_HERE_ONLY) {
 #if defined(FLOW_EMULATED)
@@ -117,7 +117,7 @@ DEVICE void ldmatrix_x4_trans(std::uint32_t (&r)[4], const void* row PTX_HERE) {
 #endif
 }
 
-/// As x4, with the addresses of lanes 0..15.
+/// Two matrices instead of four, with the addresses of lanes 0..15.
 DEVICE void ldmatrix_x2(std::uint32_t (&r)[2], const void* row PTX_HERE) {
 #if defined(FLOW_EMULATED)
   emu::ldmatrix<2, false>(r, row, file, line);
@@ -128,7 +128,7 @@ DEVICE void ldmatrix_x2(std::uint32_t (&r)[2], const void* row PTX_HERE) {
 #endif
 }
 
-/// d += a b, the fragments of m16n8k8, in float16.
+/// d += a b with the fragments of m16n8k8, in float16.
 DEVICE void mma1688(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t b0 PTX_HERE) {
 #if defined(FLOW_EMULATED)
   emu::mma1688(d, a0, a1, b0, file, line);
@@ -139,7 +139,7 @@ DEVICE void mma1688(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint
 #endif
 }
 
-/// d += a b, the fragments of m16n8k16.
+/// d += a b with the fragments of m16n8k16.
 template <class T>
 DEVICE void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1 PTX_HERE) {
   if (!has_ampere()) {

@@ -5,8 +5,8 @@ export const MUTATIONS = [
   {
     mistake: 'a GEMM without the barrier of its ring of slices',
     file: 'gemm_core.cuh',
-    find: '    __syncthreads();  // this slice is there',
-    replace: '    // this slice is there',
+    find: '    __syncthreads();  // this slice has arrived',
+    replace: '    // this slice has arrived',
     kernels: ['mask_upsample.cu'],
     test: 'mask_upsample',
     builds: ['host'],
@@ -23,7 +23,7 @@ export const MUTATIONS = [
   {
     mistake: 'a GEMM that reads on beyond k',
     file: 'gemm_core.cuh',
-    find: 'const bool inside = k + share::element() < k_;',
+    find: 'const bool inside = k + chunks::element() < k_;',
     replace: 'const bool inside = true;',
     kernels: ['mask_upsample.cu'],
     test: 'mask_upsample',
