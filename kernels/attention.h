@@ -11,19 +11,20 @@ constexpr int attention_queries = 64;
 constexpr int attention_keys = 64;
 constexpr int attention_threads = 128;
 
-/// Tiles of keys or values in shared memory: the one in use, and those on their way.
+/// Tiles of keys or values in shared memory: one in use, the others being copied.
 constexpr int attention_stages(int element_bytes) { return element_bytes == 2 ? 3 : 2; }
 
-/// The queries, and the tiles: at most 64 KiB for 16-bit elements, 96 KiB for float32.
+/// The queries and the tiles: at most 64 KiB for 16-bit elements, 96 KiB for float32.
 constexpr int attention_shared_bytes(int head_dim, int element_bytes) {
   return (attention_queries + attention_stages(element_bytes) * attention_keys) * head_dim * element_bytes;
 }
 
-/// Floats of `partial` for one query of one split: its weighted sum of values, the sum of weights, the largest score.
+/// Floats of `partial` per query and split: the weighted sum of values, the sum of weights, the row maximum of the
+/// scores.
 constexpr int attention_partial_floats(int head_dim) { return head_dim + 2; }
 
 struct AttentionParams {
-  const void* q;  // T: heads x tokens x HD, scaled by log2(e) / sqrt(head_dim), so that the softmax is a power of two
+  const void* q;  // T: heads x tokens x HD, scaled by log2(e) / sqrt(head_dim), so that the softmax uses powers of two
   const void* k;
   const void* v;
   void* out;  // T: tokens x heads * head_dim, rows ldo apart
@@ -31,10 +32,10 @@ struct AttentionParams {
   int head_dim;  // without padding
   int ldo;
   int keys_per_split;  // a multiple of attention_keys
-  /// splits x heads x tokens rounded up to attention_queries x attention_partial_floats(HD), aligned to 16 bytes, in an
-  /// order of the kernel's own; unused with one split.
+  /// splits x heads x tokens (rounded up to attention_queries) x attention_partial_floats(HD), aligned to 16 bytes.
+  /// Only the kernel knows the order. Unused with one split.
   float* partial;
-  unsigned* arrived;  // heads x query blocks; zero before and after
+  unsigned* arrived;  // arrival counters: heads x query blocks; zero before and after
 };
 
 }  // namespace flow::kernels

@@ -1,27 +1,30 @@
 #pragma once
 
-// What one warp of attention.cu does with a tile of keys or values: 16 queries, by tensor cores in float16 and
-// bfloat16, by FMAs in float32. Everything a thread holds is float32 and has the same shape in both:
+// The part of one warp in attention.cu: the products of its 16 queries with a tile of 64 keys or values. float16 and
+// bfloat16 use tensor cores, float32 uses FMAs. A thread's registers are float32 and have the same shapes in both
+// cases:
 //
-//   Scores  [8][4]       of its queries against the tile's 64 keys
-//   Sums    [HD / 8][4]  of weighted values, one row per query; elements 0, 1 are two channels in a row, so are 2, 3
+//   Scores        [8][4]       scores of its queries against the tile's 64 keys
+//   Accumulators  [HD / 8][4]  weighted sums of values, a row per query; elements 0, 1 and 2, 3 are neighbouring
+//   channels
 //
-// and they differ in who holds what:
+// The cases differ in which thread holds which element:
 //
 //                      lanes per query    queries                       scores[j][e] is key        of query
 //   16-bit, mma's D    4 (t)              lane / 4 + {0, 8}             8j + 2t + e % 2            e / 2
 //   float32            8 (t)              lane / 8 + {0, 4, 8, 12}      8 (4 (j % 2) + e) + t      j / 2
 //
-// A float32 thread has 4 x 8 scores because that asks least of shared memory, which is what limits it: 12 loads of four
-// channels for 128 FMAs, where mma's 2 x 16 would take 18.
+// Shared memory limits the float32 case. A thread has 4 x 8 scores because that shape loads the least: 12 loads of four
+// channels for 128 FMAs. The 2 x 16 scores of mma would take 18 loads.
 
 #include "attention.h"
 #include "ptx.cuh"
 
 namespace flow::kernels {
 
-/// 64 rows of a head in shared memory. Chunk c of 16 bytes lies at c XORed with bits of its row, so that eight rows of
-/// one chunk, as ldmatrix and float32 ask for them, are in all 32 banks, and so are eight chunks of one row.
+/// 64 rows of a head in shared memory, swizzled: chunk c (16 bytes) of a row is stored at c XOR bits of the row number.
+/// So eight rows of one chunk lie in all 32 banks, which is how ldmatrix and the float32 loads read them. Eight chunks
+/// of one row lie in all 32 banks as well.
 template <class T, int HD>
 struct AttentionTile {
   static constexpr int rows = attention_keys, elements = rows * HD;
@@ -33,8 +36,8 @@ struct AttentionTile {
     return (row * chunks + (c ^ bits)) * chunk;
   }
 
-  /// Sends `count` rows, or all, to shared memory, zeros for the others.
-  static DEVICE void start(T* to, const T* from, int count) {
+  /// Starts the copy of the first `count` rows, at most all, to shared memory. The other rows become zero.
+  static DEVICE void start_copy(T* to, const T* from, int count) {
 #pragma unroll 4
     for (int i = 0; i < rows * chunks / attention_threads; i++) {
       const int index = static_cast<int>(threadIdx.x) + i * attention_threads;
@@ -49,14 +52,14 @@ template <class T, int HD>
 struct AttentionWarp {
   using Tile = AttentionTile<T, HD>;
   using Scores = float[8][4];
-  using Sums = float[HD / 8][4];
+  using Accumulators = float[HD / 8][4];
 
   static constexpr int queries = 2, lanes = 4;
   static DEVICE int query(int i) { return warp_id() * 16 + lane_id() / lanes + 8 * i; }
   static constexpr DEVICE int score_query(int, int e) { return e / 2; }
   static DEVICE int score_key(int j, int e) { return 8 * j + lane_id() % lanes * 2 + e % 2; }
-  static constexpr DEVICE int sum_query(int, int e) { return e / 2; }
-  static DEVICE int sum_channel(int j, int e) { return 8 * j + lane_id() % lanes * 2 + e % 2; }
+  static constexpr DEVICE int acc_query(int, int e) { return e / 2; }
+  static DEVICE int acc_channel(int j, int e) { return 8 * j + lane_id() % lanes * 2 + e % 2; }
 
   std::uint32_t q[HD / 16][4];
 
@@ -86,7 +89,7 @@ struct AttentionWarp {
     }
   }
 
-  static DEVICE void add_values(Sums& sums, const Scores& weights, const T* values) {
+  static DEVICE void add_values(Accumulators& acc, const Scores& weights, const T* values) {
 #pragma unroll
     for (int step = 0; step < 4; step++) {
       const float(&w0)[4] = weights[2 * step], (&w1)[4] = weights[2 * step + 1];
@@ -96,8 +99,8 @@ struct AttentionWarp {
       for (int j = 0; j < HD / 8; j += 2) {
         std::uint32_t b[4];
         ldmatrix_x4_trans(b, values + Tile::slot(16 * step + lane_id() % 16, j + lane_id() / 16));
-        mma16816<T>(sums[j], a, b[0], b[1]);
-        mma16816<T>(sums[j + 1], a, b[2], b[3]);
+        mma16816<T>(acc[j], a, b[0], b[1]);
+        mma16816<T>(acc[j + 1], a, b[2], b[3]);
       }
     }
   }
@@ -107,15 +110,15 @@ template <int HD>
 struct AttentionWarp<float, HD> {
   using Tile = AttentionTile<float, HD>;
   using Scores = float[8][4];
-  using Sums = float[HD / 8][4];
+  using Accumulators = float[HD / 8][4];
 
   static constexpr int queries = 4, lanes = 8;
-  static constexpr int parts = HD / 32;  // of a query's row: 4 channels in each lane
+  static constexpr int parts = HD / 32;  // groups of 32 channels in a query's row: 4 channels per lane
   static DEVICE int query(int i) { return warp_id() * 16 + lane_id() / lanes + 4 * i; }
   static constexpr DEVICE int score_query(int j, int) { return j / 2; }
   static DEVICE int score_key(int j, int e) { return 8 * (4 * (j % 2) + e) + lane_id() % lanes; }
-  static constexpr DEVICE int sum_query(int j, int) { return j / parts; }
-  static DEVICE int sum_channel(int j, int e) { return j % parts * 32 + lane_id() % lanes * 4 + e; }
+  static constexpr DEVICE int acc_query(int j, int) { return j / parts; }
+  static DEVICE int acc_channel(int j, int e) { return j % parts * 32 + lane_id() % lanes * 4 + e; }
 
   const float* q;
 
@@ -147,7 +150,7 @@ struct AttentionWarp<float, HD> {
     }
   }
 
-  static DEVICE void add_values(Sums& sums, const Scores& weights, const float* values) {
+  static DEVICE void add_values(Accumulators& acc, const Scores& weights, const float* values) {
 #pragma unroll 1
     for (int owner = 0; owner < lanes; owner++) {
 #pragma unroll
@@ -163,7 +166,7 @@ struct AttentionWarp<float, HD> {
               *reinterpret_cast<const float4*>(values + Tile::slot(8 * m + owner, part * 8 + lane_id() % lanes));
 #pragma unroll
           for (int i = 0; i < queries; i++) {
-            float(&sum)[4] = sums[i * parts + part];
+            float(&sum)[4] = acc[i * parts + part];
             sum[0] += a[i] * b.x;
             sum[1] += a[i] * b.y;
             sum[2] += a[i] * b.z;
