@@ -1,14 +1,15 @@
-// The input of the flow head's fusion: out row of pixel (y, x) = [a, b, |a - b|, cost volume], the cost of offset
-// (dy, dx), row-major, being a(y, x) . b(y + dy, x + dx) / sqrt(channels), zero where that is outside of the map.
+// The input of the flow head's fusion: for pixel (y, x), out = [a, b, |a - b|, cost volume]. The cost of offset (dy,
+// dx), in row-major order, is a(y, x) . b(y + dy, x + dx) / sqrt(channels). It is zero where b is outside the map.
 //
-// A block takes 4 x 4 pixels of `a` and multiplies them with all (4 + 2 radius)^2 pixels of `b` that any of them needs:
-// a dense product of 16 x 144 for radius 4, of which 56 % are costs. On tensor cores that is several times cheaper than
-// the 81 dot products of each pixel one by one. A warp takes 16 columns of it, their sums in float32 registers, while
-// slices of channels pass through a ring of shared memory (rows of 64 bytes, padded to 80: eight rows of ldmatrix touch
-// every bank once). float32 runs the same fragments with multiply-adds. A larger radius takes several passes.
+// A block takes 4 x 4 pixels of `a` and multiplies them with all (4 + 2 radius)^2 pixels of `b` that any of them needs.
+// For radius 4 this is a dense product of 16 x 144, of which 56 % are costs. On tensor cores it is several times
+// cheaper than 81 single dot products per pixel. A warp takes 16 columns of the product, with float32 accumulators in
+// registers. Slices of channels pass through a ring buffer in shared memory. Its rows of 64 bytes are padded to 80, so
+// that eight rows of ldmatrix touch every bank once. float32 computes the same fragments with multiply-adds. A larger
+// radius takes several passes.
 //
-// 40 x 40 pixels of 256 float16 channels, radius 4: 118 MFLOP in 100 blocks; 1.6 MB in, each `b` read 9 times from the
-// second-level cache, 2.7 MB out. Bound by latency: each block is 8 slices deep.
+// 40 x 40 pixels of 256 float16 channels with radius 4 are 118 MFLOP in 100 blocks. They read 1.6 MB, each `b` 9 times
+// from L2, and write 2.7 MB. Latency limits this: each block is 8 slices deep.
 
 #include "correlation.h"
 
@@ -22,14 +23,14 @@ static_assert(correlation_pixels == 16, "the rows of one fragment");
 
 template <class T>
 struct Correlation {
-  static constexpr int group = 16 / sizeof(T);  // elements of one copy
+  static constexpr int group = 16 / sizeof(T);  // elements of one 16-byte copy
   static constexpr int depth = correlation_depth_bytes / sizeof(T);
   static constexpr int stride = depth + group;
   static constexpr int groups = depth / group;
   static constexpr int copies = (correlation_rows * groups + correlation_threads - 1) / correlation_threads;
   static_assert(correlation_threads % groups == 0, "a thread copies the same columns of several rows");
 
-  /// Rows of shared memory that this thread fills.
+  /// The source rows of the rows of shared memory that this thread fills.
   struct Source {
     const T* row[copies];
     bool inside[copies];
@@ -39,23 +40,23 @@ struct Correlation {
   int x0, y0;  // the block's first pixel
   T* shared;
 
-  /// The pixels of `b` that the tile needs.
+  /// The window of `b`: all pixels that the tile needs.
   DEVICE int window_width() const { return correlation_tile_width + 2 * p.radius; }
   DEVICE int window_size() const { return window_width() * (correlation_tile_height + 2 * p.radius); }
   DEVICE const T* a(int pixel) const { return static_cast<const T*>(p.a) + static_cast<std::ptrdiff_t>(pixel) * p.lda; }
   DEVICE const T* b(int pixel) const { return static_cast<const T*>(p.b) + static_cast<std::ptrdiff_t>(pixel) * p.ldb; }
   DEVICE T* out(int pixel) const { return static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(pixel) * p.ldo; }
 
-  /// The pixel at (y, x) of the map, or -1.
+  /// The index of the pixel at (y, x) of the map, or -1 outside it.
   DEVICE int pixel_at(int y, int x) const {
     return y >= 0 && y < p.height && x >= 0 && x < p.width ? y * p.width + x : -1;
   }
-  /// Pixel i of the block's tile.
+  /// The index of pixel i of the block's tile, or -1 outside the map.
   DEVICE int tile_pixel(int i) const {
     return pixel_at(y0 + i / correlation_tile_width, x0 + i % correlation_tile_width);
   }
 
-  /// Rows 0..15 are the tile of `a`, the others the neighbours from `first` on.
+  /// Rows 0..15 are the tile of `a`, the others the pixels of the window from `first` on.
   DEVICE Source sources(int first) const {
     Source source;
     for (int i = 0; i < copies; i++) {
@@ -81,7 +82,7 @@ struct Correlation {
       T* to = stage(slice) + row * stride + column;
       const T* from = source.row[i];
       if (row < correlation_pixels && channel < p.channels && channel + group > p.channels) {
-        // The rows' padding does not count; it is finite, so zeros on the left are enough.
+        // The padding of the rows must not count. It is finite, so zeros in the left operand are enough.
         for (int e = 0; e < group; e++) {
           to[e] = source.inside[i] && channel + e < p.channels ? from[channel + e] : from_float<T>(0);
         }
@@ -92,8 +93,8 @@ struct Correlation {
     }
   }
 
-  /// sum += the tile times this warp's 16 neighbours: two fragments of D.
-  DEVICE void multiply(int slice, float (&sum)[2][4]) const {
+  /// acc += the tile times this warp's 16 neighbours: two D fragments.
+  DEVICE void multiply(int slice, float (&acc)[2][4]) const {
     const int lane = lane_id();
     const T* left = stage(slice);
     const T* right = left + (correlation_pixels + 16 * warp_id()) * stride;
@@ -105,8 +106,8 @@ struct Correlation {
         std::uint32_t a[4], b[4];
         ldmatrix_x4(a, left + k);
         ldmatrix_x4(b, right + k);
-        mma16816<T>(sum[0], a, b[0], b[1]);
-        mma16816<T>(sum[1], a, b[2], b[3]);
+        mma16816<T>(acc[0], a, b[0], b[1]);
+        mma16816<T>(acc[1], a, b[2], b[3]);
       }
     } else {
       left += lane / 4 * stride;
@@ -119,10 +120,10 @@ struct Correlation {
           const float4 b[2] = {load4(columns), load4(columns + stride)};
           for (int e = 0; e < 4; e++) {
             const float4 &u = a[e / 2], &v = b[e % 2];
-            sum[tile][e] += u.x * v.x;
-            sum[tile][e] += u.y * v.y;
-            sum[tile][e] += u.z * v.z;
-            sum[tile][e] += u.w * v.w;
+            acc[tile][e] += u.x * v.x;
+            acc[tile][e] += u.y * v.y;
+            acc[tile][e] += u.z * v.z;
+            acc[tile][e] += u.w * v.w;
           }
         }
       }
@@ -131,8 +132,8 @@ struct Correlation {
 
   DEVICE static float4 load4(const T* from) { return *reinterpret_cast<const float4*>(from); }
 
-  /// Those of this warp's products that are costs.
-  DEVICE void store(int first, const float (&sum)[2][4]) const {
+  /// Stores those of this warp's products that are costs.
+  DEVICE void store(int first, const float (&acc)[2][4]) const {
     const int lane = lane_id(), side = 2 * p.radius + 1;
     const float scale = 1.F / sqrtf(static_cast<float>(p.channels));
     for (int tile = 0; tile < 2; tile++) {
@@ -143,12 +144,12 @@ struct Correlation {
                   dx = neighbour % window_width() - i % correlation_tile_width;
         const int pixel = tile_pixel(i);
         if (pixel < 0 || dy < 0 || dy >= side || dx < 0 || dx >= side) continue;
-        out(pixel)[3 * p.channels + dy * side + dx] = from_float<T>(scale * sum[tile][e]);
+        out(pixel)[3 * p.channels + dy * side + dx] = from_float<T>(scale * acc[tile][e]);
       }
     }
   }
 
-  /// The columns that are not costs.
+  /// Writes the columns that are not costs.
   DEVICE void concatenate() const {
     const int thread = static_cast<int>(threadIdx.x), channels = p.channels;
     if (channels % 8 == 0) {
@@ -196,19 +197,19 @@ DEVICE void correlation(const CorrelationParams& p) {
       if (slice < slices) c.fetch(source, slice);
       cp_async_commit();
     }
-    if (first == 0) c.concatenate();  // while the first slices are on their way
+    if (first == 0) c.concatenate();  // while the first slices are being copied
 
     const bool busy = first + 16 * warp_id() < neighbours;
-    float sum[2][4] = {};
+    float acc[2][4] = {};
     for (int slice = 0; slice < slices; slice++) {
       cp_async_wait<correlation_stages - 2>();
-      __syncthreads();  // the slice is there, and everyone is done with the one before it
+      __syncthreads();  // the slice has arrived, and all warps are done with the previous one
       const int next = slice + correlation_stages - 1;
       if (next < slices) c.fetch(source, next);
       cp_async_commit();
-      if (busy) c.multiply(slice, sum);
+      if (busy) c.multiply(slice, acc);
     }
-    if (busy) c.store(first, sum);
+    if (busy) c.store(first, acc);
     __syncthreads();
   }
 }

@@ -6,14 +6,14 @@
 
 namespace flow::kernels {
 
-constexpr int correlation_tile_width = 4;  // pixels of `a`: in all, the 16 rows of a tensor core's fragment
+constexpr int correlation_tile_width = 4;  // pixels of `a`: 4 x 4 are the 16 rows of one mma fragment
 constexpr int correlation_tile_height = 4;
-constexpr int correlation_neighbours = 144;                            // pixels of `b` at a time: all those of radius 4
-constexpr int correlation_threads = correlation_neighbours / 16 * 32;  // a warp takes 16 of them
-constexpr int correlation_depth_bytes = 64;                            // of a row in one stage of shared memory
+constexpr int correlation_neighbours = 144;                            // pixels of `b` per pass: all those of radius 4
+constexpr int correlation_threads = correlation_neighbours / 16 * 32;  // one warp per 16 of them
+constexpr int correlation_depth_bytes = 64;                            // bytes of a row in one stage of shared memory
 constexpr int correlation_stages = 3;
 
-/// For all radii and types. Rows are 16 bytes longer than their content, against bank conflicts.
+/// The same for all radii and types. Rows are padded by 16 bytes, against bank conflicts.
 constexpr int correlation_shared_bytes = correlation_stages *
                                          (correlation_tile_width * correlation_tile_height + correlation_neighbours) *
                                          (correlation_depth_bytes + 16);

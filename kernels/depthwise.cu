@@ -1,10 +1,10 @@
-// 3x3 depthwise convolution, zero padding, of [in * scale, extra]; the squeeze-and-excitation's scale is a factor of
-// the sums, not of every tap.
+// 3x3 depthwise convolution of [in * scale, extra], with zero padding. The scale of squeeze-and-excitation multiplies
+// the finished sum, not every tap.
 //
-// 18 FLOPs for every element read and written once, so it is bound by memory: 1600 pixels of 849 float16 channels are
-// 2.7 MB in and 2.7 MB out. A thread takes eight channels (16 bytes of float16) of depthwise_pixels pixels in a row:
-// each of the 3 * (depthwise_pixels + 2) pixels around them is loaded once and used up to three times, and the weights,
-// which are float32, are loaded once for all of them. Consecutive threads take consecutive channels, then the next
+// 18 FLOPs per element, which is read and written once, so memory limits it: 1600 pixels of 849 float16 channels are
+// 2.7 MB in and 2.7 MB out. A thread takes eight channels (16 bytes of float16) of depthwise_pixels neighbouring pixels
+// of a row. It loads each of the 3 * (depthwise_pixels + 2) pixels around them once and uses it up to three times. It
+// loads the float32 weights once for all its pixels. Consecutive threads take consecutive channels, then the next
 // pixels.
 
 #include "depthwise.h"
@@ -21,7 +21,8 @@ struct DepthwiseInput {
 
   DEVICE bool whole() const { return channel + 8 <= p.cols; }
 
-  /// x = pixel `pixel`, without the scale. Ragged: the group reaches into `extra` or beyond the last channel.
+  /// x = the channels of pixel `pixel`, without the scale. `ragged`: the group reaches into `extra` or beyond the last
+  /// channel.
   template <bool ragged>
   DEVICE void load(int pixel, float (&x)[8]) const {
     if (!ragged || channel < p.cols) {
@@ -39,7 +40,7 @@ struct DepthwiseInput {
 
 template <class T, bool ragged>
 DEVICE void convolve(const DepthwiseParams& p, const DepthwiseInput<T>& in, int y, int first) {
-  float sum[depthwise_pixels][8] = {};
+  float acc[depthwise_pixels][8] = {};
 #pragma unroll
   for (int dy = -1; dy <= 1; dy++) {
     if (y + dy < 0 || y + dy >= p.height) continue;
@@ -54,7 +55,7 @@ DEVICE void convolve(const DepthwiseParams& p, const DepthwiseInput<T>& in, int 
       for (int t = 0; t < 3; t++) {
         const int pixel = column + 1 - t;
         if (pixel < 0 || pixel >= depthwise_pixels) continue;
-        for (int i = 0; i < 8; i++) sum[pixel][i] += x[i] * weight[t][i];
+        for (int i = 0; i < 8; i++) acc[pixel][i] += x[i] * weight[t][i];
       }
     }
   }
@@ -67,9 +68,9 @@ DEVICE void convolve(const DepthwiseParams& p, const DepthwiseInput<T>& in, int 
 #pragma unroll
   for (int pixel = 0; pixel < depthwise_pixels; pixel++) {
     if (first + pixel >= p.width) return;
-    for (int i = 0; i < 8; i++) sum[pixel][i] *= scale[i];
+    for (int i = 0; i < 8; i++) acc[pixel][i] *= scale[i];
     store8(static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(y * p.width + first + pixel) * p.ldo + in.channel,
-           sum[pixel]);
+           acc[pixel]);
   }
 }
 

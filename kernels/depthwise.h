@@ -1,14 +1,15 @@
 #pragma once
 
-// Parameters of depthwise.cu: depthwise_TYPE, TYPE f32, f16 or bf16. A thread makes eight channels of depthwise_pixels
-// pixels in a row; the grid has depthwise_blocks or more, in any shape, the block depthwise_threads.
+// Parameters of depthwise.cu: depthwise_TYPE, TYPE f32, f16 or bf16. A thread computes eight channels of
+// depthwise_pixels neighbouring pixels of a row. The grid has at least depthwise_blocks blocks, in any shape; the block
+// is depthwise_threads.
 
 namespace flow::kernels {
 
 constexpr int depthwise_pixels = 4;
 constexpr int depthwise_threads = 64;
 
-/// Of a map of height x width pixels with `channels` = cols + extra_cols.
+/// Blocks for a map of height x width pixels with `channels` = cols + extra_cols.
 constexpr int depthwise_blocks(int height, int width, int channels) {
   const int runs = (width + depthwise_pixels - 1) / depthwise_pixels * height, groups = (channels + 7) / 8;
   return (runs * groups + depthwise_threads - 1) / depthwise_threads;

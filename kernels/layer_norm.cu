@@ -1,12 +1,13 @@
-// Layer normalisation: out = (x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and variance of every row.
+// Layer normalisation: out = (x - mean) / sqrt(variance + epsilon) * gamma + beta, with the mean and variance of every
+// row.
 //
-// x is float32, the residual stream; out is what the next product reads. A ViT-S layer's 1605 rows of 384 are 2.5 MB in
-// and, in float16, 1.2 MB out, for some 8 FLOPs an element: memory limits it, or the second-level cache, where x was
-// just written. So a row is read once: a warp takes it, its lanes hold it in registers, 16 bytes in every load of every
-// lane, and no shared memory or barrier is needed. Only columns from 1024 on are read again.
+// x is float32, the residual stream. out is the input of the next product. A ViT-S layer's 1605 rows of 384 are 2.5 MB
+// in and, in float16, 1.2 MB out, for some 8 FLOPs an element. So memory is the limit, or L2, where x was just written.
+// Therefore a row is read once. A warp holds it in registers, and every load of every lane is 16 bytes. No shared
+// memory and no barrier is needed. Only columns from 1024 on are read again.
 //
-// The variance is the mean of squared deviations, not of squares, so that a large mean costs nothing. What rounding has
-// left in the mean shows up as the mean of the deviations, and is taken from both.
+// The variance is the mean of squared deviations, not of squares, so a large mean costs no accuracy. The rounding error
+// of the mean is the mean of the deviations. Both the mean and the variance are corrected by it.
 
 #include "layer_norm.h"
 
@@ -14,9 +15,9 @@
 
 namespace flow::kernels {
 
-constexpr int layer_norm_loads = 8;  // of four columns in every lane, kept in registers
+constexpr int layer_norm_loads = 8;  // loads of four columns per lane that are kept in registers
 
-DEVICE float sum_of_warp(float x) {
+DEVICE float warp_sum(float x) {
 #pragma unroll
   for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(0xffffffffU, x, lanes);
   return x;
@@ -28,7 +29,7 @@ DEVICE bool aligned4(const T* rows, int stride) {
   return reinterpret_cast<std::uintptr_t>(rows) % (4 * sizeof(T)) == 0 && stride % 4 == 0;
 }
 
-/// Columns c to c + 3 of `row`, zeros from `cols` on.
+/// Columns c to c + 3 of `row`; zeros from `cols` on.
 DEVICE float4 load4(const float* row, int c, int cols, bool aligned) {
   if (aligned && c + 4 <= cols) return *reinterpret_cast<const float4*>(row + c);
   return make_float4(c < cols ? row[c] : 0.F, c + 1 < cols ? row[c + 1] : 0.F, c + 2 < cols ? row[c + 2] : 0.F,
@@ -51,22 +52,22 @@ DEVICE void store4(T* row, int c, int cols, bool aligned, float4 y) {
   if (c + 3 < cols) row[c + 3] = from_float<T>(y.w);
 }
 
-/// A warp's row: lane l has columns 4 (l + 32 i) to 4 (l + 32 i) + 3.
+/// A row, held by one warp: lane l has columns 4 (l + 32 i) to 4 (l + 32 i) + 3.
 class LayerNormRow {
  public:
   DEVICE LayerNormRow(const float* row, int cols, bool aligned) : row_(row), cols_(cols), aligned_(aligned) {
 #pragma unroll
     for (int i = 0; i < layer_norm_loads; i++) {
-      held_[i] = column(i) < cols ? load4(row, column(i), cols, aligned) : make_float4(0.F, 0.F, 0.F, 0.F);
+      values_[i] = column(i) < cols ? load4(row, column(i), cols, aligned) : make_float4(0.F, 0.F, 0.F, 0.F);
     }
   }
 
-  /// use(c, columns c to c + 3) for all of this lane's.
+  /// Calls use(c, columns c to c + 3) for all columns of this lane.
   template <class Use>
-  DEVICE void each(const Use& use) const {
+  DEVICE void for_each(const Use& use) const {
 #pragma unroll
     for (int i = 0; i < layer_norm_loads; i++) {
-      if (column(i) < cols_) use(column(i), held_[i]);
+      if (column(i) < cols_) use(column(i), values_[i]);
     }
     for (int c = column(layer_norm_loads); c < cols_; c += 4 * warp_size) use(c, load4(row_, c, cols_, aligned_));
   }
@@ -74,7 +75,7 @@ class LayerNormRow {
  private:
   static DEVICE int column(int i) { return 4 * (lane_id() + warp_size * i); }
 
-  float4 held_[layer_norm_loads];
+  float4 values_[layer_norm_loads];
   const float* row_;
   int cols_;
   bool aligned_;
@@ -87,28 +88,30 @@ DEVICE void layer_norm(const LayerNormParams& p) {
 
   const LayerNormRow row(p.x + static_cast<std::ptrdiff_t>(index) * p.ldx, p.cols, aligned4(p.x, p.ldx));
   float sum = 0.F;
-  row.each([&](int, float4 x) { sum += (x.x + x.y) + (x.z + x.w); });
-  const float mean = sum_of_warp(sum) / static_cast<float>(p.cols);
+  row.for_each([&](int, float4 x) { sum += (x.x + x.y) + (x.z + x.w); });
+  const float mean = warp_sum(sum) / static_cast<float>(p.cols);
 
   float deviations = 0.F, squares = 0.F;
-  row.each([&](int c, float4 x) {
+  row.for_each([&](int c, float4 x) {
     const float a = x.x - mean, b = c + 1 < p.cols ? x.y - mean : 0.F, d = c + 2 < p.cols ? x.z - mean : 0.F,
                 e = c + 3 < p.cols ? x.w - mean : 0.F;
     deviations += (a + b) + (d + e);
     squares += (a * a + b * b) + (d * d + e * e);
   });
-  const float rest = sum_of_warp(deviations) / static_cast<float>(p.cols);
-  const float variance = sum_of_warp(squares) / static_cast<float>(p.cols) - rest * rest;
+  const float mean_error = warp_sum(deviations) / static_cast<float>(p.cols);
+  const float variance = warp_sum(squares) / static_cast<float>(p.cols) - mean_error * mean_error;
   const float scale = rsqrtf(fmaxf(variance, 0.F) + p.epsilon);
 
   T* const out = static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(index) * p.ldo;
   const bool aligned = aligned4(static_cast<const T*>(p.out), p.ldo);
   const bool aligned_weights = aligned4(p.gamma, 0) && aligned4(p.beta, 0);
-  row.each([&](int c, float4 x) {
+  row.for_each([&](int c, float4 x) {
     const float4 gamma = load4(p.gamma, c, p.cols, aligned_weights), beta = load4(p.beta, c, p.cols, aligned_weights);
     store4(out, c, p.cols, aligned,
-           make_float4((x.x - mean - rest) * scale * gamma.x + beta.x, (x.y - mean - rest) * scale * gamma.y + beta.y,
-                       (x.z - mean - rest) * scale * gamma.z + beta.z, (x.w - mean - rest) * scale * gamma.w + beta.w));
+           make_float4((x.x - mean - mean_error) * scale * gamma.x + beta.x,
+                       (x.y - mean - mean_error) * scale * gamma.y + beta.y,
+                       (x.z - mean - mean_error) * scale * gamma.z + beta.z,
+                       (x.w - mean - mean_error) * scale * gamma.w + beta.w));
   });
 }
 

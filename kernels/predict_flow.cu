@@ -1,7 +1,7 @@
 // The last layer of a flow head: flow (rows x 2) = in W^T + bias + base, two dot products a pixel.
 //
-// 4 FLOPs for every element read, so it is bound by memory: 1600 pixels of 320 float16 channels are 1 MB. A warp takes
-// a pixel, a lane every 32nd group of eight channels; the weights, 2.5 KB, stay in the first-level cache.
+// 4 FLOPs for every element read, so memory limits it: 1600 pixels of 320 float16 channels are 1 MB. A warp takes a
+// pixel; a lane takes every 32nd group of eight channels. The weights, 2.5 KB, stay in L1.
 
 #include "predict_flow.h"
 

@@ -1,12 +1,14 @@
-// A camera's frame to the rows of the patch embedding: 8-bit bilinear resize, x / 255, ImageNet's mean and deviation,
-// and the cut into patches: row (y / patch) * (width / patch) + x / patch, column (channel, y % patch, x % patch).
+// A camera's frame becomes the rows of the patch embedding: 8-bit bilinear resize, x / 255, normalisation by ImageNet's
+// mean and deviation, and the cut into patches. A value's row is (y / patch) * (width / patch) + x / patch, its column
+// is (channel, y % patch, x % patch).
 //
-// Bit for bit the CPU engine's pixels, which are OpenCV's INTER_LINEAR: integers up to the rounded 8-bit value, then
-// IEEE float32 in the order of the original. NV12 becomes RGB at each of the four source pixels, before the resize.
+// The pixels equal the CPU engine's bit for bit, and so OpenCV's INTER_LINEAR: integers up to the rounded 8-bit value,
+// then IEEE float32 in the order of the original. NV12 becomes RGB at each of the four source pixels, before the
+// resize.
 //
-// Reads at most 4 pixels for each of height * width, neighbours sharing them in the first-level cache; writes 3 values.
-// 640 x 640 of float16 from 1920 x 1080 of RGB is 6.2 MB in, 2.5 MB out. Bound by latency and, on small devices, by the
-// integer arithmetic. Neighbouring threads write neighbouring columns of one patch: runs of `patch` elements.
+// Each of the height * width pixels reads at most 4 source pixels, which neighbours share in L1, and writes 3 values.
+// 640 x 640 of float16 from 1920 x 1080 of RGB is 6.2 MB in, 2.5 MB out. Latency is the limit and, on small devices,
+// the integer arithmetic. Neighbouring threads write neighbouring columns of one patch: runs of `patch` elements.
 
 #include "preprocess.h"
 
@@ -30,7 +32,8 @@ DEVICE Pixel nv12_to_rgb(int luma, int u, int v) {
           clamp_level((y + u_to_b * u) >> bits)};
 }
 
-/// Pixels of interleaved channels. Positions are numbers, not cases, so that the loads of all pixels go out together.
+/// Reads pixels of interleaved channels. Channel positions are numbers, not branches, so that the loads of all pixels
+/// are issued together.
 struct PackedReader {
   const PreprocessParams& p;
   int step, red, green, blue;
@@ -59,7 +62,7 @@ struct Nv12Reader {
   }
 };
 
-/// Two pixels of a row, weighted: OpenCV's HResizeLinear, of which all but the last 4 bits go on.
+/// Two pixels of a row, weighted: OpenCV's HResizeLinear without the lowest 4 bits of the result.
 template <class Reader>
 DEVICE Pixel resize_across(const Reader& read, int y, const ResizeTap& tap) {
   const Pixel first = read(y, tap.first), second = read(y, tap.second);
@@ -70,14 +73,14 @@ DEVICE Pixel resize_across(const Reader& read, int y, const ResizeTap& tap) {
   return sum;
 }
 
-/// Pixel (y, x) at the size asked for.
+/// Pixel (y, x) of the resized frame.
 template <class Reader>
 DEVICE Pixel resized_pixel(const Reader& read, int y, int x) {
   if (!read.p.across) return read(y, x);
   const ResizeTap across = read.p.across[x], down = read.p.down[y];
   const Pixel upper = resize_across(read, down.first, across), lower = resize_across(read, down.second, across);
   Pixel result;
-  for (int c = 0; c < 3; c++) {  // OpenCV's VResizeLinear: 22 bits of weight in three steps
+  for (int c = 0; c < 3; c++) {  // OpenCV's VResizeLinear: removes the weights' 22 bits in three steps, 4, 16 and 2
     const int sum = ((down.weight[0] * upper.channel[c]) >> 16) + ((down.weight[1] * lower.channel[c]) >> 16);
     result.channel[c] = clamp_level((sum + 2) >> 2);
   }
@@ -96,7 +99,7 @@ DEVICE void preprocess(const PreprocessParams& p) {
   const std::ptrdiff_t row = y / p.patch * (p.width / p.patch) + x / p.patch;
   T* out = static_cast<T*>(p.patches) + row * p.ldp + y % p.patch * p.patch + x % p.patch;
   for (int c = 0; c < 3; c++) {
-    // Rounded at every step, whatever flags the file is compiled with.
+    // Every step rounds, regardless of the compiler flags.
     const float level = __fdiv_rn(static_cast<float>(pixel.channel[c]), 255.F);
     out[c * p.patch * p.patch] = from_float<T>(__fdiv_rn(__fsub_rn(level, mean[c]), deviation[c]));
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-// Parameters of resize_flow.cu, a kernel of blocks of 32 x 8 threads, one value each: the grid is (ceil(to_width / 32),
+// Parameters of resize_flow.cu. A block has 32 x 8 threads, one value each; the grid is (ceil(to_width / 32),
 // ceil(to_height / 8), 2 planes).
 
 namespace flow::kernels {

@@ -1,8 +1,8 @@
 // Squeeze-and-excitation (Hu et al., 2018): scale = sigmoid(fc2 silu(fc1 mean + bias1) + bias2), mean = sums / count.
 //
-// 2 * channels * reduced multiply-adds on as many weights, 4 bytes each, that one SM reads from the second-level cache:
-// the time is the latency of two dependent matrix-vector products, which is why the block is as large as it can be.
-// Sums are taken in a fixed order.
+// 2 * channels * reduced multiply-adds on as many weights of 4 bytes, which one SM reads from L2. The time is the
+// latency of two dependent matrix-vector products, so the block is as large as possible. Sums are added in a fixed
+// order.
 
 #include "squeeze_excite.h"
 
@@ -10,7 +10,7 @@
 
 namespace flow::kernels {
 
-/// The dot product of two vectors, by `lanes` neighbouring lanes of a full warp; every one of them gets it.
+/// The dot product of two vectors, by `lanes` neighbouring lanes of a full warp. Each of these lanes gets the result.
 template <int lanes>
 DEVICE float dot(const float* weight, const float* x, int count) {
   float sum = 0;
@@ -21,7 +21,7 @@ DEVICE float dot(const float* weight, const float* x, int count) {
 }
 
 KERNEL(squeeze_excite, SqueezeExciteParams, squeeze_excite_threads, 1) {
-  constexpr int lanes = 8;  // of a dot product of fc2, whose rows are short
+  constexpr int lanes = 8;  // per dot product of fc2, whose rows are short
   SHARED_MEMORY(float, mean);
   float* hidden = mean + p.channels;
   const int thread = static_cast<int>(threadIdx.x);
@@ -37,7 +37,7 @@ KERNEL(squeeze_excite, SqueezeExciteParams, squeeze_excite_threads, 1) {
 
   for (int first = 0; first < p.channels; first += squeeze_excite_threads / lanes) {
     const int c = first + thread / lanes;
-    const int row = min(c, p.channels - 1);  // lanes without a channel take part in the shuffles
+    const int row = min(c, p.channels - 1);  // lanes without a channel still take part in the shuffles
     const float y = dot<lanes>(p.fc2 + row * p.reduced, hidden, p.reduced) + p.bias2[row];
     if (c < p.channels && thread % lanes == 0) p.scale[c] = sigmoid(y);
   }

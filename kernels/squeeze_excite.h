@@ -1,7 +1,7 @@
 #pragma once
 
-// Parameters of squeeze_excite.cu, a kernel of one block of squeeze_excite_threads: scale = sigmoid(fc2 silu(fc1
-// mean)).
+// Parameters of squeeze_excite.cu: scale = sigmoid(fc2 silu(fc1 mean)). The grid is one block of
+// squeeze_excite_threads.
 
 namespace flow::kernels {
 

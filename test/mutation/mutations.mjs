@@ -113,8 +113,8 @@ export const MUTATIONS = [
   {
     mistake: 'a correlation without the barrier of its ring',
     file: 'correlation.cu',
-    find: '      __syncthreads();  // the slice is there',
-    replace: '      // the slice is there',
+    find: '      __syncthreads();  // the slice has arrived',
+    replace: '      // the slice has arrived',
     kernels: ['correlation.cu'],
     test: 'correlation',
     builds: ['race', 'host'],
