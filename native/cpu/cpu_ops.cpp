@@ -12,15 +12,15 @@ namespace flow::cpu {
 
 namespace {
 
-/// Rows of a GEMM's item: with k = 384 they stay in the second-level cache while the panels pass.
+/// Rows of a GEMM item: with k = 384 they stay in L2 while the panels pass.
 constexpr int gemm_block = 192;
-/// Items of a GEMM that every thread should find.
+/// Target number of items of a GEMM per thread.
 constexpr int items_per_thread = 16;
-/// Pixels of an upsampling item: their mask, 9 KiB each, stays in the second-level cache.
+/// Pixels of an upsampling item: their masks, 9 KiB each, stay in L2.
 constexpr int upsample_block = 24;
 /// Queries of an attention item.
 constexpr int query_block = 96;
-/// Columns that one item of a column sum takes.
+/// Columns of a column sum per item.
 constexpr int sum_block = 64;
 
 template <class Kind>
@@ -79,7 +79,7 @@ double CpuOps::measure_peak() {
   const double flop = 4.0 * steps * kernels_.lanes * kernels_.tile_rows * pool_.size();
   double best = 0;
   for (int i = 0; i < 12; i++) {
-    std::atomic<float> total = 0;  // read below, so that the work has to be done
+    std::atomic<float> total = 0;  // read below, so that the compiler cannot drop the work
     const auto begin = Clock::now();
     pool_.run(pool_.size(),
               [&](int item, int /*thread*/) { total = kernels_.multiply_add(steps, .99F, static_cast<float>(item)); });
@@ -194,7 +194,7 @@ void CpuOps::run_gemm(GemmJob job) {
   job.blocks = ceil_div(job.m, gemm_block);
   job.block = round_up(ceil_div(job.m, job.blocks), kernels_.tile_rows);
   job.blocks = ceil_div(job.m, job.block);
-  // Threads end within one item of each other, so there must be many: columns are cut, too.
+  // Threads end within one item of each other, so there must be many items: the columns are cut as well.
   const int slices =
       std::clamp(ceil_div(items_per_thread * pool_.size(), job.blocks), 1, ceil_div(job.weights.count, 4));
   job.panels_per_item = ceil_div(job.weights.count, slices);
@@ -360,27 +360,27 @@ void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {
               step_x = static_cast<float>(w) / static_cast<float>(to_w);
   pool_.run(out.rows, [&](int row, int /*thread*/) {
     const int plane = row / to_h, y = row % to_h;
-    const float gain = plane == 0 ? static_cast<float>(to_w) / static_cast<float>(w)
-                                  : static_cast<float>(to_h) / static_cast<float>(h);
-    const float at_y = std::max(0.F, (static_cast<float>(y) + 0.5F) * step_y - 0.5F);
-    const int y0 = static_cast<int>(at_y), y1 = std::min(y0 + 1, h - 1);
-    const float part_y = at_y - static_cast<float>(y0);
+    const float scale = plane == 0 ? static_cast<float>(to_w) / static_cast<float>(w)
+                                   : static_cast<float>(to_h) / static_cast<float>(h);
+    const float source_y = std::max(0.F, (static_cast<float>(y) + 0.5F) * step_y - 0.5F);
+    const int y0 = static_cast<int>(source_y), y1 = std::min(y0 + 1, h - 1);
+    const float fraction_y = source_y - static_cast<float>(y0);
     const float* upper = floats(in) + (static_cast<std::ptrdiff_t>(plane) * h + y0) * in.stride;
     const float* lower = floats(in) + (static_cast<std::ptrdiff_t>(plane) * h + y1) * in.stride;
     float* to = floats(out) + static_cast<std::ptrdiff_t>(row) * out.stride;
     for (int x = 0; x < to_w; x++) {
-      const float at_x = std::max(0.F, (static_cast<float>(x) + 0.5F) * step_x - 0.5F);
-      const int x0 = static_cast<int>(at_x), x1 = std::min(x0 + 1, w - 1);
-      const float part_x = at_x - static_cast<float>(x0);
-      const float top = upper[x0] * (1 - part_x) + upper[x1] * part_x;
-      const float bottom = lower[x0] * (1 - part_x) + lower[x1] * part_x;
-      to[x] = gain * (top * (1 - part_y) + bottom * part_y);
+      const float source_x = std::max(0.F, (static_cast<float>(x) + 0.5F) * step_x - 0.5F);
+      const int x0 = static_cast<int>(source_x), x1 = std::min(x0 + 1, w - 1);
+      const float fraction_x = source_x - static_cast<float>(x0);
+      const float top = upper[x0] * (1 - fraction_x) + upper[x1] * fraction_x;
+      const float bottom = lower[x0] * (1 - fraction_x) + lower[x1] * fraction_x;
+      to[x] = scale * (top * (1 - fraction_y) + bottom * fraction_y);
     }
   });
 }
 
 void CpuOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) {
-  constexpr double least = 1e-5;  // keeps a field without motion from dividing by zero, as in lib/viz
+  constexpr double epsilon = 1e-5;  // keeps a field without motion from dividing by zero, as in lib/viz
   const int height = flow.rows / 2;
   const auto row = [&](int y) { return floats(flow) + static_cast<std::ptrdiff_t>(y) * flow.stride; };
   double unit = colors.scale;
@@ -394,7 +394,7 @@ void CpuOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix pi
   }
   pool_.run(height, [&](int y, int /*thread*/) {
     auto* rgb = static_cast<std::uint8_t*>(picture.data) + static_cast<std::ptrdiff_t>(y) * picture.stride;
-    color_row(row(y), row(height + y), flow.cols, unit + least, colors, rgb);
+    color_row(row(y), row(height + y), flow.cols, unit + epsilon, colors, rgb);
   });
 }
 

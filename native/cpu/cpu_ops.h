@@ -11,15 +11,15 @@
 
 namespace flow::cpu {
 
-/// `Ops` on the CPU: cuts each stage into items and has the threads work them off with the kernels of one instruction
-/// set. Every item's sums are taken in a fixed order, so results do not depend on the number of threads.
+/// `Ops` on the CPU. It cuts each stage into items. The threads compute them with the kernels of one instruction set.
+/// Every item adds its sums in a fixed order, so results do not depend on the number of threads.
 class CpuOps : public Ops {
  public:
   explicit CpuOps(int threads, const Kernels& kernels = *runnable_kernels().front());
 
   int threads() const { return pool_.size(); }
   const char* instruction_set() const { return kernels_.name; }
-  /// Multiply-adds in registers, on all threads: the operations per second that no kernel can exceed.
+  /// Operations per second of multiply-adds in registers, on all threads: an upper bound for every kernel.
   double measure_peak();
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
@@ -70,15 +70,15 @@ class CpuOps : public Ops {
  private:
   QkvLayout layout(OperandMatrix qkv, AttentionShape shape) const;
   void run_gemm(GemmJob job);
-  /// LayerNorm into a buffer of the engine's own: a pass over memory that costs 1 % of the GEMM behind it, and spares
-  /// its items from normalising the same rows again for every slice of columns.
+  /// LayerNorm into a buffer of the engine. This pass over memory costs 1 % of the GEMM that follows. Without it, the
+  /// GEMM's items would normalise the same rows again for every slice of columns.
   RealMatrix normalised(RealMatrix x, const Packed& norm);
   float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
   void reserve_scratch(std::size_t floats);
 
   const Kernels& kernels_;
   ThreadPool pool_;
-  std::vector<AlignedFloats> scratch_;  // one per thread, grown by the first call of a size
+  std::vector<AlignedFloats> scratch_;  // one per thread; the first call of a size grows it
   AlignedFloats zeros_;
   AlignedFloats normalised_;
   std::vector<double> longest_;  // one per thread

@@ -7,38 +7,38 @@
 
 #include "ops/ops.h"
 
-// The boundary between the portable half of the CPU engine and the files of isa/, which are compiled for one
-// instruction set each. What crosses it is plain data: a job that describes a whole stage, and a function that does one
-// item of it.
+// The boundary between the portable part of the CPU engine and the files of isa/, each of which is compiled for one
+// instruction set. Only plain data crosses it: a job that describes a whole stage, and a function that computes one
+// item of that job.
 
 namespace flow::cpu {
 
-/// Floats of the widest panel of any instruction set. Matrices and per-channel values are padded to it, so that kernels
-/// read and write whole vectors.
+/// Floats in the widest panel of any instruction set. Matrices and per-channel values are padded to a multiple of it,
+/// so that kernels read and write whole vectors.
 constexpr int widest_panel = 32;
 
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
-/// Where a GEMM's rows come from.
+/// The rows of a GEMM's left operand.
 enum class Rows {
   plain,    // row m of `a`
-  conv3x3,  // the 3x3 neighbours of pixel m, tap by tap: K = 9 * cols, zero outside the map (implicit GEMM)
+  conv3x3,  // im2col row of pixel m: its 3x3 neighbours, tap by tap, K = 9 * cols, zero outside the map (implicit GEMM)
 };
 
-/// What happens to a tile of sums before it is stored.
+/// Applied to a tile of accumulators before it is stored.
 enum class Epilogue {
   store,   // out = y (+ base)
   add,     // out += y
   silu,    // out = silu(y)
   gelu,    // out = gelu(y)
   relu,    // out = max(y, 0)
-  swiglu,  // out = silu(first vector of the panel) * second
+  swiglu,  // out = silu(first vector of the panel) * second vector
   qkv,     // rotate and store in attention's layout
 };
 
-/// Weights of a GEMM, cut into panels of `panel` = 2 * lanes columns: panels x k x panel, then zero-padded. A
-/// micro-kernel reads one panel front to back while `panel` columns of the result stay in registers.
+/// Weights of a GEMM in panels of `panel` = 2 * lanes columns: panels x k x panel, padded with zeros. The micro-kernel
+/// reads a panel from front to back while `panel` columns of the result stay in registers.
 struct Panels {
   const float* data;
   const float* bias;  // count x panel
@@ -47,7 +47,8 @@ struct Panels {
 };
 
 /// q: heads x tokens x head_dim, scaled by log2(e) / sqrt(head_dim). k: heads x panels of `panel` tokens x head_dim x
-/// panel. v: heads x panels of `panel` channels x tokens x panel. k and v are then the panels of attention's two GEMMs.
+/// panel. v: heads x panels of `panel` channels x tokens x panel. So k and v are already the panels of attention's two
+/// GEMMs.
 struct QkvLayout {
   AttentionShape shape;
   int token_panels;
@@ -59,7 +60,7 @@ struct QkvLayout {
   const float* sin;
 };
 
-/// out (m x n) = epilogue(rows x weights). One item is `block` rows and `panels_per_item` panels.
+/// out (m x n) = epilogue(rows x weights). One item is `block` rows x `panels_per_item` panels.
 struct GemmJob {
   Rows rows;
   Epilogue epilogue;
@@ -68,11 +69,11 @@ struct GemmJob {
   int m;
   int cols;  // columns of `a`; k of the weights is cols, or 9 * cols for a convolution
   Grid grid;
-  const float* zeros;  // `cols` zeros, for the outside of the map
+  const float* zeros;  // `cols` zeros, read outside the map
   Panels weights;
   float* out;
   int ldo;
-  int first_row;  // of the rows in `out`: 0, but where an item writes to scratch
+  int first_row;  // result row that `out` begins with: 0, except for an item that writes to scratch
   const float* base;
   int ld_base;
   QkvLayout qkv;
@@ -142,7 +143,7 @@ struct UpsampleJob {
   int ldo;
 };
 
-/// What one instruction set offers. Items are independent; `scratch` belongs to the calling thread.
+/// The kernels of one instruction set. Items are independent; `scratch` belongs to the calling thread.
 struct Kernels {
   const char* name;
   int lanes;      // floats in a vector
@@ -155,13 +156,14 @@ struct Kernels {
   void (*correlation)(const CorrelationJob&, int y);
   std::size_t (*upsample_scratch)(const UpsampleJob&);
   void (*upsample)(const UpsampleJob&, int item, float* scratch);
-  /// Does steps * lanes * 2 * 2 * tile_rows operations in registers; the fastest that this instruction set can multiply
-  /// and add.
+  /// Runs steps * lanes * 2 * 2 * tile_rows floating-point operations in registers, at the highest rate at which this
+  /// instruction set can multiply and add.
   float (*multiply_add)(long steps, float a, float b);
 };
 
-/// The instruction sets compiled into this binary that this machine can run, best first. The last one is always there.
-/// Those whose name ends in "-split" are a wide set's kernels on narrower registers: slower, for tests of its logic.
+/// The instruction sets that are compiled into this binary and that this machine can run, best first. Every machine can
+/// run the last one. A name that ends in "-split" means a wide set's kernels on narrower registers: slower, for tests
+/// of their logic.
 std::span<const Kernels* const> runnable_kernels();
 
 /// The set of that name; the best one if the name is empty. Throws Error(device) if the machine cannot run it.

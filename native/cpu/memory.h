@@ -8,7 +8,7 @@
 
 namespace flow::cpu {
 
-/// Zeroed floats on a cache line's boundary; in huge pages where the system has them to give.
+/// Zeroed floats, aligned to a cache line; in huge pages if the system provides them.
 class AlignedFloats {
  public:
   AlignedFloats() = default;

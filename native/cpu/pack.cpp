@@ -6,14 +6,14 @@ namespace flow::cpu {
 
 namespace {
 
-/// One output channel of some weights; without weights, a column of zeros.
+/// One output channel of some weights; a column of zeros if `weights` is null.
 struct Column {
   const LinearWeights* weights = nullptr;
   int channel = 0;
 };
 
-/// `column(panel, lane)` says which channel stands where; `source_k(k)` where step k's weight stands in a channel's
-/// row.
+/// `column(panel, lane)` returns the channel of a panel's lane. `source_k(k)` returns the place of step k's weight in a
+/// channel's row.
 template <class ColumnOf, class SourceK>
 std::unique_ptr<PackedPanels> pack(int panels, int k, int lanes, const ColumnOf& column, const SourceK& source_k) {
   const int width = 2 * lanes;
@@ -37,7 +37,7 @@ std::unique_ptr<PackedPanels> pack(int panels, int k, int lanes, const ColumnOf&
   return packed;
 }
 
-int as_is(int k) { return k; }
+int identity(int k) { return k; }
 
 Column plain_column(const LinearWeights& weights, int channel) {
   return channel < weights.out ? Column{&weights, channel} : Column{};
@@ -55,7 +55,7 @@ std::unique_ptr<PackedPanels> pack_panels(const LinearWeights& weights, int lane
   const int width = 2 * lanes;
   return pack(
       ceil_div(weights.out, width), weights.in, lanes,
-      [&](int panel, int lane) { return plain_column(weights, panel * width + lane); }, as_is);
+      [&](int panel, int lane) { return plain_column(weights, panel * width + lane); }, identity);
 }
 
 std::unique_ptr<PackedPanels> pack_qkv_panels(const LinearWeights& weights, int heads, int lanes) {
@@ -68,13 +68,14 @@ std::unique_ptr<PackedPanels> pack_qkv_panels(const LinearWeights& weights, int 
         if (d >= half) return Column{};
         return Column{&weights, part * dim + head * head_dim + lane / lanes * half + d};
       },
-      as_is);
+      identity);
 }
 
 std::unique_ptr<PackedPanels> pack_swiglu_panels(const LinearWeights& gate, const LinearWeights& up, int lanes) {
   return pack(
       ceil_div(gate.out, lanes), gate.in, lanes,
-      [&](int panel, int lane) { return plain_column(lane < lanes ? gate : up, panel * lanes + lane % lanes); }, as_is);
+      [&](int panel, int lane) { return plain_column(lane < lanes ? gate : up, panel * lanes + lane % lanes); },
+      identity);
 }
 
 std::unique_ptr<PackedPanels> pack_conv3x3_panels(const LinearWeights& weights, int lanes) {

@@ -8,7 +8,7 @@
 
 namespace flow::cpu {
 
-/// A vector of per-channel values, padded with zeros so that whole vectors can be read.
+/// Per-channel values, padded with zeros so that whole vectors can be read.
 struct PackedValues : Packed {
   AlignedFloats values;
   int count = 0;
@@ -24,7 +24,7 @@ struct PackedPanels : Packed {
   AlignedFloats data, bias;
   int count = 0;
   int k = 0;
-  int up = 0;  // of a mask
+  int up = 0;  // upsampling factor of a mask
   Panels view() const { return {data.data(), bias.data(), count, k}; }
 };
 
@@ -47,9 +47,9 @@ struct PackedSqueezeExcite : Packed {
 
 AlignedFloats padded(std::span<const float> values);
 std::unique_ptr<PackedPanels> pack_panels(const LinearWeights& weights, int lanes);
-/// Panels of [channels d.. | channels d + head_dim/2..] of one head, for q, k and v in turn.
+/// A panel is [channels d.. | channels d + head_dim/2..] of one head; q, k and v follow each other.
 std::unique_ptr<PackedPanels> pack_qkv_panels(const LinearWeights& weights, int heads, int lanes);
-/// Panels of [gate channels | up channels].
+/// A panel is [gate channels | up channels].
 std::unique_ptr<PackedPanels> pack_swiglu_panels(const LinearWeights& gate, const LinearWeights& up, int lanes);
 /// k runs over taps, then input channels.
 std::unique_ptr<PackedPanels> pack_conv3x3_panels(const LinearWeights& weights, int lanes);

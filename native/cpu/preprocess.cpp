@@ -39,15 +39,15 @@ const std::array<std::array<float, 256>, 3>& normalised_levels() {
 
 void read_rgb_row(const Frame& frame, int y, std::uint8_t* rgb) {
   const std::uint8_t* row = frame.data + y * frame.stride;
-  const auto pick = [&](int step, int r, int g, int b) {
+  const auto copy_channels = [&](int step, int r, int g, int b) {
     for (int x = 0; x < frame.width; x++, row += step, rgb += 3) rgb[0] = row[r], rgb[1] = row[g], rgb[2] = row[b];
   };
   switch (frame.format) {
     case PixelFormat::rgb: std::memcpy(rgb, row, 3 * static_cast<std::size_t>(frame.width)); break;
-    case PixelFormat::rgba: pick(4, 0, 1, 2); break;
-    case PixelFormat::bgr: pick(3, 2, 1, 0); break;
-    case PixelFormat::bgra: pick(4, 2, 1, 0); break;
-    case PixelFormat::gray: pick(1, 0, 0, 0); break;
+    case PixelFormat::rgba: copy_channels(4, 0, 1, 2); break;
+    case PixelFormat::bgr: copy_channels(3, 2, 1, 0); break;
+    case PixelFormat::bgra: copy_channels(4, 2, 1, 0); break;
+    case PixelFormat::gray: copy_channels(1, 0, 0, 0); break;
     case PixelFormat::nv12:
       nv12_to_rgb(row, frame.data + (frame.height + y / 2) * frame.stride, frame.width, rgb);
       break;
@@ -55,65 +55,66 @@ void read_rgb_row(const Frame& frame, int y, std::uint8_t* rgb) {
 }
 
 void Preprocess::plan(const Frame& frame, int height, int width, int threads) {
-  for (Lines& lines : lines_) lines.upper_row = lines.lower_row = -1;
+  for (RowBuffers& buffers : buffers_) buffers.upper_row = buffers.lower_row = -1;
   if (frame.width == from_width_ && frame.height == from_height_ && height == height_ && width == width_) return;
-  from_width_ = 0;                                  // no plan, should memory run out below
-  across_.resize(static_cast<std::size_t>(width));  // within its capacity, a change of size allocates nothing
+  from_width_ = 0;                                  // no plan is valid if an allocation below throws
+  across_.resize(static_cast<std::size_t>(width));  // within the vectors' capacity, a new size allocates nothing
   down_.resize(static_cast<std::size_t>(height));
   find_resize_taps(frame.width, across_);
   find_resize_taps(frame.height, down_);
-  lines_.resize(static_cast<std::size_t>(threads));
-  for (Lines& lines : lines_) {
-    lines.rgb.resize(3 * static_cast<std::size_t>(frame.width));
-    lines.upper.resize(3 * static_cast<std::size_t>(width));
-    lines.lower.resize(3 * static_cast<std::size_t>(width));
-    lines.result.resize(3 * static_cast<std::size_t>(width));
+  buffers_.resize(static_cast<std::size_t>(threads));
+  for (RowBuffers& buffers : buffers_) {
+    buffers.rgb.resize(3 * static_cast<std::size_t>(frame.width));
+    buffers.upper.resize(3 * static_cast<std::size_t>(width));
+    buffers.lower.resize(3 * static_cast<std::size_t>(width));
+    buffers.result.resize(3 * static_cast<std::size_t>(width));
   }
   from_width_ = frame.width, from_height_ = frame.height, width_ = width, height_ = height;
 }
 
-void Preprocess::line_across(const Frame& frame, int y, Lines& lines, std::vector<int>& out) const {
-  read_rgb_row(frame, y, lines.rgb.data());
+void Preprocess::resize_horizontally(const Frame& frame, int y, RowBuffers& buffers, std::vector<int>& out) const {
+  read_rgb_row(frame, y, buffers.rgb.data());
   for (std::size_t x = 0; x < across_.size(); x++) {
     const ResizeTap& tap = across_[x];
     for (int c = 0; c < 3; c++) {
-      out[3 * x + c] = lines.rgb[3 * tap.first + c] * tap.weight[0] + lines.rgb[3 * tap.second + c] * tap.weight[1];
+      out[3 * x + c] = buffers.rgb[3 * tap.first + c] * tap.weight[0] + buffers.rgb[3 * tap.second + c] * tap.weight[1];
     }
   }
 }
 
-const std::uint8_t* Preprocess::line(const Frame& frame, int y, Lines& lines) const {
+const std::uint8_t* Preprocess::resized_row(const Frame& frame, int y, RowBuffers& buffers) const {
   if (from_width_ == width_ && from_height_ == height_) {
-    read_rgb_row(frame, y, lines.result.data());
-    return lines.result.data();
+    read_rgb_row(frame, y, buffers.result.data());
+    return buffers.result.data();
   }
   const ResizeTap& tap = down_[static_cast<std::size_t>(y)];
-  if (lines.upper_row != tap.first) {
-    if (lines.lower_row == tap.first) {
-      std::swap(lines.upper, lines.lower);
-      std::swap(lines.upper_row, lines.lower_row);
+  if (buffers.upper_row != tap.first) {
+    if (buffers.lower_row == tap.first) {
+      std::swap(buffers.upper, buffers.lower);
+      std::swap(buffers.upper_row, buffers.lower_row);
     } else {
-      line_across(frame, tap.first, lines, lines.upper);
-      lines.upper_row = tap.first;
+      resize_horizontally(frame, tap.first, buffers, buffers.upper);
+      buffers.upper_row = tap.first;
     }
   }
-  if (lines.lower_row != tap.second) {
-    line_across(frame, tap.second, lines, lines.lower);
-    lines.lower_row = tap.second;
+  if (buffers.lower_row != tap.second) {
+    resize_horizontally(frame, tap.second, buffers, buffers.lower);
+    buffers.lower_row = tap.second;
   }
-  for (std::size_t i = 0; i < lines.result.size(); i++) {
-    // OpenCV's VResizeLinear: 22 bits of weight in three steps
-    const int sum = ((tap.weight[0] * (lines.upper[i] >> 4)) >> 16) + ((tap.weight[1] * (lines.lower[i] >> 4)) >> 16);
-    lines.result[i] = static_cast<std::uint8_t>(std::clamp((sum + 2) >> 2, 0, 255));
+  for (std::size_t i = 0; i < buffers.result.size(); i++) {
+    // OpenCV's VResizeLinear: removes the weights' 22 bits in three steps, 4, 16 and 2
+    const int sum =
+        ((tap.weight[0] * (buffers.upper[i] >> 4)) >> 16) + ((tap.weight[1] * (buffers.lower[i] >> 4)) >> 16);
+    buffers.result[i] = static_cast<std::uint8_t>(std::clamp((sum + 2) >> 2, 0, 255));
   }
-  return lines.result.data();
+  return buffers.result.data();
 }
 
 void Preprocess::patch_row(const Frame& frame, int row, int patch, int thread, float* out, int stride) {
   const auto& levels = normalised_levels();
-  Lines& lines = lines_[static_cast<std::size_t>(thread)];
+  RowBuffers& buffers = buffers_[static_cast<std::size_t>(thread)];
   for (int i = 0; i < patch; i++) {
-    const std::uint8_t* rgb = line(frame, row * patch + i, lines);
+    const std::uint8_t* rgb = resized_row(frame, row * patch + i, buffers);
     for (int p = 0; p < width_ / patch; p++) {
       float* to = out + static_cast<std::ptrdiff_t>(p) * stride + i * patch;
       for (int j = 0; j < patch; j++, rgb += 3) {

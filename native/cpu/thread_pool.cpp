@@ -19,7 +19,7 @@ namespace flow::cpu {
 
 namespace {
 
-void relax() {
+void cpu_pause() {
 #if defined(__x86_64__)
   _mm_pause();
 #elif defined(__aarch64__)
@@ -27,17 +27,17 @@ void relax() {
 #endif
 }
 
-/// How long a waiting thread looks again and again before it sleeps.
-constexpr std::chrono::microseconds patience{50};
+/// How long a waiting thread spins before it sleeps.
+constexpr std::chrono::microseconds spin_time{50};
 
-/// Looks until `done` or out of patience; says which.
+/// Spins until `done()` is true or the spin time is over. Returns whether `done()` is true.
 template <class Done>
 bool spin_until(const Done& done) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto deadline = std::chrono::steady_clock::now() + spin_time;
   for (;;) {
     for (int i = 0; i < 64; i++) {
       if (done()) return true;
-      relax();
+      cpu_pause();
     }
     if (std::chrono::steady_clock::now() > deadline) return false;
   }
@@ -49,8 +49,8 @@ int read_int(const std::string& path, int otherwise) {
   return file >> value ? value : otherwise;
 }
 
-/// CPUs' worth of time that the container allows (cgroup v2's cpu.max, v1's cfs_quota_us); a large number where there
-/// is no limit.
+/// CPUs' worth of time that the container allows (cgroup v2's cpu.max, v1's cfs_quota_us); max_threads if there is no
+/// limit.
 int container_cpus() {
   double quota = 0, period = 0;
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
@@ -70,8 +70,8 @@ int physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-    std::set<std::string>
-        cores;  // by the list of their hardware threads; numbers of cores repeat from cluster to cluster
+    // A core is known by the list of its hardware threads: core numbers repeat from cluster to cluster.
+    std::set<std::string> cores;
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
       if (!CPU_ISSET(cpu, &allowed)) continue;
       const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
@@ -112,7 +112,7 @@ ThreadPool::ThreadPool(int threads) {
   workers_.reserve(static_cast<std::size_t>(threads) - 1);
   try {
     for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
-  } catch (...) {  // the system has no more threads: end those that there are
+  } catch (...) {  // the system has no more threads: end those already started
     stop();
     throw;
   }
@@ -124,7 +124,7 @@ void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    round_++;
+    generation_++;
   }
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
@@ -144,7 +144,7 @@ void ThreadPool::run_all(int items, Call call, const void* task) {
     running_ = static_cast<int>(workers_.size());
     {
       const std::lock_guard lock(mutex_);
-      round_++;
+      generation_++;
     }
     wake_.notify_all();
     take_items(0);
@@ -158,11 +158,11 @@ void ThreadPool::work(int thread) {
   const FlushDenormals flush;
   unsigned seen = 0;
   for (;;) {
-    if (!spin_until([&] { return round_.load() != seen; })) {
+    if (!spin_until([&] { return generation_.load() != seen; })) {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return round_.load() != seen; });
+      wake_.wait(lock, [&] { return generation_.load() != seen; });
     }
-    seen = round_.load();
+    seen = generation_.load();
     if (stop_) return;
     take_items(thread);
     running_.fetch_sub(1);

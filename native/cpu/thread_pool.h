@@ -12,11 +12,11 @@ namespace flow::cpu {
 /// Physical cores that this process may run on: its affinity mask and, in a container, its share of CPU time.
 int physical_cores();
 
-/// Threads that run loops. The caller of `run` is one of them. A worker that finds nothing to do spins for some
-/// microseconds, since the stages of a network follow each other closely, and then sleeps.
+/// Threads that run loops. The caller of `run` is one of them. A worker without work spins for some microseconds, since
+/// the stages of a network follow each other closely, and then sleeps.
 class ThreadPool {
  public:
-  /// The largest number of threads that makes sense to ask for.
+  /// The largest number of threads that is of use.
   static constexpr int max_threads = 256;
 
   explicit ThreadPool(int threads);
@@ -26,8 +26,8 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls task(item, thread) for every item of [0, items), in any order, on all threads; returns when all are done.
-  /// `task` must not throw, and `run` must not be called by two threads at once.
+  /// Calls task(item, thread) for every item of [0, items), in any order, on all threads. Returns when all are done.
+  /// `task` must not throw. Two threads must not call `run` at once.
   template <class Task>
   void run(int items, const Task& task) {
     run_all(
@@ -47,15 +47,15 @@ class ThreadPool {
   int items_ = 0;
   alignas(64) std::atomic<int> next_{0};
   alignas(64) std::atomic<int> running_{0};
-  alignas(64) std::atomic<unsigned> round_{0};
+  alignas(64) std::atomic<unsigned> generation_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
 };
 
-/// Denormals are read and written as zero on this thread while the object lives: they cost a hundred times a normal
-/// number and carry nothing here.
+/// While the object lives, this thread reads and writes denormals as zero. They cost a hundred times a normal number
+/// and carry nothing here.
 class FlushDenormals {
  public:
   FlushDenormals();

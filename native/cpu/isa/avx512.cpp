@@ -4,7 +4,7 @@
 namespace flow::cpu {
 namespace {
 
-// AVX-512F. 32 registers: 24 sums, 2 of the panel; broadcasts are memory operands.
+// AVX-512F. 32 registers: 24 accumulators, 2 for the panel; broadcasts are memory operands.
 struct Isa {
   static constexpr int lanes = 16;
   static constexpr int tile_rows = 12;

@@ -4,7 +4,8 @@
 namespace flow::cpu {
 namespace {
 
-// The AVX-512 kernels compiled for AVX2, every vector in two halves: tests their logic where there is no AVX-512.
+// The AVX-512 kernels compiled for AVX2, with every vector in two halves. They test the logic on machines without
+// AVX-512.
 struct Isa {
   static constexpr int lanes = 16;
   static constexpr int tile_rows = 12;

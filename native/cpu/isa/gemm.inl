@@ -1,8 +1,9 @@
-// The GEMM. A tile of MR x 2 vectors of sums stays in registers while the micro-kernel walks down all of k: per step
-// two vectors of the panel and MR broadcast elements of the rows, 2*MR multiply-adds. Rows are read where they lie, so
-// nothing is packed per call; a convolution's rows are pointers to the shifted pixels, tap by tap. All rows of an item
-// pass over one panel before the next, which stays in the second-level cache, and in the first for k up to 400. Cutting
-// k further, as GotoBLAS does, was measured: sums that wait in memory cost more (4 % at k = 1536) than they save.
+// The GEMM. A tile of MR x 2 vectors of accumulators stays in registers while the micro-kernel walks all of k. A step
+// loads two vectors of the panel and broadcasts MR elements of the rows, for 2*MR multiply-adds. Rows are read in
+// place, so nothing is packed per call. A convolution's rows are pointers to the shifted pixels, tap by tap (implicit
+// im2col). All rows of an item are multiplied with one panel before the next panel. The panel stays in L2, and in L1
+// for k up to 400. Blocking k further, as GotoBLAS does, was measured: accumulators that wait in memory cost more (4 %
+// at k = 1536) than it saves.
 
 template <class Isa>
 struct Gemm {
@@ -13,55 +14,54 @@ struct Gemm {
   using V = typename S::V;
 
   struct Tile {
-    V sum[MR][2];
+    V acc[MR][2];
   };
 
-  /// Rows at equal distances, found without a look into memory.
+  /// Rows at equal distances. Their addresses are computed, not loaded.
   struct Strided {
     const float* first;
     std::ptrdiff_t stride;
     FLOW_INLINE const float* operator[](int i) const { return first + i * stride; }
   };
 
-  /// sum[i] += rows[i][0..depth) x panel[0..depth); `RowsOf` is Strided or an array of pointers.
+  /// acc[i] += rows[i][0..depth) x panel[0..depth). `RowsOf` is Strided or an array of pointers.
   template <class RowsOf>
   static FLOW_INLINE void multiply(const RowsOf& rows, const float* panel, int depth, Tile& tile) {
-    V sum[MR][2];
+    V acc[MR][2];
     const float* row[MR];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
       row[i] = rows[i];
-      sum[i][0] = tile.sum[i][0];
-      sum[i][1] = tile.sum[i][1];
+      acc[i][0] = tile.acc[i][0];
+      acc[i][1] = tile.acc[i][1];
     }
-#pragma GCC unroll 8  // 1 % in attention, whose depth is 64
+#pragma GCC unroll 8  // 1 % faster in attention, whose depth is 64
     for (int k = 0; k < depth; k++) {
       const V b0 = S::load(panel + k * NR);
       const V b1 = S::load(panel + k * NR + W);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; i++) {
-        const V a = S::set(row[i][k]);
-        sum[i][0] += a * b0;
-        sum[i][1] += a * b1;
+        const V a = S::broadcast(row[i][k]);
+        acc[i][0] += a * b0;
+        acc[i][1] += a * b1;
       }
     }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
-      tile.sum[i][0] = sum[i][0];
-      tile.sum[i][1] = sum[i][1];
+      tile.acc[i][0] = acc[i][0];
+      tile.acc[i][1] = acc[i][1];
     }
   }
 
-  /// Rows m .. m + MR, where they are not simply Strided: of the last tile, whose rows past the end repeat the last one
-  /// and are not stored.
-  static FLOW_INLINE void find_rows(const GemmJob& job, int m, const float** rows) {
+  /// Rows m .. m + MR of the last tile, which is not Strided: rows past the end repeat the last one and are not stored.
+  static FLOW_INLINE void clamped_rows(const GemmJob& job, int m, const float** rows) {
     for (int i = 0; i < MR; i++) {
       rows[i] = job.a + static_cast<std::ptrdiff_t>(m + i < job.m ? m + i : job.m - 1) * job.lda;
     }
   }
 
-  /// Pixels m .. m + MR, shifted by a tap.
-  static FLOW_INLINE void find_pixels(const GemmJob& job, int m, int tap, const float** rows) {
+  /// im2col: pixels m .. m + MR, shifted by a tap.
+  static FLOW_INLINE void im2col_rows(const GemmJob& job, int m, int tap, const float** rows) {
     for (int i = 0; i < MR; i++) {
       const int pixel = m + i < job.m ? m + i : job.m - 1;
       const int y = pixel / job.grid.width + tap / 3 - 1, x = pixel % job.grid.width + tap % 3 - 1;
@@ -83,28 +83,28 @@ struct Gemm {
       for (int m = m0; m < m1; m += MR) {
         Tile tile;
 #pragma GCC unroll 16
-        for (int i = 0; i < MR; i++) tile.sum[i][0] = bias0, tile.sum[i][1] = bias1;
+        for (int i = 0; i < MR; i++) tile.acc[i][0] = bias0, tile.acc[i][1] = bias1;
         const float* rows[MR];
         if (job.rows == Rows::conv3x3) {
           for (int tap = 0; tap < 9; tap++) {
-            find_pixels(job, m, tap, rows);
+            im2col_rows(job, m, tap, rows);
             multiply(rows, panel + static_cast<std::ptrdiff_t>(tap) * job.cols * NR, job.cols, tile);
           }
         } else if (m + MR <= job.m) {
           multiply(Strided{job.a + static_cast<std::ptrdiff_t>(m) * job.lda, job.lda}, panel, job.cols, tile);
         } else {
-          find_rows(job, m, rows);
+          clamped_rows(job, m, rows);
           multiply(rows, panel, job.cols, tile);
         }
         const int count = m + MR < m1 ? MR : m1 - m;
         if constexpr (E == Epilogue::qkv) {
           store_qkv(job, m, count, p, tile);
         } else {
-          if (count == MR) {  // with a count that the compiler knows, the sums stay in registers
+          if (count == MR) {  // with a count known to the compiler, the accumulators stay in registers
 #pragma GCC unroll 16
-            for (int i = 0; i < MR; i++) store_row<E>(job, m + i, p, tile.sum[i]);
+            for (int i = 0; i < MR; i++) store_row<E>(job, m + i, p, tile.acc[i]);
           } else {
-            for (int i = 0; i < count; i++) store_row<E>(job, m + i, p, tile.sum[i]);
+            for (int i = 0; i < count; i++) store_row<E>(job, m + i, p, tile.acc[i]);
           }
         }
       }
@@ -112,15 +112,15 @@ struct Gemm {
   }
 
   template <Epilogue E>
-  static FLOW_INLINE void store_row(const GemmJob& job, int row, int p, const V* sum) {
+  static FLOW_INLINE void store_row(const GemmJob& job, int row, int p, const V* acc) {
     float* out = job.out + static_cast<std::ptrdiff_t>(row - job.first_row) * job.ldo;
     if constexpr (E == Epilogue::swiglu) {
-      S::store(out + p * W, S::silu(sum[0]) * sum[1]);
+      S::store(out + p * W, S::silu(acc[0]) * acc[1]);
       return;
     }
     for (int v = 0; v < 2; v++) {
       float* at = out + p * NR + v * W;
-      V y = sum[v];
+      V y = acc[v];
       if constexpr (E == Epilogue::store) {
         if (job.base) y += S::load(job.base + static_cast<std::ptrdiff_t>(row) * job.ld_base + p * NR + v * W);
       }
@@ -145,25 +145,25 @@ struct Gemm {
         const int patch = row + i - l.shape.prefix;
         if (patch < 0) continue;
         const std::ptrdiff_t angle = static_cast<std::ptrdiff_t>(patch) * half + d;
-        const V c = lanes == W ? S::load(l.cos + angle) : S::load_part(l.cos + angle, lanes);
-        const V s = lanes == W ? S::load(l.sin + angle) : S::load_part(l.sin + angle, lanes);
-        const V x = tile.sum[i][0], y = tile.sum[i][1];
-        tile.sum[i][0] = x * c - y * s;
-        tile.sum[i][1] = y * c + x * s;
+        const V c = lanes == W ? S::load(l.cos + angle) : S::load_partial(l.cos + angle, lanes);
+        const V s = lanes == W ? S::load(l.sin + angle) : S::load_partial(l.sin + angle, lanes);
+        const V x = tile.acc[i][0], y = tile.acc[i][1];
+        tile.acc[i][0] = x * c - y * s;
+        tile.acc[i][1] = y * c + x * s;
       }
     }
     if (part == 0) {
       const float scale = 1.44269504f / __builtin_sqrtf(static_cast<float>(hd));
       float* q = l.q + (static_cast<std::ptrdiff_t>(head) * tokens + row) * hd + d;
       for (int i = 0; i < count; i++, q += hd) {
-        store_lanes(q, tile.sum[i][0] * scale, lanes);
-        store_lanes(q + half, tile.sum[i][1] * scale, lanes);
+        store_lanes(q, tile.acc[i][0] * scale, lanes);
+        store_lanes(q + half, tile.acc[i][1] * scale, lanes);
       }
     } else if (part == 1) {
       float* k = l.k + static_cast<std::ptrdiff_t>(head) * l.token_panels * hd * NR;
       for (int v = 0; v < 2; v++) {
         float values[MR][W];
-        for (int i = 0; i < count; i++) S::store(values[i], tile.sum[i][v]);
+        for (int i = 0; i < count; i++) S::store(values[i], tile.acc[i][v]);
         for (int i = 0; i < count; i++) {
           const int t = row + i;
           float* to = k + (static_cast<std::ptrdiff_t>(t / NR) * hd + v * half + d) * NR + t % NR;
@@ -176,11 +176,11 @@ struct Gemm {
         for (int i = 0; i < count; i++) {
           const int c = h * half + d;
           if (lanes == W && c % W == 0) {
-            S::store(v + (static_cast<std::ptrdiff_t>(c / NR) * tokens + row + i) * NR + c % NR, tile.sum[i][h]);
+            S::store(v + (static_cast<std::ptrdiff_t>(c / NR) * tokens + row + i) * NR + c % NR, tile.acc[i][h]);
           } else {
             for (int lane = 0; lane < lanes; lane++) {
               const int at = c + lane;
-              v[(static_cast<std::ptrdiff_t>(at / NR) * tokens + row + i) * NR + at % NR] = tile.sum[i][h][lane];
+              v[(static_cast<std::ptrdiff_t>(at / NR) * tokens + row + i) * NR + at % NR] = tile.acc[i][h][lane];
             }
           }
         }
@@ -192,7 +192,7 @@ struct Gemm {
     if (lanes == W) {
       S::store(p, v);
     } else {
-      S::store_part(p, v, lanes);
+      S::store_partial(p, v, lanes);
     }
   }
 

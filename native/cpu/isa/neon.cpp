@@ -4,7 +4,7 @@
 namespace flow::cpu {
 namespace {
 
-// AArch64's Advanced SIMD. 32 registers: 24 sums, 2 of the panel, the rest for broadcasts.
+// AArch64's Advanced SIMD. 32 registers: 24 accumulators, 2 for the panel, the rest for broadcasts.
 struct Isa {
   static constexpr int lanes = 4;
   static constexpr int tile_rows = 12;

@@ -1,5 +1,5 @@
-/// out = (x - mean) / sqrt(variance + epsilon) * gamma + beta, over the `cols` values of a row, in two passes. Columns
-/// up to the next whole vector are read (they are zero) and written.
+/// out = (x - mean) / sqrt(variance + epsilon) * gamma + beta over the `cols` values of a row, in two passes. The
+/// padding up to the next whole vector is read (it is zero) and written.
 template <int W>
 FLOW_INLINE void normalise(const float* x, int cols, const float* gamma, const float* beta, float epsilon, float* out) {
   using S = Simd<W>;
@@ -7,7 +7,7 @@ FLOW_INLINE void normalise(const float* x, int cols, const float* gamma, const f
   const int whole = cols / W * W;
   V sum{};
   for (int c = 0; c < whole; c += W) sum += S::load(x + c);
-  float total = S::sum(sum);
+  float total = S::reduce_add(sum);
   for (int c = whole; c < cols; c++) total += x[c];
   const float mean = total / static_cast<float>(cols);
   V square{};
@@ -15,7 +15,7 @@ FLOW_INLINE void normalise(const float* x, int cols, const float* gamma, const f
     const V d = S::load(x + c) - mean;
     square += d * d;
   }
-  float squares = S::sum(square);
+  float squares = S::reduce_add(square);
   for (int c = whole; c < cols; c++) squares += (x[c] - mean) * (x[c] - mean);
   const float scale = 1.f / __builtin_sqrtf(squares / static_cast<float>(cols) + epsilon);
   for (int c = 0; c < cols; c += W) {

@@ -17,7 +17,7 @@ struct Runnable {
 Runnable find_runnable() {
   Runnable found;
 #if defined(__x86_64__)
-  __builtin_cpu_init();  // asks the operating system, too, whether it saves the wide registers
+  __builtin_cpu_init();  // also asks whether the operating system saves the wide registers
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (avx2 && __builtin_cpu_supports("avx512f")) found.add(avx512_kernels);
   if (avx2) found.add(avx2_kernels);

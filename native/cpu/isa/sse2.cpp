@@ -4,7 +4,7 @@
 namespace flow::cpu {
 namespace {
 
-// x86-64's baseline. 16 registers: 12 sums, 2 of the panel, 1 broadcast.
+// x86-64's baseline. 16 registers: 12 accumulators, 2 for the panel, 1 for the broadcast.
 struct Isa {
   static constexpr int lanes = 4;
   static constexpr int tile_rows = 6;

@@ -1,5 +1,5 @@
-// Compiled once per instruction set: the including file defines `Isa` (lanes, tile_rows) and makes its table with
-// `make_kernels`, as a constant, so that no start-up code of a wide instruction set can ever run.
+// Compiled once per instruction set. The including file defines `Isa` (lanes, tile_rows) and makes its table with
+// `make_kernels`. The table is a constant, so that no start-up code of a wide instruction set can ever run.
 
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
@@ -14,21 +14,21 @@ namespace {
 #include "cpu/isa/attention.inl"
 #include "cpu/isa/head.inl"
 
-/// As many independent sums as the micro-kernel has. Their factor and summand come from outside, lest the compiler
-/// foresees the result.
+/// As many independent accumulators as the micro-kernel has. The factor and the summand are parameters, so that the
+/// compiler cannot compute the result in advance.
 template <class Isa>
 float multiply_add(long steps, float a, float b) {
   using S = Simd<Isa::lanes>;
-  typename S::V sum[2 * Isa::tile_rows];
-  const typename S::V va = S::set(a), vb = S::set(b);
+  typename S::V acc[2 * Isa::tile_rows];
+  const typename S::V va = S::broadcast(a), vb = S::broadcast(b);
 #pragma GCC unroll 32
-  for (int i = 0; i < 2 * Isa::tile_rows; i++) sum[i] = S::set(static_cast<float>(i));
+  for (int i = 0; i < 2 * Isa::tile_rows; i++) acc[i] = S::broadcast(static_cast<float>(i));
   for (long n = 0; n < steps; n++) {
 #pragma GCC unroll 32
-    for (int i = 0; i < 2 * Isa::tile_rows; i++) sum[i] = sum[i] * va + vb;
+    for (int i = 0; i < 2 * Isa::tile_rows; i++) acc[i] = acc[i] * va + vb;
   }
   float total = 0;
-  for (int i = 0; i < 2 * Isa::tile_rows; i++) total += S::sum(sum[i]);
+  for (int i = 0; i < 2 * Isa::tile_rows; i++) total += S::reduce_add(acc[i]);
   return total;
 }
 

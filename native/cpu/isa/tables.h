@@ -4,7 +4,7 @@
 
 namespace flow::cpu {
 
-// One table per file of isa/, present where CMakeLists.txt compiles that file.
+// One table per file of isa/. It exists if CMakeLists.txt compiles that file.
 extern const Kernels sse2_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
