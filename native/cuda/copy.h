@@ -2,8 +2,8 @@
 
 #include "cuda/stream.h"
 
-// Copies in the order of a stream, queued and not waited for. Where the host's memory is not pinned, the driver may
-// wait. The context is current.
+// Asynchronous copies in the order of a stream. If the host's memory is not pinned, the driver may wait. The context
+// must be current.
 
 namespace flow::cuda {
 

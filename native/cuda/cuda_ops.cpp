@@ -21,8 +21,8 @@ namespace flow::cuda {
 
 namespace {
 
-/// Sequences whose graphs are kept: a stream needs two (two feature maps take turns), twice as many with its backward
-/// flow, and a few sizes a few times as many.
+/// The number of graphs that are kept. A stream needs two (two feature maps take turns), twice as many with its
+/// backward flow, and a multiple of that for a few sizes.
 constexpr std::size_t kept_recordings = 24;
 
 template <class T>
@@ -48,14 +48,14 @@ CudaOps::CudaOps(ContextPtr context, Precision precision)
       modules_(context_),
       packer_(stream_, precision) {
   const Context::Scope scope(*context_);
-  modules_.find(named("layer_norm", precision));  // a build without kernels says so here, not at the first frame
+  modules_.find(named("layer_norm", precision));  // a build without kernels fails here, not at the first frame
   for (int slot = 0; slot < 2; slot++) frames_.emplace_back(stream_);
   for (int slot = 0; slot < output_slots; slot++) outputs_.emplace_back(stream_);
 }
 
 CudaOps::~CudaOps() = default;
 
-/// Runs `work` with the context current. What the driver reports ends this engine, but for want of memory.
+/// Runs `work` with the context current. An error of the driver ends this engine. Out of memory does not.
 template <class Work>
 auto CudaOps::guarded(const Work& work) {
   if (!poison_.empty()) throw Error(ErrorCode::device, poison_);
@@ -85,7 +85,7 @@ std::size_t CudaOps::qkv_elements(AttentionShape shape) const {
 
 void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
   if (scratch.bytes < bytes) {
-    recordings_.clear();  // their graphs know the old memory
+    recordings_.clear();  // their graphs use the old memory
     scratch.bytes = 0;
     scratch.memory.reset();
     scratch.memory = std::make_unique<DeviceMemory>(bytes, stream_);
@@ -153,13 +153,13 @@ Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
   return guarded([&] {
     StagedFrame& staged = frames_.at(static_cast<std::size_t>(slot));
     const Frame on_device = staged.put(frame, height, width);
-    if (staged.taps_moved()) recordings_.clear();  // their graphs know the old taps
+    if (staged.taps_moved()) recordings_.clear();  // their graphs use the old taps
     places_.at(static_cast<std::size_t>(slot)) = on_device.data;
     return on_device;
   });
 }
 
-/// Has the clock read, if there is one, before and after what `calls` queue.
+/// If there is a clock, reads it before and after the work that `calls` queue.
 template <class Calls>
 void CudaOps::timed(const Calls& calls) {
   if (clock_) guarded([&] { clock_->begin.record(stream_); });
@@ -171,7 +171,7 @@ void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& call
   const auto seen = std::ranges::find_if(
       recordings_, [&](const Recording& recording) { return recording.key == key && recording.places == places_; });
   if (seen == recordings_.end()) {
-    timed(calls);  // launch by launch: kernels are found and scratch is allocated, which a capture does not allow
+    timed(calls);  // one launch at a time: this loads kernels and allocates scratch, which a capture does not allow
     if (recordings_.size() == kept_recordings) recordings_.pop_back();
     recordings_.push_front({key, places_, {}});
     return;

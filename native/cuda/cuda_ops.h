@@ -20,10 +20,10 @@
 
 namespace flow::cuda {
 
-/// `Ops` on one GPU: every stage is one kernel, or two. A sequence of stages runs launch by launch the first time, is
-/// captured into a graph the second time, and is one graph launch from then on.
+/// `Ops` on one GPU: every stage is one kernel, or two. The first run of a sequence of stages launches its kernels one
+/// by one. The second run captures them into a graph. From then on the sequence is one graph launch.
 ///
-/// An error of the driver other than want of memory leaves the device in an unknown state: every later call throws it
+/// Any error of the driver except out of memory leaves the device in an unknown state. Every later call throws it
 /// again.
 class CudaOps : public Ops {
  public:
@@ -33,11 +33,11 @@ class CudaOps : public Ops {
 
   const DeviceInfo& device() const { return context_->device(); }
 
-  /// From now on the device's clock is read before and after every sequence: for benchmarks.
+  /// From now on, reads the device's clock before and after every sequence: for benchmarks.
   void time_sequences();
-  /// Time of the device from the begin to the end of the last sequence, which is finished. Needs `time_sequences`.
+  /// Device time from the beginning to the end of the last sequence, which must be finished. Needs `time_sequences`.
   float sequence_milliseconds();
-  /// From now on every product is cut into this one of kernels::gemm_tiles: for tests, whose matrices are small.
+  /// From now on, every product uses this one of kernels::gemm_tiles: for tests, whose matrices are small.
   void use_gemm_tile(const kernels::GemmTile& tile);
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
@@ -89,7 +89,7 @@ class CudaOps : public Ops {
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
-  /// Memory that a stage needs for itself; grows with the largest shape seen, zeroed then.
+  /// Memory for use within a stage. It grows to the largest shape seen, and is zeroed when it grows.
   struct Scratch {
     std::unique_ptr<DeviceMemory> memory;
     std::size_t bytes = 0;
@@ -132,7 +132,7 @@ class CudaOps : public Ops {
   Modules modules_;
   Packer packer_;
   std::string poison_;                            // the error that ended this engine
-  const kernels::GemmTile* gemm_tile_ = nullptr;  // null: the fastest
+  const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_;
   std::vector<StagedFrame> frames_;

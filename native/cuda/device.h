@@ -16,7 +16,7 @@ struct DeviceInfo {
   int capability_major, capability_minor;
   int multiprocessors;
   std::size_t shared_per_block, shared_per_multiprocessor, memory;  // bytes
-  bool integrated;                                                  // its memory is the host's
+  bool integrated;                                                  // its memory is the host's memory
 
   /// "9.0"
   std::string capability() const { return std::to_string(capability_major) + "." + std::to_string(capability_minor); }
@@ -25,11 +25,10 @@ struct DeviceInfo {
 /// The GPUs that the driver shows, in its order. Creates no context.
 std::vector<DeviceInfo> devices();
 
-/// A device's primary context, which the process's other users of CUDA share. It is retained while anyone holds the
-/// object.
+/// A device's primary context, which other users of CUDA in this process share. It is retained while the object lives.
 class Context {
  public:
-  /// The process's one object for the device of that index. Throws Error(device) where there is no such device.
+  /// The process's only object for the device of that index. Throws Error(device) if there is no such device.
   static std::shared_ptr<const Context> of(int index);
 
   explicit Context(const DeviceInfo& device);
@@ -39,8 +38,8 @@ class Context {
 
   const DeviceInfo& device() const { return device_; }
 
-  /// Makes the context current on this thread while it lives, then the one that was. Never throws: where the driver
-  /// refuses, the calls made under it say so.
+  /// Makes the context current on this thread while the object lives, then restores the previous one. Never throws: if
+  /// the driver refuses, the calls made under it report the error.
   class Scope {
    public:
     explicit Scope(const Context& context) noexcept;
@@ -61,7 +60,7 @@ class Context {
 
 using ContextPtr = std::shared_ptr<const Context>;
 
-/// An object of the driver's, destroyed in its context by the member `destroy` of Driver.
+/// A handle of the driver, destroyed in its context by the member `destroy` of Driver.
 template <class Handle, auto destroy>
 class Owned {
  public:
@@ -70,7 +69,7 @@ class Owned {
   ~Owned() {
     if (handle_ == Handle{}) return;
     const Context::Scope scope(*context_);
-    (driver().*destroy)(handle_);  // there is nobody to tell of a failure
+    (driver().*destroy)(handle_);  // a destructor cannot report a failure
   }
   Owned(Owned&& other) noexcept
       : context_(std::move(other.context_)), handle_(std::exchange(other.handle_, Handle{})) {}

@@ -12,7 +12,7 @@ namespace flow::cuda {
 
 namespace {
 
-/// CUDA 11.4, which brought cuGraphInstantiateWithFlags, the youngest function of the table.
+/// CUDA 11.4 introduced cuGraphInstantiateWithFlags, the newest function of the table.
 constexpr int minimum_version = 11040;
 constexpr const char* older_than_minimum = "it is older than CUDA 11.4; update it";
 
@@ -20,7 +20,7 @@ constexpr const char* library_variable = "DINOV3_FLOW_CUDA_DRIVER";
 
 [[noreturn]] void no_driver(const std::string& reason) { throw Error(ErrorCode::device, "CUDA: " + reason); }
 
-/// What cuInit's failures mean, for those whose names do not say what to do.
+/// Advice on those failures of cuInit whose names do not say what to do.
 const char* advice(CUresult result) {
   switch (static_cast<int>(result)) {
     case 34:  // CUDA_ERROR_STUB_LIBRARY

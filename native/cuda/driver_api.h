@@ -3,9 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// The part of the CUDA driver API that this engine uses, declared from its public documentation, so that no CUDA
-// toolkit is needed to build. Names, values and signatures are the driver's; test/emulator implements the same
-// functions.
+// The part of the CUDA driver API that this engine uses, declared from its public documentation. So no CUDA toolkit is
+// needed to build. Names, values and signatures are the driver's. test/emulator implements the same functions.
 
 namespace flow::cuda {
 

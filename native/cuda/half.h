@@ -3,13 +3,13 @@
 #include <bit>
 #include <cstdint>
 
-// Conversions of single numbers, for weights at load and for what is read back. Round to nearest, ties to even.
+// Conversions of single numbers, for weights at load and for values that are read back. Round to nearest, ties to even.
 
 namespace flow::cuda {
 
 inline std::uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>(bits >> 16 | 0x40U);  // NaN stays one
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>(bits >> 16 | 0x40U);  // a NaN stays a NaN
   return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
 }
 
@@ -20,7 +20,7 @@ inline std::uint16_t to_fp16(float value) {
   const std::uint32_t sign = bits >> 16 & 0x8000U, magnitude = bits & 0x7fffffffU;
   if (magnitude > 0x7f800000U) return static_cast<std::uint16_t>(sign | 0x7e00U);   // NaN
   if (magnitude >= 0x477ff000U) return static_cast<std::uint16_t>(sign | 0x7c00U);  // 65520 and more round to infinity
-  if (magnitude < 0x38800000U) {  // subnormal: the sum has the spacing of fp16's subnormals, and rounds to it
+  if (magnitude < 0x38800000U) {  // subnormal: the sum rounds to the spacing of fp16's subnormals
     const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
     return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U));
   }

@@ -19,7 +19,7 @@ HostBlockPtr HostBlock::holding(std::span<const std::byte> bytes) {
 }
 
 std::byte* HostBlock::device_address(const void* host) const {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses of the driver's are integers
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver's addresses are integers
   auto* const start = reinterpret_cast<std::byte*>(memory_.device_pointer());
   return start + (static_cast<const std::byte*>(host) - bytes().data());
 }

@@ -21,7 +21,7 @@ class HostBlock : public HostMemory {
   HostBlock(const ContextPtr& context, std::size_t bytes);
 
   std::span<std::byte> bytes() const override { return {static_cast<std::byte*>(memory_.data()), memory_.size()}; }
-  /// Where kernels find what is at `host`, within the block.
+  /// The device address of `host`, which lies within the block.
   std::byte* device_address(const void* host) const;
 
  private:

@@ -1,13 +1,13 @@
 #include "cuda/kernel_images.h"
 
-// tools/cmake/kernels.cmake defines FLOW_KERNEL_LIST, a file of one FLOW_KERNEL_IMAGE(name, path) per kernels/*.cu,
-// where there is a compiler for them.
+// If there is a CUDA compiler, tools/cmake/kernels.cmake defines FLOW_KERNEL_LIST: a file of one
+// FLOW_KERNEL_IMAGE(name, path) per kernels/*.cu.
 
 namespace flow::cuda {
 
 #ifdef FLOW_KERNEL_LIST
 
-// The assembler reads the files, which is quick however large they are.
+// The assembler reads the files, which is quick for files of any size.
 #define FLOW_KERNEL_IMAGE(name, path)                                                       \
   asm(".pushsection .rodata\n"                                                              \
       ".balign 64\n"                                                                        \
@@ -40,7 +40,7 @@ int built_version() { return FLOW_BUILT_VERSION; }
 #else
 
 std::span<const KernelImage> kernel_images() {
-  // A module without kernels, so that the rest is the same with and without them; an emulated driver has its own.
+  // A module without kernels, so that the rest of the code is the same. An emulated driver has its own kernels.
   static constexpr char empty[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
   static constexpr KernelImage images[] = {{"empty", empty, sizeof empty}};
   return images;

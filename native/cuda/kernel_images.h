@@ -5,8 +5,7 @@
 
 namespace flow::cuda {
 
-/// The compiled kernels of one file of kernels/, for cuModuleLoadData. In a build without nvcc there is one, and it is
-/// empty.
+/// The compiled kernels of one file of kernels/, for cuModuleLoadData. A build without nvcc has a single, empty image.
 struct KernelImage {
   const char* name;
   const void* data;
@@ -15,11 +14,11 @@ struct KernelImage {
 
 std::span<const KernelImage> kernel_images();
 
-/// What the kernels were compiled for, "sm_90a sm_120 compute_120": instructions of a GPU, or PTX for that GPU and all
-/// later ones. Empty where there are no kernels.
+/// The architectures of the compiled kernels, "sm_90a sm_120 compute_120". sm_ is machine code of a GPU, compute_ is
+/// PTX for that GPU and all later ones. Empty if there are no kernels.
 const char* built_architectures();
 
-/// The version of the compiler, as the driver counts: 13000 is CUDA 13.0. 0 where there are no kernels.
+/// The compiler's CUDA version in the driver's format: 13000 is CUDA 13.0. 0 if there are no kernels.
 int built_version();
 
 }  // namespace flow::cuda

@@ -12,7 +12,7 @@ struct Dim3 {
   int x = 1, y = 1, z = 1;
 };
 
-/// Queues a kernel whose one parameter is `params`, by value. The context is current.
+/// Queues a kernel whose only parameter is `params`, passed by value. The context must be current.
 template <class Params>
 void launch(const Stream& stream, const Kernel& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
   static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= 4096);  // the driver copies the bytes

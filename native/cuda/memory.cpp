@@ -41,7 +41,7 @@ void* allocate_pinned(std::size_t bytes) {
   return memory;
 }
 
-/// The driver allocates no empty blocks.
+/// The driver refuses to allocate zero bytes.
 std::size_t at_least_one(std::size_t bytes) { return std::max(bytes, std::size_t{1}); }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace flow::cuda {
 
-/// Memory of the device, zeroed on `stream`. Freeing it waits for what runs on the device.
+/// Device memory, zeroed on `stream`. Freeing it waits for all work on the device.
 class DeviceMemory : public Memory {
  public:
   /// Throws Error(out_of_memory).
@@ -19,7 +19,7 @@ class DeviceMemory : public Memory {
   Owned<CUdeviceptr, &Driver::cuMemFree> memory_;
 };
 
-/// Memory of the host that stays where it is, so that copies to and from it are asynchronous. Not zeroed.
+/// Page-locked host memory: copies to and from it are asynchronous. Not zeroed.
 class PinnedMemory {
  public:
   /// Throws Error(out_of_memory).
@@ -27,7 +27,7 @@ class PinnedMemory {
 
   void* data() const { return memory_.get(); }
   std::size_t size() const { return size_; }
-  /// Where kernels find it: worth it on integrated GPUs, whose memory it is.
+  /// The address that kernels use. It pays on integrated GPUs, where this is their own memory.
   CUdeviceptr device_pointer() const;
 
  private:

@@ -6,14 +6,14 @@ namespace flow::cuda {
 
 namespace {
 
-/// What any kernel may use; more must be asked for.
+/// Bytes of shared memory that any kernel may use. A kernel must ask for a larger size.
 constexpr int shared_bytes_of_all = 48 << 10;
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-/// As `check`, with what the failures of loading have to do with this build.
+/// As `check`. Errors of loading also say how they relate to this build.
 void check_load(CUresult result, const char* what, const DeviceInfo& device) {
   switch (result) {
     case CUDA_ERROR_NO_BINARY_FOR_GPU:
@@ -23,7 +23,7 @@ void check_load(CUresult result, const char* what, const DeviceInfo& device) {
     default: check(result, what); return;
   }
   const std::string why = " (" + std::string(what) + ": " + error_name(driver(), result) + ")";
-  if (built_version() / 1000 > driver().version / 1000) {  // within one major version, all go together
+  if (built_version() / 1000 > driver().version / 1000) {  // within one major version, all are compatible
     throw Error(ErrorCode::device, "CUDA: the driver is too old: it knows CUDA " + version_text(driver().version) +
                                        ", and the kernels of this build are of CUDA " + version_text(built_version()) +
                                        "; update the driver" + why);

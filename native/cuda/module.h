@@ -12,16 +12,16 @@ namespace flow::cuda {
 struct Kernel {
   std::string name;
   CUfunction function;
-  int shared_bytes;  // of dynamic shared memory that a launch may ask for
+  int shared_bytes;  // limit of dynamic shared memory per launch
 };
 
-/// This build's kernels on one device. To be used by one thread at a time, with the context current.
+/// This build's kernels on one device. Only one thread may use it at a time, with the context current.
 class Modules {
  public:
   explicit Modules(ContextPtr context);
 
   CUfunction find(const std::string& name) { return look_up(name).function; }
-  /// The kernel, ready for launches with so much dynamic shared memory. The reference stays good.
+  /// The kernel, ready for launches with `shared_bytes` of dynamic shared memory. The reference stays valid.
   const Kernel& kernel(std::string_view name, int shared_bytes);
 
  private:

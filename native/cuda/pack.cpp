@@ -17,10 +17,10 @@ namespace {
 using kernels::column_group;
 using kernels::round_up;
 
-/// Rows of GEMM weights are padded to it: whole tiles may be read.
+/// Rows of GEMM weights are padded to a multiple of this: whole tiles may be read.
 constexpr int row_group = 64;
 
-/// One output channel of some weights; without weights, a row of zeros.
+/// One output channel of some weights; a row of zeros if `weights` is null.
 struct Row {
   const LinearWeights* weights = nullptr;
   int channel = 0;
@@ -63,8 +63,8 @@ std::unique_ptr<DeviceMemory> Packer::upload(std::span<const float> values, std:
   return upload_bytes(values.data(), values.size_bytes(), sizeof(float) * std::max(count, values.size()));
 }
 
-/// `row_of(j)` says which channel row j is; `source_of_k(k)` where the weight of step k stands in a channel's row, or
-/// -1 for a zero.
+/// `row_of(j)` returns the channel of row j. `source_of_k(k)` returns the place of step k's weight in a channel's row,
+/// or -1 for a zero.
 template <class RowOf, class SourceOfK>
 std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) const {
   auto packed = std::make_unique<PackedMatrix>();

@@ -7,7 +7,7 @@
 #include "cuda/stream.h"
 #include "ops/ops.h"
 
-// Weights in the layouts that the headers of kernels/ ask for, in the device's memory.
+// Weights in device memory, in the layouts that the headers of kernels/ define.
 
 namespace flow::cuda {
 
@@ -15,11 +15,11 @@ namespace flow::cuda {
 struct PackedMatrix : Packed {
   std::unique_ptr<DeviceMemory> weights;
   std::unique_ptr<DeviceMemory> bias;
-  std::unique_ptr<DeviceMemory> gain;  // or none
+  std::unique_ptr<DeviceMemory> gain;  // null if there is none
   int n = 0;                           // columns of the product
-  int k = 0;                           // padded, the distance of rows, too
-  int channels = 0;                    // conv3x3: of a tap, padded
-  int up = 0;                          // mask_upsample
+  int k = 0;                           // padded; also the distance between rows
+  int channels = 0;                    // conv3x3: channels per tap, padded
+  int up = 0;                          // mask_upsample: upsampling factor
 };
 
 /// Numbers that kernels read as float32.
@@ -71,7 +71,7 @@ class Packer {
  private:
   template <class RowOf, class SourceOfK>
   std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) const;
-  /// A copy in the device's memory, followed by zeros up to `count`. Waits for it.
+  /// Copies the values to device memory, followed by zeros up to `count` values. Waits for the copy.
   std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
   std::unique_ptr<DeviceMemory> upload_bytes(const void* data, std::size_t bytes, std::size_t room) const;
 
@@ -79,7 +79,7 @@ class Packer {
   Precision precision_;
 };
 
-/// `count` numbers as operands of a precision, and back.
+/// Converts numbers to operands of a precision, and back.
 void to_operands(Precision precision, std::span<const float> values, void* operands);
 void from_operands(Precision precision, const void* operands, std::span<float> values);
 

@@ -10,7 +10,7 @@ namespace flow::cuda {
 
 namespace {
 
-/// Kernels write what they compute as vectors.
+/// Kernels write their results as vectors of this many bytes.
 constexpr std::uintptr_t alignment = 16;
 
 kernels::ResizeTap* find_taps(int from, int to, kernels::ResizeTap* at) {
@@ -41,7 +41,7 @@ void SharedBuffer::reserve(std::size_t bytes, Sides sides) {
     if (one_memory_) device_address_ = nullptr;
     host_.reset();
     host_ = std::make_unique<PinnedMemory>(stream_.context(), bytes);
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses of the driver's are integers
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver's addresses are integers
     if (one_memory_) device_address_ = reinterpret_cast<std::byte*>(host_->device_pointer());
   }
   if (!one_memory_ && (!device_ || device_bytes_ < bytes)) {
@@ -75,7 +75,7 @@ Frame StagedFrame::put(const Frame& frame, int height, int width) {
 void StagedFrame::put_taps(const Frame& frame, int height, int width) {
   const bool known = frame.height == from_height_ && frame.width == from_width_ && height == height_ && width == width_;
   if (known) return;
-  from_height_ = 0;  // no taps, should memory run out below
+  from_height_ = 0;  // no taps are valid if an allocation below throws
   const std::size_t bytes =
       sizeof(kernels::ResizeTap) * (static_cast<std::size_t>(height) + static_cast<std::size_t>(width));
   taps_.reserve(bytes);

@@ -11,20 +11,20 @@
 
 namespace flow::cuda {
 
-/// Memory that both sides see: pinned on the host, and on the device a buffer of its own or, where the GPU shares the
-/// host's memory (Jetson), the same bytes. It grows and never shrinks.
+/// A buffer that host and device both see: pinned memory on the host, and on the device a buffer of its own. If the GPU
+/// shares the host's memory (Jetson), both are the same bytes. It grows and never shrinks.
 class SharedBuffer {
  public:
-  enum class Sides { both, device };  // what is needed of it
+  enum class Sides { both, device };  // the sides that need memory
 
   explicit SharedBuffer(const Stream& stream);
 
-  /// What was in it is lost when it grows.
+  /// Growing loses the content.
   void reserve(std::size_t bytes, Sides sides = Sides::both);
   std::byte* host() const { return host_ ? static_cast<std::byte*>(host_->data()) : nullptr; }
   /// An address of the device; null before the first `reserve`.
   std::byte* device() const { return device_address_; }
-  /// Enqueue copies of the first bytes; nothing where there is only one memory.
+  /// Enqueue copies of the first `bytes` bytes; nothing if both sides are one memory.
   void to_device(std::size_t bytes);
   void to_host(std::size_t bytes);
 
@@ -42,18 +42,18 @@ class StagedFrame {
  public:
   explicit StagedFrame(const Stream& stream) : stream_(stream), pixels_(stream), taps_(stream) {}
 
-  /// Enqueues the copy of the frame's pixels, rows without padding, to the device; the result's `data` is an address
-  /// there. A HostBlock is copied as it is, or read in place where its memory is the device's; other memory is copied
-  /// to a buffer first, so that the caller's is not used after this call.
+  /// Enqueues the copy of the frame's pixels to the device, rows without padding. `data` of the returned frame is a
+  /// device address. A HostBlock is copied directly, or read in place if its memory is the device's. Other memory is
+  /// copied to a staging buffer first, so the caller's memory is not used after this call.
   Frame put(const Frame& frame, int height, int width);
   bool holds(const Frame& staged) const {
     return staged_.data != nullptr && staged.data == staged_.data && staged.height == staged_.height &&
            staged.width == staged_.width;
   }
-  /// Addresses of the device; null for a frame that is not resized.
+  /// Device addresses; null if the frame is not resized.
   const kernels::ResizeTap* across() const { return resized_ ? taps() : nullptr; }
   const kernels::ResizeTap* down() const { return resized_ ? taps() + width_ : nullptr; }
-  /// Whether the taps are elsewhere than when this was asked last.
+  /// Whether the taps have moved since the last call.
   bool taps_moved() {
     const bool moved = taps() != known_taps_;
     known_taps_ = taps();
@@ -71,7 +71,7 @@ class StagedFrame {
   Frame staged_{};
   const kernels::ResizeTap* known_taps_ = nullptr;
   bool resized_ = false;
-  int from_height_ = 0, from_width_ = 0, height_ = 0, width_ = 0;  // what the taps are for
+  int from_height_ = 0, from_width_ = 0, height_ = 0, width_ = 0;  // the sizes that the taps are for
 };
 
 /// A result on its way to the caller's memory.
@@ -79,19 +79,19 @@ class HostOutput {
  public:
   explicit HostOutput(const Stream& stream) : stream_(stream), buffer_(stream) {}
 
-  /// Where the device writes what `host` shall hold: an address of the device, aligned for any type.
+  /// The device address where kernels write the result that is meant for `host`; aligned for any type.
   std::byte* prepare(std::span<std::byte> host);
-  /// Enqueues the copy from the device, if one is due.
+  /// Enqueues the copy from the device, if one is needed.
   void download();
-  /// Once the copy is done: into the caller's memory, unless it went there.
+  /// Call once the copy is done: copies a staged result to the caller's memory.
   void deliver();
   void forget() { host_ = {}; }
 
  private:
   enum class Way {
-    staged,    // copied to page-locked memory, and from there
+    staged,    // copied to a page-locked staging buffer, then to the caller's memory
     direct,    // copied to the caller's HostBlock
-    in_place,  // written there: its memory is the device's
+    in_place,  // written to the caller's HostBlock by kernels: its memory is the device's
   };
 
   const Stream& stream_;

@@ -6,11 +6,11 @@ namespace {
 
 using Graph = Owned<CUgraph, &Driver::cuGraphDestroy>;
 
-/// A recording: ended with the object, however that comes about.
+/// A stream capture. It ends with the object at the latest.
 class Capture {
  public:
   explicit Capture(const Stream& stream) : stream_(stream) {
-    // Of this thread's calls alone: other threads may allocate meanwhile.
+    // Captures this thread's calls only: other threads may allocate meanwhile.
     check(driver().cuStreamBeginCapture(stream.get(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
   }
   ~Capture() {

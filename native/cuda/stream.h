@@ -8,7 +8,7 @@ namespace flow::cuda {
 
 class Stream;
 
-/// What a capture recorded, ready to run.
+/// A captured graph, ready to launch.
 class GraphExec {
  public:
   GraphExec() = default;
@@ -21,7 +21,7 @@ class GraphExec {
   Owned<CUgraphExec, &Driver::cuGraphExecDestroy> executable_;
 };
 
-/// A queue of the device's, independent of the default stream.
+/// A queue of device work, independent of the default stream.
 class Stream {
  public:
   explicit Stream(const ContextPtr& context);
@@ -29,11 +29,11 @@ class Stream {
   CUstream get() const { return stream_.get(); }
   const ContextPtr& context() const { return stream_.context(); }
 
-  /// Waits for all that was queued.
+  /// Waits for all queued work.
   void synchronize() const;
 
-  /// Records what `calls` queue here instead of running it. They must not allocate, nor wait. Their exception ends the
-  /// recording.
+  /// Captures the work that `calls` queue here, instead of running it. `calls` must neither allocate nor wait. If they
+  /// throw, the capture ends.
   GraphExec capture(const std::function<void()>& calls) const;
 
  private:
@@ -47,9 +47,9 @@ class Event {
   explicit Event(const ContextPtr& context, Timing timing = Timing::off);
 
   void record(const Stream& stream) const;
-  /// Waits for the point that was recorded last.
+  /// Waits for the last recorded point.
   void synchronize() const;
-  /// Time from `start` to this event; both with timing, recorded and past.
+  /// Time from `start` to this event. Both must have timing, and their points must be recorded and past.
   float milliseconds_since(const Event& start) const;
 
  private:
