@@ -5,8 +5,8 @@
 #include <bit>
 #include <cstdint>
 
-// Functions of device code that the host's C library does not have. Approximate ones are exact here: what an emulated
-// test tolerates must leave room for a GPU's few units in the last place.
+// Device functions that the host's C library lacks. Approximate functions are exact here. So the tolerance of an
+// emulated test must leave room for a GPU's few units in the last place.
 
 #define EMU_MIN_MAX(T)                                \
   constexpr T min(T a, T b) { return b < a ? b : a; } \
@@ -18,7 +18,7 @@ EMU_MIN_MAX(unsigned long)
 EMU_MIN_MAX(long long)
 EMU_MIN_MAX(unsigned long long)
 #undef EMU_MIN_MAX
-inline float min(float a, float b) { return fminf(a, b); }  // the number, where one is NaN
+inline float min(float a, float b) { return fminf(a, b); }  // the number, if the other is NaN
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
@@ -38,7 +38,7 @@ inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __frcp_rn(float x) { return 1.F / x; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-// Never contracted into an fma, which is what they are for.
+// Never contracted into an fma: this is their purpose.
 __attribute__((noinline)) inline float __fmul_rn(float a, float b) { return a * b; }
 __attribute__((noinline)) inline float __fadd_rn(float a, float b) { return a + b; }
 __attribute__((noinline)) inline float __fsub_rn(float a, float b) { return a - b; }

@@ -6,12 +6,12 @@
 #include "block.h"
 #include "race.h"
 
-// Atomic functions of global and shared memory, and fences. Blocks run on several threads of the operating system, so
-// these are the host's own.
+// Atomic functions of global and shared memory, and fences. Blocks run on several host threads, so these are the host's
+// atomics.
 
 namespace emu {
 
-/// *p = change(*p); returns what was there.
+/// *p = change(*p). Returns the old value.
 template <class T, class Change>
 EMU_UNSEEN T atomic_update(T* p, const Change& change, const char* file, int line) {
   current->fiber->site = {"atomic", file, line};

@@ -18,8 +18,8 @@ void enter_fiber();
 
 namespace {
 
-// Shared memory is of the exact size, so that AddressSanitizer sees what runs past it. Without it there are some bytes
-// more, of which none may change.
+// Shared memory has the exact size, so that AddressSanitizer sees any overrun. Without the sanitizer some guard bytes
+// follow, none of which may change.
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::size_t shared_guard_bytes = 0;
 #else
@@ -44,7 +44,7 @@ Schedule Schedule::from_environment() {
   return {random, std::strtoull(text, nullptr, 10)};
 }
 
-/// Where a fiber begins.
+/// The entry of a fiber.
 void run_fiber() {
   enter_fiber();
   current->kernel_->body(current->parameters_);
@@ -83,7 +83,7 @@ bool Block::run(std::uint64_t number) {
   block_epoch_ = ++epoch_;
   error_.clear();
   random_ = (schedule_.seed + 1) * 0x9e3779b97f4a7c15 ^ (number + 1) * 0xd1b54a32d192ed03;
-  std::memset(shared, 0xff, shared_bytes + shared_guard_bytes);  // a NaN in every type, an absurd index
+  std::memset(shared, 0xff, shared_bytes + shared_guard_bytes);  // 0xff is a NaN in every type, and an absurd index
   start_fibers();
 
   Block* const outer = std::exchange(current, this);
@@ -134,7 +134,7 @@ void Block::finish_fiber() {
   const std::uint32_t bit = 1U << fiber->linear % warp_lanes;
   w.alive &= ~bit;
   alive_--;
-  if (w.waiting != 0) {  // perhaps for this thread only
+  if (w.waiting != 0) {  // perhaps only for this thread
     const auto& first = w.lanes[std::countr_zero(w.waiting)];
     const std::uint32_t present = first.mask & w.alive;
     if ((first.mask & bit) != 0 && (w.waiting & first.mask) == present) {
@@ -198,7 +198,7 @@ void Block::collective(WarpOperation operation, std::uint32_t mask, void* argume
   w.lanes[lane].operation = operation;
   w.lanes[lane].argument = argument;
   if (const std::uint32_t others = w.waiting & mask; others != 0) {
-    // All that wait have agreed among themselves, so one of them speaks for all.
+    // The waiting lanes already agree among themselves, so one of them speaks for all.
     const unsigned other = static_cast<unsigned>(std::countr_zero(others));
     const Site& site = fibers_[me->linear - lane + other].site;
     if (w.lanes[other].mask != mask || w.lanes[other].operation != operation || site.line != line) {
@@ -266,12 +266,12 @@ void Block::fail(std::string&& message) {
   message += format(" [%s, block (%u, %u, %u), thread (%u, %u, %u)]", kernel_->name.c_str(), index.x, index.y, index.z,
                     t.x, t.y, t.z);
   std::string().swap(error_);
-  error_.swap(message);  // which leaves no memory behind
+  error_.swap(message);  // `message` then owns no memory that could leak
   fiber->context.switch_to(main_);
   __builtin_unreachable();
 }
 
-/// One line for each place where threads wait, or after which they returned.
+/// One line per place where threads wait, or after which they returned.
 std::string Block::deadlock_text() const {
   std::string text = "deadlock:";
   std::vector<std::string> seen;

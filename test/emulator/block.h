@@ -9,12 +9,12 @@
 #include "language.h"
 #include "registry.h"
 
-// One block of threads. Every thread is a fiber that runs until it waits: at a barrier, or at an operation of its warp,
-// whose last lane to arrive does the work of all 32. Which fiber is next is the schedule's choice.
+// One block of threads. Every thread is a fiber. It runs until it waits at a barrier or at an operation of its warp.
+// The last lane to arrive does the work of all 32. The schedule chooses the next fiber.
 
-// Functions that kernels call and that must not count as the kernel's own accesses in the race build.
+// For functions that kernels call: the race build must not count their accesses as the kernel's own.
 #define EMU_UNSEEN __attribute__((no_sanitize("thread")))
-/// The place of the caller, as default arguments.
+/// The caller's place, as default arguments.
 #define EMU_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 namespace emu {
@@ -35,11 +35,12 @@ struct Schedule {
 
   /// EMULATOR_SCHEDULE: forward, reverse, or the seed of a random one. Read at every launch.
   static Schedule from_environment();
-  /// Half of the schedules copy asynchronously as early as allowed, and again as late as allowed; the others only late.
+  /// Whether asynchronous copies are done as early as allowed, and again as late as allowed. This holds for half of the
+  /// schedules. The others copy late only.
   bool early_copies() const { return order == reverse || (order == random && seed % 2 == 1); }
 };
 
-/// A cp.async on its way.
+/// A cp.async that is not done yet.
 struct AsyncCopy {
   void* to;
   const void* from;
@@ -56,12 +57,12 @@ struct alignas(64) Fiber {
   std::vector<int> copy_groups;   // how many of them belong to each committed group
 };
 
-/// The work of a warp's operation: `arguments` has one pointer for each lane of `mask`.
+/// The work of a warp operation. `arguments` has one pointer for each lane of `mask`.
 using WarpOperation = void (*)(void* const* arguments, std::uint32_t mask);
 
 struct Warp {
   std::uint32_t ready = 0, alive = 0, at_barrier = 0, waiting = 0;  // a bit per lane
-  std::uint32_t epoch = 0;                                          // counts its __syncwarp
+  std::uint32_t epoch = 0;                                          // counts the calls of __syncwarp
   struct {
     std::uint32_t mask;
     WarpOperation operation;
@@ -69,7 +70,7 @@ struct Warp {
   } lanes[warp_lanes];
 };
 
-/// What one launch is, for all blocks.
+/// One launch, as all of its blocks see it.
 struct Launch {
   const Kernel* kernel;
   dim3 grid, block;
@@ -85,9 +86,9 @@ class Block {
   Block();
   ~Block();
 
-  /// Before the first block of a launch.
+  /// Call before the first block of a launch.
   void prepare(const Launch& launch);
-  /// Runs block `number` of the grid; false where it failed, see `error`.
+  /// Runs block `number` of the grid. Returns false if it failed; see `error`.
   bool run(std::uint64_t number);
   const std::string& error() const { return error_; }
 
@@ -102,7 +103,7 @@ class Block {
   Warp& warp() { return warps_[fiber->linear / warp_lanes]; }
   Schedule schedule() const { return schedule_; }
   const Stacks& stacks() const { return stacks_; }
-  /// Counts barriers, of all blocks that this object has run.
+  /// The number of barriers so far, over all blocks that this object has run.
   std::uint32_t epoch() const { return epoch_; }
   /// The epochs in which this block and this launch began.
   std::uint32_t block_epoch() const { return block_epoch_; }
@@ -110,10 +111,10 @@ class Block {
 
   enum Reduction { count, all, any };
   int barrier(bool predicate, Reduction reduction, const char* what, const char* file, int line);
-  /// Waits for the lanes of `mask`. `operation` is run once, when the last of them is here.
+  /// Waits for the lanes of `mask`. When the last of them has arrived, `operation` is run once.
   void collective(WarpOperation operation, std::uint32_t mask, void* argument, const char* what, const char* file,
                   int line);
-  /// Gives the block up: `run` returns false. The caller's stack is abandoned, so nothing on it may own memory.
+  /// Aborts the block: `run` returns false. The caller's stack is abandoned, so nothing on it may own memory.
   [[noreturn]] void fail(std::string&& message);
 
  private:
@@ -143,7 +144,7 @@ class Block {
   std::string error_;
 };
 
-/// The block that this thread of the operating system runs, or null.
+/// The block that this host thread runs, or null.
 #ifdef __linux__
 extern thread_local constinit Block* current __attribute__((tls_model("initial-exec")));
 #else

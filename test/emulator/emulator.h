@@ -1,7 +1,7 @@
 #pragma once
 
-// CUDA for a machine without a GPU: what kernels/kernel.cuh includes when the compiler is not nvcc. A kernel here is a
-// function of the host, a thread of it a fiber, and a launch runs block after block:
+// CUDA for a machine without a GPU. kernels/kernel.cuh includes this file when the compiler is not nvcc. A kernel is a
+// host function here, each of its threads is a fiber, and a launch runs block after block:
 //
 //   registry.h    kernels by name          block.h        the threads of a block, and whose turn it is
 //   launch.h      a grid of blocks         fiber.h        stacks and the switch between them
@@ -9,14 +9,15 @@
 //   atomics.h     atomics and fences       tensor.h       ldmatrix and mma
 //   half.h        16-bit numbers           race.h         the race detector, in the build that has it
 //
-// driver/ makes a CUDA driver of it. Environment variables, besides the driver's (driver/device.h, driver/faults.h,
-// driver/trace.h):
+// driver/ makes a CUDA driver of this. The environment variables are those of the driver (driver/device.h,
+// driver/faults.h, driver/trace.h) and:
 //
 //   EMULATOR_SCHEDULE   forward, reverse, or the seed of a random order of threads and blocks; read at every launch
 //   EMULATOR_THREADS    threads of the host that run blocks; read at every launch
 //
-// Strict where CUDA is vague: a return before a barrier that others reach and a barrier or warp operation that threads
-// reach on different lines are errors. Blocks need not run at the same time, so one must not wait for another.
+// The emulator is stricter than CUDA. It reports an error if a thread returns before a barrier that others reach, and
+// if threads reach one barrier or warp operation on different lines. Blocks need not run at the same time, so a block
+// must not wait for another.
 
 #define FLOW_EMULATED 1
 
@@ -52,7 +53,7 @@ EMU_UNSEEN inline unsigned char* shared_memory() { return current->shared; }
 
 #define SHARED_MEMORY(T, name) T* name = reinterpret_cast<T*>(::emu::shared_memory())
 
-/// Opens a kernel's body, in which its parameters are `p`, and lists it under its name.
+/// Opens the body of a kernel, whose parameters are `p`, and registers the kernel under its name.
 #define KERNEL(name, Params, threads, min_blocks) EMU_KERNEL(name, Params, threads)
 #define EMU_KERNEL(name, Params, threads)                                                                      \
   static void name##_body(const Params& p);                                                                    \

@@ -11,8 +11,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// Only what the calling convention keeps over a call; no system call, as swapcontext would make for the signal mask.
-// The jump through a register instead of a `ret` leaves the return predictor in step.
+// Saves only the registers that the calling convention keeps over a call. It makes no system call; swapcontext would
+// make one for the signal mask. The jump through a register, instead of a `ret`, keeps the return predictor in step.
 #if defined(__x86_64__)
 asm(R"(
 .pushsection .text
@@ -40,7 +40,7 @@ emu_switch:
 .size emu_switch, .-emu_switch
 .popsection
 )");
-static constexpr int frame_words = 8;  // six registers, where to go on, and an entry's return address, which is null
+static constexpr int frame_words = 8;  // six registers, the address to continue at, an entry's null return address
 static constexpr int entry_word = 6;
 #elif defined(__aarch64__)
 asm(R"(
@@ -94,7 +94,7 @@ void Context::start(void* bottom, void* top, void (*entry)()) {
   bottom_ = bottom;
   bytes_ = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom));
   fake_stack_ = nullptr;
-  // The entry never returned from its last run; its red zones are still there.
+  // The entry never returned from its last run, so its red zones are still there.
   __asan_unpoison_memory_region(static_cast<char*>(top) - 4096, 4096);
 #endif
   std::fill(frame, frame + frame_words, nullptr);

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-// Stacks that run in turns on one thread of the operating system.
+// Stacks that take turns on one host thread.
 
 namespace emu {
 
@@ -12,13 +12,13 @@ constexpr std::size_t stack_bytes = 256 << 10;  // instrumented frames are large
 constexpr std::size_t stack_bytes = 64 << 10;
 #endif
 
-/// Saves the registers that a function keeps and the stack pointer into `*from`, and goes on at `to`.
+/// Saves the callee-saved registers and the stack pointer into `*from`, and continues at `to`.
 extern "C" void emu_switch(void** from, void* to);
 
 /// A switch that also tells AddressSanitizer which stack is in use.
 class Context {
  public:
-  /// Gives control to `to`; returns when something comes back here.
+  /// Gives control to `to`. Returns when another context switches back to this one.
   void switch_to(Context& to) {
 #ifdef __SANITIZE_ADDRESS__
     switch_annotated(to);
@@ -27,7 +27,7 @@ class Context {
 #endif
   }
 
-  /// The first switch to it calls `entry`, which never returns, on the stack [bottom, top).
+  /// The first switch to this context calls `entry`, which never returns, on the stack [bottom, top).
   void start(void* bottom, void* top, void (*entry)());
 
  private:
@@ -42,7 +42,7 @@ class Context {
 #endif
 };
 
-/// One stack for each thread of a block, each with a page beneath that must not be touched.
+/// One stack for each thread of a block, each with a guard page beneath it.
 class Stacks {
  public:
   explicit Stacks(int count);
@@ -51,9 +51,9 @@ class Stacks {
   Stacks& operator=(const Stacks&) = delete;
 
   void* bottom(int i) const { return memory_ + i * slot_bytes + page; }
-  /// Tops differ modulo a page, lest all fibers' frames share the same few cache sets.
+  /// The tops differ modulo a page, so that the frames of the fibers do not all share the same few cache sets.
   void* top(int i) const { return memory_ + (i + 1) * slot_bytes - (i % 20) * 192; }
-  /// To be called when fibers were given up halfway: AddressSanitizer still guards their frames.
+  /// Call this after fibers were abandoned halfway: AddressSanitizer still guards their frames.
   void clean();
   bool contains(const void* p) const { return p >= memory_ && p < memory_ + bytes_; }
 

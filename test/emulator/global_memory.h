@@ -5,7 +5,7 @@
 namespace emu {
 
 #ifdef FLOW_EMULATOR_RACE
-/// Tells the race detector of memory that all blocks share, and that it is gone. Not while a launch runs.
+/// Adds memory that all blocks share to the race detector, or removes it. Do not call this while a launch runs.
 void add_global_memory(const void* p, std::size_t bytes);
 void remove_global_memory(const void* p);
 #else

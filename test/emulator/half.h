@@ -9,8 +9,8 @@
 
 #include "language.h"
 
-// __half and __nv_bfloat16 as the CUDA headers have them, as far as kernels may use them: storage and conversions that
-// round to the nearest, ties to even. A NaN becomes 0x7fff, as on the device.
+// __half and __nv_bfloat16 as in the CUDA headers, but only the parts that kernels may use: storage, and conversions
+// that round to the nearest, ties to even. A NaN becomes 0x7fff, as on the device.
 
 struct __half {
   std::uint16_t bits;
@@ -52,7 +52,7 @@ inline float __half2float(__half h) {
 inline __nv_bfloat16 __float2bfloat16_rn(float x) {
   if (x != x) return {0x7fff};
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
-  // Half of the last kept place less one, and one more where that place is odd; the carry may reach infinity.
+  // Adds half of the last kept place, less one, plus one if that place is odd. The carry may reach infinity.
   return {static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 inline float __bfloat162float(__nv_bfloat16 b) { return std::bit_cast<float>(std::uint32_t{b.bits} << 16); }

@@ -1,7 +1,7 @@
 #pragma once
 
-// The words and the vector types of the CUDA language. There is no `__shared__`: all shared memory of this engine is
-// dynamic (SHARED_MEMORY), of exactly the size that the launch asks for.
+// The keywords and the vector types of the CUDA language. There is no `__shared__`: all shared memory of this engine is
+// dynamic (SHARED_MEMORY) and has exactly the size that the launch asks for.
 
 #define __device__
 #define __host__

@@ -27,13 +27,13 @@ unsigned threads_wanted() {
   return static_cast<unsigned>(std::clamp(wanted, 1, 64));
 }
 
-/// The blocks of one launch, taken by whoever is free.
+/// The blocks of one launch. A free thread takes the next one.
 struct Work {
   const Launch& launch;
   std::uint64_t blocks;
   std::atomic<std::uint64_t> next{0};
   std::mutex mutex;
-  std::string error;  // the first
+  std::string error;  // the first error
 
   void run_blocks(Block& block) {
     block.prepare(launch);
@@ -47,7 +47,7 @@ struct Work {
   }
 };
 
-/// Threads that wait for work. It is never destroyed: at the end of the process they just stop.
+/// Threads that wait for work. The pool is never destroyed: at the end of the process its threads just stop.
 class Pool {
  public:
   void run(Work& work, unsigned threads) {
@@ -86,7 +86,7 @@ class Pool {
     }
   }
 
-  std::vector<std::unique_ptr<Block>> blocks_;  // 0 is the caller's
+  std::vector<std::unique_ptr<Block>> blocks_;  // block 0 is the caller's
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   Work* work_ = nullptr;

@@ -8,7 +8,7 @@
 
 namespace emu {
 
-/// What went wrong in a kernel, and where.
+/// A mistake of a kernel, and its place.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -19,14 +19,14 @@ struct ConfigurationError : Error {
 
 constexpr std::size_t max_shared_bytes = 227 << 10;
 
-/// Throws a ConfigurationError unless the device would begin such a launch. `shared_limit` is what the kernel may ask
-/// for.
+/// Throws a ConfigurationError if the device would refuse such a launch. `shared_limit` is the bytes of shared memory
+/// that the kernel may ask for.
 void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
                          std::size_t shared_limit = max_shared_bytes);
 
-/// Runs the kernel; `parameters` is its struct. Blocks run on EMULATOR_THREADS threads (default: as many as there are
-/// cores; one with AddressSanitizer and in the race build). One launch runs at a time, whoever calls. Without `ampere`,
-/// kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
+/// Runs the kernel; `parameters` is its struct. Blocks run on EMULATOR_THREADS host threads (default: one per core; a
+/// single one with AddressSanitizer and in the race build). Launches of all callers run one at a time. Without
+/// `ampere`, kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
 void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
             bool ampere = true);
 

@@ -2,7 +2,7 @@
 
 #include "../../kernels/ptx.cuh"
 
-// Every kernel here is right without its bug, and wrong with it in one way that the emulator must notice: see
+// Every kernel here is right without its bug. With the bug it is wrong in one way that the emulator must notice: see
 // test/native/emulator_test.cpp.
 
 using namespace flow::kernels;
@@ -19,7 +19,7 @@ KERNEL(probe_warp, ProbeParams, 128, 1) {
   SHARED_MEMORY(float, s);
   const int t = threadIdx.x;
   s[t] = p.in[t];
-  const float other = __shfl_xor_sync(~0U, p.in[t], 1);  // all lanes wait here, but it orders no memory
+  const float other = __shfl_xor_sync(~0U, p.in[t], 1);  // all lanes wait here, but this does not order memory
   if (!p.bug) __syncwarp();
   p.out[t] = s[t ^ 1] + other;
 }
@@ -149,7 +149,7 @@ KERNEL(probe_blocks, ProbeParams, 64, 1) {
   p.out[i] = p.in[i];
 }
 
-/// The block that arrives last adds up what all have left. out: a partial sum per block, the sum, a counter.
+/// The last block to arrive adds up the partial sums of all blocks. out: a partial sum per block, the sum, a counter.
 KERNEL(probe_last_block, ProbeParams, 64, 1) {
   SHARED_MEMORY(unsigned, last);
   const unsigned blocks = gridDim.x;
@@ -175,9 +175,9 @@ DEVICE void multiply(const TensorParams& p, bool transposed) {
   __syncwarp();
   std::uint32_t fa[4], fb[2];
   ldmatrix_x4(fa, a + lane % 16 * 16 + lane / 16 * 8);
-  if (transposed) {  // b is 8 x 16, which is how the instruction wants it
+  if (transposed) {  // b is 8 x 16, the layout that the instruction needs
     ldmatrix_x2(fb, b + lane % 8 * 16 + lane / 8 % 2 * 8);
-  } else {  // 16 x 8: the second pair of matrices is the first again
+  } else {  // b is 16 x 8: the second pair of matrices repeats the first
     std::uint32_t both[4];
     ldmatrix_x4_trans(both, b + lane % 16 * 8);
     fb[0] = both[0], fb[1] = both[1];
@@ -191,7 +191,7 @@ KERNEL(probe_mma_f16, TensorParams, 32, 1) { multiply<__half>(p, false); }
 KERNEL(probe_mma_f16_transposed, TensorParams, 32, 1) { multiply<__half>(p, true); }
 KERNEL(probe_mma_bf16, TensorParams, 32, 1) { multiply<__nv_bfloat16>(p, false); }
 
-/// What every lane gets from the others; 32 values of each kind.
+/// The values that every lane gets from the others; 32 values of each kind.
 KERNEL(probe_lanes, ProbeParams, 32, 1) {
   const int t = threadIdx.x;
   const float x = p.in[t];

@@ -1,6 +1,6 @@
 #pragma once
 
-// Parameters of probe_kernels.cu, small kernels of which each has one bug on request.
+// Parameters of probe_kernels.cu: small kernels, each of which has one bug on request.
 
 struct ProbeParams {
   float* out;
@@ -11,6 +11,6 @@ struct ProbeParams {
 
 struct TensorParams {
   const void* a;  // 16 x 16
-  const void* b;  // 16 x 8, or 8 x 16 where it is transposed
+  const void* b;  // 16 x 8, or 8 x 16 if it is transposed
   float* d;       // 16 x 8
 };

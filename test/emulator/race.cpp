@@ -1,13 +1,15 @@
 #include "race.h"
 
-// The race build. Kernels are compiled with -fsanitize=thread, whose calls before every access come here instead of to
-// the compiler's own runtime. Cells of shadow memory remember who read and wrote what since which barrier; blocks run
-// one after the other, so that an error does not depend on luck. Found are reads and writes of two threads with no
-// barrier between them, shared memory that nobody wrote, and destinations of cp.async before the wait.
+// The race build. Kernels are compiled with -fsanitize=thread. The calls that the compiler inserts before every access
+// come here instead of to the compiler's own runtime. Cells of shadow memory record who read and wrote a place, and
+// after which barrier. Blocks run one after the other, so that an error does not depend on luck. The build finds: reads
+// and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, and uses of a
+// cp.async's destination before the wait.
 //
-// Blocks order each other's global memory only by atomics between fences: what a thread wrote before __threadfence(),
-// or before a barrier ahead of one, is ordered for a block whose atomic update follows one of the same place by that
-// block, from that thread on and, behind its next barrier, for all.
+// Only atomics between fences order the global memory of two blocks A and B. A thread of A writes. Then it calls
+// __threadfence(), or it passes a barrier and another thread of A calls it. Then A updates a place atomically, and
+// later B updates the same place atomically. From then on A's writes are ordered for the thread of B that made the
+// update, and after B's next barrier for all threads of B.
 
 #ifdef FLOW_EMULATOR_RACE
 
@@ -32,11 +34,11 @@ namespace {
 using Place = std::uint32_t;  // see `place_of`
 constexpr Place site_bit = 1U << 31;
 
-constexpr std::uint16_t several_lanes = 0x8000;  // with the warp's number: more than one lane read
+constexpr std::uint16_t several_lanes = 0x8000;  // flag beside the warp's number: more than one lane read
 constexpr std::uint16_t several_warps = 0xffff;
 
 struct Trace {
-  std::uint32_t epoch = 0;  // of the barrier before; it also tells the block
+  std::uint32_t epoch = 0;  // of the barrier before the access; it also identifies the block
   Place place = 0;
   std::uint16_t thread = 0;
   std::uint16_t warp_epoch = 0;
@@ -44,11 +46,11 @@ struct Trace {
 
 struct Cell {
   Trace write, read;
-  bool pending = false;  // the write is a cp.async that was not waited for
+  bool pending = false;  // the write is a cp.async, and nobody waited for it yet
   bool atomic = false;
 };
 
-/// Zeroed on demand by the system, so that large memory costs only what is used of it.
+/// The system zeroes the memory on demand, so a large memory costs only the part that is used.
 class Cells {
  public:
   explicit Cells(std::size_t count) : bytes_(std::max<std::size_t>(count, 1) * sizeof(Cell)) {
@@ -66,7 +68,7 @@ class Cells {
   Cell* cells_;
 };
 
-/// Bytes of global memory share a cell in pairs: no kernel writes single ones.
+/// Two bytes of global memory share a cell: no kernel writes single bytes.
 constexpr std::size_t global_granule = 2;
 
 struct Global {
@@ -75,26 +77,26 @@ struct Global {
   Cells cells;
 };
 
-/// The fences of one block: epochs whose writes they cover.
+/// The fences of one block: the epochs whose writes they cover.
 struct Fences {
-  std::uint32_t everyone = 0;         // up to this one, all threads'
-  std::vector<std::uint32_t> thread;  // and up to these, the thread's own
+  std::uint32_t everyone = 0;         // up to this epoch, the writes of all threads
+  std::vector<std::uint32_t> thread;  // and up to these, each thread's own writes
 };
 
 struct Acquired {
   std::uint32_t everyone;
   const Fences* fences;
-  std::uint32_t epoch;  // when, and by which thread of this block
+  std::uint32_t epoch;  // when it was acquired, and by which thread of this block
   unsigned thread;
 };
 
-/// What one launch knows of the order of its blocks; a block is named by its first epoch.
+/// The order of the blocks of one launch, as far as it is known. A block is named by its first epoch.
 struct Order {
   std::uint32_t launch = 0, block = 0;
   std::vector<std::uint32_t> blocks;
   std::map<std::uint32_t, Fences> fences;
   std::unordered_map<const void*, std::map<std::uint32_t, std::uint32_t>> released;  // place, block: Fences::everyone
-  std::map<std::uint32_t, Acquired> acquired;                                        // by the present block
+  std::map<std::uint32_t, Acquired> acquired;                                        // by the current block
 
   void follow(const Block& b) {
     if (launch != b.launch_epoch()) {
@@ -134,20 +136,20 @@ Dl_info library() {
   return info;
 }
 
-/// Kernels are in the same library, or program, as this.
+/// Kernels are in the same library or program as this file.
 Place place_of(const void* code) {
   static const auto base = reinterpret_cast<std::uintptr_t>(library().dli_fbase);
   return static_cast<Place>(reinterpret_cast<std::uintptr_t>(code) - base);
 }
 
-/// "gemm_core.cuh:101 in gemm.cu:42": the line, and the lines it was inlined to.
+/// "gemm_core.cuh:101 in gemm.cu:42": the line, and the lines that it was inlined into.
 std::string text_of(Place place) {
   if ((place & site_bit) != 0) {
     const Site& site = sites()[place & ~site_bit];
     return format("%s:%d", site.file, site.line);
   }
   const Dl_info info = library();
-  // Programs that are not position-independent have their addresses in their debug information.
+  // The debug information of programs that are not position-independent has absolute addresses.
   const auto base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   const std::uintptr_t address = place - 1 + (base == 0x400000 ? base : 0);
   const std::string command =
@@ -172,7 +174,7 @@ unsigned warp_of(std::uint16_t thread) {
   return (thread & several_lanes) != 0 ? thread & ~unsigned{several_lanes} : thread / warp_lanes;
 }
 
-/// Whether a thread of an earlier block did that before what this one does.
+/// Whether fences order an access by a thread of an earlier block before this thread's access.
 bool ordered_by_fences(const Block& b, const Trace& before) {
   const std::uint32_t other = *std::prev(std::upper_bound(order.blocks.begin(), order.blocks.end(), before.epoch));
   const auto found = order.acquired.find(other);
@@ -298,8 +300,7 @@ void note_fence() {
 
 }  // namespace emu
 
-// ---- what the compiler calls
-// -----------------------------------------------------------------------------------------
+// ---- calls of the compiler ---------------------------------------------------------------------------------------
 
 using emu::Access;
 

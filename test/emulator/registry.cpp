@@ -24,7 +24,7 @@ Registration::Registration(const char* name, std::size_t parameter_bytes, unsign
     : kernel_{name, parameter_bytes, max_threads, body} {
   if (!registry().by_name.emplace(kernel_.name, &kernel_).second) {
     std::fprintf(stderr, "emulator: two kernels are named %s\n", name);
-    std::abort();  // before main: nobody could catch it
+    std::abort();  // before main: nobody could catch an exception
   }
   registry().all.push_back(&kernel_);
 }

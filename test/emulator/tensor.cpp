@@ -94,7 +94,7 @@ void multiply_of_warp(void* const* arguments, std::uint32_t mask) {
 
 void load_matrices(std::uint32_t* registers, const void* row, int count, bool transposed, const char* file, int line) {
   Block& block = *current;
-  if (static_cast<int>(block.fiber->linear % warp_lanes) < 8 * count) {  // the other lanes' addresses do not matter
+  if (static_cast<int>(block.fiber->linear % warp_lanes) < 8 * count) {  // the other lanes' addresses are ignored
     block.fiber->site = {"ldmatrix", file, line};
     const auto offset = static_cast<std::size_t>(static_cast<const unsigned char*>(row) - block.shared);
     if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) {

@@ -5,7 +5,7 @@
 #include "block.h"
 #include "half.h"
 
-// Tensor cores: the instructions of kernels/ptx.cuh, whose comment has the fragments.
+// Tensor cores: the instructions of kernels/ptx.cuh, which describes the fragments.
 
 namespace emu {
 
@@ -26,7 +26,7 @@ EMU_UNSEEN void mma16816(float (&d)[4], const std::uint32_t (&a)[4], std::uint32
   multiply(d, a, b0, b1, std::is_same_v<T, __nv_bfloat16>, file, line);
 }
 
-/// As mma16816 with zeros for columns 8..15 of A.
+/// mma16816 with zeros for columns 8..15 of A.
 EMU_UNSEEN inline void mma1688(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t b, const char* file,
                                int line) {
   const std::uint32_t a[4] = {a0, a1, 0, 0};

@@ -6,7 +6,7 @@
 #include "block.h"
 #include "race.h"
 
-// Barriers, and what lanes of a warp tell each other.
+// Barriers, and the exchange of values between the lanes of a warp.
 
 inline void __syncthreads(EMU_HERE) { emu::current->barrier(false, emu::Block::count, "__syncthreads", file, line); }
 inline int __syncthreads_count(int p, EMU_HERE) {
@@ -66,7 +66,8 @@ inline int __all_sync(unsigned mask, int p, EMU_HERE) {
   return emu::ballot(mask, p == 0, "__all_sync", file, line) == 0;
 }
 
-// Segments of `width` lanes, a power of two; a lane that would read outside its own keeps its value.
+// Shuffles within segments of `width` lanes, a power of two. A lane that would read outside its segment keeps its
+// value.
 
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, EMU_HERE) {

@@ -1,6 +1,6 @@
-# Compiles kernels/*.cu with nvcc and embeds them in flow_engine. Only device code is compiled, so that neither CMake's
-# CUDA language nor a CUDA runtime is needed, and nvcc for x86-64 serves builds for 64-bit ARM, too. The host compiler
-# that nvcc preprocesses with is g++ of the PATH; NVCC_CCBIN, nvcc's own variable, names another.
+# Compiles kernels/*.cu with nvcc and embeds them in flow_engine. Only device code is compiled. So neither CMake's CUDA
+# language nor a CUDA runtime is needed, and nvcc for x86-64 also serves builds for 64-bit ARM. nvcc preprocesses with
+# g++ of the PATH as its host compiler; NVCC_CCBIN, nvcc's own variable, names another.
 
 set(FLOW_CUDA AUTO CACHE STRING "Compile the CUDA kernels: ON, OFF, or AUTO, where there is an nvcc that works")
 set_property(CACHE FLOW_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -16,7 +16,7 @@ function(flow_find_nvcc)
     DOC "The CUDA compiler")
 endfunction()
 
-# The GPUs of this machine, "90a-real;120-real", as far as nvcc knows them; empty where there are none.
+# The GPUs of this machine that nvcc knows, "90a-real;120-real"; empty if there are none.
 function(flow_local_architectures out)
   set(found "")
   execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
@@ -36,8 +36,9 @@ function(flow_local_architectures out)
   set(${out} "${found}" PARENT_SCOPE)
 endfunction()
 
-# FLOW_CUDA_ARCHITECTURES or, where that is empty: for a release all; else, so that a build from source is quick, the
-# GPUs of this machine; where there are none, an old and a new one, of which the old one's PTX runs on all GPUs since.
+# The architectures to compile for: FLOW_CUDA_ARCHITECTURES, if it is set. Otherwise all for a release, and for other
+# builds the GPUs of this machine, so that a build from source is quick. A machine without a GPU gets an old
+# architecture and a new one; the PTX of the old one runs on all later GPUs.
 function(flow_choose_architectures out)
   set(chosen "${FLOW_CUDA_ARCHITECTURES}")
   if(NOT chosen AND FLOW_RELEASE)
@@ -76,7 +77,7 @@ function(flow_architecture_options architectures out_options out_names)
   set(${out_names} "${names}" PARENT_SCOPE)
 endfunction()
 
-# Whether nvcc compiles with these options here: its version, its host compiler and its headers are all in question.
+# Tests whether nvcc compiles with these options here. Its version, its host compiler or its headers may be unfit.
 function(flow_nvcc_works options out_reason)
   set(reason "")
   set(asked "${FLOW_NVCC};${options}")
@@ -108,12 +109,12 @@ function(flow_add_kernels)
   flow_choose_architectures(architectures)
   flow_architecture_options("${architectures}" architecture_options names)
   set(options -fatbin -std=c++20 -O3 ${architecture_options} -Xptxas -warn-spills)
-  if(version_number GREATER_EQUAL 12080)  # the first with that option
+  if(version_number GREATER_EQUAL 12080)  # the first version with that option
     list(APPEND options -compress-mode=size)
   endif()
   flow_nvcc_works("${options}" reason)
   if(reason)
-    if(FLOW_CUDA STREQUAL "ON" OR FLOW_CUDA_ARCHITECTURES OR FLOW_RELEASE)  # whoever asks for kernels gets them
+    if(FLOW_CUDA STREQUAL "ON" OR FLOW_CUDA_ARCHITECTURES OR FLOW_RELEASE)  # an explicit request must not be ignored
       message(FATAL_ERROR "${reason}")
     endif()
     message(STATUS "CUDA kernels: none; ${reason}")
@@ -122,7 +123,7 @@ function(flow_add_kernels)
   message(STATUS "CUDA kernels: ${names}, by ${FLOW_NVCC}")
 
   set(tensor_core_check "")
-  if(FLOW_WERROR)  # ptxas's warnings, too: a kernel that spills registers is a mistake
+  if(FLOW_WERROR)  # includes ptxas's warnings: a kernel that spills registers is a mistake
     list(APPEND options --Werror all-warnings)
     find_program(FLOW_PYTHON python3 NO_CMAKE_FIND_ROOT_PATH DOC "Python, for the check of the kernels' machine code")
     set(script "${CMAKE_CURRENT_SOURCE_DIR}/bench/gpu/tensor_cores.py")
@@ -137,7 +138,7 @@ function(flow_add_kernels)
     set(image "${folder}/${name}.fatbin")
     set(keep_options "")
     set(prepare "")
-    if(FLOW_WERROR OR FLOW_TESTS)  # who checks finds the machine code among what nvcc leaves
+    if(FLOW_WERROR OR FLOW_TESTS)  # checks read the machine code from nvcc's intermediate files
       set(kept "${folder}/${name}")
       set(keep_options --keep --keep-dir "${kept}")
       set(prepare COMMAND "${CMAKE_COMMAND}" -E rm -rf "${kept}" COMMAND "${CMAKE_COMMAND}" -E make_directory "${kept}")

@@ -5,17 +5,17 @@
 #include "faults.h"
 #include "state.h"
 
-// What every function of the driver does before its own work: injected faults, initialisation, the current context and
-// its error, and what is forbidden while a graph is captured.
+// The first steps of every driver function: injected faults, initialisation, the current context and its error, and
+// calls that are forbidden while a graph is captured.
 
 namespace emu {
 
 enum class Capture {
-  allowed,  // or, for work of a stream, `submit` decides
+  allowed,  // for work of a stream, `submit` decides
   unsafe,   // might synchronise: ends the capture of the calling thread
 };
 
-/// body(State&), for functions that need a driver but no context.
+/// Runs body(State&): for functions that need a driver but no context.
 template <class Body>
 CUresult driver_call(const char* name, Body body) {
   State& s = state();
@@ -29,7 +29,7 @@ CUresult driver_call(const char* name, Body body) {
   return body(s);
 }
 
-/// body(State&, Context&)
+/// Runs body(State&, Context&).
 template <class Body>
 CUresult context_call(const char* name, Capture capture, Body body) {
   return driver_call(name, [&](State& s) {
@@ -48,10 +48,10 @@ CUresult context_call(const char* name, Capture capture, Body body) {
   });
 }
 
-/// Does the work now, or records it where the stream is captured.
+/// Does the work now, or records it if the stream is being captured.
 CUresult submit(State& s, Context& context, CUstream stream, Operation operation);
 
-/// After work that may have written anywhere: a broken guard zone is the context's error from now on.
+/// Call after work that may have written anywhere. A broken guard zone becomes the context's error.
 void check_guards(Context& context, const std::string& what);
 
 }  // namespace emu

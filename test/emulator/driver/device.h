@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-// The emulated device, as environment variables describe it. Each is read whenever a function asks, so that a test may
-// change it between two calls:
+// The emulated device, described by environment variables. Each is read whenever a function needs it, so that a test
+// may change it between two calls:
 //
 //   EMULATOR_DEVICES         how many there are (1); with 0 cuInit fails
 //   EMULATOR_CAPABILITY      9.0
@@ -25,7 +25,7 @@ int multiprocessors();
 bool integrated();
 int driver_version();
 
-/// Of one block, where the function asks for more than 48 KiB; of a multiprocessor, 1 KiB more.
+/// Shared memory of one block, if the function asks for more than 48 KiB. A multiprocessor has 1 KiB more.
 std::size_t shared_bytes_per_block();
 
 }  // namespace emu::device

@@ -2,8 +2,8 @@
 
 #include "cuda/driver_api.h"
 
-// The driver's functions under the names that a real libcuda.so exports, with the signatures of the table that calls
-// them: a definition that differs does not compile, and one that is missing does not link.
+// The driver's functions under the names that a real libcuda.so exports, with the signatures of the engine's table. A
+// definition that differs does not compile. A missing definition does not link.
 
 namespace flow::cuda {
 

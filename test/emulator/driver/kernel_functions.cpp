@@ -5,7 +5,7 @@
 #include "device.h"
 #include "exports.h"
 
-// Modules, functions, launches. A module is whatever kernels were compiled into this library, whatever its image.
+// Modules, functions, launches. A module holds the kernels that were compiled into this library, whatever its image.
 
 namespace flow::cuda {
 
@@ -13,8 +13,8 @@ using namespace emu;
 
 namespace {
 
-/// Runs a kernel; what it does wrong is the context's error from then on, as on a GPU, which has already returned from
-/// the call when it happens.
+/// Runs a kernel. Its mistakes become the error of the context, as on a GPU, where the call has already returned when
+/// they happen.
 void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
          const void* parameters) {
   try {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t guard_bytes = 1024;
 constexpr unsigned char filling = 0xff;
-/// The driver promises 256. These are no multiples of 512: who counts on more is found out.
+/// The driver promises 256. Addresses here are no multiples of 512, so code that relies on more than 256 is found.
 constexpr std::size_t alignment = 256;
 constexpr std::size_t most_freed_bytes = 64 << 20;
 

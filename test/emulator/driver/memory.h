@@ -9,9 +9,9 @@
 
 namespace emu {
 
-/// What a context has allocated, of the device's memory or of the host's. Every allocation lies between two guard zones
-/// that nothing may write to; AddressSanitizer watches them, and elsewhere they are compared when asked. All bytes of
-/// fresh memory, of guards and of freed memory are 0xff: a NaN of every type, should a kernel read them.
+/// The allocations of a context, in device or host memory. Every allocation lies between two guard zones that nothing
+/// may write to. AddressSanitizer watches them; other builds compare them on request. All bytes of fresh memory, of
+/// guards and of freed memory are 0xff. A kernel that reads them gets a NaN of every type.
 class Memory {
  public:
   enum class Kind { device, host };
@@ -21,16 +21,16 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  /// Null where the machine has no more.
+  /// Null if the machine has no more memory.
   void* allocate(std::size_t bytes, Kind kind);
-  /// False where `p` is not the start of an allocation of that kind. The guards should have been checked.
+  /// False if `p` is not the start of an allocation of that kind. Check the guards first.
   bool free(void* p, Kind kind);
   /// Whether [p, p + bytes) lies within one allocation, of either kind.
   bool contains(std::uintptr_t p, std::size_t bytes) const;
   bool is_start(const void* p, Kind kind) const;
   std::size_t device_bytes() const { return device_bytes_; }
 
-  /// Says which allocation was overrun, or nothing. What it has told once it does not tell again.
+  /// Says which allocation was overrun, or nothing. Each overrun is reported once.
   std::string broken_guard();
 
  private:
@@ -45,7 +45,7 @@ class Memory {
   void release(Allocation a);
 
   std::map<std::uintptr_t, Allocation> allocations_;  // by start
-  std::deque<Allocation> freed_;                      // kept for a while, lest their addresses be used at once
+  std::deque<Allocation> freed_;  // kept for a while, so that their addresses are not reused at once
   std::size_t device_bytes_ = 0, freed_bytes_ = 0;
 };
 

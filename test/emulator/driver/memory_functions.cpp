@@ -5,7 +5,7 @@
 #include "exports.h"
 #include "trace.h"
 
-// Memory: of the device, of the host, copies.
+// Device memory, host memory, copies.
 
 namespace flow::cuda {
 
@@ -13,7 +13,7 @@ using namespace emu;
 
 namespace {
 
-/// Frees `p` after a look at the guards, whose last chance this is.
+/// Frees `p`. Checks the guards first, since this is the last chance.
 CUresult free_checked(Context& context, void* p, Memory::Kind kind, const char* function) {
   if (!context.memory.is_start(p, kind)) return CUDA_ERROR_INVALID_VALUE;
   check_guards(context, function);
@@ -21,8 +21,8 @@ CUresult free_checked(Context& context, void* p, Memory::Kind kind, const char* 
   return CUDA_SUCCESS;
 }
 
-/// Every range of device memory that a copy touches, checked when it is submitted and again when it is done: a graph
-/// may outlive what it copies.
+/// A range of device memory that a copy touches. It is checked when the copy is submitted and again when it is done,
+/// because a graph may outlive the memory that it copies.
 struct Range {
   CUdeviceptr start;
   std::size_t bytes;

@@ -15,14 +15,14 @@
 #include "cuda/driver_api.h"
 #include "memory.h"
 
-// Everything that the driver knows, under one lock. Handles are numbers that are never used twice, so that one that was
-// destroyed is recognised.
+// All state of the driver, under one lock. Handles are numbers that are never reused, so a destroyed handle is
+// recognised.
 
 namespace emu {
 
 using namespace flow::cuda;
 
-/// Errors that the engine has no name for.
+/// Errors that driver_api.h does not name.
 constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_IMPLICIT = static_cast<CUresult>(906);
@@ -38,7 +38,7 @@ class Handles {
     objects_[next_] = std::make_unique<Object>(std::forward<Arguments>(arguments)...);
     return reinterpret_cast<Handle>(next_);
   }
-  /// Null where the handle is not, or no longer, one of these.
+  /// Null if the handle is not, or no longer, one of these.
   Object* find(Handle handle) const {
     const auto found = objects_.find(reinterpret_cast<std::uintptr_t>(handle));
     return found == objects_.end() ? nullptr : found->second.get();
@@ -58,7 +58,7 @@ class Handles {
 
  private:
   std::unordered_map<std::uintptr_t, std::unique_ptr<Object>> objects_;
-  // Every kind of handle has numbers of its own, none of them an address.
+  // Every kind of handle has its own range of numbers, and none is an address.
   std::uintptr_t next_ = [] {
     static std::uintptr_t kinds = 0;
     return ++kinds << 40;
@@ -80,10 +80,10 @@ struct Function {
   Context* context;
   CUmodule module;
   const Kernel* kernel;
-  std::size_t shared_bytes = 48 << 10;  // that a launch may ask for
+  std::size_t shared_bytes = 48 << 10;  // limit of a launch
 };
 
-/// Work of a stream. An error is the call's where it is done at once, and the context's where a graph replays it.
+/// Work of a stream. If it is done at once, its error is the call's; if a graph replays it, the context's.
 using Operation = std::function<CUresult()>;
 
 struct Stream {
@@ -118,9 +118,9 @@ struct State {
   Handles<CUgraph, Graph> graphs;
   Handles<CUgraphExec, Graph> executables;
 
-  /// A stream that this thread is recording, or null.
+  /// The stream that this thread is capturing, or null.
   Stream* capture_of_this_thread() const;
-  /// What a context leaves behind goes with it.
+  /// Destroys a context and all objects that it still has.
   void destroy(CUcontext context);
 };
 

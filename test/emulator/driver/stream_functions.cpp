@@ -3,7 +3,7 @@
 #include "call.h"
 #include "exports.h"
 
-// Streams, graphs, events. A stream does its work when it is told of it, in the calling thread.
+// Streams, graphs, events. A stream does its work at once, in the calling thread.
 
 namespace emu {
 
