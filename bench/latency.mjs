@@ -76,7 +76,7 @@ const contenders = [
 if (!options['no-peers']) {
   const missing = prepare()
   if (missing.length > 0)
-    console.error(`without onnxruntime; to have it beside, run:\n  ${missing.join('\n  ')}`)
+    console.error(`onnxruntime is left out; to compare with it, run:\n  ${missing.join('\n  ')}`)
   else
     for (const [kind, graphs] of Object.entries(GRAPHS)) {
       const peer = await createPeer({ ...graphs, threads })

@@ -16,6 +16,6 @@ export function checkDevice(device: Device): void {
   if (!isDevice(device))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `device: is one of auto, cpu, cuda, cuda:N (N from 0 to 999), not ${JSON.stringify(device) ?? String(device)}`,
+      `device: must be one of auto, cpu, cuda, cuda:N (N from 0 to 999), not ${JSON.stringify(device) ?? String(device)}`,
     )
 }

@@ -121,7 +121,7 @@ export class FeatureMap implements FeatureMapShape {
     this.#requireLive()
     const length = this.gridHeight * this.gridWidth * this.dim
     if (into === undefined) return allocateFloats(length, 'the copy of a feature map')
-    if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: is a Float32Array')
+    if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: must be a Float32Array')
     if (into.length !== length)
       throw new FlowError(
         'ERR_ARGUMENT',
@@ -139,7 +139,7 @@ export class FeatureMap implements FeatureMapShape {
     createFeatureMap = (queue, id, shape) => new FeatureMap(queue, id, shape)
     featureIdOf = (map, queue, name) => {
       if (!(map instanceof FeatureMap))
-        throw new FlowError('ERR_ARGUMENT', `${name}: is a FeatureMap, as model.features() gives it`)
+        throw new FlowError('ERR_ARGUMENT', `${name}: must be a FeatureMap that model.features() returned`)
       map.#requireLive()
       if (map.#queue !== queue)
         throw new FlowError(

@@ -83,7 +83,7 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
     fail(`a frame is { data, width, height } or a path, not ${describe(frame)}`)
   const { data, width, height } = frame
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
-    fail(`its data are a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
+    fail(`its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
   checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(frame, fail)
   const { row, rows } = layOut(width, height, format, fail)
@@ -92,12 +92,12 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
   if (stride === undefined) {
     if (data.length !== row * rows)
       fail(
-        `a ${size} frame is ${row * rows} bytes, its data are ${data.length}: where rows are padded, give the stride`,
+        `a ${size} frame is ${row * rows} bytes, its data are ${data.length}: if rows are padded, give the stride`,
       )
     return { data, width, height, stride: row, format }
   }
   if (!Number.isInteger(stride) || stride < row || stride > MAX_STRIDE)
-    fail(`its stride is an integer of at least ${row} bytes (a row of ${size}), not ${describe(stride)}`)
+    fail(`its stride must be an integer of at least ${row} bytes (a row of ${size}), not ${describe(stride)}`)
   const least = stride * (rows - 1) + row
   if (data.length < least)
     fail(
@@ -142,29 +142,29 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
 function checkSides(width: number, height: number, fail: Fail): void {
   for (const [side, value] of Object.entries({ width, height }))
     if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
-      fail(`its ${side} is an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
+      fail(`its ${side} must be an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
 }
 
 /** Bytes of a row, and how many rows there are, chroma's among them. */
 function layOut(width: number, height: number, format: PixelFormat, fail: Fail) {
   if (!PIXEL_FORMATS.includes(format))
-    fail(`its format is one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
+    fail(`its format must be one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
   if (format === 'nv12' && (width % 2 !== 0 || height % 2 !== 0))
-    fail(`an nv12 frame has even sides, not ${width} x ${height}`)
+    fail(`an nv12 frame must have even sides, not ${width} x ${height}`)
   return { row: ROW_BYTES[format] * width, rows: format === 'nv12' ? (height / 2) * 3 : height }
 }
 
 function defaultFormat({ data, width, height, stride }: Frame, fail: Fail): PixelFormat {
-  if (stride !== undefined) return fail('say the format of a frame whose stride you give')
+  if (stride !== undefined) return fail('a frame with a stride needs a format as well')
   const pixels = width * height
   if (data.length === 3 * pixels) return 'rgb'
   if (data.length === 4 * pixels) return 'rgba'
   if (data.length === pixels) return 'gray'
   if (data.length === 1.5 * pixels)
-    return fail(`${data.length} bytes may be nv12 or another format: say which`)
+    return fail(`${data.length} bytes may be nv12 or another format: give the format`)
   return fail(
     `${data.length} bytes are not ${width} x ${height} pixels: rgb is ${3 * pixels} bytes, rgba ${4 * pixels}, gray ${pixels}; ` +
-      'where rows are padded, give format and stride',
+      'if rows are padded, give format and stride',
   )
 }
 

@@ -212,7 +212,7 @@ function checkOptions(options: LoadOptions): void {
     const [given, missing] = options.head === undefined ? ['backbone', 'head'] : ['head', 'backbone']
     throw new FlowError(
       'ERR_ARGUMENT',
-      `${missing}: is missing beside ${given}; give both, or neither for the model of the package`,
+      `${missing}: is missing beside ${given}; give both, or neither for the package's model`,
     )
   }
   const { device = 'auto', precision = 'auto', threads } = options
@@ -220,14 +220,14 @@ function checkOptions(options: LoadOptions): void {
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `precision: is one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
+      `precision: must be one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
     )
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `threads: is an integer from 1 to ${MAX_THREADS}, not ${String(threads)}`,
+      `threads: must be an integer from 1 to ${MAX_THREADS}, not ${String(threads)}`,
     )
   if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-    throw new FlowError('ERR_ARGUMENT', 'onProgress: is a function')
+    throw new FlowError('ERR_ARGUMENT', 'onProgress: must be a function')
   checkSignal(options.signal)
 }

@@ -92,13 +92,13 @@ function checkPair(value: unknown, name: string, choices: string): readonly [num
   if (!Array.isArray(value) || value.length !== 2)
     throw new FlowError(
       'ERR_ARGUMENT',
-      `${name}: is ${choices}, not ${JSON.stringify(value) ?? String(value)}`,
+      `${name}: must be ${choices}, not ${JSON.stringify(value) ?? String(value)}`,
     )
   const [height, width]: unknown[] = value
   if (!isSide(height) || !isSide(width))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `${name}: height and width are integers from 1 to ${MAX_SIDE}, not ${String(height)} and ${String(width)}`,
+      `${name}: height and width must be integers from 1 to ${MAX_SIDE}, not ${String(height)} and ${String(width)}`,
     )
   return [height, width]
 }

@@ -8,7 +8,7 @@ export function abortError(signal: AbortSignal): FlowError {
 /** @throws {FlowError} `ERR_ARGUMENT` unless it is an AbortSignal or undefined */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new FlowError('ERR_ARGUMENT', 'signal: is an AbortSignal')
+    throw new FlowError('ERR_ARGUMENT', 'signal: must be an AbortSignal')
 }
 
 /** @throws {FlowError} `ERR_ABORTED` if the signal has fired */

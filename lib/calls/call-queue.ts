@@ -63,7 +63,7 @@ export class CallQueue {
   check(options: object): void {
     if (this.#closed) throw new FlowError('ERR_DISPOSED', 'the model was disposed')
     if (typeof options !== 'object' || options === null)
-      throw new FlowError('ERR_ARGUMENT', `options: is an object, not ${String(options)}`)
+      throw new FlowError('ERR_ARGUMENT', `options: must be an object, not ${String(options)}`)
     const signal = 'signal' in options ? options.signal : undefined
     checkSignal(signal)
     throwIfAborted(signal)

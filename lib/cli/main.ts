@@ -50,7 +50,7 @@ function createProgram(cli: Cli): Command {
 Begin with: dinov3-flow run --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-With DINOV3_FLOW_DEBUG=1 in the environment errors come with their stack.`,
+With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack.`,
     )
   // After the settings above: commands take them over when they are made.
   addRun(program, cli)
@@ -70,7 +70,7 @@ function describeError(error: unknown, { debug }: Cli): string {
     const [first, ...further] = error.message.split('\n')
     return [`error: ${first} (${error.code})`, ...further].join('\n')
   }
-  return `error: ${error.message}\nThis is a bug of dinov3-flow. With DINOV3_FLOW_DEBUG=1 its stack is printed.`
+  return `error: ${error.message}\nThis is a bug of dinov3-flow. With DINOV3_FLOW_DEBUG=1, its stack is printed.`
 }
 
 function causeOf({ cause }: Error): string {

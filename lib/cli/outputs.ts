@@ -27,8 +27,8 @@ export function checkOutputs(outputs: readonly PlannedOutput[], inputs: readonly
   for (const { option, path, kind } of outputs) {
     checkExtension(option, path, kind)
     const other = taken.get(resolve(path))
-    if (other !== undefined) throw new UsageError(`${option}: ${path} is ${other}, too: give another name`)
-    taken.set(resolve(path), `what ${option} writes`)
+    if (other !== undefined) throw new UsageError(`${option}: ${path} is also ${other}: give another name`)
+    taken.set(resolve(path), `the output of ${option}`)
     checkFolder(path)
   }
 }
@@ -51,10 +51,10 @@ function checkFolder(path: string): void {
   try {
     accessSync(folder, constants.W_OK)
   } catch (cause) {
-    throw new FlowError('ERR_IO', `cannot write ${path}: the folder ${folder} is not there, or read-only`, {
+    throw new FlowError('ERR_IO', `cannot write ${path}: the folder ${folder} is missing or read-only`, {
       cause,
     })
   }
   if (!statSync(folder).isDirectory())
-    throw new FlowError('ERR_IO', `cannot write ${path}: ${folder} is no folder`)
+    throw new FlowError('ERR_IO', `cannot write ${path}: ${folder} is not a folder`)
 }

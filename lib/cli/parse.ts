@@ -19,24 +19,24 @@ export function parseOutputSize(text: string): FlowOutput {
 /** Any name of a device. Whether the device is there is for the library to say. */
 export function parseDevice(text: string): Device {
   if (isDevice(text)) return text
-  throw new InvalidArgumentError('It is auto, cpu, cuda or cuda:N.')
+  throw new InvalidArgumentError('It must be auto, cpu, cuda or cuda:N.')
 }
 
 export function parseThreads(text: string): number {
   const threads = Number(text)
   if (/^\d+$/.test(text) && threads >= 1 && threads <= 256) return threads
-  throw new InvalidArgumentError('It is a number from 1 to 256.')
+  throw new InvalidArgumentError('It must be a number from 1 to 256.')
 }
 
 /** A length in pixels, above 0. */
 export function parsePixels(text: string): number {
   const length = Number(text)
   if (text.trim() !== '' && length > 0 && length < Infinity) return length
-  throw new InvalidArgumentError('It is a number of pixels above 0.')
+  throw new InvalidArgumentError('It must be a number of pixels above 0.')
 }
 
 function parsePair(text: string, names: string): Pair {
   const [, height, width] = /^(\d{1,5})[x×](\d{1,5})$/i.exec(text) ?? []
   if (height !== undefined && width !== undefined) return [Number(height), Number(width)]
-  throw new InvalidArgumentError(`It is ${names} or HEIGHTxWIDTH, such as 432x1024.`)
+  throw new InvalidArgumentError(`It must be ${names} or HEIGHTxWIDTH, such as 432x1024.`)
 }

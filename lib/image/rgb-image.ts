@@ -65,7 +65,10 @@ function toRgb({ data, width, height, channels }: Picture): RgbImage {
 function checkImage(image: RgbImage): RgbImage {
   if (image.data.length !== 3 * image.width * image.height) {
     const { data, width, height } = image
-    throw new FlowError('ERR_FRAME', `a ${width} x ${height} RGB picture is not of ${data.length} bytes`)
+    throw new FlowError(
+      'ERR_FRAME',
+      `a ${width} x ${height} RGB picture takes ${3 * width * height} bytes, not ${data.length}`,
+    )
   }
   return image
 }

@@ -19,5 +19,5 @@ export function toPath(file: string | URL, name: string): string {
     }
   }
   const given = file instanceof URL ? file.href : (JSON.stringify(file) ?? String(file))
-  throw new FlowError('ERR_ARGUMENT', `${name}: is a path or a file: URL, not ${given}`)
+  throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${given}`)
 }

@@ -161,15 +161,15 @@ describe('run refuses before it works', () => {
     [
       'two outputs of one name',
       ['-o', 'x.png', '--viz', './x.png'],
-      '--viz: ./x.png is what --output writes',
+      '--viz: ./x.png is also the output of --output',
     ],
-    ['an output that is an input', ['--viz', first], `--viz: ${first} is an input`],
+    ['an output that is an input', ['--viz', first], `--viz: ${first} is also an input`],
     ['half a size', ['--size', '640'], "'--size <size>' argument '640' is invalid"],
-    ['a size of nothing', ['--output-size', '0.5x3'], 'It is frame, model or HEIGHTxWIDTH'],
-    ['no threads', ['--threads', '0'], 'It is a number from 1 to 256'],
-    ['another device', ['--device', 'gpu'], 'It is auto, cpu, cuda or cuda:N'],
+    ['a size of nothing', ['--output-size', '0.5x3'], 'It must be frame, model or HEIGHTxWIDTH'],
+    ['no threads', ['--threads', '0'], 'It must be a number from 1 to 256'],
+    ['another device', ['--device', 'gpu'], 'It must be auto, cpu, cuda or cuda:N'],
     ['another precision', ['--precision', 'fp64'], 'Allowed choices are auto, fp32'],
-    ['a scale of nothing', ['--scale', '0'], 'It is a number of pixels above 0'],
+    ['a scale of nothing', ['--scale', '0'], 'It must be a number of pixels above 0'],
     ['an unknown option', ['--backwards'], 'Did you mean --backward?'],
   ])('%s: exit code 2', async (_, given, message) => {
     const { code, out, err } = await call('run', first, second, ...MODEL, ...given)

@@ -14,7 +14,7 @@ export function addConvert(program: Command, cli: Cli): void {
         'All but KITTI keep every value; KITTI rounds to 1/64 px and clamps to +-512 px.',
     )
     .argument('<in>', 'flow file to read')
-    .argument('<out>', 'flow file to write; its extension says the format')
+    .argument('<out>', 'flow file to write; its extension gives the format')
     .addHelpText('after', '\nExample:\n  dinov3-flow convert flow.flo flow.npy')
     .action(async (from: string, to: string) => {
       checkOutputs([{ option: 'out', path: to, kind: 'flow' }], [from])

@@ -10,9 +10,10 @@ interface DoctorFlags {
 export function addDoctor(program: Command, cli: Cli): void {
   program
     .command('doctor')
-    .summary('say what works on this machine')
+    .summary('test the engines on this machine')
     .description(
-      'Says what works on this machine, why other things do not, and what to do. Paste it into bug reports.\n' +
+      'Tests the engines on this machine. For one that does not work it gives the reason and a remedy.\n' +
+        'Paste the output into bug reports.\n' +
         'Exits with 1 if the CPU engine does not work.',
     )
     .option('--json', 'print one JSON object')

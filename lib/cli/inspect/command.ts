@@ -18,14 +18,14 @@ type Outcome =
 export function addInspect(program: Command, cli: Cli): void {
   program
     .command('inspect')
-    .summary('say what a checkpoint holds, and whether it can be used')
+    .summary('describe a checkpoint, and whether it can be used')
     .description(
-      'Says what checkpoints hold: architecture, tensors, what is missing. Nothing in them is executed.\n' +
-        'Exits with 1 if one of them is no usable backbone or head.',
+      'Describes checkpoints: architecture, tensors, missing tensors. Nothing in them is executed.\n' +
+        'Exits with 1 if one of them is not a usable backbone or head.',
     )
     .argument('<file...>', '.pth, .pt, .bin or .safetensors, or a Hugging Face folder')
     .option('--tensors', 'list every tensor')
-    .option('--backbone-config <file>', "Hugging Face's config.json, where it is not beside the file")
+    .option('--backbone-config <file>', "Hugging Face's config.json, if it is not beside the file")
     .option('--json', 'print an array of JSON objects, one per file')
     .addHelpText(
       'after',

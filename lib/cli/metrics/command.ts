@@ -18,7 +18,9 @@ export function addMetrics(program: Command, cli: Cli): void {
   program
     .command('metrics')
     .summary('measure the error of flow against its ground truth')
-    .description('Measures the error of flow against its ground truth, over all pixels where that is known.')
+    .description(
+      'Measures the error of flow against its ground truth, over all pixels whose ground truth is known.',
+    )
     .argument('<prediction>', 'flow file')
     .argument('<groundtruth>', 'flow file of the same size')
     .option('--valid <picture>', 'leave out pixels that are black in this picture')

@@ -13,32 +13,39 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .argument('<first>', 'the earlier picture: PNG, JPEG, WebP, TIFF, ...')
     .argument('<second>', 'the later picture')
-    .optionsGroup('Model (default: the small one of the package):')
+    .optionsGroup("Model (default: the package's small model):")
     .option('--backbone <file>', "DINOv3 checkpoint: Meta's .pth, or Hugging Face's .safetensors or folder")
     .option('--head <file>', "flow head's checkpoint, .pth or .safetensors")
-    .option('--backbone-config <file>', "Hugging Face's config.json, where it is not beside the backbone")
+    .option('--backbone-config <file>', "Hugging Face's config.json, if it is not beside the backbone")
     .optionsGroup('Output:')
     .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
     .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
     .option('--arrows <file.png>', 'draw the flow as arrows over the first picture')
-    .option('--backward', 'write the flow back, too, as <name>.backward.<ext>: costs one pass of the head')
+    .option(
+      '--backward',
+      'also write the flow from second to first, as <name>.backward.<ext>: costs one pass of the head',
+    )
     .option('--output-size <size>', 'frame, model or HEIGHTxWIDTH', parseOutputSize, 'frame' as const)
     .option('--json', 'print one JSON object instead of the summary')
     .option('-q, --quiet', 'print no summary and no progress')
     .optionsGroup('Colours of --viz:')
-    .option('--scale <px>', 'motion of the full colour (default: the longest of the picture)', parsePixels)
+    .option(
+      '--scale <px>',
+      'motion that gets the full colour (default: the longest in the flow)',
+      parsePixels,
+    )
     .option('--clip-max <px>', 'clamp both components to this', parsePixels)
     .option('--clip-min <px>', 'show shorter motion as none', parsePixels)
     .optionsGroup('Computation:')
     .option(
       '--size <size>',
-      'what pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (as native, but at ' +
-        "most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
+      'size that pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (like native, but ' +
+        "at most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
       parseSize,
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
     .addOption(
-      new Option('--precision <type>', 'numbers to compute in')
+      new Option('--precision <type>', 'number type to compute in')
         .choices(['auto', 'fp32', 'fp16', 'bf16'])
         .default('auto'),
     )

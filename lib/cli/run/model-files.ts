@@ -18,16 +18,15 @@ export interface ModelFiles {
 const GET_WEIGHTS = `
   backbone  DINOv3 ViT-S+/16. Ask Meta for it with the form at
             https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/
-            (dinov3_vits16plus_pretrain_lvd1689m-*.pth); Hugging Face's model.safetensors works, too
+            (dinov3_vits16plus_pretrain_lvd1689m-*.pth); Hugging Face's model.safetensors also works
   head      weights/model.pth of https://github.com/Raessan/optical_flow_dinov3
 
-Without both, the small model of the package computes.`
+Leave out both to use the package's small model.`
 
 /** @throws {UsageError} where one of two files is missing, saying how to get it */
 export function modelFiles({ backbone, head, backboneConfig }: ModelFlags): ModelFiles {
   if (backbone === undefined && head === undefined) {
-    if (backboneConfig !== undefined)
-      throw new UsageError('--backbone-config is of no use without --backbone')
+    if (backboneConfig !== undefined) throw new UsageError('--backbone-config needs --backbone')
     return { backbone: DEFAULT_MODEL, head: DEFAULT_MODEL, backboneConfig }
   }
   if (backbone === undefined)

@@ -27,7 +27,7 @@ export function addViz(program: Command, cli: Cli): void {
     .argument('<flow>', '.flo, .png (KITTI), .pfm, .npy or .flo5')
     .requiredOption('-o, --output <file.png>', 'picture to write')
     .option('--frame <file>', 'draw arrows over this picture, the one that the flow starts from')
-    .addOption(color('--scale <px>', 'motion of the full colour (default: the longest of the file)'))
+    .addOption(color('--scale <px>', 'motion that gets the full colour (default: the longest in the file)'))
     .addOption(color('--clip-max <px>', 'clamp both components to this'))
     .addOption(color('--clip-min <px>', 'show shorter motion as none'))
     .addHelpText(
