@@ -6,21 +6,21 @@ import type { BackboneConfig, CheckpointFile, WeightPart } from './tensor.js'
 
 const MOST = { dim: 8192, depth: 64, hidden: 32768, headDim: 256, patch: 64, storageTokens: 64 }
 
-/** Every DINOv3 but the 7-billion-parameter one has heads of 64. */
+/** Channels per head of every DINOv3 model except the one with 7 billion parameters. */
 const USUAL_HEAD_DIM = 64
 const WIDEST_USUAL_DIM = 1280
 
 export interface BackboneOptions {
-  /** Path of a Hugging Face `config.json`; where absent, the one beside a checkpoint with Hugging Face's names is read. */
+  /** Path of a Hugging Face `config.json`. Default: the one beside the checkpoint, if that has Hugging Face's names. */
   readonly config?: string | undefined
 }
 
 /**
- * Derives a DINOv3 ViT's architecture from the shapes in a file, and finds every weight of it. Meta's and Hugging Face's
- * names are understood; a file may hold the head as well.
+ * Derives a DINOv3 ViT's architecture from the shapes in a file, and finds all its weights. Meta's and Hugging Face's names
+ * are understood; a file may hold the head as well.
  *
- * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` where a tensor is missing or does not fit, naming file, tensor and reason;
- *   `ERR_CHECKPOINT_FORMAT` or `ERR_IO` where the `config.json` cannot be used
+ * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if a tensor is missing or does not fit; the message names file, tensor and
+ *   reason; `ERR_CHECKPOINT_FORMAT` or `ERR_IO` if the `config.json` cannot be used
  */
 export function readBackbone(
   file: CheckpointFile,
@@ -46,7 +46,7 @@ export function backboneHints(
   return model.layout === 'huggingface' ? readConfigBeside(named.path) : undefined
 }
 
-/** Finds out what a file holds of a backbone, and what is wrong with it; throws nothing. */
+/** Collects a backbone's weights from a file, and every problem with them. Does not throw. */
 export function planBackbone(
   file: CheckpointFile,
   named: NamedTensors,
@@ -111,7 +111,7 @@ function takeEmbedding(
 function takeStorageTokens(from: Collector, dim: number | undefined): number | undefined {
   const name = 'storage_tokens'
   const count = from.axis(name, 1)
-  // Hugging Face writes [1, 0, dim] where there are none.
+  // Hugging Face writes shape [1, 0, dim] for a model without storage tokens.
   if (!from.has(name) || count === 0) {
     from.pass(name)
     return 0
@@ -120,7 +120,10 @@ function takeStorageTokens(from: Collector, dim: number | undefined): number | u
   return from.within(name, 'a number of storage tokens', count, MOST.storageTokens)
 }
 
-/** The periods tell; where they are absent (Hugging Face computes them), the configuration; and then the custom. */
+/**
+ * Finds the number of channels per head. It follows from the RoPE periods if the file has them. Hugging Face does not store
+ * the periods; then it follows from the `config.json`, and without one it is the usual number.
+ */
 function takeHeadDim(
   from: Collector,
   model: NamedModel,
@@ -162,7 +165,7 @@ interface BlockShape {
   readonly dim: number | undefined
   readonly ffn: BackboneConfig['ffn']
   readonly hidden: number | undefined
-  /** Names behind `blocks.<i>.` that any block has: what one has, all must have. */
+  /** Names after `blocks.<i>.` that at least one block has. If one block has a tensor, all must have it. */
   readonly leaves: ReadonlySet<string>
 }
 
@@ -186,7 +189,7 @@ function takeBlock(from: Collector, block: string, shape: BlockShape): void {
   from.take(`${block}ls2.gamma`, [dim])
 }
 
-/** A layer's weight and bias; the bias is as long as the weight's first axis. */
+/** Takes a layer's weight and bias. The bias is as long as the weight's first axis. */
 function takePair(from: Collector, layer: string, weight: ExpectedShape): void {
   from.take(`${layer}.weight`, weight)
   from.take(`${layer}.bias`, weight.slice(0, 1))
@@ -206,7 +209,7 @@ function takeQkv(from: Collector, block: string, { dim, leaves }: BlockShape): v
   if (leaves.has('attn.qkv.bias_mask')) from.take(`${fused}.bias_mask`, [rows])
 }
 
-/** Lays q, k and v together; a bias that no block has is zero, as DINOv3's k bias is. */
+/** Joins q, k and v into one weight. A bias that no block has is zero, as DINOv3's bias of k is. */
 function joinQkv(
   from: Collector,
   block: string,
@@ -244,7 +247,7 @@ function agree(
   )
 }
 
-/** DINOv2's tensors have the same names; without this it would load and compute nonsense. */
+/** Refuses DINOv2. Its other tensors have the same names, so it would load and compute nonsense. */
 function rejectPositionEmbeddings(from: Collector, named: NamedTensors): void {
   const learned = named.others.find((name) => /(^|\.)(pos_embed|position_embeddings)$/.test(name))
   if (learned !== undefined)

@@ -7,7 +7,7 @@ const LONGEST_LINE = 512
 export class ByteCursor {
   constructor(
     private readonly bytes: Buffer,
-    /** Bytes from the beginning to what is read next. */
+    /** Offset of the next byte to read. */
     public at: number,
   ) {}
 
@@ -34,7 +34,7 @@ export class ByteCursor {
     return value
   }
 
-  /** Python writes this one number big endian. */
+  /** Python pickles a float64 in big endian, but all other binary numbers in little endian. */
   float64(): number {
     return this.bytes.readDoubleBE(this.advance(8))
   }
@@ -49,7 +49,7 @@ export class ByteCursor {
     return this.view(length).toString('utf8')
   }
 
-  /** Two's complement, little endian; a number where a double holds it exactly. */
+  /** Two's complement, little endian. A number if a double holds the value exactly, else a bigint. */
   signed(length: number): number | bigint {
     if (length > 255) throw new Malformed('its pickle holds an integer of more than 255 bytes')
     const hex = Buffer.from(this.view(length)).reverse().toString('hex')
@@ -57,7 +57,7 @@ export class ByteCursor {
     return Number.isSafeInteger(Number(value)) ? Number(value) : value
   }
 
-  /** Up to the next line feed, which is not part of it. */
+  /** The text up to the next line feed, and without it. */
   line(): string {
     const end = this.bytes.indexOf(0x0a, this.at)
     if (end < 0 || end - this.at > LONGEST_LINE) throw new Malformed('its pickle holds a line without an end')
@@ -71,7 +71,7 @@ export class ByteCursor {
     return decimal(this.line())
   }
 
-  /** As `decimal`, but `00` and `01` are false and true. */
+  /** Like `decimal`, but `00` and `01` are false and true. */
   booleanOrDecimal(): boolean | number | bigint {
     const text = this.line()
     return text === '00' || text === '01' ? text === '01' : decimal(text)

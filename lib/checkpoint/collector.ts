@@ -9,21 +9,21 @@ import {
   type WeightPart,
 } from './tensor.js'
 
-/** A shape that is asked for; undefined where the tensor that would tell the number is missing. */
+/** A required shape. An axis is undefined if the tensor that determines its length is missing. */
 export type ExpectedShape = readonly (number | undefined)[]
 
 /** Why a checkpoint cannot be used. */
 export interface Problem {
   readonly kind: 'missing' | 'unfit'
-  /** The tensor's name in the file, or the canonical one where it is missing. */
+  /** The tensor's name in the file; its canonical name if it is missing. */
   readonly tensor: string
-  /** Goes on after the tensor's name: "has shape [48, 2] instead of [2, 48]". */
+  /** Continues a sentence that begins with the tensor's name: "has shape [48, 2] instead of [2, 48]". */
   readonly reason: string
 }
 
 /**
- * Takes the weights of a model out of a file one by one, and notes what is wrong instead of stopping, so that a message can
- * say all of it.
+ * Takes the weights of a model out of a file one by one. It notes problems instead of stopping at the first one, so that a
+ * message can list all of them.
  */
 export class Collector {
   readonly weights: Weight[] = []
@@ -43,7 +43,7 @@ export class Collector {
     return this.model.tensors.has(name)
   }
 
-  /** Length of one axis, where tensor and axis exist. */
+  /** Length of one axis; undefined if the tensor or the axis does not exist. */
   axis(name: string, axis: number): number | undefined {
     return this.model.tensors.get(name)?.shape[axis]
   }
@@ -54,32 +54,32 @@ export class Collector {
     if (tensor !== undefined) this.add(name, tensor.shape, [{ file: this.file, tensor }])
   }
 
-  /** Adds a weight laid together from parts, of which `claimPart` made each. */
+  /** Adds a weight that is joined from parts. Each part is zeros or comes from `claimPart`. */
   add(name: string, shape: readonly number[], parts: readonly WeightPart[]): void {
     this.weights.push({ name, shape, parts })
   }
 
-  /** Claims a required tensor as a part of a weight; undefined, and a problem noted, where it is missing or unfit. */
+  /** Claims a required tensor as a part of a weight. If it is missing or unfit, notes a problem and returns undefined. */
   claimPart(name: string, shape: ExpectedShape): WeightPart | undefined {
     const tensor = this.claim(name, shape)
     return tensor === undefined ? undefined : { file: this.file, tensor }
   }
 
-  /** Marks a tensor as known where there is nothing in it to read. */
+  /** Marks a tensor as used without reading it. */
   pass(name: string): void {
     const tensor = this.model.tensors.get(name)
     if (tensor !== undefined) this.taken.add(tensor)
   }
 
-  /** Notes that a tensor says something that cannot be. */
+  /** Notes that a tensor does not fit, and why. */
   unfit(name: string, reason: string): void {
     this.problems.push({ kind: 'unfit', tensor: this.model.tensors.get(name)?.name ?? name, reason })
   }
 
   /**
-   * A number of the architecture, derived from the named tensor.
+   * Checks a number of the architecture that was derived from the named tensor.
    *
-   * @returns `value`, or undefined where it is unknown or outside [1, most]; the latter is noted
+   * @returns `value`; undefined if it is unknown or outside [1, most]. A value outside the range is noted as a problem.
    */
   within(name: string, what: string, value: number | undefined, most: number): number | undefined {
     if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= most)) return value
@@ -88,8 +88,8 @@ export class Collector {
   }
 
   /**
-   * The engine allocates what the weights' shapes say. Tensors may share bytes in a file, and so a small file could ask for
-   * any amount; a model's never do.
+   * Notes a problem if the weights take more bytes than the file has. Tensors in a file may share bytes, and the engine
+   * allocates memory by their shapes, so a small file could demand any amount of memory. A real model's tensors share none.
    */
   checkSharing(): void {
     let bytes = 0
@@ -103,7 +103,7 @@ export class Collector {
     })
   }
 
-  /** Names of the model's tensors that were not asked for. */
+  /** Names of the model's tensors that were neither taken nor needless. */
   leftOver(isNeedless: (name: string) => boolean): string[] {
     return [...this.model.tensors]
       .filter(([name, tensor]) => !this.taken.has(tensor) && !isNeedless(name))
@@ -135,7 +135,7 @@ export class Collector {
 
 const SHOWN = 3
 
-/** All problems in one sentence or two, the missing tensors counted and the first of them named. */
+/** Describes the problems in a message: the number of missing tensors, and the first few problems of each kind. */
 export function describeProblems(problems: readonly Problem[]): string {
   const missing = problems.filter((problem) => problem.kind === 'missing')
   const unfit = problems.filter((problem) => problem.kind === 'unfit')

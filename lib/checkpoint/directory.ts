@@ -1,6 +1,6 @@
 import type { StoredTensor } from './tensor.js'
 
-/** What a format's reader finds: every tensor in it lies inside the file. */
+/** The tensors and metadata that a format's reader found. Every tensor lies inside the file. */
 export interface Directory {
   readonly tensors: ReadonlyMap<string, StoredTensor>
   readonly metadata: Readonly<Record<string, string>>

@@ -9,10 +9,11 @@ const MOST = { channels: 8192, radius: 16, layers: 64, up: 64 }
 const MASK = 'convex_upsampler.mask_head'
 
 /**
- * Derives the flow head's architecture from the shapes in a file, and finds every weight of it. A file may hold the backbone
- * as well.
+ * Derives the flow head's architecture from the shapes in a file, and finds all its weights. A file may hold the backbone as
+ * well.
  *
- * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` where a tensor is missing or does not fit, naming file, tensor and reason
+ * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if a tensor is missing or does not fit; the message names file, tensor and
+ *   reason
  */
 export function readHead(file: CheckpointFile): ReadyModel<HeadConfig> {
   const named = nameTensors(file)
@@ -20,7 +21,7 @@ export function readHead(file: CheckpointFile): ReadyModel<HeadConfig> {
   return requireReady(named, planHead(file, named, named.head))
 }
 
-/** @throws {FlowError} `ERR_CHECKPOINT_TENSOR` where the head was trained for features of another width */
+/** @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if the head was trained for features of another width */
 export function checkPair(backbone: ReadyModel<BackboneConfig>, head: ReadyModel<HeadConfig>): void {
   if (head.config.inChannels === backbone.config.dim) return
   throw new FlowError(
@@ -30,7 +31,7 @@ export function checkPair(backbone: ReadyModel<BackboneConfig>, head: ReadyModel
   )
 }
 
-/** Finds out what a file holds of a head, and what is wrong with it; throws nothing. */
+/** Collects a head's weights from a file, and every problem with them. Does not throw. */
 export function planHead(file: CheckpointFile, named: NamedTensors, model: NamedModel): Plan<HeadConfig> {
   const from = new Collector(file, model)
   const { proj, inChannels } = takeProjections(from)
@@ -69,7 +70,7 @@ function takeProjections(from: Collector): { proj: number | undefined; inChannel
 /**
  * The fusion's input is [f1, f2, |f1 - f2|, correlation].
  *
- * @returns the radius, whose window is what the projections leave of the channels
+ * @returns the correlation radius r, from the number of input channels: 3 * proj + (2 r + 1)^2
  */
 function takeFusion(
   from: Collector,
@@ -92,7 +93,7 @@ function takeFusion(
   return undefined
 }
 
-/** [DSConv, SE, DSConv] in a row. */
+/** Takes the [DSConv, SE, DSConv] groups of a trunk, and returns their number. */
 function takeTrunk(from: Collector, trunk: string, channels: number | undefined): number | undefined {
   let last = { index: 0, name: `${trunk}net.0.dw.weight` }
   for (const name of from.names) {
@@ -110,7 +111,7 @@ function takeTrunk(from: Collector, trunk: string, channels: number | undefined)
   return layers
 }
 
-/** @returns groups of the refinement's trunk; 0 where the head has no refinement */
+/** @returns number of groups of the refinement's trunk; 0 if the head has no refinement */
 function takeRefinement(from: Collector, fusion: number | undefined): number | undefined {
   if (![...from.names].some((name) => name.startsWith('refine.'))) return 0
   takeSeparable(from, 'refine.0.', fusion === undefined ? undefined : fusion + 2, fusion)
@@ -119,7 +120,7 @@ function takeRefinement(from: Collector, fusion: number | undefined): number | u
   return refine
 }
 
-/** @returns the factor, of whose square the mask has nine channels */
+/** @returns the upsampling factor, from the number of the mask's channels: 9 * factor^2 */
 function takeUpsampler(from: Collector, fusion: number | undefined): number | undefined {
   const name = `${MASK}.2.weight`
   const channels = from.axis(name, 0)

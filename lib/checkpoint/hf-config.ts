@@ -7,7 +7,7 @@ import { openSource, readRange } from './source.js'
 
 const LONGEST_CONFIG = 1 << 20
 
-/** What a Hugging Face `config.json` says beyond the tensors' shapes, and what it repeats of them. */
+/** Numbers of a Hugging Face `config.json`. The tensors' shapes do not tell `heads`, but must agree with the others. */
 export interface HuggingFaceConfig {
   readonly path: string
   readonly heads: number
@@ -18,7 +18,7 @@ export interface HuggingFaceConfig {
 /**
  * Reads the `config.json` beside a checkpoint.
  *
- * @returns undefined where there is none
+ * @returns undefined if there is none
  * @throws {FlowError} as `readConfig`
  */
 export function readConfigBeside(checkpoint: string): HuggingFaceConfig | undefined {
@@ -28,10 +28,10 @@ export function readConfigBeside(checkpoint: string): HuggingFaceConfig | undefi
 
 /**
  * Reads the configuration of transformers' `DINOv3ViTModel`. The engine computes RoPE with base 100 and LayerNorm with
- * epsilon 1e-5, as all of DINOv3 does: a model of other numbers would be computed wrongly, and so is refused.
+ * epsilon 1e-5, as all DINOv3 models do. A model with other values would be computed wrongly, so it is refused.
  *
- * @throws {FlowError} `ERR_IO` where it cannot be read; `ERR_CHECKPOINT_FORMAT` where it is no such configuration or of other
- *   numbers
+ * @throws {FlowError} `ERR_IO` if the file cannot be read; `ERR_CHECKPOINT_FORMAT` if it is not such a configuration, or has
+ *   other values
  */
 export function readConfig(path: string): HuggingFaceConfig {
   const source = openSource(path)
@@ -76,7 +76,7 @@ function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, '
   }
 }
 
-/** Absent is transformers' default, which is what DINOv3 uses. */
+/** Refuses any other value. A missing key stands for transformers' default, which is the value that DINOv3 uses. */
 function demand(key: string, value: unknown, only: string | number): void {
   if (value === undefined || value === only) return
   throw new Malformed(`has ${key} ${shown(value)}: only ${only} is supported`)

@@ -9,37 +9,37 @@ import { openCheckpoint } from './open.js'
 import type { Plan } from './plan.js'
 import type { BackboneConfig, CheckpointFile, DType, HeadConfig } from './tensor.js'
 
-/** How a checkpoint is described. */
+/** Options of {@link inspectCheckpoint}. */
 export interface InspectOptions {
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
 }
 
-/** What a checkpoint holds; plain data, fit for JSON. */
+/** The contents of a checkpoint. Plain data, fit for JSON. */
 export interface Inspection {
   readonly path: string
   readonly format: CheckpointFile['format']
   /** Bytes. */
   readonly size: number
   readonly kind: 'backbone' | 'head' | 'backbone+head' | 'unknown'
-  /** The backbone's architecture; null where there is none, or it cannot be used. */
+  /** The backbone's architecture; null if there is none, or it cannot be used. */
   readonly backbone: BackboneConfig | null
-  /** The head's architecture; null where there is none, or it cannot be used. */
+  /** The head's architecture; null if there is none, or it cannot be used. */
   readonly head: HeadConfig | null
   readonly tensors: readonly { name: string; dtype: DType; shape: readonly number[] }[]
-  /** Canonical names of tensors that are needed and absent. */
+  /** Canonical names of the required tensors that are missing. */
   readonly missing: readonly string[]
-  /** Names in the file that nothing needs. */
+  /** Names in the file of tensors that are not used. */
   readonly unused: readonly string[]
-  /** Everything that keeps the file from being used, but for what is missing; one sentence each. */
+  /** Every problem that makes the file unusable, one sentence each. Missing tensors are listed in `missing` only. */
   readonly problems: readonly string[]
   readonly metadata: Readonly<Record<string, string>>
 }
 
 /**
- * Describes a checkpoint. What is missing or does not fit is listed, not thrown.
+ * Describes a checkpoint. Tensors that are missing or do not fit are listed; they are not errors.
  *
- * @throws {FlowError} `ERR_IO` or `ERR_CHECKPOINT_FORMAT`, naming the file; `ERR_ARGUMENT` for a URL that is not of a file
+ * @throws {FlowError} `ERR_IO` or `ERR_CHECKPOINT_FORMAT`, naming the file; `ERR_ARGUMENT` for a URL other than a file: URL
  */
 export function inspectCheckpoint(checkpoint: string | URL, options: InspectOptions = {}): Inspection {
   const { backboneConfig } = options

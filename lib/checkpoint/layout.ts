@@ -1,10 +1,10 @@
 import { listed } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 
-/** More axes than any model's tensor; PyTorch itself stops at 64. */
+/** No model's tensor has more axes. PyTorch's own limit is 64. */
 const MOST_AXES = 16
 
-/** Whether a value from a file is a whole number that arithmetic on offsets can trust. */
+/** Whether a value from a file is a non-negative integer that a double holds exactly. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
@@ -25,7 +25,7 @@ export function axes(value: unknown, what: 'shape' | 'strides'): number[] {
 /**
  * Number of elements of a shape.
  *
- * @throws {Malformed} where the product leaves the integers that a double holds exactly
+ * @throws {Malformed} if a double cannot hold the product exactly
  */
 export function elements(shape: readonly number[]): number {
   if (shape.includes(0)) return 0
@@ -49,9 +49,9 @@ export function rowMajor(shape: readonly number[]): number[] {
 }
 
 /**
- * Elements from the first to one past the last that a strided tensor touches.
+ * Number of elements from the first to the last that a strided tensor touches, both included.
  *
- * @throws {Malformed} where that leaves the exact integers
+ * @throws {Malformed} if a double cannot hold that number exactly
  */
 export function extent(shape: readonly number[], strides: readonly number[]): number {
   if (shape.includes(0)) return 0

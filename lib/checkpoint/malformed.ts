@@ -1,6 +1,6 @@
 /**
- * A file's bytes are not what they should be. Thrown by the parsers, which know no path: `openCheckpoint` turns it into a
- * `FlowError` that names the file. Its message goes on after "<file>: ".
+ * A file's bytes do not follow its format. The parsers throw this error; they do not know the file's path. `openCheckpoint`
+ * turns it into a `FlowError` with the path in front: "<file>: <message>".
  */
 export class Malformed extends Error {
   override readonly name = 'Malformed'

@@ -4,30 +4,33 @@ import { isHeadName, toBackboneName } from './vocabulary.js'
 /** The tensors of one model under their canonical names. */
 export interface NamedModel {
   readonly tensors: ReadonlyMap<string, StoredTensor>
-  /** Whose names the file uses. */
+  /** The naming scheme of the file. */
   readonly layout: 'meta' | 'huggingface' | 'seed'
 }
 
-/** What a file holds, by canonical name. */
+/** The tensors of a file by model and canonical name. */
 export interface NamedTensors {
   readonly path: string
   readonly size: number
   readonly backbone: NamedModel | undefined
   readonly head: NamedModel | undefined
-  /** Names, as they stand in the file, that belong to neither. */
+  /** Names in the file of tensors that belong to neither model. */
   readonly others: readonly string[]
 }
 
-/** Containers that say nothing about which model is in them: DataParallel, torch.compile, Lightning, transformers. */
+/** Containers whose name does not tell which model is in them: DataParallel, torch.compile, Lightning, transformers. */
 const TRANSPARENT = new Set(['module', '_orig_mod', '_fsdp_wrapped_module', 'model', 'state_dict', 'encoder'])
 
-/** Containers that do. Where a file has several of a kind the first listed wins: a teacher is what DINOv3 releases. */
+/**
+ * Containers whose name tells which model is in them. If several hold equally many tensors of a model, the first of this list
+ * wins: DINOv3 releases the teacher, so it comes before the student.
+ */
 const ROLES = ['backbone', 'head', 'dinov3_vit', 'ema', 'model_ema', 'teacher', 'student']
 
 /**
- * Maps the tensors of a file to the names that the engine asks for: Meta's for the backbone (Hugging Face's are translated,
- * with q, k and v still apart as `attn.q`, `attn.k`, `attn.v`), the seed's for the head. Prefixes of containers are
- * removed: `module.`, `_orig_mod.`, `backbone.`, `teacher.backbone.`, `head.`, ...
+ * Maps the tensors of a file to canonical names: Meta's for the backbone, the seed's for the head. Hugging Face's names are
+ * translated; q, k and v stay separate, as `attn.q`, `attn.k` and `attn.v`. Prefixes of containers are removed: `module.`,
+ * `_orig_mod.`, `backbone.`, `teacher.backbone.`, `head.`, ...
  */
 export function nameTensors(file: CheckpointFile): NamedTensors {
   const groups = new Map<string, Group>()
@@ -35,7 +38,7 @@ export function nameTensors(file: CheckpointFile): NamedTensors {
     const { role, rest } = splitPrefix(tensor.name)
     const group = groups.get(role) ?? { role, tensors: new Map<string, StoredTensor>() }
     groups.set(role, group)
-    // The first wins where two containers lead to one name; the other is listed as belonging to nothing.
+    // If two containers give the same name, the first tensor wins. The second is listed among `others`.
     if (!group.tensors.has(rest)) group.tensors.set(rest, tensor)
   }
   const backbone = richest(groups, backboneOf)
@@ -92,7 +95,7 @@ function backboneOf({ tensors }: Group): NamedModel | undefined {
     const canonical = toBackboneName(name, layout, ffn)
     if (canonical !== undefined) found.set(canonical, tensor)
   }
-  // `norm.*` alone is in half of all models.
+  // Many models have a `norm.*`, so it alone does not identify a backbone.
   const telling = [...found.keys()].some((name) => !name.startsWith('norm.'))
   return telling ? { tensors: found, layout } : undefined
 }

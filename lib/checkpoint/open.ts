@@ -14,11 +14,11 @@ import { looksLikeZip } from './zip.js'
 const ACCEPTED = 'accepted are safetensors files and state dicts of torch.save (.pth, .pt, .bin)'
 
 /**
- * Opens a checkpoint and checks its directory of tensors; their data is not read. The format is told from the content. A
- * folder stands for the `model.safetensors` (or `pytorch_model.bin`) in it, as Hugging Face lays models out.
+ * Opens a checkpoint and checks its directory of tensors; their data is not read. The format is detected from the content. A
+ * folder stands for the `model.safetensors` (or `pytorch_model.bin`) in it, as in Hugging Face's models.
  *
- * @throws {FlowError} `ERR_IO` where the file cannot be read; `ERR_CHECKPOINT_FORMAT` where it is damaged, hostile or of
- *   another format, naming the file, the tensor where there is one, and the reason
+ * @throws {FlowError} `ERR_IO` if the file cannot be read; `ERR_CHECKPOINT_FORMAT` if it is damaged, hostile or of another
+ *   format. The message names the file, the tensor if there is one, and the reason.
  */
 export function openCheckpoint(path: string): CheckpointFile {
   const source = openSource(resolveFolder(path))
@@ -58,7 +58,7 @@ class OpenCheckpoint implements CheckpointFile {
   }
 
   close(): void {
-    // Once: the number may by then belong to another file.
+    // Only once: after that the system may give the same descriptor to another file.
     if (this.closed) return
     this.closed = true
     closeSync(this.fd)
@@ -96,7 +96,7 @@ function sniff(source: Source): CheckpointFile['format'] {
   throw new Malformed(`looks like ${describe(start)}, not like a checkpoint; ${ACCEPTED}`)
 }
 
-/** Beginnings of what lands in a checkpoint's place by mistake. */
+/** First bytes of files that are given instead of a checkpoint by mistake. */
 const KNOWN: readonly [start: string, what: string][] = [
   ['version https://git-lfs', 'a Git LFS pointer (run `git lfs pull`)'],
   ['<', 'a web page (a download that wanted a login?)'],

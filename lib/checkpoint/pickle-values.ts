@@ -1,4 +1,4 @@
-/** What a pickle can hold here: plain data, and the objects that the caller's whitelist makes. */
+/** A value in a pickle: plain data, or an object that the caller's whitelist makes. */
 export type PickleValue =
   | null
   | boolean
@@ -18,24 +18,24 @@ export class PickleList {
   readonly items: PickleValue[] = []
 }
 
-/** A Python tuple, or what stands for one (`torch.Size`). */
+/** A Python tuple, or a `torch.Size`. */
 export class PickleTuple {
   readonly kind = 'tuple'
   constructor(readonly items: readonly PickleValue[]) {}
 }
 
-/** A Python dict or `OrderedDict`. A `Map`, so that no key (`__proto__`) means anything. */
+/** A Python dict or `OrderedDict`. A `Map`, so that no key (such as `__proto__`) has a special meaning. */
 export class PickleDict {
   readonly kind = 'dict'
   readonly entries = new Map<PickleValue, PickleValue>()
 }
 
-/** A whitelisted name. Nothing of Python stands behind it: `construct` is ours. */
+/** A whitelisted name. It refers to no Python code: `construct` is a function of this package. */
 export class PickleGlobal {
   readonly kind = 'global'
   constructor(
     readonly name: string,
-    /** What calling it makes; without it, it may be mentioned but not called. */
+    /** Makes the result of a call of this name. Without it, a pickle may refer to the name but not call it. */
     readonly construct?: (args: readonly PickleValue[]) => PickleValue,
   ) {}
 }

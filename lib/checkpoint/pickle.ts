@@ -3,15 +3,16 @@ import { ByteCursor } from './byte-cursor.js'
 import { Malformed } from './malformed.js'
 import { PickleDict, PickleGlobal, PickleList, PickleTuple, type PickleValue } from './pickle-values.js'
 
-// The opcodes are described in CPython's Lib/pickletools.py. Those that only protocol 0 writes are left out, for
-// torch.save cannot write protocol 0; so are those that build instances of classes (INST, OBJ, NEWOBJ, EXT) and sets.
+// The opcodes are described in CPython's Lib/pickletools.py. Opcodes that only protocol 0 writes are left out, because
+// torch.save cannot write protocol 0. Opcodes that build sets or instances of classes (INST, OBJ, NEWOBJ, EXT) are left out
+// as well.
 
-/** A pickle longer than this is refused: a checkpoint's is 100 KB, the tensors' data is not in it. */
+/** A longer pickle is refused. A checkpoint's takes 100 KB, because the tensors' data is not in it. */
 export const LONGEST_PICKLE = 16 << 20
 
 /**
- * What one pickle may make, in units of about 30 bytes of heap. A checkpoint needs about 110 per tensor; a file of opcodes
- * that only make dicts stops here instead of filling the heap.
+ * Limit on the values that one pickle makes, in units of about 30 bytes of heap. A checkpoint needs about 110 units per
+ * tensor. A file of opcodes that only make dicts is refused at this limit instead of filling the heap.
  */
 const BUDGET = 4_000_000
 const MEMO_COST = 4
@@ -23,13 +24,13 @@ function cost(value: PickleValue): number {
 
 /** The caller's whitelist. */
 export interface PickleHost {
-  /** What stands for a dotted name; undefined where it is not allowed. */
+  /** Returns the object for a dotted name; undefined if the name is not allowed. */
   global(name: string): PickleGlobal | undefined
-  /** What stands for a persistent id, torch's reference to a storage. */
+  /** Returns the object for a persistent id, torch's reference to a storage. */
   persistent(id: PickleValue): PickleValue
 }
 
-/** A host that allows nothing but plain data. */
+/** A host that allows plain data only. */
 export const plainData: PickleHost = {
   global: () => undefined,
   persistent: () => {
@@ -38,12 +39,12 @@ export const plainData: PickleHost = {
 }
 
 /**
- * Reads one pickle, protocols 1 to 5, and runs none of it: names outside the host's whitelist are errors, values are built
- * without recursion, and the work is bounded.
+ * Reads one pickle of protocol 1 to 5 without running any of it. A name outside the host's whitelist is an error. Values are
+ * built without recursion, and the work is bounded.
  *
- * @param start - bytes from the beginning of `bytes` to the pickle
- * @returns the value, and `end`, the offset of the first byte behind the pickle
- * @throws {Malformed} where it is damaged, too large, or asks for anything but plain data and the whitelist
+ * @param start - offset of the pickle in `bytes`
+ * @returns the value, and `end`, the offset of the first byte after the pickle
+ * @throws {Malformed} if it is damaged, too large, or asks for more than plain data and the whitelist
  */
 export function unpickle(
   bytes: Buffer,
@@ -55,7 +56,7 @@ export function unpickle(
 
 class Unpickler {
   private readonly stack: PickleValue[] = []
-  /** Heights of the stack at the open marks. */
+  /** Sizes of the stack at the open marks. */
   private readonly marks: number[] = []
   private readonly memo = new Map<number, PickleValue>()
   private budget = BUDGET
@@ -200,7 +201,7 @@ class Unpickler {
     this.stack.push(value)
   }
 
-  /** Never below the last open mark, as in CPython. */
+  /** Takes the top value. Values below the last open mark cannot be taken, as in CPython. */
   private pop(): PickleValue {
     return this.popMany(1)[0] ?? null
   }
@@ -270,7 +271,7 @@ class Unpickler {
     this.push(callable.construct(args.items))
   }
 
-  /** Attributes are dropped: a state dict carries `_metadata`, module versions that change no weight. */
+  /** Drops an object's attributes. A state dict has `_metadata`, the versions of its modules; they change no weight. */
   private build(): void {
     this.pop()
     if (!(this.top() instanceof PickleDict))

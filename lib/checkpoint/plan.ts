@@ -5,13 +5,13 @@ import type { NamedTensors } from './names.js'
 import type { Weight } from './tensor.js'
 import { isNeedless } from './vocabulary.js'
 
-/** What was found out about a model in a file. */
+/** The weights of one model that a file holds, and every problem with them. */
 export interface Plan<Config> {
-  /** Undefined unless `problems` is empty. */
+  /** Undefined if there are problems. */
   readonly config: Config | undefined
   readonly weights: readonly Weight[]
   readonly problems: readonly Problem[]
-  /** Names in the file that no model needs. */
+  /** Names in the file of tensors that no model uses. */
   readonly unused: readonly string[]
 }
 
@@ -20,11 +20,11 @@ export interface ReadyModel<Config> {
   readonly path: string
   readonly config: Config
   readonly weights: readonly Weight[]
-  /** Names in the file that were not needed, but for those that training alone uses. */
+  /** Names in the file of tensors that were not used, except those that only training uses. */
   readonly unused: readonly string[]
 }
 
-/** Closes a plan; `config` is what the numbers come to if all of them are known. */
+/** Completes a plan. `config` is undefined if one of its numbers is unknown. */
 export function finishPlan<Config>(
   collector: Collector,
   named: NamedTensors,
@@ -36,7 +36,7 @@ export function finishPlan<Config>(
   return { config: problems.length === 0 ? config : undefined, weights, problems, unused }
 }
 
-/** @throws {FlowError} `ERR_CHECKPOINT_TENSOR` where the plan has problems */
+/** @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if the plan has problems */
 export function requireReady<Config>(named: NamedTensors, plan: Plan<Config>): ReadyModel<Config> {
   if (plan.config === undefined) throw tensorError(named.path, describeProblems(plan.problems))
   return { path: named.path, config: plan.config, weights: plan.weights, unused: plan.unused }

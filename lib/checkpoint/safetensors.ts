@@ -7,10 +7,10 @@ import { DTYPE_BYTES, type DType, type StoredTensor } from './tensor.js'
 
 // https://huggingface.co/docs/safetensors: u64 header length, little endian; a JSON header; the data.
 
-/** A 7-billion-parameter backbone needs 100 KB. */
+/** Limit on the header, in bytes. A backbone of 7 billion parameters needs 100 KB. */
 const LONGEST_HEADER = 16 << 20
 
-/** `{ name: { shape: [] } }`. JSON.parse would pay 50 bytes of heap for each further bracket. */
+/** Brackets of `{ name: { shape: [] } }`. Without a limit, JSON.parse would take 50 bytes of heap for each one more. */
 const DEEPEST_HEADER = 3
 
 const DTYPES: ReadonlyMap<unknown, DType> = new Map<string, DType>([
@@ -39,7 +39,7 @@ export function looksLikeSafetensors(start: Uint8Array): boolean {
 /**
  * Reads the header of a safetensors file.
  *
- * @throws {Malformed} where the header is not as specified, or a tensor reaches outside the file
+ * @throws {Malformed} if the header is not as specified, or a tensor reaches outside the file
  */
 export function readSafetensors(source: Source): Directory {
   const length = headerLength(source)

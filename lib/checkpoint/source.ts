@@ -14,12 +14,12 @@ export interface Source {
 /**
  * Opens a regular file for reading.
  *
- * @throws {FlowError} `ERR_IO` where it does not exist, cannot be opened, or is a device, pipe or directory
+ * @throws {FlowError} `ERR_IO` if it does not exist, cannot be opened, or is a device, pipe or directory
  */
 export function openSource(path: string): Source {
   let fd: number | undefined
   try {
-    // Asked before it is opened: opening a named pipe would wait for a writer.
+    // Checked before the file is opened: opening a named pipe would block until somebody writes to it.
     if (!statSync(path).isFile()) throw new FlowError('ERR_IO', `${path}: is not a regular file`)
     fd = openSync(path, 'r')
     return { path, fd, size: fstatSync(fd).size }
@@ -30,10 +30,10 @@ export function openSource(path: string): Source {
 }
 
 /**
- * Reads `length` bytes at `offset`. The range is held against the file's size before anything is allocated.
+ * Reads `length` bytes at `offset`. The range is checked against the file's size before memory is allocated.
  *
- * @throws {Malformed} where the range is not inside the file
- * @throws {FlowError} `ERR_IO` where the system cannot read it
+ * @throws {Malformed} if the range is not inside the file
+ * @throws {FlowError} `ERR_IO` if the system cannot read it
  */
 export function readRange(source: Source, offset: number, length: number): Buffer {
   if (!(offset >= 0 && length >= 0 && offset + length <= source.size))

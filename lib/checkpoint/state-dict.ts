@@ -3,7 +3,7 @@ import { Malformed } from './malformed.js'
 import { PickleDict, type PickleValue } from './pickle-values.js'
 import { TorchTensor } from './torch-objects.js'
 
-/** What training loops call the dictionary that holds the model, the likeliest first. */
+/** Keys under which training loops save the state dict, the most likely first. */
 const WRAPPERS = [
   'state_dict',
   'model_state_dict',
@@ -25,10 +25,11 @@ const LONGEST_NAME = 512
 const MOST_TENSORS = 100_000
 
 /**
- * Finds the state dict in what torch.save was given: the dictionary itself, or one under a training loop's usual names, of
- * which the names here do not tell. Dictionaries of dictionaries (`{ backbone: {...}, head: {...} }`) are joined with dots.
+ * Finds the state dict in the object that torch.save wrote: the object itself, or a dictionary under a usual key of training
+ * loops. That key does not become a part of the tensors' names. Dictionaries in the state dict
+ * (`{ backbone: {...}, head: {...} }`) do: their keys are joined with dots.
  *
- * @throws {Malformed} where there are no named tensors, or absurdly many
+ * @throws {Malformed} if there are no named tensors, or absurdly many
  */
 export function stateDict(root: PickleValue): Map<string, TorchTensor> {
   if (!(root instanceof PickleDict))
@@ -58,7 +59,10 @@ function hasOwnTensors(dict: PickleDict): boolean {
   return false
 }
 
-/** Each dictionary is visited once, however often it is referred to: a few bytes of pickle can nest it 2^64 times. */
+/**
+ * Collects the tensors of a dictionary and of those nested in it. Each dictionary is visited only once, because a few bytes
+ * of pickle can refer to it 2^64 times.
+ */
 function collect(root: PickleDict): Map<string, TorchTensor> {
   const tensors = new Map<string, TorchTensor>()
   const visited = new Set<PickleDict>([root])

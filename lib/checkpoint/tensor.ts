@@ -17,12 +17,12 @@ export const DTYPE_BYTES = {
   float8_e5m2: 1,
 } as const
 
-/** Types of element that a checkpoint can store. Weights are read from the first three; the others are listed only. */
+/** Element types of a checkpoint's tensors. Weights are float32, float16 or bfloat16; the other types are only listed. */
 export type DType = keyof typeof DTYPE_BYTES
 
-/** One tensor of a checkpoint file: where its bytes are, not the bytes. */
+/** One tensor of a checkpoint file: the place of its bytes in the file, not the bytes themselves. */
 export interface StoredTensor {
-  /** The name in the file, prefixes of nested dictionaries joined with dots. */
+  /** The name in the file. The keys of nested dictionaries are joined with dots. */
   readonly name: string
   readonly dtype: DType
   readonly shape: readonly number[]
@@ -40,9 +40,9 @@ export interface CheckpointFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>
   /** safetensors' `__metadata__`; empty elsewhere. */
   readonly metadata: Readonly<Record<string, string>>
-  /** The open file, so that what is read later is what was checked. */
+  /** Descriptor of the open file. The weights are read from it later, so they come from the file that was checked. */
   readonly fd: number
-  /** Closes `fd`; further calls do nothing. */
+  /** Closes `fd`. Calling it again does nothing. */
   close(): void
 }
 
@@ -51,8 +51,8 @@ export type WeightPart =
   { readonly file: CheckpointFile; readonly tensor: StoredTensor } | { readonly zeros: number }
 
 /**
- * A weight under its canonical name (Meta's for the backbone, the seed's for the head), as the engine asks for it: parts
- * joined along the first axis. Hugging Face's q, k and v become one `attn.qkv`.
+ * A weight under its canonical name: Meta's for the backbone, the seed's for the head. Its parts are joined along the first
+ * axis. Hugging Face's q, k and v become one `attn.qkv`.
  */
 export interface Weight {
   readonly name: string
@@ -81,7 +81,7 @@ export interface BackboneConfig {
 
 /** The flow head's architecture, derived from the checkpoint's shapes. */
 export interface HeadConfig {
-  /** Channels of the features it was made for: the backbone's `dim`. */
+  /** Channels of the input features: the backbone's `dim`. */
   readonly inChannels: number
   /** Channels of the projection in front of the correlation. */
   readonly proj: number
@@ -93,6 +93,6 @@ export interface HeadConfig {
   readonly layers: number
   /** Factor of the convex upsampling. */
   readonly up: number
-  /** Groups of the refinement trunk; 0 where there is no refinement. */
+  /** Groups of the refinement trunk; 0 if there is no refinement. */
   readonly refine: number
 }

@@ -14,7 +14,7 @@ import { TorchHost, type TorchStorage, storedTensor } from './torch-objects.js'
 const MAGIC = Buffer.from('6cfc9c46f9206aa85019', 'hex')
 const PROTOCOL = 1001
 
-/** Whether a file's first bytes are those of torch.save before PyTorch 1.6: a pickle of the magic number. */
+/** Whether a file's first bytes were written by torch.save before PyTorch 1.6: a pickle of the magic number. */
 export function looksLikeTorchLegacy(start: Buffer): boolean {
   const at = start.indexOf(MAGIC)
   return start[0] === 0x80 && at >= 0 && at <= 16
@@ -23,7 +23,7 @@ export function looksLikeTorchLegacy(start: Buffer): boolean {
 /**
  * Reads the directory of a checkpoint of torch.save before PyTorch 1.6 (or `_use_new_zipfile_serialization=False`).
  *
- * @throws {Malformed} where it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
+ * @throws {Malformed} if it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
  */
 export function readTorchLegacy(source: Source): Directory {
   const bytes = readRange(source, 0, Math.min(source.size, LONGEST_PICKLE))

@@ -6,7 +6,7 @@ import type { PickleValue } from './pickle-values.js'
 import type { PickleHost } from './pickle.js'
 import { DTYPE_BYTES, type DType, type StoredTensor } from './tensor.js'
 
-/** A run of elements that tensors are views of. */
+/** A contiguous run of elements. Tensors are views of it. */
 export class TorchStorage extends PickleObject {
   constructor(
     readonly key: string,
@@ -47,7 +47,7 @@ const STORAGES: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['torch.BoolStorage', 'bool'],
 ])
 
-/** Everything that a checkpoint's pickle may name. */
+/** The whitelist: every name that a checkpoint's pickle may use. */
 const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
   [
     ...[...STORAGES.keys()].map((name) => new PickleGlobal(name)),
@@ -58,7 +58,7 @@ const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
   ].map((global) => [global.name, global]),
 )
 
-/** The whitelist for what torch.save writes; gathers the storages that the pickle mentions. */
+/** The whitelist for pickles of torch.save. It gathers the storages that a pickle refers to. */
 export class TorchHost implements PickleHost {
   readonly storages = new Map<string, TorchStorage>()
 
@@ -89,8 +89,8 @@ export class TorchHost implements PickleHost {
 /**
  * Checks a tensor against its storage.
  *
- * @param start - bytes from the beginning of the file to the storage
- * @throws {Malformed} where the tensor is not inside its storage, or repeats elements so that it is larger than it
+ * @param start - offset of the storage in the file, in bytes
+ * @throws {Malformed} if the tensor is not inside its storage, or repeats elements and so has more of them than the storage
  */
 export function storedTensor(name: string, tensor: TorchTensor, start: number): StoredTensor {
   const { storage } = tensor
@@ -103,7 +103,7 @@ export function storedTensor(name: string, tensor: TorchTensor, start: number): 
     throw new Malformed(
       `${listed(shape)} ends at element ${end} of a storage of ${storage.count}: the file is damaged`,
     )
-  // A stride of 0 claims any size from a single element, and the engine allocates what a shape says.
+  // With a stride of 0 a single element can claim any size, and the engine allocates memory by the shape.
   if (elements(shape) > storage.count)
     throw new Malformed(`${listed(shape)} repeats its elements: save it after .contiguous()`)
   const offset = start + tensor.offset * DTYPE_BYTES[storage.dtype]
@@ -133,7 +133,7 @@ function rebuildParameter([tensor]: readonly PickleValue[]): TorchTensor {
   return tensor
 }
 
-/** torch fills it afterwards, item by item. */
+/** Makes an `OrderedDict`. It is empty: the pickle sets its items afterwards. */
 function emptyDict(args: readonly PickleValue[]): PickleDict {
   if (args.length > 0) throw new Malformed('its pickle builds an OrderedDict in an unknown way')
   return new PickleDict()

@@ -12,7 +12,7 @@ import { readZip, zipDataOffset, type ZipEntry } from './zip.js'
  * Reads the directory of a checkpoint of torch.save since PyTorch 1.6: a zip archive of `<name>/data.pkl`, which describes
  * the tensors, and one `<name>/data/<key>` for each storage.
  *
- * @throws {Malformed} where it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
+ * @throws {Malformed} if it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
  */
 export function readTorchZip(source: Source): Directory {
   const entries = readZip(source)
@@ -50,7 +50,8 @@ function archiveName(entries: ReadonlyMap<string, ZipEntry>): string {
 }
 
 function checkByteOrder(source: Source, entry: ZipEntry | undefined): void {
-  // Written since PyTorch 2.1; before, every archive was of the machine's own order, which was little endian.
+  // PyTorch writes this entry since 2.1. An older archive has the byte order of the machine that saved it, which was
+  // little endian.
   if (entry === undefined) return
   if (entry.size > 16) throw new Malformed('its byteorder entry is damaged')
   const order = readEntry(source, entry).toString('latin1')

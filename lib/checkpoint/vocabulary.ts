@@ -1,15 +1,15 @@
-/** Whose names a backbone's file uses. */
+/** The naming scheme of a backbone's file. */
 export type BackboneLayout = 'meta' | 'huggingface'
 
 /** Tensors of Meta's DINOv3 outside the blocks. */
 const META_ROOT =
   /^(cls_token|storage_tokens|mask_token|patch_embed\.proj\.(weight|bias)|rope_embed\.periods|norm\.(weight|bias))$/
 
-/** Tensors of one of Meta's blocks, behind `blocks.<i>.`. */
+/** Tensors of one of Meta's blocks, after `blocks.<i>.`. */
 const META_BLOCK =
   /^(norm[12]\.(weight|bias)|attn\.qkv\.(weight|bias|bias_mask)|attn\.proj\.(weight|bias)|ls[12]\.gamma|mlp\.(w[123]|fc[12])\.(weight|bias))$/
 
-/** Hugging Face's names outside the layers, and Meta's. */
+/** Hugging Face's names outside the layers, mapped to Meta's. */
 const HUGGING_FACE_ROOT: ReadonlyMap<string, string> = new Map([
   ['embeddings.cls_token', 'cls_token'],
   ['embeddings.register_tokens', 'storage_tokens'],
@@ -20,7 +20,7 @@ const HUGGING_FACE_ROOT: ReadonlyMap<string, string> = new Map([
   ['norm.bias', 'norm.bias'],
 ])
 
-/** Hugging Face's modules in a layer, behind `layer.<i>.`, and Meta's; the FFN depends on its kind. */
+/** Hugging Face's modules in a layer, after `layer.<i>.`, mapped to Meta's. Those of the FFN depend on its kind. */
 const HUGGING_FACE_MODULES: ReadonlyMap<string, string> = new Map([
   ['norm1', 'norm1'],
   ['norm2', 'norm2'],
@@ -41,10 +41,10 @@ const HUGGING_FACE_FFN: Record<'swiglu' | 'mlp', ReadonlyMap<string, string>> = 
   ]),
 }
 
-/** Tensors of the seed's head begin so. */
+/** Beginnings of the names of the seed's head. */
 const HEAD = /^(proj[12]|bn[12]|fuse_in|fuse_trunk|flow_head|refine|convex_upsampler)\./
 
-/** Meta's name of a backbone's tensor; undefined where it is none. Prefixes of containers must be gone. */
+/** Meta's name of a backbone's tensor; undefined for any other name. `name` must have no prefix of a container. */
 export function toBackboneName(
   name: string,
   layout: BackboneLayout,
@@ -58,12 +58,12 @@ export function isHeadName(name: string): boolean {
   return HEAD.test(name)
 }
 
-/** Tensors that are saved with a model and that inference does not need. */
+/** Whether a tensor is saved with a model but not needed for inference. */
 export function isNeedless(name: string): boolean {
   return name === 'mask_token' || name.endsWith('.num_batches_tracked')
 }
 
-/** The `i` of `blocks.<i>.rest`: at most 6 digits, so that it is exact. */
+/** The parts of `blocks.<i>.rest`. `i` has at most 6 digits, so that it is exact. */
 const BLOCK = /^(?:blocks|layer)\.(0|[1-9]\d{0,5})\.(.+)$/
 
 function metaName(name: string): string | undefined {

@@ -2,7 +2,7 @@ import { quoted } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 import { readRange, type Source } from './source.js'
 
-// PKWARE's APPNOTE.TXT 6.3: as much of it as torch.save writes. Stored entries only.
+// The zip format of PKWARE's APPNOTE.TXT 6.3, only the part that torch.save writes: stored (uncompressed) entries.
 
 const LOCAL_HEADER = 0x04034b50
 const CENTRAL_HEADER = 0x02014b50
@@ -18,7 +18,7 @@ const CENTRAL_BYTES = 46
 const LOCAL_BYTES = 30
 const LONGEST_COMMENT = 0xffff
 
-/** torch writes one entry of about 100 bytes per storage. */
+/** Limit on the directory, in bytes. torch writes one entry of about 100 bytes per storage. */
 const LONGEST_DIRECTORY = 16 << 20
 
 /** An entry of an archive. */
@@ -31,7 +31,7 @@ export interface ZipEntry {
   readonly storage: 'plain' | 'compressed' | 'encrypted'
 }
 
-/** Whether a file begins as a zip archive does. */
+/** Whether a file's first bytes are those of a zip archive. */
 export function looksLikeZip(start: Uint8Array): boolean {
   return start[0] === 0x50 && start[1] === 0x4b && start[2] === 3 && start[3] === 4
 }
@@ -39,7 +39,7 @@ export function looksLikeZip(start: Uint8Array): boolean {
 /**
  * Lists an archive's entries by name.
  *
- * @throws {Malformed} where the archive is cut short or damaged
+ * @throws {Malformed} if the archive is cut short or damaged
  */
 export function readZip(source: Source): Map<string, ZipEntry> {
   const where = findDirectory(source)
@@ -60,7 +60,7 @@ export function readZip(source: Source): Map<string, ZipEntry> {
 /**
  * Bytes from the beginning of the file to an entry's data.
  *
- * @throws {Malformed} where the entry is compressed or encrypted, or is not inside the file
+ * @throws {Malformed} if the entry is compressed or encrypted, or is not inside the file
  */
 export function zipDataOffset(source: Source, entry: ZipEntry): number {
   if (entry.storage !== 'plain')
@@ -70,7 +70,7 @@ export function zipDataOffset(source: Source, entry: ZipEntry): number {
   const header = readRange(source, entry.header, LOCAL_BYTES)
   if (header.readUInt32LE(0) !== LOCAL_HEADER)
     throw new Malformed(`its zip entry ${quoted(entry.name)} does not begin where the directory says`)
-  // Not the directory's lengths: torch pads the local header so that the data is aligned to 64 bytes.
+  // The local header's lengths, not the directory's: torch pads the local header to align the data to 64 bytes.
   const offset = entry.header + LOCAL_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28)
   if (offset + entry.size > source.size)
     throw new Malformed(`its zip entry ${quoted(entry.name)} ends outside the file`)
@@ -133,7 +133,7 @@ function readEntry(bytes: Buffer, at: number): { entry: ZipEntry; next: number }
   const size32 = bytes.readUInt32LE(at + 24)
   const header32 = bytes.readUInt32LE(at + 42)
   const wide = zip64Fields(bytes.subarray(nameEnd, extraEnd))
-  // The 64-bit fields are there only for those that are full, in this order.
+  // A 64-bit field exists only for a 32-bit field that is 0xffffffff, in this order.
   const take = (value: number): number => (value === 0xffffffff ? (wide.shift() ?? value) : value)
   const size = take(size32)
   const packed = take(packed32)
@@ -156,7 +156,7 @@ function zip64Fields(extra: Buffer): number[] {
   return fields
 }
 
-/** A 64-bit number; past 2^53, where a double is not exact, it becomes infinity, which no bounds check passes. */
+/** A 64-bit number. Above 2^53 a double is not exact: the result is infinity, which fails every bounds check. */
 function exact(bytes: Buffer, at: number): number {
   const value = bytes.readBigUInt64LE(at)
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : Infinity
