@@ -1,9 +1,9 @@
 import { FlowError } from './errors.js'
 import type { FlowField } from './flow-field.js'
 
-/** Errors of flow against its ground truth, over all valid pixels of everything that was added. */
+/** Errors of flow against its ground truth, over all valid pixels of all fields that were added. */
 export interface FlowErrors {
-  /** Mean end-point error, pixels: the distance between the two ends of a motion. NaN without a valid pixel. */
+  /** Mean end-point error, pixels: the distance from a motion's predicted end to its true end. NaN if no pixel is valid. */
   readonly epe: number
   /** The share of pixels, 0 to 1, whose end-point error is below 1 px. */
   readonly px1: number
@@ -11,15 +11,15 @@ export interface FlowErrors {
   readonly px3: number
   /** The same, below 5 px. */
   readonly px5: number
-  /** KITTI's Fl-all, percent: end-point error above 3 px and above 5 % of the motion's length. */
+  /** KITTI's Fl-all: the percentage of pixels whose end-point error is above 3 px and above 5 % of the motion's length. */
   readonly flAll: number
   readonly validPixels: number
-  /** The training loss: |x error| + |y error| of valid pixels, over twice the number of all pixels. */
+  /** The training loss: the sum of |x error| + |y error| over the valid pixels, divided by twice the number of all pixels. */
   readonly loss: number
 }
 
 export interface EvaluateOptions {
-  /** One value per pixel, row by row; valid from 0.5 on. Default: every pixel. */
+  /** One value per pixel, row by row. A pixel is valid if its value is 0.5 or more. Default: every pixel is valid. */
   readonly valid?: ArrayLike<number> | undefined
 }
 
@@ -33,8 +33,8 @@ const DEFAULT_MAX_FLOW = 400
 /**
  * Sums errors over many fields: a dataset's figures are means over its pixels, not over its frames.
  *
- * A pixel counts where `valid` says so, where the ground truth is finite, and where it moves less than `maxFlow`. A
- * prediction that is NaN on such a pixel makes `epe` and `loss` NaN, and counts as an outlier.
+ * A pixel counts if it is valid, its ground truth is finite, and its motion is shorter than `maxFlow`. A prediction that is
+ * NaN on such a pixel makes `epe` and `loss` NaN, and counts as an outlier.
  */
 export class FlowMetrics {
   readonly #maxFlow: number

@@ -6,14 +6,14 @@ import { concatBytes, damaged, decodeFloats, encodeFloats, fromInterleaved, toIn
 const MAGIC = 'PIEH'
 const HEADER_BYTES = 12
 
-/** Middlebury's convention: a component beyond this is no motion but a pixel whose motion is unknown. */
+/** Middlebury's convention: a component of a larger magnitude marks a pixel whose motion is unknown. */
 const UNKNOWN_ABOVE = 1e9
 const UNKNOWN = 1e10
 
 /**
- * Reads a Middlebury `.flo` file. Where a component's magnitude is above 1e9, or NaN, both become NaN.
+ * Reads a Middlebury `.flo` file. If one component of a pixel is NaN or of a magnitude above 1e9, both become NaN.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is no such file, or if the size it names is not the size it has.
+ * @throws {FlowError} `ERR_FORMAT` if it is not such a file, or if its length does not match the size in its header.
  */
 export function decodeFlo(bytes: Uint8Array): FlowField {
   if (bytes.length < HEADER_BYTES || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {

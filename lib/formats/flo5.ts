@@ -7,8 +7,8 @@ import { readHdf5, writeHdf5 } from './hdf5.js'
 const DATASET = 'flow'
 
 /**
- * Reads Spring's `.flo5`. NaN, where the flow is invalid, stays NaN. Spring's own ground truth has twice the width and
- * height of its frames; it is returned as it is.
+ * Reads Spring's `.flo5`. Invalid flow is NaN in the file and stays NaN. Spring's own ground truth has twice the width and
+ * height of its frames; it is not resized.
  *
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2).
  */
@@ -28,7 +28,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
 }
 
 /**
- * Writes Spring's `.flo5`, which h5py and the tools of the benchmark read.
+ * Writes Spring's `.flo5`. h5py and the benchmark's tools can read the file.
  *
  * @throws {FlowError} `ERR_NATIVE` if the HDF5 library fails.
  */

@@ -13,14 +13,14 @@ export interface FloatType {
 }
 
 /**
- * Pixels of the largest flow that is unpacked from a compressed file, eight times those of a 4K frame: a hostile file of
+ * Limit on the pixels of a flow in a compressed file: eight times those of a 4K frame. Without a limit, a hostile file of
  * megabytes would unpack to gigabytes.
  */
 export const MAX_DECODED_PIXELS = 2 ** 26
 
 const HOST_ORDER: ByteOrder = endianness() === 'LE' ? 'little' : 'big'
 
-/** The error of every decoder here: what the file was read as, and what is wrong with it. */
+/** The error of every decoder here. `format` is the format that the file was read as; `reason` tells the defect. */
 export function damaged(format: string, reason: string, cause?: unknown): FlowError {
   const options = cause === undefined ? undefined : { cause }
   return new FlowError('ERR_FORMAT', `not a readable ${format} file: ${reason}`, options)

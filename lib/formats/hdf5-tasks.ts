@@ -1,6 +1,6 @@
 /**
- * What is done with HDF5 inside a worker. The source text of these functions is what the worker gets, so each must stand
- * alone: types may be imported, but no function may use a value from outside of its own body and parameters.
+ * The HDF5 functions that run inside a worker. The worker gets the source text of one function, so each function must stand
+ * alone: types may be imported, but no function may use a value from outside its own body and parameters.
  */
 type H5wasm = typeof import('h5wasm')
 
@@ -13,9 +13,9 @@ export interface Hdf5Array {
 export interface ReadRequest {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly name: string
-  /** The length that the last axis must have. */
+  /** Required length of the last axis. */
   readonly channels: number
-  /** The most that height times width may be. */
+  /** Limit on height times width. */
   readonly maxPixels: number
 }
 
@@ -38,7 +38,7 @@ export function readDataset(h5: H5wasm, { bytes, name, channels, maxPixels }: Re
     throw new Error(`'${name}' needs shape (H, W, ${channels}), not (${dataset.shape})`)
   }
   if (height * width > maxPixels) throw new Error(`${width} x ${height} pixels are more than ${maxPixels}`)
-  // No deflate stream grows by more than this when it is inflated: a larger claim is a lie, and would only take memory.
+  // Inflating a deflate stream makes it at most this many times as large. A header that claims more is false and wastes memory.
   const LARGEST_INFLATION = 1032
   if (height * width * depth * size > LARGEST_INFLATION * bytes.length) {
     throw new Error(`${bytes.length} bytes cannot hold shape (${dataset.shape})`)
@@ -51,7 +51,7 @@ export function readDataset(h5: H5wasm, { bytes, name, channels, maxPixels }: Re
   const mine = value instanceof Float32Array && value.byteLength === value.buffer.byteLength
   return {
     shape: [height, width, depth],
-    // Copied only where it has to be: what is returned is given away with the whole of its memory.
+    // The result is transferred together with its whole buffer. So a view of a part of a buffer is copied.
     values: mine ? (value as Float32Array<ArrayBuffer>) : new Float32Array(value),
   }
 }

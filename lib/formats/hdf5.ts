@@ -7,11 +7,11 @@ import {
   type WriteRequest,
 } from './hdf5-tasks.js'
 
-/** For a file so damaged that the library never returns: no honest one takes a tenth of this. */
+/** Some damaged files make the library run forever. No valid file takes a tenth of this time. */
 const TIME_LIMIT_MS = 60_000
 
-// Text, because there is no file that both Node and vitest, which runs these sources uncompiled, could start a worker from.
-// What is transferred instead of copied is every typed array of the answer.
+// The worker starts from text, not from a file: vitest runs these sources uncompiled, so no file would suit both Node and
+// vitest. Every typed array of the answer is transferred, not copied.
 const BOOTSTRAP = `async (task) => {
   const { parentPort, workerData } = await import('node:worker_threads')
   try {
@@ -31,13 +31,13 @@ type Answer<Value> = { readonly value: Value } | { readonly reason: string }
 /**
  * Reads a dataset from the bytes of an HDF5 file.
  *
- * @throws {Error} whose message is the reason, for every file that cannot be read.
+ * @throws {Error} if the file cannot be read; the message is the reason.
  */
 export function readHdf5(
   request: Omit<ReadRequest, 'bytes'> & { readonly bytes: Uint8Array },
   timeLimitMs = TIME_LIMIT_MS,
 ): Promise<Hdf5Array> {
-  // Copied because the worker takes it away from this thread, and the caller's may be a part of something larger.
+  // A copy, because its buffer is transferred to the worker. The caller's bytes may be a part of a larger buffer.
   const bytes = new Uint8Array(request.bytes)
   return inWorker<Hdf5Array>(readDataset, { ...request, bytes }, bytes.buffer, timeLimitMs)
 }
@@ -45,7 +45,7 @@ export function readHdf5(
 /**
  * Writes an HDF5 file of one dataset.
  *
- * @param request its `values` are taken away: they have no length afterwards.
+ * @param request its `values` are transferred to a worker: their length is 0 afterwards.
  */
 export async function writeHdf5(request: WriteRequest): Promise<Uint8Array> {
   const { values } = request
@@ -54,8 +54,8 @@ export async function writeHdf5(request: WriteRequest): Promise<Uint8Array> {
 }
 
 /**
- * Runs the HDF5 library in a worker of its own. After some damaged files the library fails for every later file, or never
- * returns; here it ends with the one file that did it.
+ * Runs the HDF5 library in a new worker for each file. After some damaged files a running library fails for every later file,
+ * or never returns.
  */
 async function inWorker<Value>(
   task: typeof readDataset | typeof writeDataset,
@@ -65,12 +65,12 @@ async function inWorker<Value>(
 ): Promise<Value> {
   const worker = new Worker(`(${BOOTSTRAP})(${task})`, {
     eval: true,
-    // The library is resolved here: from a worker without a file it would be looked for in the working directory.
+    // The library's path is resolved here: a worker without a file would look for it in the working directory.
     workerData: { request, library: import.meta.resolve('h5wasm') },
     transferList: [transferred],
-    // Flags such as --import or --input-type are meant for the program, not for this.
+    // Flags such as --import or --input-type are meant for the main program, not for this worker.
     execArgv: [],
-    // What the library prints stays in these streams, which nobody reads.
+    // The library prints to these streams, and nobody reads them.
     stdout: true,
     stderr: true,
   })
@@ -97,8 +97,8 @@ function answerOf<Value>(worker: Worker, timeLimitMs: number): Promise<Answer<Va
 }
 
 /**
- * The innermost line of an HDF5 error stack, without its place in the library's sources; any other message as it is. The
- * search for plugins (H5PL) is left out: it only tells where the plugin of an unknown filter is not.
+ * The innermost message of an HDF5 error stack, without its place in the library's sources. Any other message is returned
+ * unchanged. The search for the plugin of an unknown filter (H5PL) is left out: it only lists where the plugin is not.
  */
 function readable(reason: string): string {
   const calls = [...reason.matchAll(/^ *#\d+: .* in (?!H5PL)\w+\(\): (.+)$/gm)]

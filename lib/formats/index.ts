@@ -22,13 +22,13 @@ export { decodePfm, decodePfmFlow, encodePfmFlow, type FloatImage } from './pfm.
 export type FlowFormat = 'flo' | 'kitti' | 'pfm' | 'npy' | 'flo5'
 
 export interface WriteFlowOptions {
-  /** Instead of the one that the extension names. */
+  /** Default: the format that the file's extension names. */
   readonly format?: FlowFormat | undefined
 }
 
 interface Codec {
   readonly extension: string
-  /** How every file of this format begins. */
+  /** First bytes of every file of this format. */
   readonly magic: string
   readonly decode: (bytes: Uint8Array) => FlowField | Promise<FlowField>
   readonly encode: (flow: FlowField) => Uint8Array | Promise<Uint8Array>
@@ -46,11 +46,11 @@ const CODECS: Readonly<Record<FlowFormat, Codec>> = {
 export const FLOW_FORMATS = Object.keys(CODECS) as readonly FlowFormat[]
 
 /**
- * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy` or `.flo5`. Unknown flow is NaN, whatever the file writes.
+ * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy` or `.flo5`. Unknown flow becomes NaN for every format.
  *
- * @throws {FlowError} `ERR_FORMAT` for another extension, for a file whose content is not what its extension says, for a
- *   damaged one, and for a compressed one (KITTI, `.flo5`) of more than 2^26 pixels; `ERR_IO` if it cannot be read;
- *   `ERR_ARGUMENT` for a URL that is not of a file; `ERR_NATIVE` where KITTI's needs `sharp` and it cannot be loaded.
+ * @throws {FlowError} `ERR_FORMAT` for another extension, for a file of another format than its extension names, for a
+ *   damaged file, and for a compressed file (KITTI, `.flo5`) of more than 2^26 pixels; `ERR_IO` if it cannot be read;
+ *   `ERR_ARGUMENT` for a URL other than a file: URL; `ERR_NATIVE` if KITTI's `.png` is read and `sharp` cannot be loaded.
  */
 export async function readFlow(file: string | URL): Promise<FlowField> {
   const path = toPath(file, 'file')
@@ -77,10 +77,10 @@ export async function readFlow(file: string | URL): Promise<FlowField> {
 }
 
 /**
- * Writes a flow file, of the format that the extension names. The file appears complete or not at all.
+ * Writes a flow file in the format that its extension names. The file appears complete or not at all.
  *
- * @throws {FlowError} `ERR_FORMAT` for an unknown extension; `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL that
- *   is not of a file; `ERR_NATIVE` where a library that the format needs fails.
+ * @throws {FlowError} `ERR_FORMAT` for an unknown extension; `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL
+ *   other than a file: URL; `ERR_NATIVE` if a library that the format needs fails.
  */
 export async function writeFlow(
   file: string | URL,
@@ -93,9 +93,9 @@ export async function writeFlow(
 }
 
 /**
- * Reads a flow file's bytes, of the format that they begin as.
+ * Reads the bytes of a flow file. The format is detected from the first bytes.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is none of the known formats, or damaged.
+ * @throws {FlowError} `ERR_FORMAT` if they are of no known format, or damaged.
  */
 export async function decodeFlow(bytes: Uint8Array): Promise<FlowField> {
   const format = sniff(bytes)

@@ -13,13 +13,13 @@ const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 const PNG_HEADER_BYTES = 33
 const RGB = 2
 
-/** No deflate stream grows by more than this when it is inflated: a larger claim is a lie, not an image. */
+/** Inflating a deflate stream makes it at most this many times as large. A header that claims more is false. */
 const LARGEST_INFLATION = 1032
 
 /**
  * Reads KITTI's flow, a 16-bit PNG in steps of 1/64 px. Invalid pixels become NaN.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is no 16-bit RGB PNG, or is damaged.
+ * @throws {FlowError} `ERR_FORMAT` if it is not a 16-bit RGB PNG, or is damaged.
  */
 export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
   const { width, height } = checkHeader(bytes)
@@ -47,7 +47,7 @@ export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
 }
 
 /**
- * Writes KITTI's flow: rounded to 1/64 px and clamped to what 16 bits hold, -512 to 511.98 px. A pixel whose flow is not
+ * Writes KITTI's flow: rounded to 1/64 px and clamped to the range of 16 bits, -512 to 511.98 px. A pixel whose flow is not
  * finite is written as invalid.
  */
 export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
@@ -66,7 +66,7 @@ export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
     .toBuffer()
 }
 
-/** The decoder's bytes as numbers; copied only where they do not lie where numbers must. */
+/** The decoder's bytes as 16-bit numbers. They are copied only if their offset is not a multiple of 2. */
 function toSamples(decoded: Buffer): Uint16Array {
   const aligned = decoded.byteOffset % 2 === 0 ? decoded : new Uint8Array(decoded)
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2)
@@ -76,7 +76,7 @@ function quantise(pixels: number): number {
   return Math.min(Math.max(Math.round(STEPS_PER_PIXEL * pixels) + ZERO, 0), LARGEST)
 }
 
-/** Reads width and height before the decoder does: it allocates what the header claims. */
+/** Checks width and height before the decoder runs, because the decoder allocates as much memory as the header claims. */
 function checkHeader(bytes: Uint8Array): { width: number; height: number } {
   if (bytes.length < PNG_HEADER_BYTES || PNG_SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
     throw damaged('KITTI PNG', 'it has no PNG header')

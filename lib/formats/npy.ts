@@ -25,7 +25,7 @@ interface Header {
 
 /**
  * Reads optical flow from NumPy's `.npy`: float16, float32 or float64 of either byte order, in C or Fortran order, of shape
- * (H, W, 2) or (2, H, W). The first is meant where both fit.
+ * (H, W, 2) or (2, H, W). If both fit, it is (H, W, 2).
  *
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or of another type or shape.
  */
@@ -41,7 +41,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
   }
   const values = decodeFloats(bytes.subarray(dataAt), type)
 
-  // In both of these the file's own order is one of ours; the other two only differ by strides.
+  // In C order the values are interleaved or already planar. Fortran order only differs by its strides.
   const channelsLast = shape[2] === 2
   const [height, width] = channelsLast ? [shape[0], shape[1]] : [shape[1], shape[2]]
   if (order === 'C') {
@@ -50,7 +50,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
   return fromFortran(width, height, values, channelsLast ? 'last' : 'first')
 }
 
-/** Writes `.npy` of float32, shape (H, W, 2), C order: what `numpy.load` gives to code that takes flow from OpenCV. */
+/** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
   const dictionary = `{'descr': '<f4', 'fortran_order': False, 'shape': (${flow.height}, ${flow.width}, 2), }`
   const prefix = MAGIC.length + 4

@@ -19,7 +19,7 @@ export interface FloatImage {
  * Reads any PFM file, of either byte order, grey (a disparity, a depth) or colour. Values are as stored: the magnitude of
  * the header's scale, which gives the unit, is not applied.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is no PFM file, or if the size it names is not the size it has.
+ * @throws {FlowError} `ERR_FORMAT` if it is not a PFM file, or if its length does not match the size in its header.
  */
 export function decodePfm(bytes: Uint8Array): FloatImage {
   const match = HEADER.exec(String.fromCharCode(...bytes.subarray(0, LONGEST_HEADER)))
@@ -42,9 +42,9 @@ export function decodePfm(bytes: Uint8Array): FloatImage {
 }
 
 /**
- * Reads optical flow from a colour PFM whose channels are x, y and something else, as FlyingThings3D's are.
+ * Reads optical flow from a colour PFM with the channels x, y and any third one, as in FlyingThings3D.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is damaged, or grey: one channel is no flow.
+ * @throws {FlowError} `ERR_FORMAT` if it is damaged, or grey: one channel cannot hold flow.
  */
 export function decodePfmFlow(bytes: Uint8Array): FlowField {
   const { width, height, channels, data } = decodePfm(bytes)

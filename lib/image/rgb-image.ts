@@ -12,15 +12,15 @@ export interface RgbImage {
   readonly height: number
 }
 
-/** A picture, or what holds one: the path (or file: URL) or the bytes of a file that `sharp` decodes. */
+/** A picture, or a file that `sharp` decodes: its path, its file: URL or its bytes. */
 export type ImageSource = RgbImage | string | URL | Uint8Array
 
 /**
- * Decodes a picture: turned upright by its EXIF orientation, converted to sRGB, transparency dropped. An {@link RgbImage} is
- * returned as it is.
+ * Decodes a picture. It is turned upright by its EXIF orientation and converted to sRGB; transparency is dropped. An
+ * {@link RgbImage} is returned unchanged.
  *
  * @throws {FlowError} `ERR_IO` if the file cannot be opened; `ERR_FRAME` if it cannot be decoded, or its data do not fit its
- *   size; `ERR_ARGUMENT` for a URL that is not of a file; `ERR_NATIVE` if `sharp` cannot be loaded
+ *   size; `ERR_ARGUMENT` for a URL other than a file: URL; `ERR_NATIVE` if `sharp` cannot be loaded
  */
 export async function loadImage(source: ImageSource): Promise<RgbImage> {
   if (source instanceof Uint8Array) return toRgb(await decodePicture(source, 'the picture'))
@@ -41,7 +41,7 @@ export async function encodePng(image: RgbImage): Promise<Uint8Array> {
 /**
  * Writes a PNG file. The file appears complete or not at all.
  *
- * @throws {FlowError} `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL that is not of a file; else as `encodePng`
+ * @throws {FlowError} `ERR_IO` if it cannot be written; `ERR_ARGUMENT` for a URL other than a file: URL; else as `encodePng`
  */
 export async function savePng(path: string | URL, image: RgbImage): Promise<void> {
   const file = toPath(path, 'path')

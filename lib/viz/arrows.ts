@@ -4,7 +4,7 @@ import { type ImageSource, loadImage, type RgbImage, toSharp } from '../image/rg
 import { writeColor } from './color-wheel.js'
 
 export interface ArrowOptions {
-  /** Pixels between arrows, 4 or more. Default: a 32nd of the longer side, 10 at least. */
+  /** Pixels between arrows, 4 or more. Default: a 32nd of the longer side, but at least 10. */
   readonly step?: number | undefined
   /** An arrow's length per pixel of motion. Default 1: an arrow ends where its pixel went. */
   readonly scale?: number | undefined
@@ -12,14 +12,14 @@ export interface ArrowOptions {
   readonly color?: string | undefined
 }
 
-/** Arrows shorter than this, in shaft thicknesses, are drawn as dots: their direction could not be read. */
+/** Arrows shorter than this, in shaft thicknesses, are drawn as dots, because their direction would not be visible. */
 const SHORTEST_ARROW = 1.5
 
 /**
- * Draws flow as a grid of arrows over its frame: coloured, outlined in black, so that they show on any background. Nearly
- * no motion is a small dot; where the flow is unknown there is nothing.
+ * Draws flow as a grid of arrows over its frame. The arrows are coloured and outlined in black, so that they show on any
+ * background. A very small motion is drawn as a dot. Unknown flow is not drawn.
  *
- * @param frame of the flow's own size.
+ * @param frame a picture of the same size as the flow.
  * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ or an option is out of range; else as
  *   `loadImage`.
  */
@@ -82,7 +82,7 @@ export function arrowsSvg(flow: FlowField, options: ArrowOptions = {}): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size}><g ${outline} stroke-linejoin="round">${shapes.join('')}</g></svg>`
 }
 
-/** Pixels every `step` along a side, the first and the last as far from the borders. */
+/** Positions along a side, every `step` pixels. The first and the last are equally far from the borders. */
 function gridLines(side: number, step: number): number[] {
   const count = Math.max(1, Math.floor(side / step))
   const first = (side - 1 - (count - 1) * step) / 2
@@ -103,7 +103,7 @@ function arrowPath(length: number, thickness: number): string {
 
 function directionColor(x: number, y: number): string {
   const rgb = new Uint8Array(3)
-  // A little less than the full length: the pure hues, blue above all, are dark on dark frames.
+  // Less than the full saturation: pure hues, blue above all, are dark and hard to see on dark frames.
   writeColor(0.7 * x, 0.7 * y, rgb, 0)
   return `rgb(${rgb.join()})`
 }

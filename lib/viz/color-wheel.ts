@@ -1,5 +1,5 @@
-// The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow" (IJCV 2011), section 4.2: hues
-// are given room by how well the eye tells them apart, so that equal turns look equally different.
+// The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow" (IJCV 2011), section 4.2. Hues
+// that the eye tells apart well get more of the wheel, so that equal angles look equally different.
 
 type Rgb = readonly [number, number, number]
 
@@ -10,7 +10,7 @@ const CYAN: Rgb = [0, 255, 255]
 const BLUE: Rgb = [0, 0, 255]
 const MAGENTA: Rgb = [255, 0, 255]
 
-/** From one hue to the next, and in how many colours. */
+/** Sectors of the wheel: from one hue to the next, and the number of colours between them. */
 const SECTORS: readonly (readonly [Rgb, Rgb, number])[] = [
   [RED, YELLOW, 15],
   [YELLOW, GREEN, 6],
@@ -25,7 +25,7 @@ export const COLOR_WHEEL: readonly Rgb[] = SECTORS.flatMap(([from, to, count]) =
   Array.from({ length: count }, (_, i) => blend(from, to, i / count)),
 )
 
-/** How much darker a motion is drawn that is longer than the unit circle. */
+/** Factor that darkens the colour of a motion longer than 1. */
 const BEYOND = 0.75
 
 /**
@@ -36,7 +36,7 @@ const BEYOND = 0.75
  */
 export function writeColor(x: number, y: number, out: Uint8Array, at: number): void {
   const radius = Math.hypot(x, y)
-  // -1 to 1, over the 54 gaps between 55 colours: the last gap, from the last colour to the first, has no width.
+  // The range -1 to 1 is spread over the 54 gaps between 55 colours. The gap from the last colour to the first has no width.
   const turn = Math.atan2(-y, -x) / Math.PI
   const place = ((turn + 1) / 2) * (COLOR_WHEEL.length - 1)
   const index = Math.floor(place)

@@ -3,18 +3,18 @@ import type { FlowField } from '../flow-field.js'
 import type { RgbImage } from '../image/rgb-image.js'
 import { writeColor } from './color-wheel.js'
 
-/** How {@link flowToColor} maps lengths, all in pixels. Every one is positive. */
+/** Options of {@link flowToColor}: lengths in pixels, all of them positive. */
 export interface FlowColorOptions {
   /** The length that gets the full colour; longer ones are darkened. Default: the longest finite motion of the field. */
   readonly scale?: number | undefined
   /** Each component is clamped to +-clipMax, and the full colour is reached at clipMax at the latest. */
   readonly clipMax?: number | undefined
-  /** Motion shorter than this is shown as none: hides the noise of a still background. */
+  /** Shorter motion is drawn white, as no motion. This hides the noise of a still background. */
   readonly clipMin?: number | undefined
 }
 
 /**
- * The options among `options`, each of which was checked.
+ * Checks the colour options, and returns them without any other properties of the object.
  *
  * @throws {FlowError} `ERR_ARGUMENT` if one is not a positive number.
  */
@@ -28,14 +28,14 @@ export function checkColorOptions({ scale, clipMax, clipMin }: FlowColorOptions)
   return checked
 }
 
-/** Keeps a field without any motion from dividing by zero; the reference implementation's value. */
+/** Avoids a division by zero for a field without motion. The value is that of the reference implementation. */
 const EPSILON = 1e-5
 
 /**
  * Draws flow in the colour code of Baker et al. (IJCV 2011): hue is the direction, saturation the length, white is no
- * motion. Unknown flow (NaN or infinite) is white, too.
+ * motion. Unknown flow (NaN or infinite) is also white.
  *
- * To compare frames of a video give `scale`; without it each is stretched to its own longest motion.
+ * To compare the frames of a video, give `scale`. Without it, each frame is scaled to its own longest motion.
  *
  * @throws {FlowError} `ERR_ARGUMENT` if an option is not a positive number.
  */
@@ -53,8 +53,8 @@ export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): Rg
 }
 
 /**
- * The key to {@link flowToColor}: a disc of `size` x `size` pixels on white in which every direction and length from its
- * centre has its colour, the full length at the rim.
+ * The legend of {@link flowToColor}: a disc on white, `size` x `size` pixels. A point's colour is that of the motion from the
+ * centre to the point. The rim has the full colour.
  *
  * @throws {FlowError} `ERR_ARGUMENT` if `size` is not an integer from 8 to 8192.
  */
@@ -75,7 +75,7 @@ export function colorWheelLegend(size: number): RgbImage {
       const at = 3 * (row * size + column)
       const unit = Math.max(length, radius)
       writeColor(x / unit, y / unit, data, at)
-      // The rim's pixels are covered in part: mixed with the white around them.
+      // The disc covers only a part of the rim's pixels, so they are mixed with white.
       for (let i = at; i < at + 3; i++) data[i] = Math.round(255 + coverage * (data[i]! - 255))
     }
   }
