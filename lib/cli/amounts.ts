@@ -14,12 +14,12 @@ export function byteCount(bytes: number): string {
   return `${value.toFixed(value < 9.95 ? 1 : 0)} ${units[unit]}`
 }
 
-/** `1024 x 436`: width first, as everywhere but in what sizes are given as. */
+/** `1024 x 436`: width first, as in all output. Only in options and arguments the height comes first. */
 export function dimensions({ width, height }: { readonly width: number; readonly height: number }): string {
   return `${width} x ${height}`
 }
 
-/** `2.31 px`; `unknown` where there is no number. */
+/** `2.31 px`; `unknown` if there is no number. */
 export function pixels(value: number | null): string {
   return value === null ? 'unknown' : `${value.toFixed(2)} px`
 }

@@ -1,36 +1,36 @@
-/** Where text goes: `process.stdout` is one. */
+/** A stream for text, such as `process.stdout`. */
 export interface Output {
   write(text: string): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
 }
 
-/** What a command may touch of its process. */
+/** The parts of the process that a command may use. */
 export interface Cli {
-  /** Answers: what was asked for, and nothing else. */
+  /** The answer that was asked for, and nothing else. */
   readonly out: Output
   /** Errors, warnings and progress. */
   readonly err: Output
-  /** Errors are printed with their stack. */
+  /** Whether errors are printed with their stack. */
   readonly debug: boolean
 }
 
-/** What the program exits with; 130, after Ctrl-C, is the shell's. */
+/** Exit codes of the program. After Ctrl-C, shells report 130. */
 export const EXIT = {
-  /** It did what was asked. */
+  /** The command succeeded. */
   ok: 0,
-  /** The work failed, or its answer is no: a file that cannot be used, an engine that does not work. */
+  /** The work failed, or the answer is no: a file that cannot be used, or an engine that does not work. */
   failed: 1,
-  /** The command line makes no sense. */
+  /** The command line is invalid. */
   usage: 2,
 } as const
 
-/** Ends the program with exit code 1 after the answer, which is no, was printed. */
+/** Ends the program with exit code 1. The command has already printed its answer, which is no. */
 export class AnsweredNo extends Error {
   override readonly name = 'AnsweredNo'
 }
 
-/** The command line makes no sense, in a way that only the command itself can know. */
+/** The command line is invalid in a way that only the command itself can detect. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }

@@ -4,15 +4,16 @@ import { main } from './main.js'
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader, `head` for one, has seen enough. The work goes on: what it writes to files was asked for, too.
+    // The reader of the stream, such as `head`, has closed it. The command goes on, because it may also write files.
     if (error.code !== 'EPIPE') throw error
   })
 }
 
 process.once('SIGINT', () => {
-  // Without a listener the signal ends the process at once, as shells want to see it (130), even amid native work.
+  // `once` has removed this listener. So the signal now ends the process at once, even during native work, and shells
+  // see the exit code that they expect (130).
   process.kill(process.pid, 'SIGINT')
-  // Still here: the first process of a container ignores signals without a listener.
+  // Only reached in the first process of a container, which ignores signals that have no listener.
   process.exit(130)
 })
 

@@ -10,10 +10,10 @@ import { addRun } from './run/command.js'
 import { addViz } from './viz/command.js'
 
 /**
- * Runs one command line. Throws nothing: errors are printed.
+ * Runs one command line. Does not throw: errors are printed.
  *
- * @param argv what follows the program's name
- * @returns what to exit with, of {@link EXIT}
+ * @param argv the arguments after the program's name
+ * @returns the exit code, one of {@link EXIT}
  */
 export async function main(argv: readonly string[], cli: Cli): Promise<number> {
   try {
@@ -52,7 +52,7 @@ Begin with: dinov3-flow run --help
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack.`,
     )
-  // After the settings above: commands take them over when they are made.
+  // The commands are added after the settings above, because each copies them when it is made.
   addRun(program, cli)
   addViz(program, cli)
   addMetrics(program, cli)

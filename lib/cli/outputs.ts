@@ -3,7 +3,7 @@ import { dirname, extname, join, parse, resolve } from 'node:path'
 import { FlowError } from '../errors.js'
 import { UsageError } from './cli.js'
 
-/** Those that `writeFlow` knows. */
+/** The extensions that `writeFlow` knows. */
 export const FLOW_EXTENSIONS: readonly string[] = ['.flo', '.png', '.pfm', '.npy', '.flo5']
 const PICTURE_EXTENSIONS: readonly string[] = ['.png']
 
@@ -16,11 +16,11 @@ export interface PlannedOutput {
 }
 
 /**
- * Finds out before the work what would only be found out after it.
+ * Checks that all outputs can be written. It runs before the work, so that no work is lost.
  *
- * @param inputs what must not be overwritten
- * @throws {UsageError} for an extension that cannot be written, for two outputs of one name, and for one that is an input
- * @throws {FlowError} `ERR_IO` where the folder is not there or cannot be written to
+ * @param inputs paths that must not be overwritten
+ * @throws {UsageError} for an extension that cannot be written, two outputs of one path, or an output that is an input
+ * @throws {FlowError} `ERR_IO` if the folder does not exist or is not writable
  */
 export function checkOutputs(outputs: readonly PlannedOutput[], inputs: readonly string[]): void {
   const taken = new Map(inputs.map((path) => [resolve(path), 'an input']))
@@ -33,7 +33,7 @@ export function checkOutputs(outputs: readonly PlannedOutput[], inputs: readonly
   }
 }
 
-/** The name of the flow back from the second frame: `a/flow.flo` becomes `a/flow.backward.flo`. */
+/** The path for the flow from the second frame to the first: `a/flow.flo` becomes `a/flow.backward.flo`. */
 export function backwardName(path: string): string {
   const { dir, name, ext } = parse(path)
   return join(dir, `${name}.backward${ext}`)

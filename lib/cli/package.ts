@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The folder of this package, also where the sources are run as they are. */
+/** The folder of this package. The path is the same for lib/ and for dist/, so the sources can run uncompiled. */
 export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export function packageVersion(): string {

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import { type Device, isDevice } from '../device.js'
 import type { FlowOutput, FlowSize } from '../size.js'
 
-// Every function reads an option's text for commander, which puts the option's name in front of the message.
+// Each function parses the text of an option. commander puts the option's name in front of an error message.
 
 type Pair = readonly [height: number, width: number]
 
@@ -16,7 +16,7 @@ export function parseOutputSize(text: string): FlowOutput {
   return parsePair(text, 'frame, model')
 }
 
-/** Any name of a device. Whether the device is there is for the library to say. */
+/** Accepts any name of a device. The library checks later whether the device exists. */
 export function parseDevice(text: string): Device {
   if (isDevice(text)) return text
   throw new InvalidArgumentError('It must be auto, cpu, cuda or cuda:N.')

@@ -1,6 +1,6 @@
 import type { FlowField } from '../flow-field.js'
 
-/** The lengths of a field's motions, in pixels; null where no pixel's flow is known. */
+/** Lengths of the motions in a field, in pixels; null if the flow of no pixel is known. */
 export interface MotionStatistics {
   readonly mean: number | null
   readonly max: number | null

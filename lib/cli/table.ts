@@ -1,4 +1,4 @@
-/** A row of a summary: what, and its value; further values go below it. */
+/** A row of a summary: a label and its value. Further values go below the first. */
 export type Row = readonly [label: string, ...values: string[]]
 
 /** Aligns the values of rows in one column. */

@@ -3,7 +3,7 @@ import type { OutputSize } from '../size.js'
 import type { RgbImage } from './rgb-image.js'
 import { loadSharp } from './sharp.js'
 
-/** A decoded frame, in RGB and resized: the background of arrows of another size than the frame. */
+/** A decoded frame as RGB, resized to the size of the flow: the background of its arrows. */
 export async function backgroundOf(frame: Frame, { width, height }: OutputSize): Promise<RgbImage> {
   const channels = frame.format === 'gray' ? 1 : 3
   const sharp = await loadSharp()

@@ -3,7 +3,7 @@ import { type Row, table } from '../table.js'
 import type { Diagnosis } from './diagnose.js'
 import type { NvidiaReport } from './nvidia.js'
 
-/** A diagnosis for people: what there is, whether it works, and what to do. */
+/** Describes a diagnosis for people: the machine, whether its engines work, and remedies. */
 export function describeDiagnosis(found: Diagnosis): string[] {
   const { engines, cpu, memory } = found
   const rows: Row[] = [
@@ -39,7 +39,7 @@ function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
   ]
 }
 
-/** What the system says of a GPU, beside what the engine says; nothing where there is no trace of one. */
+/** Lines about the GPUs that the system reports, in addition to the engine's; none if there is no trace of a GPU. */
 function nvidia({ libcuda, driver, gpus, reason }: NvidiaReport): string[] {
   if (!libcuda && driver === null) return []
   const name = driver === null ? 'NVIDIA driver' : `NVIDIA driver ${driver}`

@@ -9,15 +9,15 @@ import { PACKAGE_ROOT, packageVersion } from '../package.js'
 import { inspectNvidia, type NvidiaReport } from './nvidia.js'
 import { selfTest } from './self-test.js'
 
-/** All that a bug report needs to know: what `doctor --json` prints. */
+/** Everything that a bug report needs. `doctor --json` prints it. */
 export interface Diagnosis {
   readonly ok: boolean
   readonly version: string
   readonly node: string
   readonly platform: string
-  /** `glibc 2.39`, `musl`; null where there is none, as on macOS. */
+  /** Such as `glibc 2.39` or `musl`; null if there is none, as on macOS. */
   readonly libc: string | null
-  /** The addon's file; null where none was found. */
+  /** The addon's file; null if none was found. */
   readonly addon: string | null
   readonly cpu: {
     readonly model: string
@@ -28,16 +28,16 @@ export interface Diagnosis {
   readonly memory: { readonly total: number; readonly available: number }
   readonly engines: {
     readonly cpu: EngineDiagnosis<{ readonly instructionSet: string; readonly threads: number }>
-    /** Of the first GPU. */
+    /** The engine on the first GPU. */
     readonly cuda: EngineDiagnosis<{ readonly device: string; readonly gpu: GpuInfo }> & {
-      /** What this build has kernels for, `sm_90a compute_120`; empty where it has none. */
+      /** Architectures that this build has kernels for, such as `sm_90a compute_120`; empty if it has none. */
       readonly kernels: string
       readonly nvidia: NvidiaReport
     }
   }
 }
 
-/** Whether an engine computes, and what it is, or why it does not. */
+/** Whether an engine works. If it does, its description; if not, the error. */
 export type EngineDiagnosis<Works> =
   | ({ readonly works: true } & Works)
   | { readonly works: false; readonly error: { readonly code: string; readonly message: string } }
@@ -78,7 +78,7 @@ function builtKernels(): string {
   try {
     return loadAddon().cudaKernels
   } catch {
-    return '' // without an addon there is nothing in it; the CPU engine's error says why
+    return '' // without an addon there are no kernels; the CPU engine's error says why
   }
 }
 
@@ -103,7 +103,7 @@ function libcName(): string | null {
 }
 
 function memory(): Diagnosis['memory'] {
-  // Without a container's limit it is 0, or more than there is.
+  // Without a container's limit it is 0, or more than the machine's memory.
   const limit = process.constrainedMemory()
   const total = limit > 0 ? Math.min(limit, totalmem()) : totalmem()
   return { total, available: Math.min(process.availableMemory(), total) }

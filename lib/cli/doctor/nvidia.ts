@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../../errors.js'
 
-/** What this system has of NVIDIA's, as far as it shows without using it. */
+/** NVIDIA's driver and GPUs on this system, as far as they can be found without using them. */
 export interface NvidiaReport {
   /** Whether the dynamic loader finds the driver's library, `libcuda.so.1`. */
   readonly libcuda: boolean
-  /** Why it does not, in the loader's words. */
+  /** The loader's message if it does not find the library, else null. */
   readonly reason: string | null
-  /** Version of the kernel module; null where it is not loaded, or does not say. */
+  /** Version of the kernel module; null if the module is not loaded, or does not give a version. */
   readonly driver: string | null
   /** Names of the GPUs that the kernel module drives. */
   readonly gpus: readonly string[]
@@ -22,9 +22,9 @@ export function inspectNvidia(): NvidiaReport {
 }
 
 /**
- * Asks the dynamic loader itself: it alone knows all the places where it looks.
+ * Asks the dynamic loader itself, because only the loader knows all the places where it looks.
  *
- * @returns null where it can be loaded
+ * @returns the loader's message; null if the library can be loaded
  */
 export function whyNotLoadable(library: string): string | null {
   try {
@@ -32,7 +32,7 @@ export function whyNotLoadable(library: string): string | null {
     return null
   } catch (error) {
     const message = messageOf(error)
-    // What Node says of a library that was loaded and is no addon.
+    // Node's message for a library that was loaded but is not an addon.
     return message.includes('did not self-register') ? null : message
   }
 }

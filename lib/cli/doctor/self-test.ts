@@ -30,11 +30,10 @@ const HEAD: HeadConfig = {
 }
 
 /**
- * Runs the smallest network there can be, all of whose weights are zero, through every stage of an engine: it must
- * give no motion at all.
+ * Runs the smallest possible network through every stage of an engine. All its weights are zero, so the flow must be zero.
  *
- * @returns what the engine says about itself
- * @throws {FlowError} `ERR_NATIVE` where the addon cannot be loaded or computes something else; as the addon, else
+ * @returns the engine's description of itself
+ * @throws {FlowError} `ERR_NATIVE` if the addon cannot be loaded or the flow is not zero; else the addon's error
  */
 export async function selfTest(device: Device): Promise<NativeModelInfo> {
   const { NativeModel } = loadAddon()
@@ -111,7 +110,7 @@ function headShapes(): Shapes {
   }
 }
 
-/** A weight of this shape, and one bias per row of it. */
+/** Shapes of a layer's weight and bias. The bias has one value per row of the weight. */
 function affine(name: string, ...shape: readonly [number, ...number[]]): Shapes {
   return { [`${name}.weight`]: shape, [`${name}.bias`]: [shape[0]] }
 }

@@ -10,7 +10,7 @@ interface InspectFlags {
   readonly backboneConfig?: string
 }
 
-/** What became of one file. */
+/** The result for one file. */
 type Outcome =
   | ({ readonly usable: boolean } & Inspection)
   | { readonly path: string; readonly usable: false; readonly error: { code: string; message: string } }

@@ -4,7 +4,7 @@ import { quoted } from '../../support/quote.js'
 import { byteCount, count } from '../amounts.js'
 import { type Row, table } from '../table.js'
 
-/** Names listed of a kind, where not all of them are asked for. */
+/** Number of names listed of each kind, unless all of them are asked for. */
 const FEW = 6
 
 /** Published DINOv3 models. */
@@ -16,12 +16,12 @@ const KNOWN: readonly (readonly [name: string, dim: number, depth: number, ffn: 
   ['ViT-H+/16', 1280, 32, 'swiglu'],
 ]
 
-/** Whether everything in a file that the program knows can be loaded as it is. */
+/** Whether every model in a file can be loaded as it is. */
 export function isUsable({ kind, missing, problems }: Inspection): boolean {
   return kind !== 'unknown' && missing.length === 0 && problems.length === 0
 }
 
-/** A checkpoint, for people. Names come from the file: they are quoted, so that they can do nothing to a terminal. */
+/** Describes a checkpoint for people. Names come from the file, so they are quoted: they must not control the terminal. */
 export function describeInspection(found: Inspection, names: 'few' | 'all'): string[] {
   const rows: Row[] = [
     ['format', `${found.format}, ${byteCount(found.size)}`],
@@ -92,7 +92,7 @@ function nameList(names: readonly string[], which: 'few' | 'all'): string[] {
 }
 
 function shortened(lines: readonly string[], which: 'few' | 'all'): string[] {
-  // One more is listed where "and 1 more" would take its line.
+  // One more name is listed instead of the line "and 1 more".
   if (which === 'all' || lines.length <= FEW + 1) return [...lines]
   return [...lines.slice(0, FEW), `and ${lines.length - FEW} more (--tensors lists them)`]
 }

@@ -58,7 +58,7 @@ export function addMetrics(program: Command, cli: Cli): void {
     })
 }
 
-/** 1 for every pixel that is not black. */
+/** Reads a mask: 1 for every pixel that is not black, else 0. */
 async function readMask(path: string): Promise<Uint8Array> {
   const { data, format, width, height } = await decodeFrame(path, '--valid')
   const channels = format === 'gray' ? 1 : 3

@@ -28,10 +28,10 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
 }
 
 /**
- * Computes flow and writes what was asked for.
+ * Computes flow and writes the files that were asked for.
  *
- * @throws {UsageError} before the work, for options that make no sense together
- * @throws {FlowError} as the library
+ * @throws {UsageError} before the work, for options that do not fit together
+ * @throws {FlowError} every error of the library
  */
 export async function runFlow(first: string, second: string, flags: RunFlags, cli: Cli): Promise<RunReport> {
   const files = modelFiles(flags)
@@ -118,7 +118,7 @@ function loadModel(files: ModelFiles, flags: RunFlags, progress: Progress): Prom
   })
 }
 
-/** Pictures of two sizes enter the network at one: the first one's, where it is their own. */
+/** The size at which both pictures enter the network. If it depends on a picture's own size, the first picture's counts. */
 function networkSize(size: FlowSize, first: OutputSize, patch: number): OutputSize {
   const { gridHeight, gridWidth } = resolveGrid(size, first, patch)
   return { height: gridHeight * patch, width: gridWidth * patch }

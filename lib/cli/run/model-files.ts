@@ -1,7 +1,7 @@
 import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
 import { UsageError } from '../cli.js'
 
-/** What the command line says about the model. */
+/** The options that name the model's files. */
 export interface ModelFlags {
   readonly backbone?: string
   readonly head?: string
@@ -23,7 +23,7 @@ const GET_WEIGHTS = `
 
 Leave out both to use the package's small model.`
 
-/** @throws {UsageError} where one of two files is missing, saying how to get it */
+/** @throws {UsageError} if only one of the two files is given; the message says how to get the other */
 export function modelFiles({ backbone, head, backboneConfig }: ModelFlags): ModelFiles {
   if (backbone === undefined && head === undefined) {
     if (backboneConfig !== undefined) throw new UsageError('--backbone-config needs --backbone')

@@ -5,8 +5,8 @@ const REDRAW_MS = 200
 const ERASE_LINE = '\r\x1b[2K'
 
 /**
- * One line on a terminal that says what takes so long, and is gone when it is over. Nothing at all for work of less than a
- * second, and nothing where stderr is not a terminal: a log is no place for it.
+ * One line on a terminal that names the current stage of the work. It appears when a stage has taken a second, and is erased
+ * at the end. It never appears if stderr is not a terminal, because it does not belong in a log.
  */
 export class Progress {
   readonly #out: Output
@@ -22,13 +22,13 @@ export class Progress {
     this.#timer.unref()
   }
 
-  /** Says what is going on from now on. */
+  /** Begins a stage. */
   stage(text: string): void {
     this.#since = performance.now()
     this.#text = text
   }
 
-  /** Says how far the stage has come, 0 to 1. */
+  /** Sets how much of the stage is done, 0 to 1. */
   reached(share: number): void {
     this.#text = `${this.#text.replace(/ \d+ %$/, '')} ${Math.floor(100 * share)} %`
   }

@@ -14,7 +14,7 @@ export interface WrittenFile {
   readonly direction: 'forward' | 'backward'
 }
 
-/** What `run` did: what `--json` prints. */
+/** The results of `run`. `--json` prints them. */
 export interface RunReport {
   readonly frames: readonly ({ readonly path: string } & OutputSize)[]
   /** The size that the frames were resized to. */
@@ -22,7 +22,7 @@ export interface RunReport {
   readonly forward: FlowReport
   /** Null without `--backward`. */
   readonly backward: FlowReport | null
-  /** Milliseconds. The first passes of a process: later ones are faster. */
+  /** Milliseconds. These are the first passes of a process, and later ones are faster. */
   readonly timings: {
     readonly decode: number
     readonly load: number

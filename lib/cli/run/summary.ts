@@ -5,7 +5,7 @@ import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
 const KINDS: Readonly<Record<WrittenFile['kind'], string>> = { flow: '', colors: 'colours', arrows: 'arrows' }
 
-/** What `run` did, for people. */
+/** Describes the results of `run` for people. */
 export function summarize(report: RunReport): string[] {
   const { info, timings, forward, backward, files } = report
   const passes = [...timings.backbone, timings.head]

@@ -7,7 +7,7 @@ import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.
 import { backwardName, type PlannedOutput } from '../outputs.js'
 import type { WrittenFile } from './report.js'
 
-/** What to write, under the names of the forward flow. */
+/** The files to write. The paths are those of the forward flow. */
 interface OutputFlags extends FlowColorOptions {
   readonly output?: string
   readonly viz?: string
@@ -18,7 +18,7 @@ interface OutputFlags extends FlowColorOptions {
 /** Flow from one of the two pictures to the other. */
 export interface Direction {
   readonly name: WrittenFile['direction']
-  /** The picture that it starts from. */
+  /** The picture that the flow starts from. */
   readonly frame: Frame
   readonly flow: FlowField
 }
