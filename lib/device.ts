@@ -1,17 +1,17 @@
 import { FlowError } from './errors.js'
 
-/** Where to compute: `cuda` is the first NVIDIA GPU that the process sees, `cuda:N` that of index N. */
+/** Where to compute: `cuda` is the first NVIDIA GPU that the process sees, `cuda:N` is the GPU of index N. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
 
-/** The type of number that weights and activations are in. Sums, norms, softmax and the flow are always float32. */
+/** Number type of weights and activations. Sums, norms, softmax and the flow are always float32. */
 export type Precision = 'fp32' | 'fp16' | 'bf16'
 
-/** Whether a value is a device's name, be the device there or not. An index is written as `nvidia-smi` writes it. */
+/** Whether a value is the name of a device. The device need not exist. An index has no leading zeros, as in `nvidia-smi`. */
 export function isDevice(value: unknown): value is Device {
   return typeof value === 'string' && /^(auto|cpu|cuda(:(0|[1-9]\d{0,2}))?)$/.test(value)
 }
 
-/** @throws {FlowError} `ERR_ARGUMENT` for what is no device's name */
+/** @throws {FlowError} `ERR_ARGUMENT` if `device` is not the name of a device */
 export function checkDevice(device: Device): void {
   if (!isDevice(device))
     throw new FlowError(

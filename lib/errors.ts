@@ -13,9 +13,9 @@ export type FlowErrorCode =
   | 'ERR_NATIVE'
 
 /**
- * Every error of this package.
+ * The class of every error that this package throws.
  *
- * `code` says which promise was broken, `message` what was wrong and what to do about it:
+ * `code` is the kind of error. `message` gives the reason and the remedy.
  *
  * | code | meaning |
  * | --- | --- |
@@ -29,7 +29,7 @@ export type FlowErrorCode =
  * | `ERR_DISPOSED` | the model or feature map was disposed |
  * | `ERR_ABORTED` | the call's `AbortSignal` fired before the work started |
  * | `ERR_IO` | a file could not be opened, read or written; `cause` is the system's error |
- * | `ERR_NATIVE` | the addon, or a library that files need, could not be loaded, or broke a promise of its own |
+ * | `ERR_NATIVE` | the addon, or a library that reads or writes files, could not be loaded or failed internally |
  */
 export class FlowError extends Error {
   override readonly name = 'FlowError'
@@ -41,7 +41,7 @@ export class FlowError extends Error {
   }
 }
 
-/** What was thrown, in words. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -17,36 +17,38 @@ export interface FeatureMapShape {
   readonly frameWidth: number
 }
 
-/** How features are read by a synchronous call. */
+/** Options of {@link FeatureMap.readSync}. */
 export interface FeatureReadSyncOptions {
   /**
-   * Written instead of a new array, and returned; of exactly the map's length. One call at a time may use it; do not transfer
-   * or resize its memory before the call is settled.
+   * Array that the features are written to. The call returns it instead of a new one. Its length is
+   * `gridHeight * gridWidth * dim`. Only one call at a time may use it. Do not transfer or resize its memory before the call
+   * is settled.
    */
   readonly into?: Float32Array | undefined
 }
 
-/** How features are read. */
+/** Options of {@link FeatureMap.read}. */
 export interface FeatureReadOptions extends FeatureReadSyncOptions {
   /** Cancels the call as long as its work has not started. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Makes the map of the features that the network behind `queue` holds under `id`. */
+/** Makes the `FeatureMap` of the features that the network of `queue` holds under `id`. */
 export let createFeatureMap: (queue: CallQueue, id: FeatureId, shape: FeatureMapShape) => FeatureMap
 
 /**
- * The id under which the network behind `queue` knows a map.
+ * The id of a map in the network of `queue`.
  *
- * @throws {FlowError} `ERR_ARGUMENT` if it is no map of this model, `ERR_DISPOSED` if it was disposed
+ * @throws {FlowError} `ERR_ARGUMENT` if `map` is not a map of this model, `ERR_DISPOSED` if it was disposed
  */
 export let featureIdOf: (map: FeatureMap, queue: CallQueue, name: string) => FeatureId
 
 /**
- * The backbone's features of one frame: what DINOv3 calls the normalised patch tokens, `dim` float32 values for each patch.
- * They stay in the engine's memory, so that flow between frames that were encoded before costs the head alone. Made by
- * `FlowModel.features`; of use to that model only. Dispose it when it is not needed any more; a forgotten one is given back
- * when it is collected, which may be late.
+ * The backbone's features of one frame: DINOv3's normalised patch tokens, `dim` float32 values per patch. They stay in the
+ * engine's memory, so that flow between two encoded frames costs one pass of the head and none of the backbone.
+ *
+ * `FlowModel.features` makes a map, and only that model can use it. Dispose a map that is no longer needed. The memory of a
+ * forgotten map is freed when the garbage collector finds the map, which may be late.
  */
 export class FeatureMap implements FeatureMapShape {
   readonly gridHeight: number
@@ -76,7 +78,7 @@ export class FeatureMap implements FeatureMapShape {
 
   /**
    * Copies the features out of the engine: `gridHeight * gridWidth * dim` values, one patch after the other, row by row.
-   * Its turn comes after the calls of the model that were made before.
+   * It runs after all calls that were made to the model before.
    *
    * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed; `ERR_ARGUMENT` for an option; `ERR_ABORTED`
    */
@@ -85,7 +87,7 @@ export class FeatureMap implements FeatureMapShape {
   }
 
   /**
-   * As {@link read}. Blocks until it, and every call made before, is done.
+   * Like {@link read}, but blocks until this call and all calls made before it are done.
    *
    * @throws {FlowError} as `read`
    */
@@ -93,7 +95,7 @@ export class FeatureMap implements FeatureMapShape {
     return this.#queue.run(FeatureMap.prototype.readSync, this.#reading(options))
   }
 
-  /** Gives the memory back, once the calls that were made before are done. Further calls do nothing. */
+  /** Frees the memory once the calls that were made before are done. Calling it again does nothing. */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
@@ -151,7 +153,7 @@ export class FeatureMap implements FeatureMapShape {
   }
 }
 
-/** Gives back what nobody disposed. It holds the native model, which so outlives its feature maps. */
+/** Frees the features of maps that nobody disposed. It refers to the native model, so the native model outlives its maps. */
 const forgotten = new FinalizationRegistry<{ native: NativeModel; id: FeatureId }>(({ native, id }) =>
   native.release(id),
 )

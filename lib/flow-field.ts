@@ -2,10 +2,10 @@ import { FlowError } from './errors.js'
 import { allocateFloats } from './support/allocate.js'
 
 /**
- * Dense optical flow: for every pixel of the first frame, where it went in the second.
+ * Dense optical flow: for every pixel of the first frame, its displacement to the second frame.
  *
- * `data` is planar: `width * height` values of x (positive to the right), then as many of y (positive down), in pixels
- * of the first frame. A value that is not finite means that the flow there is unknown.
+ * `data` is planar: `width * height` values of x (positive to the right), then `width * height` values of y (positive down),
+ * in pixels of the first frame. A value that is not finite means that the flow of its pixel is unknown.
  */
 export class FlowField {
   readonly width: number
@@ -13,9 +13,9 @@ export class FlowField {
   readonly data: Float32Array
 
   /**
-   * @param data `2 * width * height` values, planar; kept, not copied. Zeros when left out.
+   * @param data `2 * width * height` values, planar. The array is kept, not copied. Default: zeros.
    * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer or `data` has another length;
-   *   `ERR_OUT_OF_MEMORY` if there is no room for the field.
+   *   `ERR_OUT_OF_MEMORY` if there is not enough memory for the field.
    */
   constructor(width: number, height: number, data?: Float32Array) {
     const length = fieldLength(width, height)
@@ -42,7 +42,7 @@ export class FlowField {
 }
 
 /**
- * How many values a field of that size has.
+ * Number of values of a field: `2 * width * height`.
  *
  * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer
  */

@@ -5,16 +5,17 @@ import type { NativeFrame } from './native/contract.js'
 export const PIXEL_FORMATS = ['rgb', 'rgba', 'bgr', 'bgra', 'gray', 'nv12'] as const
 
 /**
- * How the pixels of a frame lie in memory: 8-bit channels, interleaved, rows from the top. `nv12` is `height` rows of luma,
- * then `height / 2` rows of interleaved U and V (ITU-R BT.601, video range), as cameras and hardware decoders give it; its
- * sides are even. Alpha is ignored.
+ * Memory layout of a frame's pixels: 8-bit channels, interleaved, rows from the top. Alpha is ignored.
+ *
+ * `nv12` comes from cameras and hardware decoders: `height` rows of luma, then `height / 2` rows of interleaved U and V (ITU-R
+ * BT.601, video range). Both sides of an nv12 frame are even.
  */
 export type PixelFormat = (typeof PIXEL_FORMATS)[number]
 
 /**
- * A decoded frame. An `ImageData` is one.
+ * A decoded frame, such as an `ImageData`.
  *
- * `data` is read in place, also where it is a view of a SharedArrayBuffer: do not change, transfer or resize it before the
+ * `data` is read in place, even if it is a view of a SharedArrayBuffer. Do not change, transfer or resize it before the
  * call's promise is settled.
  */
 export interface Frame {
@@ -29,7 +30,7 @@ export interface Frame {
   readonly stride?: number | undefined
 }
 
-/** The size and format of a frame that is to be made. */
+/** Size and format of a frame to be made. */
 export interface FrameShape {
   /** Pixels, 1 to 65535. */
   readonly width: number
@@ -39,7 +40,7 @@ export interface FrameShape {
   readonly format?: PixelFormat | undefined
 }
 
-/** A frame to be filled: black (or, in nv12, zeros) at first, its rows without padding. */
+/** A frame to be filled. All its bytes are zero at first: black, except in nv12. Its rows have no padding. */
 export interface FrameBuffer extends Frame {
   readonly data: Uint8Array<ArrayBuffer>
   readonly format: PixelFormat
@@ -61,7 +62,7 @@ const ROW_BYTES: Readonly<Record<PixelFormat, number>> = {
   nv12: 1,
 }
 
-/** Throws with the name of the frame in front of the message. */
+/** Throws a `FlowError`. The name of the frame is put in front of `message`. */
 type Fail = (message: string) => never
 
 /** Whether a source has to be decoded first. */
@@ -72,8 +73,8 @@ export function isFile(source: FrameSource): source is string | URL {
 /**
  * Checks a decoded frame and fills in its defaults.
  *
- * @param name what messages call it
- * @throws {FlowError} `ERR_FRAME`, saying what was expected and what was given
+ * @param name name of the frame in error messages
+ * @throws {FlowError} `ERR_FRAME`; the message has the expected and the given value
  */
 export function checkFrame(frame: Frame, name: string): NativeFrame {
   const fail: Fail = (message) => {
@@ -107,10 +108,10 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
 }
 
 /**
- * A frame of tight rows.
+ * Makes a frame whose rows have no padding.
  *
- * @param allocate gives memory of that many bytes for what messages call so
- * @throws {FlowError} `ERR_FRAME` for a size or format that no frame has
+ * @param allocate allocates `bytes` bytes; `what` names them in error messages
+ * @throws {FlowError} `ERR_FRAME` for an invalid size or format
  */
 export function makeFrame(
   shape: FrameShape,
@@ -128,7 +129,7 @@ export function makeFrame(
   return { data, width, height, stride: row, format }
 }
 
-/** As {@link checkFrame}, for calls that cannot wait for a decoder. */
+/** Like {@link checkFrame}, for synchronous calls: they cannot wait for a decoder, so they refuse files. */
 export function checkDecoded(source: FrameSource, name: string): NativeFrame {
   if (isFile(source))
     throw new FlowError(
@@ -145,7 +146,7 @@ function checkSides(width: number, height: number, fail: Fail): void {
       fail(`its ${side} must be an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
 }
 
-/** Bytes of a row, and how many rows there are, chroma's among them. */
+/** Bytes per row, and number of rows. The chroma rows of nv12 are counted. */
 function layOut(width: number, height: number, format: PixelFormat, fail: Fail) {
   if (!PIXEL_FORMATS.includes(format))
     fail(`its format must be one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)

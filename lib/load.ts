@@ -14,41 +14,44 @@ import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import type { FlowSize } from './size.js'
 import { toPath } from './support/file-path.js'
 
-/** Bytes of weights read so far. */
+/** Progress of loading, in bytes of weights. */
 export interface LoadProgress {
   readonly loaded: number
   readonly total: number
 }
 
-/** How a model is loaded. */
+/** Options of `FlowModel.load`. */
 export interface LoadOptions {
   /**
-   * DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. Default,
-   * together with `head`: the small model of the package.
+   * DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. If both
+   * `backbone` and `head` are left out, the package's small model is loaded.
    */
   readonly backbone?: string | URL | undefined
-  /** The flow head's checkpoint, .pth or .safetensors; may be the file that holds the backbone. */
+  /** The flow head's checkpoint, .pth or .safetensors. It may be the same file as the backbone's. */
   readonly head?: string | URL | undefined
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
-  /** Where to compute. Default `'auto'`: the first GPU, where one can be used, else the CPU; `info` says which, and why. */
+  /**
+   * Where to compute. Default `'auto'`: the first GPU if it can be used, else the CPU. `info.engine` is the choice, and
+   * `info.gpuUnused` the reason for the CPU.
+   */
   readonly device?: Device | undefined
-  /** The type of number to compute in. Default `'auto'`: fp16 on a GPU, fp32 on a CPU, which has no other. */
+  /** Number type to compute in. Default `'auto'`: fp16 on a GPU, fp32 on a CPU. A CPU supports fp32 only. */
   readonly precision?: 'auto' | Precision | undefined
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
   readonly threads?: number | undefined
   /**
-   * The size that frames are resized to where a call does not say one. Default `'seed'`, as heads for DINOv3 were trained;
-   * `'fit'` for the package's model.
+   * Size that frames are resized to, unless a call gives another one. Default: `'fit'` for the package's model, else
+   * `'seed'`, the size that the original's heads were trained at.
    */
   readonly size?: FlowSize | undefined
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined
-  /** Told of progress from time to time. What it throws ends loading, and is what `load` rejects with. */
+  /** Called from time to time during loading. If it throws, loading stops and `load` rejects with that error. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
-/** The size for a model that was trained as the original, or for the package's. */
+/** The default of `size`: `'fit'` for the package's model, `'seed'` for any other. */
 export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
   return backbone === undefined || backbone === DEFAULT_MODEL ? 'fit' : 'seed'
 }
@@ -57,18 +60,18 @@ export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
 export interface GpuInfo {
   /** The N of `cuda:N`. */
   readonly index: number
-  /** `9.0` */
+  /** Such as `9.0`. */
   readonly computeCapability: string
   readonly multiprocessors: number
   /** Bytes. */
   readonly memory: number
-  /** Whether its memory is the host's, as on Jetson. */
+  /** Whether it shares the host's memory, as on Jetson. */
   readonly integrated: boolean
-  /** The newest version of CUDA that the driver supports, `13.0`. */
+  /** The newest version of CUDA that the driver supports, such as `13.0`. */
   readonly driver: string
 }
 
-/** What a loaded model is, and what it runs on: fixed when it was loaded. Plain data, fit for JSON. */
+/** A loaded model's architecture, and the engine that it runs on. Both are fixed at loading. Plain data, fit for JSON. */
 export interface FlowModelInfo {
   readonly engine: 'cpu' | 'cuda'
   /** Name of the processor or of the GPU. */
@@ -80,16 +83,16 @@ export interface FlowModelInfo {
   readonly precision: Precision
   /** The GPU in use; null on a CPU. */
   readonly gpu: GpuInfo | null
-  /** Why no GPU is used although `device: 'auto'` left the choice; null where one is, or was not asked for. */
+  /** Reason why `device: 'auto'` fell back to the CPU; null if a GPU is used or a device was named. */
   readonly gpuUnused: string | null
   readonly backbone: BackboneConfig
   readonly head: HeadConfig
   readonly files: { readonly backbone: string; readonly head: string }
-  /** Names of tensors in the files that the model has no use for. */
+  /** Names of tensors in the files that the model does not use. */
   readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
   /**
-   * Memory that the model holds from the start. Not in it: the engine's working memory, which grows to what the largest
-   * size computed so far needs, and the feature maps, each of `4 * gridHeight * gridWidth * dim` bytes until disposed.
+   * Memory that the model holds from the start. It does not include the engine's working memory, which grows with the largest
+   * size computed so far, nor the feature maps, which take `4 * gridHeight * gridWidth * dim` bytes each until disposed.
    */
   readonly memory: {
     /** Bytes of weights. */
@@ -97,7 +100,7 @@ export interface FlowModelInfo {
   }
 }
 
-/** A network whose weights are in place. */
+/** A network whose weights are loaded. */
 export interface LoadedModel {
   readonly native: NativeModel
   readonly info: FlowModelInfo
@@ -148,7 +151,7 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
   }
 }
 
-/** Reads the weights; a model that could not be filled is freed at once. */
+/** Reads the weights. If that fails, the model is freed at once. */
 async function fill(native: NativeModel, options: LoadOptions, site: CallSite): Promise<void> {
   const { signal, onProgress } = options
   let thrown: { readonly error: unknown } | undefined
@@ -167,7 +170,7 @@ async function fill(native: NativeModel, options: LoadOptions, site: CallSite): 
       () => native.cancelLoad(),
       () => awaitNative(site, () => native.load(tell)),
     )
-    // It may have fired, or thrown, too late to stop anything.
+    // The signal may have fired, or `onProgress` thrown, too late to stop the load.
     throwIfAborted(signal)
     if (thrown !== undefined) throw thrown.error
   } catch (error) {
@@ -198,7 +201,7 @@ function describe(
   }
 }
 
-/** What is told of a GPU. */
+/** The public description of a GPU. */
 export function describeGpu(gpu: NativeGpu): GpuInfo {
   const { index, computeCapability, multiprocessors, memory, integrated, driverVersion } = gpu
   const driver = `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`

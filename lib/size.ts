@@ -3,15 +3,15 @@ import { FlowError } from './errors.js'
 /**
  * The size that a frame is resized to before it enters the network.
  *
- * - `'seed'`: 640 x 640 whatever the frame's shape, as the original was trained (the nearest multiple where the patch size
- *   does not divide 640)
+ * - `'seed'`: 640 x 640 for a frame of any shape, as the original was trained. If the patch size does not divide 640, the
+ *   nearest multiple of it.
  * - `[height, width]`: pixels, multiples of the patch size
  * - `'native'`: the frame's own size, each side rounded to the nearest multiple of the patch size
- * - `'fit'`: as `'native'`, but a frame of more pixels than 640 x 640 is made that small, in its own shape
+ * - `'fit'`: like `'native'`, but a frame of more than 640 * 640 pixels is scaled down to that many; its shape is kept
  */
 export type FlowSize = 'seed' | 'native' | 'fit' | readonly [height: number, width: number]
 
-/** A map of patches, as the network sees a frame. */
+/** The grid of patches that the network cuts a frame into. */
 export interface PatchGrid {
   readonly gridHeight: number
   readonly gridWidth: number
@@ -24,8 +24,8 @@ export interface OutputSize {
 }
 
 /**
- * The size of the flow that is asked for: `'frame'` is the first frame's, `'model'` the size at which the network computes
- * it, `[height, width]` any. Flow is always in pixels of the output.
+ * The size of the returned flow: `'frame'` is the size of the first frame, `'model'` is the size at which the network
+ * computes, and `[height, width]` is any other. Flow is always in pixels of the output.
  */
 export type FlowOutput = 'frame' | 'model' | readonly [height: number, width: number]
 
@@ -61,7 +61,7 @@ export function resolveGrid(size: FlowSize, frame: OutputSize, patch: number): P
 
 /**
  * @param model the size at which the network computes flow
- * @throws {FlowError} `ERR_ARGUMENT` for a size that is no size, or of more than 2^28 pixels
+ * @throws {FlowError} `ERR_ARGUMENT` for an invalid size, or one of more than 2^28 pixels
  */
 export function resolveOutput(output: FlowOutput, frame: OutputSize, model: OutputSize): OutputSize {
   const [height, width] =

@@ -1,11 +1,11 @@
 import { FlowError } from '../errors.js'
 
-/** The error of a call that its signal stopped; the signal's reason is the cause. */
+/** The error of a call that was stopped by its signal. Its `cause` is the signal's reason. */
 export function abortError(signal: AbortSignal): FlowError {
   return new FlowError('ERR_ABORTED', 'the call was aborted', { cause: signal.reason })
 }
 
-/** @throws {FlowError} `ERR_ARGUMENT` unless it is an AbortSignal or undefined */
+/** @throws {FlowError} `ERR_ARGUMENT` if `signal` is neither an AbortSignal nor undefined */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new FlowError('ERR_ARGUMENT', 'signal: must be an AbortSignal')
@@ -16,7 +16,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal)
 }
 
-/** What waits for a signal. One listener serves all of it: of more than ten Node warns. */
+/** The calls that wait for one signal. They share one listener, because Node warns about more than ten. */
 interface Waiting {
   readonly cancels: Set<() => void>
   readonly listener: () => void
@@ -24,14 +24,14 @@ interface Waiting {
 
 const waitingFor = new WeakMap<AbortSignal, Waiting>()
 
-/** Calls `cancel` when the signal fires, unless what is returned was called before. */
+/** Calls `cancel` when the signal fires. The returned function revokes that. */
 function onAbort(signal: AbortSignal, cancel: () => void): () => void {
   const { cancels, listener } = waitingFor.get(signal) ?? listenTo(signal)
   cancels.add(cancel)
   return () => {
     cancels.delete(cancel)
     if (cancels.size > 0) return
-    // A signal may outlive its calls by far, and must not keep anything of them.
+    // A signal may live much longer than its calls. It must not keep them in memory.
     signal.removeEventListener('abort', listener)
     waitingFor.delete(signal)
   }
@@ -51,8 +51,8 @@ function listenTo(signal: AbortSignal): Waiting {
 }
 
 /**
- * Runs `work`, and calls `cancel` if the signal fires meanwhile. Where `work` then fails with `ERR_ABORTED`, the error says
- * what the signal says.
+ * Runs `work`, and calls `cancel` if the signal fires before `work` is done. If `work` fails with `ERR_ABORTED`, the thrown
+ * error has the signal's reason as its cause.
  */
 export async function withSignal<T>(
   signal: AbortSignal | undefined,

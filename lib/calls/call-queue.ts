@@ -119,7 +119,7 @@ export class CallQueue {
     return this.#end
   }
 
-  /** As {@link close}, but blocks. */
+  /** Like {@link close}, but blocks. */
   closeSync(site: CallSite): void {
     this.#closed = true
     callNative(site, () => this.native.disposeSync())

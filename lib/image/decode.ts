@@ -16,12 +16,12 @@ export interface Picture {
 }
 
 /**
- * Decodes a picture: turned upright by its EXIF orientation, converted to sRGB, alpha dropped.
+ * Decodes a picture. It is turned upright by its EXIF orientation and converted to sRGB; alpha is dropped.
  *
  * @param source a path, or the bytes of a file
- * @param name what messages call it
- * @throws {FlowError} `ERR_IO` where the file cannot be opened; `ERR_FRAME` where it is no picture; `ERR_NATIVE` where there
- *   is no decoder
+ * @param name name of the picture in error messages
+ * @throws {FlowError} `ERR_IO` if the file cannot be opened; `ERR_FRAME` if it is not a picture; `ERR_NATIVE` if the decoder
+ *   cannot be loaded
  */
 export async function decodePicture(source: string | Uint8Array, name: string): Promise<Picture> {
   if (typeof source === 'string')

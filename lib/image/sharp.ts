@@ -2,10 +2,10 @@ import type sharp from 'sharp'
 import { FlowError, messageOf } from '../errors.js'
 
 /**
- * The decoder and encoder of pictures. Loaded when it is first needed, so that the package works without it for whoever
- * has decoded frames, also on systems for which it has no binary.
+ * Loads `sharp`, the decoder and encoder of pictures. It is loaded when it is first needed, so that decoded frames can be
+ * used without it, even on systems for which `sharp` has no binary.
  *
- * @throws {FlowError} `ERR_NATIVE` where it cannot be loaded, saying how to get it
+ * @throws {FlowError} `ERR_NATIVE` if it cannot be loaded; the message says how to install it
  */
 export async function loadSharp(): Promise<typeof sharp> {
   try {

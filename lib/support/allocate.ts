@@ -1,16 +1,16 @@
 import { FlowError } from '../errors.js'
 
 /**
- * An array of zeros.
+ * Allocates an array of zeros.
  *
- * @param what what messages call it
- * @throws {FlowError} `ERR_OUT_OF_MEMORY` where there is no room for it
+ * @param what name of the array in error messages
+ * @throws {FlowError} `ERR_OUT_OF_MEMORY` if there is not enough memory
  */
 export function allocateFloats(length: number, what: string): Float32Array<ArrayBuffer> {
   return allocate(() => new Float32Array(length), 4 * length, what)
 }
 
-/** As {@link allocateFloats}, of bytes. */
+/** Like {@link allocateFloats}, but for bytes. */
 export function allocateBytes(length: number, what: string): Uint8Array<ArrayBuffer> {
   return allocate(() => new Uint8Array(length), length, what)
 }

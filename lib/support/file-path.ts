@@ -4,8 +4,8 @@ import { FlowError, messageOf } from '../errors.js'
 /**
  * The path of a file that a caller named.
  *
- * @param name what messages call it
- * @throws {FlowError} `ERR_ARGUMENT` unless it is a path or a file: URL
+ * @param name name of the file in error messages
+ * @throws {FlowError} `ERR_ARGUMENT` if `file` is neither a path nor a file: URL
  */
 export function toPath(file: string | URL, name: string): string {
   if (typeof file === 'string' && file !== '') return file

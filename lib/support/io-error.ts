@@ -1,9 +1,9 @@
 import { FlowError, messageOf } from '../errors.js'
 
 /**
- * The system's error as an `ERR_IO`; a FlowError stays what it is.
+ * Turns the system's error into an `ERR_IO`. A FlowError is returned unchanged.
  *
- * @param file what the message calls the file
+ * @param file name of the file in the message
  */
 export function ioError(file: string, done: 'read' | 'written', cause: unknown): FlowError {
   if (cause instanceof FlowError) return cause

@@ -1,13 +1,13 @@
 const LONGEST = 120
 
-/** Text from a file, fit for a message: quoted, escaped, and never longer than a line. */
+/** Text from a file for an error message: quoted, escaped, and cut to one line. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
 }
 
 /**
- * Any value from a file, fit for a message. Objects and lists are only named: what `String` makes of them is up to whoever
- * wrote the file, and may throw.
+ * Any value from a file for an error message. Objects and lists are only named: the file may give them a `toString` that
+ * makes `String` throw.
  */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
@@ -17,7 +17,7 @@ export function shown(value: unknown): string {
   return `a${typeof value === 'object' ? 'n object' : ` ${typeof value}`}`
 }
 
-/** `[a, b, c]`, cut short where a hostile file claims a thousand axes. */
+/** Lists values as `[a, b, c]`. Only the first 8 are shown: a hostile file may claim a thousand axes. */
 export function listed(values: readonly unknown[]): string {
   const first = values.slice(0, 8).map(shown)
   return `[${first.join(', ')}${values.length > first.length ? ', ...' : ''}]`

@@ -3,9 +3,9 @@ import { rename, rm, writeFile } from 'node:fs/promises'
 import { ioError } from './io-error.js'
 
 /**
- * Writes a file that appears complete or not at all.
+ * Writes a file. It appears complete or not at all.
  *
- * @throws {FlowError} `ERR_IO` if it cannot be written
+ * @throws {FlowError} `ERR_IO` if the file cannot be written
  */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`
