@@ -1,5 +1,5 @@
-// Latency of one frame of a stream with the package's own model: `advance`, which runs the backbone on the new frame and
-// the head on its features and those of the frame before; and the two in calls of their own.
+// Latency of one frame of a stream with the package's own model. `advance` runs the backbone on the new frame, and the head
+// on its features and those of the frame before. Backbone and head are also timed in separate calls.
 //
 //   node bench/default-model.mjs [--size 480x640] [--threads N] [--device auto] [--runs N] [--json FILE]
 import { parseArgs } from 'node:util'

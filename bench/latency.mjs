@@ -1,10 +1,10 @@
-// Latency of a frame at 640 x 640 in the seed's configuration, with onnxruntime-node on the same network beside it where
-// it is installed (see bench/peers).
+// Latency of a frame at 640 x 640 in the seed's configuration. If onnxruntime-node is installed (see bench/peers), it runs
+// the same network for comparison.
 //
 //   node bench/latency.mjs [--threads N] [--runs N] [--json FILE] [--no-peers] [--no-stages]
 //
-// Ours and theirs alternate, pass by pass, in one process, so that whatever else the machine does meets both. Our backbone pass
-// includes the conversion of an 8-bit frame; theirs starts from a normalised image.
+// Both alternate, pass by pass, in one process, so that other load on the machine slows both. Our backbone pass includes the
+// conversion of an 8-bit frame; the pass of onnxruntime starts from a normalised image.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -34,7 +34,7 @@ function frame(seed) {
 }
 const [a, b] = [frame(0), frame(1)]
 
-/** Milliseconds between turns of the event loop while `work` runs; an idle one turns every millisecond, for the timer. */
+/** Milliseconds between turns of the event loop while `work` runs. An idle loop turns every millisecond, due to the timer. */
 async function eventLoopDelay(work) {
   const histogram = monitorEventLoopDelay({ resolution: 1 })
   histogram.enable()
@@ -123,7 +123,7 @@ const report = {
     name,
     backboneMs: summary(backbone),
     headMs: summary(head),
-    // of each round, so that a slow moment of the machine meets both
+    // the ratio is taken per round, so that a slow moment of the machine affects both
     backboneRatio: percentile(
       backbone.map((ms, i) => ms / contenders[0].backbone[i]),
       0.5,

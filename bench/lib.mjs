@@ -1,4 +1,4 @@
-// What the benchmarks share: the seed's configuration without a download, statistics, tables.
+// Shared by the benchmarks: the seed's configuration without a download, statistics, tables.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDER = path.join(ROOT, 'build', 'peers')
 
-/** Synthetic checkpoints of the seed's configuration, written where they are missing. */
+/** Synthetic checkpoints of the seed's configuration, written if they are missing. */
 export function seedCheckpoints() {
   const files = {
     backbone: path.join(FOLDER, 'backbone.safetensors'),
@@ -30,7 +30,7 @@ export function seedCheckpoints() {
   return files
 }
 
-/** The p-th percentile (0 to 1) of some numbers, the nearest of them. */
+/** The p-th percentile of some numbers by nearest rank; p is 0 to 1. */
 export function percentile(values, p) {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)]
@@ -46,7 +46,7 @@ export function summary(values) {
   }
 }
 
-/** Which machine, which commit: a figure without them is none. */
+/** The machine and the commit of a measurement: a figure without them means nothing. */
 export function circumstances(command) {
   const git = (...args) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim()
   let commit = 'unknown'
@@ -65,7 +65,7 @@ export function circumstances(command) {
   }
 }
 
-/** Prints rows of objects under their keys, numbers to the right. */
+/** Prints objects as the rows of a table. Their keys are the columns; numbers are aligned to the right. */
 export function printTable(title, rows) {
   if (rows.length === 0) return
   const keys = Object.keys(rows[0])

@@ -1,4 +1,4 @@
-// Prints the README's tables as Markdown: from a report of latency.mjs, or the parity figures.
+// Prints the README's table of latencies as Markdown, from a report of latency.mjs.
 //   node bench/readme-tables.mjs bench/results/REPORT.json
 import { readFileSync } from 'node:fs'
 

@@ -1,5 +1,5 @@
-// clang-tidy over native/, as many files at once as there are cores. The files of cpu/isa are left to the compiler's warnings: they
-// speak GCC's vector extensions, on which clang-tidy has little to say and much to complain.
+// Runs clang-tidy over native/, on as many files at once as there are cores. The files of cpu/isa are left to the compiler's
+// warnings: they use GCC's vector extensions, about which clang-tidy complains a lot and finds little.
 import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'

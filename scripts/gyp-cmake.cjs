@@ -1,8 +1,8 @@
 // Lets gyp's tools (prebuildify, electron-rebuild, node-gyp) build the addon: the build itself is CMakeLists.txt.
 //   node scripts/gyp-cmake.cjs PRODUCT_DIR ARCH    builds into PRODUCT_DIR
-//                                                  with FLOW_RELEASE=1 in the environment, kernels for every GPU, and
-//                                                  warnings, such as of a spilled register, are errors
-//   node scripts/gyp-cmake.cjs --inputs            lists the sources, so that gyp sees when they change
+//                                                  FLOW_RELEASE=1 in the environment adds the kernels for every GPU, and
+//                                                  makes warnings errors (a spilled register is one)
+//   node scripts/gyp-cmake.cjs --inputs            lists the sources, so that gyp notices when they change
 const { execFileSync } = require('node:child_process')
 const { readdirSync } = require('node:fs')
 const os = require('node:os')

@@ -1,5 +1,6 @@
-// Proves that the tests of kernels on the emulated GPU notice mistakes: plants each of test/mutation/mutations.mjs in a copy of
-// kernels/, builds the emulated driver with it, and expects ops_test to fail, which passes without.
+// Proves that the tests of kernels on the emulated GPU notice mistakes. Plants each mistake of test/mutation/mutations.mjs
+// in a copy of kernels/, builds the emulated driver from the copy, and expects ops_test to fail. Without a mistake ops_test
+// passes.
 //   node scripts/mutation-tests.mjs [TEXT]   only the mutations whose mistake contains TEXT
 // Needs the builds that native-tests.mjs makes: host, sanitize, race.
 import { execFile } from 'node:child_process'
@@ -16,7 +17,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const mutants = path.join(root, 'build', 'mutants')
 const run = promisify(execFile)
 
-/** The emulated driver of one build with `kernels` compiled from `scratch`/kernels; returns its path. */
+/** Builds the emulated driver of one build, with `kernels` compiled from `scratch`/kernels. Returns its path. */
 async function buildDriver(build, kernels, scratch) {
   const folder = buildFolder(build)
   const commands = JSON.parse(readFileSync(path.join(folder, 'compile_commands.json'), 'utf8'))
@@ -43,7 +44,7 @@ async function buildDriver(build, kernels, scratch) {
   return driver
 }
 
-/** Whether the CUDA engine's part of ops_test passes, under a schedule; on another driver than the one that was built for it. */
+/** Whether the CUDA engine's part of ops_test passes under a schedule. `driver` replaces the driver of the build. */
 async function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
   const program = path.join(buildFolder(build), 'ops_test')
   const env = {
@@ -58,7 +59,7 @@ async function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
   )
 }
 
-/** Whether one of the builds notices, and which. */
+/** The first build and schedule that notice a mutation; undefined if none does. */
 async function notice({ file, find, replace, kernels, test, builds }) {
   const scratch = mkdtempSync(path.join(mutants, 'mutant-'))
   const sources = path.join(scratch, 'kernels')
@@ -85,7 +86,7 @@ export async function runMutationTests(mutations = MUTATIONS) {
   for (const build of buildsOf(mutations))
     if (!existsSync(path.join(buildFolder(build), 'ops_test')))
       throw new Error(`build/tests-${build} is not there: run node scripts/native-tests.mjs --${build} first`)
-  // A driver that fails however it is built notices nothing: one that is built the same way of what is there has to pass.
+  // Control: a driver that is built the same way without a mistake must pass. Else every mutation would seem to be noticed.
   for (const build of buildsOf(mutations)) {
     const control = mutations.find(({ builds }) => builds.includes(build))
     if ((await notice({ ...control, replace: control.find, builds: [build] })) !== undefined)
@@ -109,7 +110,8 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [, , text = ''] = process.argv
   const mutations = MUTATIONS.filter(({ mistake }) => mistake.includes(text))
   const { failed } = await runMutationTests(mutations)
-  // Nor does a test that fails without any mistake. Where all tests run, they have run before.
+  // A test that fails without any mistake would notice every mutation, so ops_test must pass with the builds' own drivers.
+  // test.mjs needs no such check: it has run ops_test before.
   for (const build of buildsOf(mutations))
     if (!(await passes(build))) throw new Error(`ops_test fails without any mistake (${build})`)
   process.exitCode = failed === 0 ? 0 : 1

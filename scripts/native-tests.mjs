@@ -1,7 +1,7 @@
 // Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize | --race]
-//   --arm64     cross-compiled and run under qemu, of the emulated GPU only whole networks: kernels are the same on any host;
-//               needs g++-aarch64-linux-gnu and qemu-user-static
-//   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, the emulated GPU's kernels, too
+//   --arm64     cross-compiled and run under qemu. The emulated GPU runs only whole networks: its kernels are the same on any
+//               host. Needs g++-aarch64-linux-gnu and qemu-user-static
+//   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, also for the emulated GPU's kernels
 //   --race      the emulated GPU's kernels under its race detector
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test', 'parity_test']
 
-/** Orders in which the emulated GPU runs its threads, the usual one first; for the plain build, the others notice more. */
+/** Orders in which the emulated GPU runs its threads, the usual one first. The host build also runs the others. */
 export const SCHEDULES = ['forward', 'reverse', '7']
 
 const VARIANTS = {
@@ -29,11 +29,11 @@ const VARIANTS = {
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
-    ops: ['~[cuda'], // which tests of ops_test
+    ops: ['~[cuda'], // filter of the tests of ops_test
   },
 }
 
-/** Runs a program; resolves to its exit code and what it printed. */
+/** Runs a program; resolves to its exit code and its output. */
 function call(command, args, env = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', 'pipe', 'inherit']
@@ -45,7 +45,7 @@ function call(command, args, env = {}) {
   })
 }
 
-/** Where a variant is built. */
+/** The folder that a variant is built in. */
 export function buildFolder(variant) {
   return path.join(root, 'build', `tests-${variant}`)
 }
@@ -57,7 +57,7 @@ export async function runNativeTests(variant) {
   const begin = performance.now()
   const { options, run, ops = [] } = VARIANTS[variant]
   const build = buildFolder(variant)
-  // The emulated driver brings its own kernels; only a real one needs nvcc's.
+  // The emulated driver contains its own kernels. Only a real driver needs those that nvcc compiles.
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
   const steps = [
     ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', '-DFLOW_WERROR=ON', cuda, ...options],
@@ -75,11 +75,11 @@ export async function runNativeTests(variant) {
     const [command, ...args] = run(path.join(build, program))
     const { status, stdout } = await call(command, [...args, ...filter], env)
     process.stdout.write(`${program} (${title}): ${stdout}`)
-    const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // without a count, it crashed
+    const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // no count: it crashed
     total.passed += Number(passed)
     total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed)
   }
-  // ops_test is most of the work, and much of it on one core: several processes take a part of it each.
+  // ops_test is most of the work, and much of it runs on one core, so several processes run a part of it each.
   const processes = Math.min(4, availableParallelism())
   const shared = (title, filter, env = {}) =>
     Array.from({ length: processes }, (_, i) => {
@@ -92,7 +92,7 @@ export async function runNativeTests(variant) {
   if (variant === 'host') {
     for (const schedule of SCHEDULES.slice(1))
       tasks.push(...shared(`${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
-    // Other paths: without cp.async, in products of half the depth. It knows no bfloat16.
+    // Compute capability 7.5 takes other code paths: no cp.async, and products of half the depth. It has no bfloat16.
     tasks.push(...shared(`${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
   }
   await each(tasks, processes, (task) => task())

@@ -1,4 +1,4 @@
-/** Calls `work` with every item, `width` of them at a time; resolves when the last one is done, rejects with the first. */
+/** Calls `work` with every item, `width` of them at a time. Resolves when all are done, rejects with the first error. */
 export async function each(items, width, work) {
   const left = items.values()
   const drain = async () => {

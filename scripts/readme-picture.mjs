@@ -1,5 +1,6 @@
-// Draws docs/flow.png, the README's picture: what the package's model sees in the two frames of `npm run example`, colour coded with
-// its key, and as arrows on the first.  node scripts/readme-picture.mjs
+// Draws docs/flow.png, the README's picture: the flow of the package's model between the two frames of `npm run example`. The
+// left half is the flow in colours with their legend, the right half has arrows over the first frame.
+//   node scripts/readme-picture.mjs
 import { fileURLToPath } from 'node:url'
 import { colorWheelLegend, drawArrows, FlowModel, flowToColor, loadImage } from 'dinov3-flow'
 import sharp from 'sharp'

@@ -1,6 +1,6 @@
-// All tests: the C++ programs, then vitest. The last line adds them up.
+// Runs all tests: the C++ programs, then vitest. The last line of the output has the totals.
 //   node scripts/test.mjs [--arm64] [--sanitize] [--race] [--mutations] [--training]
-// with those of native-tests.mjs, mutation-tests.mjs and training-tests.mjs
+// The options add the tests of native-tests.mjs, mutation-tests.mjs and training-tests.mjs.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -27,7 +27,7 @@ const { status } = spawnSync(
   { cwd: root, stdio: 'inherit' },
 )
 const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8'))
-// A file that cannot be loaded fails the run without a failed test of its own.
+// A test file that cannot be loaded fails the run, but it counts no failed test.
 totals.push({ passed: numPassedTests, failed: status !== 0 && numFailedTests === 0 ? 1 : numFailedTests })
 
 const sum = (key) => totals.reduce((total, part) => total + part[key], 0)

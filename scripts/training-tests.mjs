@@ -1,4 +1,4 @@
-// The tests of training/: pytest, with the first Python that has what they import.
+// Runs the tests of training/ with pytest, in the first Python that has the modules that they import.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'

@@ -3,14 +3,14 @@
 //
 //   node bench/gpu/end-to-end.mjs
 //
-// Prints one JSON object; the exit code is 1 where a bar is missed.
+// Prints one JSON object. The exit code is 1 if a bar is missed.
 import { readFileSync } from 'node:fs'
 import { FlowModel } from '../../dist/index.js'
 
 const fixture = (name) => new URL(`../../test/fixtures/tiny/${name}`, import.meta.url)
 const frame = (name) => ({ data: readFileSync(fixture(name)), width: 160, height: 112 })
 
-/** A tensor of a fixture, which holds float32 alone. */
+/** Reads a tensor of a fixture. All tensors of a fixture are float32. */
 function tensor(file, name) {
   const bytes = readFileSync(fixture(file))
   const data = 8 + Number(bytes.readBigUInt64LE(0))
@@ -18,7 +18,7 @@ function tensor(file, name) {
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset + data + begin, bytes.byteOffset + data + end))
 }
 
-/** In px, of all components. */
+/** The worst and the mean error in px, over all components. */
 function difference(flow, expected) {
   let [worst, sum] = [0, 0]
   for (let i = 0; i < expected.length; i++) {
@@ -41,7 +41,7 @@ async function run(model, bars) {
   const other = difference((await model.flow(a, b, { output: [150, 203] })).data, resized)
   const backward = await model.flow(b, a)
 
-  // What is recorded and replayed, from frames or from features, is what was computed first.
+  // Later calls, from frames or from features, are recorded and replayed. Their results must be those of the first call.
   let same = true
   for (let round = 0; round < 4; round++) {
     const [from, to] = [await model.features(a), await model.features(b)]

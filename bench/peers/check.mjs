@@ -47,7 +47,7 @@ function report(name, actual, wanted) {
   console.log(
     `${name}: largest error ${worst.toExponential(1)}, ${relative.toExponential(1)} of the largest value`,
   )
-  // Written so that a NaN fails too.
+  // Written so that NaN also fails.
   if (!(relative < 1e-4)) process.exitCode = 1
 }
 

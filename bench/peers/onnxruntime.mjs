@@ -18,15 +18,15 @@ const RECIPE = {
 }
 
 /**
- * Where export_onnx.py puts its graphs when it is run as `prepare` says: `plain` is what a plain export of the PyTorch code
- * gives, `tuned` the same network rewritten by hand, with onnxruntime's own operators, for its CPU kernels.
+ * The graphs that export_onnx.py writes if it is run with the commands of `prepare`. `plain` is a plain export of the PyTorch
+ * code. `tuned` is the same network, rewritten by hand with onnxruntime's own operators for its CPU kernels.
  */
 export const GRAPHS = {
   plain: { backboneOnnx: 'build/peers/plain/backbone.onnx', headOnnx: 'build/peers/plain/head.onnx' },
   tuned: { backboneOnnx: 'build/peers/tuned/backbone.onnx', headOnnx: 'build/peers/tuned/head.onnx' },
 }
 
-/** What has to be run, from the repository's root, before `createPeer` can work; empty where nothing is missing. */
+/** Commands to run from the repository's root before `createPeer` can work; empty if nothing is missing. */
 export function prepare(graphs = Object.values(GRAPHS)) {
   const commands = []
   if (!runtimeInstalled()) commands.push(RECIPE.runtime)
@@ -36,10 +36,11 @@ export function prepare(graphs = Object.values(GRAPHS)) {
 }
 
 /**
- * Loads both graphs. `encode` takes a normalised image (1 x 3 x H x W) to features, `flow` two of those to the flow in
- * pixels; both take and give Float32Array, planar. H and W must be those of the export.
- * `spinning: 'on'` lets idle worker threads spin. It gains nothing measurable here, and takes the cores from whatever
- * is timed next in the same process, so that 'off' is the fair default.
+ * Loads both graphs. `encode` turns a normalised image (1 x 3 x H x W) into features. `flow` turns the features of two images
+ * into the flow in pixels. Both take and return planar Float32Arrays. H and W must be those of the export.
+ *
+ * `spinning: 'on'` lets idle worker threads spin. That gains nothing measurable here, and it takes cores from the work that
+ * is timed next in the same process. So 'off' is the fair default.
  */
 export async function createPeer({ backboneOnnx, headOnnx, threads, spinning = 'off' }) {
   const commands = prepare([{ backboneOnnx, headOnnx }])
@@ -77,7 +78,7 @@ function sessionOptions(threads, spinning) {
     graphOptimizationLevel: 'all',
     enableCpuMemArena: true,
     enableMemPattern: true,
-    // Even where they may spin, threads stop once the last run has returned.
+    // Even threads that may spin stop when the last run has returned.
     extra: {
       session: { intra_op: { allow_spinning: spinning === 'on' ? '1' : '0' }, force_spinning_stop: '1' },
     },

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 /** How a child process ended. */
 export interface ChildResult {
-  /** Null where a signal ended it. */
+  /** Null if a signal ended it. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
@@ -12,7 +12,7 @@ export interface ChildResult {
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Compiles lib to dist, which plain JavaScript imports. */
+/** Compiles lib to dist, which scripts in plain JavaScript import. */
 export function buildDist(): void {
   const compiler = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
   const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
@@ -23,8 +23,8 @@ export function buildDist(): void {
 }
 
 /**
- * Runs a script of test/support in a process of its own, from the package's root. One that takes longer than a minute is
- * killed, and so ends with a signal.
+ * Runs a script of test/support in a process of its own, from the package's root. A script that takes longer than a minute is
+ * killed, so it ends with a signal.
  */
 export function runScript(
   script: string,

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { FlowErrorCode } from '../../lib/errors.js'
 
-/** |a - b| / |b|, both as vectors. */
+/** The relative L2 error |a - b| / |b| of two vectors. */
 export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length)
   let difference = 0
@@ -24,7 +24,7 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   return largest
 }
 
-/** The mean of the differences of two values; NaN where one is. */
+/** The mean absolute difference of the values of two arrays; NaN if one of the values is. */
 export function meanDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length)
   let sum = 0
@@ -39,14 +39,14 @@ export function sameBits(a: Float32Array, b: Float32Array): boolean {
   )
 }
 
-/** rows x cols to cols x rows: a map of tokens to channels first, and back. */
+/** Transposes rows x cols to cols x rows, such as tokens x channels to channels first. */
 export function transpose(values: ArrayLike<number>, rows: number, cols: number): Float32Array {
   const result = new Float32Array(rows * cols)
   for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) result[c * rows + r] = values[r * cols + c]!
   return result
 }
 
-/** What `expect(...).toThrow` and `.rejects` compare with: a FlowError of this code whose message holds all `parts`. */
+/** A matcher for `expect(...).toThrow` and `.rejects`: a FlowError of this code whose message contains all `parts`. */
 export function flowError(code: FlowErrorCode, ...parts: string[]): unknown {
   const message = new RegExp(parts.map((part) => `(?=[^]*${escape(part)})`).join(''))
   return expect.objectContaining({

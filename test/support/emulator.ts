@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The emulated CUDA driver, which the C++ tests' build makes: `npm run test:native`. */
+/** Path of the emulated CUDA driver. The build of the C++ tests makes it: `npm run test:native`. */
 export const EMULATOR = fileURLToPath(
   new URL('../../build/tests-host/test/emulator/libcuda_emu.so', import.meta.url),
 )
 
 /**
- * Has this process's addon find the emulated driver, on a machine with a GPU, too. Before the first use of the addon, which
- * remembers what it found.
+ * Makes this process's addon find the emulated driver, even on a machine with a GPU. Call it before the first use of the
+ * addon, because the addon looks for a driver only once.
  */
 export function useEmulator(): void {
   if (!existsSync(EMULATOR)) throw new Error(`${EMULATOR} is not there: build it with npm run test:native`)

@@ -1,4 +1,4 @@
-// Has a launch fail in the middle of a frame, and prints what that call and the next ones say.
+// Makes a kernel launch fail in the middle of a frame, and prints the errors of that call and of the next ones.
 import { FRAMES, loadTiny } from './tiny.mjs'
 
 const model = await loadTiny({ device: 'cuda' })

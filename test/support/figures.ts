@@ -1,6 +1,6 @@
 import { expect, TestRunner } from 'vitest'
 
-/** Something measured, which must not be above its bar. */
+/** A measured value. It must not be above its bar. */
 export interface Figure {
   readonly what: string
   readonly bar: number
@@ -14,10 +14,10 @@ declare module 'vitest' {
 }
 
 /**
- * Asserts that `measured` is at most `bar`, and notes it for the table that `npm run parity` prints. Of figures with the same
- * name the table has the largest. For the body of a test.
+ * Asserts that `measured` is at most `bar`, and notes it for the table that `npm run parity` prints. If several figures have
+ * the same name, the table has the largest. Call it in the body of a test.
  *
- * @param what what was measured, and its unit
+ * @param what name of the figure, with its unit
  */
 export function figure(what: string, measured: number, bar: number): void {
   const { meta } = TestRunner.getCurrentTest<ReturnType<typeof TestRunner.getCurrentTest>>()!

@@ -6,7 +6,7 @@ import sharp from 'sharp'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import { FlowModel, type LoadOptions } from '../../lib/index.js'
 
-/** A frame as tests use it: tight RGB. */
+/** A frame of the tests: RGB, rows without padding. */
 export interface RgbFrame {
   readonly data: Uint8Array
   readonly width: number
@@ -18,7 +18,7 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
 }
 
-/** The checkpoints of the tiny model, on the engine that is tested. */
+/** Options that load the tiny model on the CPU engine. */
 export const TINY = {
   device: 'cpu',
   backbone: fixture('tiny/backbone.safetensors'),
@@ -26,7 +26,7 @@ export const TINY = {
   size: 'native',
 } as const
 
-/** Loads the tiny model; its patches are of 16 pixels, its features of 64 channels. */
+/** Loads the tiny model. Its patches have 16 x 16 pixels, its features 64 channels. */
 export function loadTiny(options: Partial<LoadOptions> = {}): Promise<FlowModel> {
   return FlowModel.load({ ...TINY, ...options })
 }
@@ -42,7 +42,7 @@ export async function decodeRgb(name: string): Promise<RgbFrame> {
   return { data, width: info.width, height: info.height }
 }
 
-/** Frames of any size whose pixels follow from `seed`. */
+/** A frame of any size with pseudo-random pixels, which follow from `seed`. */
 export function noiseFrame(width: number, height: number, seed: number): RgbFrame {
   const data = new Uint8Array(3 * width * height)
   let state = seed * 2654435761

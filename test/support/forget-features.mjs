@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadTiny, plainFrame } from './tiny.mjs'
 
-// Of a size whose attention is quick; so many that keeping them would show.
+// The size is small, so attention is quick. The number is large, so maps that are not freed show in the memory.
 const SIZE = [256, 256]
 const MAPS = 500
 

@@ -1,5 +1,5 @@
-// Makes fields and frames on the emulated GPU and forgets them, in the way that the argument names; prints how many blocks
-// of page-locked memory were made meanwhile, and how many freed.
+// Makes fields and frames on the emulated GPU and forgets them, in the way that the argument names. Prints how many blocks of
+// page-locked memory were allocated and freed meanwhile.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { loadTiny } from './tiny.mjs'
 
 const [width, height] = [208, 16]
-/** A copy of a field or a frame: nothing else is of that size. */
+/** Matches the copy of a field or a frame by its number of bytes, which nothing else has. */
 const BLOCK = new RegExp(` (${8 * width * height}|${3 * width * height})$`)
 const load = () => loadTiny({ device: 'cuda', precision: 'fp32', size: 'native' })
 
@@ -26,12 +26,12 @@ async function collect() {
   }
 }
 
-/** On a stack of its own, where no reference stays behind. */
+/** Writes to the fields in a function of its own, so that no reference to them stays on the caller's stack. */
 function use(fields) {
   for (const { data } of fields) data.fill(1)
 }
 
-/** What the emulated driver noted by now; `late` is what touched memory after its end. */
+/** Counts the events that the emulated driver has noted so far. `late` counts accesses to memory after it was freed. */
 function count(path) {
   const alive = new Set()
   const counted = { made: 0, freed: 0, late: 0 }
@@ -108,7 +108,7 @@ if (isMainThread) {
   }
 } else {
   const model = await load()
-  const other = await load() // whose calls the thread that frees does not know
+  const other = await load() // the thread that frees memory does not know this model's calls
   const { a, b, field } = await make(model)
   for (let i = 0; i < 50; i++) other.flow(a, b, { into: field }).catch(() => {})
   parentPort.postMessage('started')

@@ -8,7 +8,7 @@ const frame = plainFrame(64)
 
 async function forgetSome(count) {
   for (let i = 0; i < count; i++) {
-    let model // what onProgress refers to must not keep the model alive
+    let model // onProgress refers to it, which must not keep the model alive
     model = await loadTiny({ size: 'native', threads: 2, onProgress: () => model })
     await model.features(frame)
     await model.flow(frame, frame)

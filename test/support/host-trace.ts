@@ -4,14 +4,14 @@ import { expect, vi } from 'vitest'
 import type { FlowModel, FrameBuffer } from '../../lib/index.js'
 import { type RgbFrame, withFolder } from './fixtures.js'
 
-/** What happened to memory of the host, as EMULATOR_TRACE of test/emulator has it. */
+/** An event of host memory, as the trace of the emulator (EMULATOR_TRACE) records it. */
 export interface HostEvent {
   readonly what: string
   readonly address: string
   readonly bytes: number
 }
 
-/** The result of a call, and what it did to memory of the host. */
+/** Runs a call. Returns its result and its events of host memory. */
 export async function traced<T>(
   call: () => T | Promise<T>,
 ): Promise<{ readonly result: T; readonly events: readonly HostEvent[] }> {
@@ -31,14 +31,14 @@ export async function traced<T>(
   return { result: result!, events }
 }
 
-/** What a model makes, and where it is. */
+/** Runs `make`, which must allocate host memory once. Returns its result and the address of the memory. */
 export async function made<T>(make: () => T): Promise<readonly [T, string]> {
   const { result, events } = await traced(make)
   expect(events).toMatchObject([{ what: 'alloc' }])
   return [result, events[0]!.address] as const
 }
 
-/** A copy of a frame, in memory that the model made, and where it is. */
+/** Copies a frame to memory that the model allocated. Returns the copy and its address. */
 export async function madeCopy(model: FlowModel, frame: RgbFrame): Promise<readonly [FrameBuffer, string]> {
   const [copy, address] = await made(() => model.createFrame(frame))
   copy.data.set(frame.data)

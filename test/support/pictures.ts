@@ -9,7 +9,7 @@ import {
 } from '../../lib/index.js'
 import { largestDifference } from './compare.js'
 
-/** Every kind of colour options for a flow, at lengths that matter to it: some motion is beyond each, and some within. */
+/** Every kind of colour options for a flow. Most lengths are below its longest motion, so that they have an effect. */
 export function colorsOf({ x, y }: FlowField): readonly FlowColorOptions[] {
   const longest = x.reduce((max, value, i) => Math.max(max, Math.hypot(value, y[i]!)), 0)
   const [scale, clipMax, clipMin] = [0.5 * longest, 0.6 * longest, 0.4 * longest]
@@ -24,15 +24,15 @@ export function colorsOf({ x, y }: FlowField): readonly FlowColorOptions[] {
   ]
 }
 
-/** How the pictures of a model differ from what `flowToColor` draws of its flows. */
+/** The difference between a model's pictures and those that `flowToColor` draws of its flows. */
 export interface PictureDifference {
-  /** In levels of 255. */
+  /** The largest difference of a byte, in levels of 255. */
   readonly worst: number
-  /** Of all bytes, those that differ. */
+  /** The share of bytes that differ, 0 to 1. */
   readonly share: number
 }
 
-/** With every kind of options, at the size of the frame, larger, smaller and in one pixel. */
+/** Compares pictures with every kind of options: at the size of the frame, larger, smaller, and of one pixel. */
 export async function pictureDifference(model: FlowModel, a: Frame, b: Frame): Promise<PictureDifference> {
   let [worst, others, bytes] = [0, 0, 0]
   for (const output of ['frame', [150, 203], [7, 5], [1, 1]] satisfies FlowOutput[]) {

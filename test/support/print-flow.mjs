@@ -1,4 +1,4 @@
-// Prints the flow of the tiny frames as base64, or the code of the error that kept it from being computed.
+// Prints the flow of the tiny frames as base64, or the error if it could not be computed.
 import { FRAMES, loadTiny } from './tiny.mjs'
 
 try {

@@ -1,10 +1,10 @@
 /**
- * Synthetic checkpoints: every value follows from its tensor's name and index, so that a model of any size needs no
- * download, and an oracle elsewhere can make the same one.
+ * Synthetic checkpoints. Every value follows from its tensor's name and index, so a model of any size needs no download, and
+ * an oracle in another language can make the same model.
  *
  *     value(name, i) = centre + spread * u,   u = (splitmix64(fnv1a64(name) + i) >> 40) / 2^23 - 1,   as float32
  *
- * They know nothing of motion: they are for arithmetic and for speed.
+ * These models cannot see motion. They are for tests of arithmetic and of speed.
  *
  *     node test/support/synthetic-checkpoint.mjs dinov3_vits16plus backbone.safetensors
  *     node test/support/synthetic-checkpoint.mjs head:seed head.safetensors [channels of the backbone = 384]
@@ -49,7 +49,7 @@ function pick(table, name) {
 
 // ---- names and shapes -------------------------------------------------------------------------------------------------
 
-/** [name, shape, values]; values that are left out follow the rule. */
+/** [name, shape, values]. Values that are left out follow the rule above. */
 function* backboneTensors({ dim, depth, heads, hidden, ffn }) {
   const linear = function* (name, out, input) {
     yield [`${name}.weight`, [out, input]]
