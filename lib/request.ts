@@ -182,7 +182,7 @@ function frameOf(map: FeatureMap): OutputSize {
 }
 
 function checkInto(into: FlowField, width: number, height: number): FlowField {
-  if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: is a FlowField')
+  if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField')
   if (into.width !== width || into.height !== height)
     throw new FlowError(
       'ERR_ARGUMENT',

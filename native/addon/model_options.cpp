@@ -94,7 +94,7 @@ void read_device(const std::string& name, EngineChoice& choice) {
   const char* first = name.data() + cuda.size() + 1;
   const char* last = name.data() + name.size();
   if (name != cuda && !(indexed && std::from_chars(first, last, choice.cuda_index).ptr == last && first != last)) {
-    reject("device is one of auto, cpu, cuda, cuda:N");
+    reject("device must be one of auto, cpu, cuda, cuda:N");
   }
 }
 
