@@ -93,9 +93,15 @@ export interface NativeRequest {
   readonly width?: number
   /** `2 * height * width`: all x, then all y. */
   readonly flow?: Float32Array
+  /** As `flow`, from `to` to `from`. */
+  readonly backward?: Float32Array
+  /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
+  readonly occlusion?: Uint8Array
   /** `3 * height * width`: `flow` in colours. */
   readonly picture?: Uint8Array
   readonly colors?: NativeFlowColors
+  /** One value: how well the features of `from` are found in `to`, -1 to 1. */
+  readonly similarity?: Float32Array
   /** Patches x dim: the features of `from`. */
   readonly features?: Float32Array
   /** Also gives a copy of every intermediate result, for tests against an oracle. */

@@ -27,8 +27,10 @@ struct Output {
   std::span<Element> Request::*place;
   std::size_t channels;
 };
-constexpr std::array<Output<float>, 1> float_outputs{{{"flow", &Request::flow, 2}}};
-constexpr std::array<Output<std::uint8_t>, 1> byte_outputs{{{"picture", &Request::picture, 3}}};
+constexpr std::array<Output<float>, 2> float_outputs{
+    {{"flow", &Request::flow, 2}, {"backward", &Request::backward, 2}}};
+constexpr std::array<Output<std::uint8_t>, 2> byte_outputs{
+    {{"occlusion", &Request::occlusion, 1}, {"picture", &Request::picture, 3}}};
 
 /// Reads the parts of a request, and collects the buffers among them.
 class Reader {
@@ -47,6 +49,11 @@ class Reader {
     }
     outputs(float_outputs, napi_float32_array);
     outputs(byte_outputs, napi_uint8_array);
+    if (const Napi::Value similarity = get("similarity"); !similarity.IsUndefined()) {
+      request.similarity = buffer<float>(similarity, napi_float32_array, "similarity");
+      if (request.similarity.size() != 1) reject("similarity has another length than the result");
+      output_pixels();
+    }
     if (!request.picture.empty()) request.colors = colors(to_object(get("colors"), "colors"));
     return std::move(bound_);
   }

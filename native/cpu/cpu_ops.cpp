@@ -6,7 +6,9 @@
 #include <cstring>
 
 #include "cpu/color_flow.h"
+#include "cpu/match_similarity.h"
 #include "cpu/pack.h"
+#include "cpu/round_trip.h"
 
 namespace flow::cpu {
 
@@ -376,6 +378,32 @@ void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {
       const float bottom = lower[x0] * (1 - fraction_x) + lower[x1] * fraction_x;
       to[x] = scale * (top * (1 - fraction_y) + bottom * fraction_y);
     }
+  });
+}
+
+void CpuOps::match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) {
+  const auto pixels = static_cast<std::size_t>(grid.size());
+  if (match_norms_.size() < 2 * pixels) match_norms_ = AlignedFloats(2 * pixels);
+  row_sums_.resize(std::max(row_sums_.size(), static_cast<std::size_t>(grid.height)));
+  const MatchSimilarityJob job{.fused = {fused.data, fused.rows, fused.cols, fused.stride},
+                               .grid = grid,
+                               .channels = channels,
+                               .radius = radius,
+                               .inverse_a = match_norms_.data(),
+                               .inverse_b = match_norms_.data() + pixels};
+  pool_.run(grid.height, [&](int y, int /*thread*/) { match_norms(job, y); });
+  pool_.run(grid.height, [&](int y, int /*thread*/) { row_sums_[static_cast<std::size_t>(y)] = best_cosines(job, y); });
+  double sum = 0;
+  for (int y = 0; y < grid.height; y++) sum += row_sums_[static_cast<std::size_t>(y)];
+  *floats(similarity) = static_cast<float>(sum / grid.size());
+}
+
+void CpuOps::round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) {
+  pool_.run(forward.rows / 2, [&](int y, int /*thread*/) {
+    const std::ptrdiff_t row = y;
+    round_trip_row(forward, backward, y,
+                   occlusion ? static_cast<std::uint8_t*>(occlusion.data) + row * occlusion.stride : nullptr,
+                   confidence ? floats(confidence) + row * confidence.stride : nullptr);
   });
 }
 

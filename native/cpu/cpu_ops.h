@@ -65,6 +65,8 @@ class CpuOps : public Ops {
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
+  void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) override;
+  void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
@@ -82,6 +84,8 @@ class CpuOps : public Ops {
   AlignedFloats zeros_;
   AlignedFloats normalised_;
   std::vector<double> longest_;  // one per thread
+  AlignedFloats match_norms_;
+  std::vector<double> row_sums_;
   Preprocess preprocess_;
 };
 

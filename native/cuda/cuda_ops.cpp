@@ -11,9 +11,11 @@
 #include "kernels/depthwise.h"
 #include "kernels/layer_norm.h"
 #include "kernels/mask_upsample.h"
+#include "kernels/match_similarity.h"
 #include "kernels/predict_flow.h"
 #include "kernels/preprocess.h"
 #include "kernels/resize_flow.h"
+#include "kernels/round_trip.h"
 #include "kernels/squeeze_excite.h"
 #include "ops/color_wheel.h"
 
@@ -462,6 +464,29 @@ void CudaOps::resize_flow(RealMatrix in, RealMatrix out) {
   const kernels::ResizeFlowParams params{floats(in),   floats(out), in.rows / 2, in.cols,
                                          out.rows / 2, out.cols,    in.stride,   out.stride};
   launch("resize_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, {32, 8}, 0, params);
+}
+
+void CudaOps::match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) {
+  void* norms =
+      guarded([&] { return scratch(match_norms_, 2 * sizeof(float) * static_cast<std::size_t>(grid.size())); });
+  const kernels::MatchSimilarityParams params{
+      fused.data,  static_cast<float*>(norms), floats(similarity), grid.height, grid.width, channels, radius,
+      fused.stride};
+  launch(named("match_norms", precision_), {ceil_div(grid.size(), kernels::match_norms_pixels)},
+         {kernels::match_norms_threads}, 0, params);
+  launch(named("match_similarity", precision_), {1}, {kernels::match_similarity_threads},
+         kernels::match_similarity_shared_bytes, params);
+}
+
+// ---- two directions -------------------------------------------------------------------------------------------------
+
+void CudaOps::round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) {
+  const int height = forward.rows / 2, width = forward.cols;
+  const kernels::RoundTripParams params{
+      floats(forward),    floats(backward), static_cast<std::uint8_t*>(occlusion.data),
+      floats(confidence), height,           width,
+      forward.stride,     backward.stride,  confidence.stride};
+  launch("round_trip", {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 
 // ---- pictures -------------------------------------------------------------------------------------------------------

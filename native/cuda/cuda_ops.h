@@ -86,6 +86,8 @@ class CudaOps : public Ops {
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
+  void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) override;
+  void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
  private:
@@ -134,7 +136,7 @@ class CudaOps : public Ops {
   std::string poison_;                            // the error that ended this engine
   const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
 
-  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_;
+  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_;
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // since `finish`

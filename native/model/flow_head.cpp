@@ -120,12 +120,13 @@ void FlowHead::trunk(const std::vector<Group>& groups, RealMatrix scale, Operand
   }
 }
 
-void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, Trace* trace) const {
+void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealMatrix similarity, Trace* trace) const {
   const Grid grid = plan.grid;
 
   ops_.project_silu(a, *proj1_, plan.proj1);
   ops_.project_silu(b, *proj2_, plan.proj2);
   ops_.correlation_concat(plan.proj1, plan.proj2, grid, config_.radius, plan.fused);
+  if (similarity) ops_.match_similarity(plan.fused, grid, config_.proj, config_.radius, similarity);
   if (trace) trace->record(ops_, "proj1", plan.proj1);
   if (trace) trace->record(ops_, "proj2", plan.proj2);
   if (trace) trace->record(ops_, "fused", plan.fused);

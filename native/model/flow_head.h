@@ -39,8 +39,9 @@ class FlowHead {
 
   Plan plan(Grid grid) const { return {ops_, config_, grid}; }
 
-  /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out.
-  void run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, Trace* trace) const;
+  /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out. `similarity` (1
+  /// x 1), optional, receives match_similarity of their projections.
+  void run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealMatrix similarity, Trace* trace) const;
 
  private:
   /// Depthwise 3x3, pointwise, batch normalisation, SiLU.

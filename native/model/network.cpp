@@ -13,8 +13,19 @@ namespace {
 /// stays bounded.
 constexpr std::size_t kept_plans = 3;
 
-/// Tells the results of one request apart.
-enum OutputSlot : int { flow_output, picture_output };
+/// Tells the results of one request apart. The first two are also the indices of scratch flows.
+enum OutputSlot : int { forward_slot, backward_slot, occlusion_slot, picture_slot, similarity_slot };
+
+bool is_frame(const Input& input) { return std::holds_alternative<Frame>(input); }
+
+/// The results that a request asks for, a bit each.
+std::uint64_t results_of(const Request& request) {
+  const bool wanted[] = {!request.flow.empty(), !request.backward.empty(), !request.occlusion.empty(),
+                         !request.picture.empty(), !request.similarity.empty()};
+  std::uint64_t bits = 0;
+  for (const bool result : wanted) bits = bits << 1 | static_cast<std::uint64_t>(result);
+  return bits;
+}
 
 /// Writes a SequenceKey, part by part.
 class Key {
@@ -54,7 +65,7 @@ void Network::run(const Request& request) {
   } else if (job.plan != nullptr) {
     Key key;
     key.add(job.plan->id).add(job.from.frame).add(job.from.slot).add(job.to.frame).add(job.to.slot);
-    key.add(std::uint64_t{!request.flow.empty()} | std::uint64_t{!request.picture.empty()} << 1).add(scratches_made_);
+    key.add(results_of(request)).add(scratch_[0].made).add(scratch_[1].made);
     key.add(static_cast<std::uint64_t>(request.height)).add(static_cast<std::uint64_t>(request.width));
     key.add(job.colors.scale).add(job.colors.clip_max).add(job.colors.clip_min);
     const auto calls = [&] { compute(job, nullptr); };
@@ -102,39 +113,42 @@ Network::Source Network::source(const Input& input, FeatureId keep, Grid grid, c
 
 Network::Job Network::place(const Request& request) {
   const Grid grid = grid_of(request);
-  const auto is_frame = [](const Input& input) { return std::holds_alternative<Frame>(input); };
+  const bool wants_head = request.wants_forward() || request.wants_backward();
   Job job;
-  if (is_frame(request.from) || is_frame(request.to) || request.wants_head()) job.plan = &plan(grid);
+  if (is_frame(request.from) || is_frame(request.to) || wants_head) job.plan = &plan(grid);
   job.from = source(request.from, request.keep_from, grid, job.plan == nullptr ? nullptr : job.plan->from, 0);
   job.to = source(request.to, request.keep_to, grid, job.plan == nullptr ? nullptr : job.plan->to, 1);
-  if (!job.from.slot || (request.wants_head() && !job.to.slot)) {
+  if (!job.from.slot || (wants_head && !job.to.slot)) {
     throw Error(ErrorCode::argument, "flow needs two frames or feature maps");
   }
   const std::size_t values = static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(backbone_config_.dim);
   if (!request.features.empty() && request.features.size() != values) {
     throw Error(ErrorCode::argument, "the output has another length than the features");
   }
+  if (request.wants_forward()) job.flow = flow_output(request.flow, forward_slot, request);
+  if (request.wants_backward()) job.backward = flow_output(request.backward, backward_slot, request);
   const int height = request.height, width = request.width;
-  if (!request.flow.empty()) job.flow = ops_->output(request.flow, flow_output, 2 * height, width);
-  if (!request.picture.empty()) {
-    job.picture = ops_->output(request.picture, picture_output, height, 3 * width);
-    job.colors = request.colors;
-    if (!job.flow) job.flow = scratch_flow(height, width);
-  }
+  if (!request.occlusion.empty()) job.occlusion = ops_->output(request.occlusion, occlusion_slot, height, width);
+  if (!request.picture.empty()) job.picture = ops_->output(request.picture, picture_slot, height, 3 * width);
+  if (!request.similarity.empty()) job.similarity = ops_->output(request.similarity, similarity_slot, 1, 1);
+  job.colors = request.colors;
   return job;
 }
 
-RealMatrix Network::scratch_flow(int height, int width) {
-  const int stride = ops_->stride(width);
-  const std::size_t bytes = sizeof(float) * 2 * static_cast<std::size_t>(height) * static_cast<std::size_t>(stride);
-  if (bytes > scratch_bytes_) {
-    scratch_bytes_ = 0;
-    scratch_.reset();
-    scratch_ = ops_->allocate(bytes);
-    scratch_bytes_ = bytes;
-    scratches_made_++;
+/// A flow in the caller's memory, or in scratch if that is empty.
+RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& request) {
+  if (!host.empty()) return ops_->output(host, slot, 2 * request.height, request.width);
+  ScratchFlow& scratch = scratch_.at(static_cast<std::size_t>(slot));
+  const int rows = 2 * request.height, stride = ops_->stride(request.width);
+  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(rows) * static_cast<std::size_t>(stride);
+  if (bytes > scratch.bytes) {
+    scratch.bytes = 0;
+    scratch.memory.reset();
+    scratch.memory = ops_->allocate(bytes);
+    scratch.bytes = bytes;
+    scratch.made++;
   }
-  return {scratch_->data(), 2 * height, width, stride};
+  return {scratch.memory->data(), rows, request.width, stride};
 }
 
 // ---- the computation ------------------------------------------------------------------------------------------------
@@ -149,7 +163,10 @@ void Network::compute(const Job& job, Trace* trace) const {
   encode(job.from, *job.plan, trace, "frame1.");
   encode(job.to, *job.plan, trace, "frame2.");
   if (trace != nullptr) trace->set_prefix("head.");
-  if (job.flow) head_.run(job.from.slot->matrix, job.to.slot->matrix, job.plan->head, job.flow, trace);
+  const RealMatrix from = job.from.slot->matrix, to = job.to.slot ? job.to.slot->matrix : RealMatrix{};
+  if (job.flow) head_.run(from, to, job.plan->head, job.flow, job.similarity, trace);
+  if (job.backward) head_.run(to, from, job.plan->head, job.backward, {}, nullptr);
+  if (job.occlusion) ops_->round_trip(job.flow, job.backward, job.occlusion, {});
   if (job.picture) ops_->color_flow(job.flow, job.colors, job.picture);
 }
 

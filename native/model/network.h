@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -44,9 +45,16 @@ class Network {
   struct Job {
     Plan* plan = nullptr;  // none if nothing is to be computed
     Source from, to;
-    RealMatrix flow = {};
-    ByteMatrix picture = {};
+    RealMatrix flow = {}, backward = {}, similarity = {};
+    ByteMatrix occlusion = {}, picture = {};
     FlowColors colors = {};
+  };
+
+  /// Memory for a flow that the caller does not ask for, but that other results need. It grows to the largest output.
+  struct ScratchFlow {
+    std::unique_ptr<Memory> memory;
+    std::size_t bytes = 0;
+    std::uint64_t made = 0;  // how often memory was allocated, so a recorded sequence is known by it
   };
 
   Grid grid_of(const Request& request) const;
@@ -54,7 +62,7 @@ class Network {
   /// `unkept` takes the features of a frame that the caller does not keep.
   Source source(const Input& input, FeatureId keep, Grid grid, const FeatureSlotPtr& unkept, int staging_slot);
   Job place(const Request& request);
-  RealMatrix scratch_flow(int height, int width);
+  RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
   void compute(const Job& job, Trace* trace) const;
   void encode(const Source& source, Plan& plan, Trace* trace, const char* name) const;
 
@@ -65,9 +73,7 @@ class Network {
   FeatureStore features_;
   std::uint64_t plans_made_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;  // most recently used first
-  std::unique_ptr<Memory> scratch_;           // for a flow whose caller asked only for its picture
-  std::size_t scratch_bytes_ = 0;             // grow to the largest output
-  std::uint64_t scratches_made_ = 0;
+  std::array<ScratchFlow, 2> scratch_;        // forward, backward
 };
 
 }  // namespace flow

@@ -203,6 +203,20 @@ class Ops {
   /// Bilinear (half-pixel centres, edges held) from planar (2*h x w) to planar (2*H x W), x times W/w and y times H/h.
   virtual void resize_flow(RealMatrix in, RealMatrix out) = 0;
 
+  /// similarity (1 x 1) = how well `a` is found in `b`: the mean over the map of the best cosine of a patch of `a` with
+  /// the patches of `b` in its window. `fused` is the output of correlation_concat for C = `channels`.
+  virtual void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) = 0;
+
+  // ---- two directions ---------------------------------------------------------------------------------------------
+  /// Forward-backward check of two planar flows (2*H x W each), of a frame to the next and back. A pixel p goes to q =
+  /// p + forward(p), and misses p by d = forward(p) + backward(q) on its way back (backward bilinear). With limit =
+  /// 0.01
+  /// (|forward(p)|^2 + |backward(q)|^2) + 0.5 (Sundaram, Brox & Keutzer, Dense point trajectories by GPU-accelerated
+  /// large displacement optical flow, ECCV 2010, eq. 5): occlusion (H x W, an `output`: rows without padding) = 1 where
+  /// |d|^2 > limit, else 0; confidence (H x W) = limit / (limit + |d|^2). Where q is outside of the map, or a value is
+  /// not finite, occlusion is 1 and confidence 0. Both results are optional.
+  virtual void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) = 0;
+
   // ---- pictures ---------------------------------------------------------------------------------------------------
   /// picture (H x 3W, red, green, blue, an `output`: rows without padding) = planar `flow` (2*H x W) in the colour code
   /// of Baker et al. (A Database and Evaluation Methodology for Optical Flow, IJCV 2011): hue is the direction, by

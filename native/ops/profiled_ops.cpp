@@ -98,6 +98,15 @@ void ProfiledOps::resize_flow(RealMatrix in, RealMatrix out) {
   time("resize_flow", 0, [&] { inner_->resize_flow(in, out); });
 }
 
+void ProfiledOps::match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) {
+  time("match_similarity", 4.0 * grid.size() * channels,
+       [&] { inner_->match_similarity(fused, grid, channels, radius, similarity); });
+}
+
+void ProfiledOps::round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) {
+  time("round_trip", 0, [&] { inner_->round_trip(forward, backward, occlusion, confidence); });
+}
+
 void ProfiledOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) {
   time("color_flow", 0, [&] { inner_->color_flow(flow, colors, picture); });
 }

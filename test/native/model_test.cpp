@@ -98,6 +98,33 @@ const check::Register features("a flow from features is the flow from frames, in
   check::that(actual == forward, "from the features of the next frame");
 });
 
+const check::Register both_ways("one request gives both flows, their occlusion, a picture and the similarity", [] {
+  Network network = make_network(2, swiglu, refined);
+  NetworkCalls calls(network);
+  const Image a(61, 37, 1), b(61, 37, 2);
+  const Grid grid{4, 5};
+  constexpr int height = 37, width = 61, pixels = height * width;
+  std::vector<float> flow(2 * pixels), backward(flow), expected(flow), similarity(1);
+  std::vector<std::uint8_t> occlusion(pixels, 9), alone(occlusion), picture(3 * pixels), drawn(picture);
+  Request request{.from = a.frame(), .to = b.frame(), .grid = grid, .height = height, .width = width};
+  request.occlusion = alone;
+  network.run(request);
+  network.run({.from = a.frame(), .to = b.frame(), .grid = grid, .height = height, .width = width, .picture = drawn});
+  request.flow = flow, request.backward = backward, request.occlusion = occlusion, request.picture = picture;
+  request.similarity = similarity;
+  network.run(request);
+  calls.flow(a.frame(), b.frame(), grid, expected, height, width);
+  check::that(flow == expected, "forward");
+  calls.flow(b.frame(), a.frame(), grid, expected, height, width);
+  check::that(backward == expected, "backward");
+  check::that(occlusion == alone && picture == drawn, "a result depends on the others");
+  check::that(std::ranges::all_of(occlusion, [](int v) { return v == 0 || v == 1; }), "a mask of other values");
+  std::vector<float> similarity_alone(1);
+  network.run(
+      {.from = a.frame(), .to = b.frame(), .grid = grid, .height = 1, .width = 1, .similarity = similarity_alone});
+  check::that(similarity == similarity_alone && std::abs(similarity[0]) < 1, "similarity ", similarity[0]);
+});
+
 /// The error of a request.
 std::string error_of(Network& network, const Request& request) {
   try {

@@ -361,6 +361,53 @@ const OnEveryEngine resize("resize_flow scales positions and values", [](Bench& 
   }
 });
 
+const OnEveryEngine similarity("match_similarity is the mean of the windows' best cosines", [](Bench& b,
+                                                                                               Random& random) {
+  for (const auto [h, w, channels, radius] : {std::array{7, 10, 32, 4}, {3, 2, 19, 4}, {17, 19, 24, 1}, {1, 1, 8, 1}}) {
+    const Grid grid{h, w};
+    Values f1 = random.values(grid.size() * channels);
+    const Values f2 = random.values(grid.size() * channels);
+    if (h > 1) std::fill_n(f1.begin(), channels, 0.F);  // no direction: cosine 0
+    const int window = (2 * radius + 1) * (2 * radius + 1);
+    const auto fused = b.matrix<Operand>(grid.size(), 3 * channels + window);
+    b.ops.correlation_concat(b.matrix<Operand>(grid.size(), channels, f1), b.matrix<Operand>(grid.size(), channels, f2),
+                             grid, radius, fused);
+    const auto score = b.matrix<Real>(1, 1);
+    b.ops.match_similarity(fused, grid, channels, radius, score);
+    const double expected =
+        reference::match_similarity({grid.size(), channels, f1}, {grid.size(), channels, f2}, grid, radius);
+    check::that(std::abs(b.read(score)[0] - expected) < b.within(1e-5), "radius ", radius, ": ", b.read(score)[0],
+                " instead of ", expected);
+  }
+});
+
+const OnEveryEngine trips("round_trip finds the pixels that do not come back", [](Bench& b, Random& random) {
+  for (const auto [h, w] : {std::array{13, 37}, {1, 1}, {1, 40}, {40, 1}}) {
+    Values forward = random.values(2 * h * w, 3), backward(forward.size());
+    for (std::size_t i = 0; i < forward.size(); i++) backward[i] = -forward[i] + (i % 3 == 0 ? 1.5F : .1F);
+    if (h == 13) {
+      forward[5] = std::numeric_limits<float>::quiet_NaN();
+      forward[6] = std::numeric_limits<float>::infinity();
+      backward[40] = std::numeric_limits<float>::quiet_NaN();
+      forward[7] = -7.5F, forward[h * w + 7] = 0;  // just inside
+    }
+    const auto from = b.matrix<Real>(2 * h, w, forward), back = b.matrix<Real>(2 * h, w, backward);
+    const auto confidence = b.matrix<Real>(h, w);
+    std::vector<std::uint8_t> occlusion(static_cast<std::size_t>(h) * w, 77), alone(occlusion);
+    b.ops.round_trip(from, back, b.ops.output(occlusion, 0, h, w), confidence);
+    b.ops.round_trip(from, back, b.ops.output(alone, 1, h, w), {});
+    b.ops.finish();
+    const auto expected = reference::round_trip(forward, backward, h, w);
+    const Values actual = b.read(confidence);
+    for (std::size_t i = 0; i < occlusion.size(); i++) {
+      const bool near = std::abs(expected.ratio[i] - 1) < 1e-3;
+      check::that(near || occlusion[i] == (expected.ratio[i] > 1 ? 1 : 0), "occlusion of pixel ", i);
+      check::that(std::abs(actual[i] - expected.confidence[i]) < 1e-4, "confidence of pixel ", i, ": ", actual[i]);
+    }
+    check::that(alone == occlusion, "occlusion alone is another");
+  }
+});
+
 /// The wheel as lib/viz has it, to which test/viz holds the file.
 const reference::Wheel& wheel() {
   static const auto colors = [] {

@@ -150,6 +150,27 @@ inline Map correlation_concat(const Map& a, const Map& b, flow::Grid grid, int r
   return out;
 }
 
+inline double match_similarity(const Map& a, const Map& b, flow::Grid grid, int radius) {
+  const auto norm = [](const Map& m, int r) {
+    double square = 0;
+    for (int i = 0; i < m.cols; i++) square += m.at(r, i) * m.at(r, i);
+    return std::sqrt(square);
+  };
+  double sum = 0;
+  for (int r = 0; r < a.rows; r++) {
+    double best = -1;
+    for (int n = 0; n < b.rows; n++) {
+      const int dy = n / grid.width - r / grid.width, dx = n % grid.width - r % grid.width;
+      if (std::abs(dy) > radius || std::abs(dx) > radius) continue;
+      double dot = 0;
+      for (int i = 0; i < a.cols; i++) dot += a.at(r, i) * b.at(n, i);
+      best = std::max(best, norm(a, r) > 0 && norm(b, n) > 0 ? dot / (norm(a, r) * norm(b, n)) : 0);
+    }
+    sum += best;
+  }
+  return sum / a.rows;
+}
+
 /// Planar: 2*height*up x width*up.
 inline Map mask_upsample(const Map& logits, const Map& flow, flow::Grid grid, int up) {
   const int height = grid.height * up, width = grid.width * up, cells = up * up;
@@ -171,6 +192,37 @@ inline Map mask_upsample(const Map& logits, const Map& flow, flow::Grid grid, in
 }
 
 /// Bilinear, half-pixel centres, of a planar flow (2*h x w).
+/// Occlusion and confidence of every pixel, and |d|^2 / limit, by which they are decided.
+struct RoundTrip {
+  Doubles ratio, confidence;
+};
+
+inline RoundTrip round_trip(const Values& forward, const Values& backward, int height, int width) {
+  const int n = height * width;
+  RoundTrip result{Doubles(n, INFINITY), Doubles(n, 0)};
+  for (int i = 0; i < n; i++) {
+    const double u = forward[i], v = forward[n + i], x = i % width + u, y = i / width + v;
+    if (!(x >= -.5 && x < width - .5 && y >= -.5 && y < height - .5)) continue;
+    const double at_x = std::clamp(x, 0., width - 1.), at_y = std::clamp(y, 0., height - 1.);
+    double back[2] = {0, 0};
+    for (int plane = 0; plane < 2; plane++) {
+      for (int row = 0; row < height; row++) {
+        for (int col = 0; col < width; col++) {
+          if (col < std::floor(at_x) || col > at_x + 1 || row < std::floor(at_y) || row > at_y + 1) continue;
+          const double weight = std::max(0., 1 - std::abs(at_x - col)) * std::max(0., 1 - std::abs(at_y - row));
+          back[plane] += weight * backward[plane * n + row * width + col];
+        }
+      }
+    }
+    const double square = (u + back[0]) * (u + back[0]) + (v + back[1]) * (v + back[1]);
+    const double limit = .01 * (u * u + v * v + back[0] * back[0] + back[1] * back[1]) + .5;
+    if (!std::isfinite(square)) continue;
+    result.ratio[i] = square / limit;
+    result.confidence[i] = limit / (limit + square);
+  }
+  return result;
+}
+
 inline Map resize_flow(const Map& in, int height, int width) {
   const int h = in.rows / 2, w = in.cols;
   Map out(2 * height, width);

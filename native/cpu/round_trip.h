@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ops/ops.h"
+
+namespace flow::cpu {
+
+/// One row of Ops::round_trip. `occlusion` and `confidence` may be null.
+void round_trip_row(RealMatrix forward, RealMatrix backward, int row, std::uint8_t* occlusion, float* confidence);
+
+}  // namespace flow::cpu
