@@ -106,7 +106,7 @@ export class RequestPlanner {
         const from = featureIdOf(before, this.#calls, 'feature map')
         const keepTo = this.#calls.nextFeatureId()
         const { request, answer } = this.#toField(
-          { inputs: { from, to: to! }, frame: frameOf(before), grid: before },
+          { inputs: { from, to: to!, ...gridOf(before) }, frame: frameOf(before), grid: before },
           options,
         )
         return {
@@ -175,6 +175,10 @@ function pairOf(a: FrameSource, b: FrameSource): NamedFrame[] {
     { source: a, name: 'first frame' },
     { source: b, name: 'second frame' },
   ]
+}
+
+function gridOf({ gridHeight, gridWidth }: PatchGrid): PatchGrid {
+  return { gridHeight, gridWidth }
 }
 
 function frameOf(map: FeatureMap): OutputSize {

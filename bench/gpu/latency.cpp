@@ -124,7 +124,7 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
   FeatureId before = calls.encode(frame(-1), grid);
   for (int i = -warm_up; i < frames; i++) {
     const double ms = timed(kept(i, measured.frame), &measured.device, [&] {
-      before = calls.advance(before, frame(i), flow, size.height, size.width);
+      before = calls.advance(before, frame(i), grid, flow, size.height, size.width);
     });
     if (i == -warm_up) measured.first_frame_ms = ms;
   }

@@ -82,7 +82,7 @@ export interface NativeRequest {
   readonly from: NativeInput
   /** Left out: only `features` and `keepFrom`. */
   readonly to?: NativeInput
-  /** Patches that frames are cut into. Needed if `from` is a frame; else the grid is that of its features. */
+  /** Patches that frames are cut into. Not needed if there is no frame: features have a grid. */
   readonly gridHeight?: number
   readonly gridWidth?: number
   /** Keeps the features of a frame under this name until `release`. */

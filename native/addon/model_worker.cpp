@@ -98,6 +98,24 @@ void ModelWorker::loop() {
   last_();
 }
 
+void ModelWorker::prepare_next() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty() || !queue_.front()->call.prepare || abandoned_) return;
+    preparing_ = queue_.front().get();
+  }
+  try {
+    preparing_->call.prepare();
+  } catch (const std::exception&) {
+    // `work` meets the same error, and reports it.
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    preparing_ = nullptr;
+  }
+  prepared_.notify_all();
+}
+
 void ModelWorker::notify() {
   if (!noticed_.exchange(true)) napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
 }
@@ -150,7 +168,8 @@ Napi::Value ModelWorker::run(Napi::Env env, Call call) {
 bool ModelWorker::cancel(Napi::Env env, std::uint32_t ticket) {
   JobPtr job;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    prepared_.wait(lock, [&] { return preparing_ == nullptr || preparing_->ticket != ticket; });
     const auto found = std::ranges::find_if(queue_, [&](const JobPtr& j) { return j->ticket == ticket; });
     if (ticket == 0 || found == queue_.end()) return false;
     job = std::move(*found);

@@ -29,6 +29,8 @@ struct CallTiming {
 struct Call {
   /// Runs on the model's thread.
   std::function<void()> work;
+  /// May run on the model's thread before `work`, while the work of another call waits for a device.
+  std::function<void()> prepare = {};
   /// Runs on JavaScript's thread after `work`, and makes the answer. If there is none, the answer is undefined.
   std::function<Napi::Value(Napi::Env, const CallTiming&)> result = {};
   /// Runs on JavaScript's thread at the end, whether `work` failed or not.
@@ -67,6 +69,10 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   Napi::Promise stop(Napi::Env env);
   /// As stop, and waits. The promises of what was queued are settled then.
   void stop_sync(Napi::Env env);
+
+  /// For the work of a call while it waits for a device: prepares the next call, if there is one. Until that is done,
+  /// `cancel` of that call waits.
+  void prepare_next();
 
   /// Has `on_notice` called on JavaScript's thread soon, once for any number of notices.
   void notify();
@@ -109,6 +115,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
 
   std::mutex mutex_;
   std::condition_variable wake_thread_;
+  std::condition_variable prepared_;
+  Job* preparing_ = nullptr;  // in the queue, and not to be removed from it
   std::deque<JobPtr> queue_;
   std::deque<JobPtr> done_;
   std::atomic<bool> stopping_{false};

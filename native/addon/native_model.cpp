@@ -134,7 +134,11 @@ Call NativeModel::call_of(const Napi::Value& value) {
     trace = std::make_shared<Trace>();
     request->trace = trace.get();
   }
-  Call call{.work = [session = session_.get(), request] { session->run(*request); },
+  request->number = ++requests_made_;
+  // A raw pointer: a job may not own the worker that runs it.
+  Call call{.work = [session = session_.get(), worker = worker_.get(),
+                     request] { session->run(*request, [worker] { worker->prepare_next(); }); },
+            .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
             .result = [trace](Napi::Env env, const CallTiming& timing) -> Napi::Value {
               Napi::Object result = Napi::Object::New(env);
               result.Set("wait", timing.wait);

@@ -52,6 +52,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   std::shared_ptr<LoadProgress> progress_;
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;
+  std::uint64_t requests_made_ = 0;
   std::size_t accounted_bytes_ = 0;      // that the garbage collector was told of
   std::shared_ptr<ModelWorker> worker_;  // last: its thread uses the members above
 };

@@ -41,7 +41,7 @@ class Reader {
     Request& request = bound_.request;
     request.from = input("from");
     request.to = input("to");
-    if (!std::holds_alternative<FeatureId>(request.from)) request.grid = grid();
+    if (std::holds_alternative<Frame>(request.from) || std::holds_alternative<Frame>(request.to)) request.grid = grid();
     request.keep_from = keep("keepFrom");
     request.keep_to = keep("keepTo");
     if (const Napi::Value features = get("features"); !features.IsUndefined()) {

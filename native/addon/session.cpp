@@ -30,8 +30,8 @@ void Session::close() {
   held_bytes_ = 0;
 }
 
-void Session::run(const Request& request) {
-  network().run(request);
+void Session::run(const Request& request, const std::function<void()>& while_computing) {
+  network().run(request, while_computing);
   count_bytes();
 }
 

@@ -29,8 +29,9 @@ class Session {
   /// Frees everything. May be called twice.
   void close();
 
-  /// As Network::run and Network::release. Throws Error(native) before `open`.
-  void run(const Request& request);
+  /// As the members of Network. They throw Error(native) before `open`.
+  void run(const Request& request, const std::function<void()>& while_computing);
+  void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void release(FeatureId id);
   /// Bytes of the weights and of the features that the network keeps, as float32. Any thread.
   std::size_t held_bytes() const { return held_bytes_; }

@@ -47,11 +47,12 @@ CudaOps::CudaOps(ContextPtr context, Precision precision)
     : context_(std::move(context)),
       precision_(precision),
       stream_(context_),
+      copy_stream_(context_),
       modules_(context_),
       packer_(stream_, precision) {
   const Context::Scope scope(*context_);
   modules_.find(named("layer_norm", precision));  // a build without kernels fails here, not at the first frame
-  for (int slot = 0; slot < 2; slot++) frames_.emplace_back(stream_);
+  for (int slot = 0; slot < staging_slots; slot++) frames_.emplace_back(copy_stream_);
   for (int slot = 0; slot < output_slots; slot++) outputs_.emplace_back(stream_);
 }
 
@@ -100,7 +101,7 @@ void* CudaOps::prepare_output(std::span<std::byte> host, int slot) {
   return guarded([&] {
     const auto index = static_cast<std::size_t>(slot);
     std::byte* const place = outputs_.at(index).prepare(host);
-    places_.at(frames_.size() + index) = place;
+    places_.at(2 * frames_.size() + index) = place;
     return place;
   });
 }
@@ -152,13 +153,7 @@ void CudaOps::finish() {
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
 Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
-  return guarded([&] {
-    StagedFrame& staged = frames_.at(static_cast<std::size_t>(slot));
-    const Frame on_device = staged.put(frame, height, width);
-    if (staged.taps_moved()) recordings_.clear();  // their graphs use the old taps
-    places_.at(static_cast<std::size_t>(slot)) = on_device.data;
-    return on_device;
-  });
+  return guarded([&] { return frames_.at(static_cast<std::size_t>(slot)).put(frame, height, width); });
 }
 
 /// If there is a clock, reads it before and after the work that `calls` queue.
@@ -169,13 +164,29 @@ void CudaOps::timed(const Calls& calls) {
   if (clock_) guarded([&] { clock_->end.record(stream_); });
 }
 
-void CudaOps::sequence(const SequenceKey& key, const std::function<void()>& calls) {
+StagedFrame& CudaOps::staged(const Frame& frame) {
+  const auto found = std::ranges::find_if(frames_, [&](const StagedFrame& f) { return f.holds(frame); });
+  if (found == frames_.end()) throw Error(ErrorCode::native, "a frame was not staged");
+  return *found;
+}
+
+void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) {
+  Places places = places_;
+  guarded([&] {
+    for (std::size_t i = 0; i < frames.size(); i++) {
+      const StagedFrame& frame = staged(frames[i]);
+      places.at(2 * i) = frames[i].data;
+      places.at(2 * i + 1) = frame.across();
+      stream_.wait(frame.copied());
+    }
+  });
+  if (key == nullptr) return timed(calls);
   const auto seen = std::ranges::find_if(
-      recordings_, [&](const Recording& recording) { return recording.key == key && recording.places == places_; });
+      recordings_, [&](const Recording& recording) { return recording.key == *key && recording.places == places; });
   if (seen == recordings_.end()) {
     timed(calls);  // one launch at a time: this loads kernels and allocates scratch, which a capture does not allow
     if (recordings_.size() == kept_recordings) recordings_.pop_back();
-    recordings_.push_front({key, places_, {}});
+    recordings_.push_front({*key, places, {}});
     return;
   }
   recordings_.splice(recordings_.begin(), recordings_, seen);
@@ -285,13 +296,12 @@ OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
 // ---- backbone -------------------------------------------------------------------------------------------------------
 
 void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
-  const auto staged = std::ranges::find_if(frames_, [&](const StagedFrame& f) { return f.holds(frame); });
-  if (staged == frames_.end()) throw Error(ErrorCode::native, "a frame was not staged");
+  const StagedFrame& on_device = staged(frame);
   const int height = grid.height * patch, width = grid.width * patch;
   const kernels::PreprocessParams params{
-      frame.data,       frame.stride,   frame.width, frame.height, static_cast<int>(frame.format),
-      staged->across(), staged->down(), width,       height,       patch,
-      patches.data,     patches.stride};
+      frame.data,         frame.stride,     frame.width, frame.height, static_cast<int>(frame.format),
+      on_device.across(), on_device.down(), width,       height,       patch,
+      patches.data,       patches.stride};
   launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 

@@ -53,7 +53,8 @@ class CudaOps : public Ops {
   void finish() override;
 
   Frame stage(const Frame& frame, int slot, int height, int width) override;
-  void sequence(const SequenceKey& key, const std::function<void()>& calls) override;
+  bool stages_ahead() const override { return true; }
+  void sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) override;
 
   PackedPtr pack_values(std::span<const float> values) override;
   PackedPtr pack_norm(const NormWeights& weights) override;
@@ -98,7 +99,7 @@ class CudaOps : public Ops {
   };
   /// Where the frames and outputs of a sequence are. A buffer of this engine may have grown since a recording, and
   /// where the GPU shares the host's memory the caller's is used as it is.
-  using Places = std::array<const void*, 2 + output_slots>;
+  using Places = std::array<const void*, 2 * staging_slots + output_slots>;
   /// A sequence seen before: its graph, once it was captured.
   struct Recording {
     SequenceKey key;
@@ -118,6 +119,7 @@ class CudaOps : public Ops {
   void launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params);
   void* scratch(Scratch& scratch, std::size_t bytes);
   void* prepare_output(std::span<std::byte> host, int slot);
+  StagedFrame& staged(const Frame& frame);
   kernels::GemmParams gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out, int ldo) const;
   void run_gemm(const char* op, const kernels::GemmParams& params);
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
@@ -131,6 +133,7 @@ class CudaOps : public Ops {
   ContextPtr context_;
   Precision precision_;
   Stream stream_;
+  Stream copy_stream_;  // brings frames to the device while `stream_` computes
   Modules modules_;
   Packer packer_;
   std::string poison_;                            // the error that ended this engine
@@ -139,7 +142,7 @@ class CudaOps : public Ops {
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_;
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
-  Places places_{};                  // since `finish`
+  Places places_{};                  // of outputs, since `finish`
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
 };

@@ -101,6 +101,7 @@ enum CUstreamCaptureMode : int { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
   X(cuStreamCreate, cuStreamCreate, (CUstream * stream, unsigned flags))                                             \
   X(cuStreamDestroy, cuStreamDestroy_v2, (CUstream stream))                                                          \
   X(cuStreamSynchronize, cuStreamSynchronize, (CUstream stream))                                                     \
+  X(cuStreamWaitEvent, cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))                          \
   X(cuStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                      \
   X(cuStreamEndCapture, cuStreamEndCapture, (CUstream stream, CUgraph * graph))                                      \
   X(cuGraphInstantiate, cuGraphInstantiateWithFlags,                                                                 \

@@ -68,6 +68,7 @@ Frame StagedFrame::put(const Frame& frame, int height, int width) {
   resized_ = frame.height != height || frame.width != width;
   if (resized_) put_taps(frame, height, width);
   const auto* const pixels = reinterpret_cast<const std::uint8_t*>(put_pixels(frame));
+  copied_.record(stream_);
   staged_ = {pixels, frame.width, frame.height, row_bytes(frame.format, frame.width), frame.format};
   return staged_;
 }

@@ -40,7 +40,8 @@ class SharedBuffer {
 /// A frame on its way to the device, with the taps that resize it.
 class StagedFrame {
  public:
-  explicit StagedFrame(const Stream& stream) : stream_(stream), pixels_(stream), taps_(stream) {}
+  explicit StagedFrame(const Stream& stream)
+      : stream_(stream), copied_(stream.context()), pixels_(stream), taps_(stream) {}
 
   /// Enqueues the copy of the frame's pixels to the device, rows without padding. `data` of the returned frame is a
   /// device address. A HostBlock is copied directly, or read in place if its memory is the device's. Other memory is
@@ -53,12 +54,8 @@ class StagedFrame {
   /// Device addresses; null if the frame is not resized.
   const kernels::ResizeTap* across() const { return resized_ ? taps() : nullptr; }
   const kernels::ResizeTap* down() const { return resized_ ? taps() + width_ : nullptr; }
-  /// Whether the taps have moved since the last call.
-  bool taps_moved() {
-    const bool moved = taps() != known_taps_;
-    known_taps_ = taps();
-    return moved;
-  }
+  /// The point of the stream from which on the frame is on the device.
+  const Event& copied() const { return copied_; }
 
  private:
   void put_taps(const Frame& frame, int height, int width);
@@ -66,10 +63,10 @@ class StagedFrame {
   const kernels::ResizeTap* taps() const { return reinterpret_cast<const kernels::ResizeTap*>(taps_.device()); }
 
   const Stream& stream_;
+  Event copied_;
   SharedBuffer pixels_;
   SharedBuffer taps_;  // across, then down
   Frame staged_{};
-  const kernels::ResizeTap* known_taps_ = nullptr;
   bool resized_ = false;
   int from_height_ = 0, from_width_ = 0, height_ = 0, width_ = 0;  // the sizes that the taps are for
 };

@@ -70,6 +70,10 @@ Stream::Stream(const ContextPtr& context) {
 
 void Stream::synchronize() const { check(driver().cuStreamSynchronize(stream_.get()), "cuStreamSynchronize"); }
 
+void Stream::wait(const Event& event) const {
+  check(driver().cuStreamWaitEvent(stream_.get(), event.get(), 0), "cuStreamWaitEvent");
+}
+
 GraphExec Stream::capture(const std::function<void()>& calls) const {
   const Context::Scope scope(*context());
   Capture capture(*this);

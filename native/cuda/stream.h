@@ -6,6 +6,7 @@
 
 namespace flow::cuda {
 
+class Event;
 class Stream;
 
 /// A captured graph, ready to launch.
@@ -31,6 +32,8 @@ class Stream {
 
   /// Waits for all queued work.
   void synchronize() const;
+  /// Lets later work of this stream wait for the last recorded point of `event`, which may be one of another stream.
+  void wait(const Event& event) const;
 
   /// Captures the work that `calls` queue here, instead of running it. `calls` must neither allocate nor wait. If they
   /// throw, the capture ends.
@@ -51,6 +54,7 @@ class Event {
   void synchronize() const;
   /// Time from `start` to this event. Both must have timing, and their points must be recorded and past.
   float milliseconds_since(const Event& start) const;
+  CUevent get() const { return event_.get(); }
 
  private:
   Owned<CUevent, &Driver::cuEventDestroy> event_;

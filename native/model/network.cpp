@@ -53,23 +53,28 @@ class Key {
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
                  WeightSource& backbone_weights, WeightSource& head_weights)
     : ops_(std::move(ops)),
-      backbone_config_(backbone),
       vit_(*ops_, backbone, backbone_weights),
       head_(*ops_, head, backbone.dim, head_weights),
-      features_(*ops_, backbone.dim) {}
+      features_(*ops_, backbone.dim),
+      stager_(*ops_, backbone.patch) {}
 
-void Network::run(const Request& request) {
+void Network::run(const Request& request, const std::function<void()>& while_computing) {
   const Job job = place(request);
-  if (request.trace != nullptr) {
-    compute(job, request.trace);  // a trace reads in between, which no recording can
-  } else if (job.plan != nullptr) {
+  if (job.plan != nullptr) {
     Key key;
     key.add(job.plan->id).add(job.from.frame).add(job.from.slot).add(job.to.frame).add(job.to.slot);
     key.add(results_of(request)).add(scratch_[0].made).add(scratch_[1].made);
     key.add(static_cast<std::uint64_t>(request.height)).add(static_cast<std::uint64_t>(request.width));
     key.add(job.colors.scale).add(job.colors.clip_max).add(job.colors.clip_min);
-    const auto calls = [&] { compute(job, nullptr); };
-    ops_->sequence(key.key(), std::cref(calls));  // by reference: std::function would allocate for a copy
+    const auto calls = [&] { compute(job, request.trace); };
+    std::array<Frame, 2> frames{};
+    std::size_t count = 0;
+    for (const Source* source : {&job.from, &job.to}) {
+      if (source->frame) frames.at(count++) = *source->frame;
+    }
+    // A trace reads in between, which no recording can. By reference: std::function would allocate for a copy.
+    ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
+    if (while_computing && ops_->stages_ahead()) while_computing();
   }
   ops_->finish();
   if (!request.features.empty()) ops_->read(job.from.slot->matrix, request.features);
@@ -81,7 +86,7 @@ void Network::run(const Request& request) {
 
 Grid Network::grid_of(const Request& request) const {
   const auto* kept = std::get_if<FeatureId>(&request.from);
-  return kept != nullptr ? features_.find(*kept)->grid : request.grid;
+  return kept == nullptr || is_frame(request.to) ? request.grid : features_.find(*kept)->grid;
 }
 
 Network::Plan& Network::plan(Grid grid) {
@@ -97,18 +102,15 @@ Network::Plan& Network::plan(Grid grid) {
   return **plans_.insert(plans_.begin(), std::move(fresh));
 }
 
-Network::Source Network::source(const Input& input, FeatureId keep, Grid grid, const FeatureSlotPtr& unkept,
-                                int staging_slot) {
+Network::Source Network::source(const Input& input, const std::optional<Frame>& staged, FeatureId keep, Grid grid,
+                                const FeatureSlotPtr& unkept) {
   if (const auto* kept = std::get_if<FeatureId>(&input)) {
     const FeatureSlotPtr& features = features_.find(*kept);
     if (features->grid != grid) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
     return {features, {}};
   }
-  const auto* frame = std::get_if<Frame>(&input);
-  if (frame == nullptr) return {};
-  const int patch = backbone_config_.patch;
-  return {keep == 0 ? unkept : features_.take(grid),
-          ops_->stage(*frame, staging_slot, grid.height * patch, grid.width * patch)};
+  if (!staged) return {};
+  return {keep == 0 ? unkept : features_.take(grid), staged};
 }
 
 Network::Job Network::place(const Request& request) {
@@ -116,12 +118,15 @@ Network::Job Network::place(const Request& request) {
   const bool wants_head = request.wants_forward() || request.wants_backward();
   Job job;
   if (is_frame(request.from) || is_frame(request.to) || wants_head) job.plan = &plan(grid);
-  job.from = source(request.from, request.keep_from, grid, job.plan == nullptr ? nullptr : job.plan->from, 0);
-  job.to = source(request.to, request.keep_to, grid, job.plan == nullptr ? nullptr : job.plan->to, 1);
+  const FrameStager::Staged staged = stager_.stage(request);
+  const auto unkept = [&](FeatureSlotPtr Plan::*slot) { return job.plan == nullptr ? nullptr : job.plan->*slot; };
+  job.from = source(request.from, staged.from, request.keep_from, grid, unkept(&Plan::from));
+  job.to = source(request.to, staged.to, request.keep_to, grid, unkept(&Plan::to));
   if (!job.from.slot || (wants_head && !job.to.slot)) {
     throw Error(ErrorCode::argument, "flow needs two frames or feature maps");
   }
-  const std::size_t values = static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(backbone_config_.dim);
+  const std::size_t values =
+      static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(job.from.slot->matrix.cols);
   if (!request.features.empty() && request.features.size() != values) {
     throw Error(ErrorCode::argument, "the output has another length than the features");
   }

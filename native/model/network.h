@@ -1,12 +1,14 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "model/feature_store.h"
 #include "model/flow_head.h"
+#include "model/frame_stager.h"
 #include "model/request.h"
 #include "model/vit.h"
 
@@ -21,7 +23,12 @@ class Network {
   /// Computes what `request` asks for; its results are written when this returns. Throws Error: `argument` for inputs
   /// of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`. After an error
   /// nothing is kept.
-  void run(const Request& request);
+  ///
+  /// `while_computing` is called while a device computes, if there is something useful to do: stage_ahead.
+  void run(const Request& request, const std::function<void()>& while_computing = {});
+
+  /// Brings the frames of the next request to the device, in `while_computing` of another.
+  void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
 
   /// Frees the features of that name, if they are kept.
   void release(FeatureId id) { features_.release(id); }
@@ -60,17 +67,18 @@ class Network {
   Grid grid_of(const Request& request) const;
   Plan& plan(Grid grid);
   /// `unkept` takes the features of a frame that the caller does not keep.
-  Source source(const Input& input, FeatureId keep, Grid grid, const FeatureSlotPtr& unkept, int staging_slot);
+  Source source(const Input& input, const std::optional<Frame>& staged, FeatureId keep, Grid grid,
+                const FeatureSlotPtr& unkept);
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
   void compute(const Job& job, Trace* trace) const;
   void encode(const Source& source, Plan& plan, Trace* trace, const char* name) const;
 
   std::unique_ptr<Ops> ops_;
-  BackboneConfig backbone_config_;
   Vit vit_;
   FlowHead head_;
   FeatureStore features_;
+  FrameStager stager_;
   std::uint64_t plans_made_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;  // most recently used first
   std::array<ScratchFlow, 2> scratch_;        // forward, backward

@@ -21,7 +21,9 @@ using Input = std::variant<std::monostate, Frame, FeatureId>;
 struct Request {
   Input from = {};
   Input to = {};   // none: features of `from`, and no flow
-  Grid grid = {};  // patches that a frame is cut into; not used if `from` is features, which have their own grid
+  Grid grid = {};  // patches that frames are cut into; features that go with a frame have the same grid
+
+  std::uint64_t number = 0;  // of no other request, so that its frames can be staged ahead; 0: staged when it runs
 
   FeatureId keep_from = 0;  // the features of a frame are kept under this name
   FeatureId keep_to = 0;

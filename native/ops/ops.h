@@ -100,6 +100,8 @@ using SequenceKey = std::array<std::uint64_t, 16>;
 
 /// Outputs that one sequence may have.
 constexpr int output_slots = 8;
+/// Frames that may be staged at once: two of a sequence that runs, two of the next.
+constexpr int staging_slots = 4;
 
 /// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
 /// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
@@ -132,12 +134,19 @@ class Ops {
 
   // ---- sequences --------------------------------------------------------------------------------------------------
   /// Makes a frame ready for `preprocess_patches` into height x width, and says where it is now: where it was, if the
-  /// engine reads the caller's memory. `slot` (0 or 1) tells the frames of one sequence apart; what was staged there
-  /// before is gone. The frame must be left alone until `finish`.
+  /// engine reads the caller's memory. `slot` (below staging_slots) tells the staged frames apart; the frame that was
+  /// staged there before is gone. The caller's memory must stay as it is until the `finish` of the sequence that reads
+  /// the frame.
   virtual Frame stage(const Frame& frame, int /*slot*/, int /*height*/, int /*width*/) { return frame; }
-  /// Runs `calls`: stages only, on what was staged and given out by `output` since `finish`. They are the same whenever
-  /// `key` is the same, so an engine may record their launches and replay them.
-  virtual void sequence(const SequenceKey& /*key*/, const std::function<void()>& calls) { calls(); }
+  /// Whether `stage` copies, so that the frames of the next sequence are worth staging while one runs.
+  virtual bool stages_ahead() const { return false; }
+  /// Runs `calls`: stages only, on the staged `frames` and on the outputs given out since `finish`. They are the same
+  /// whenever `key` is the same, so an engine may record their launches and replay them. A null `key` is never
+  /// recorded.
+  virtual void sequence(const SequenceKey* /*key*/, std::span<const Frame> /*frames*/,
+                        const std::function<void()>& calls) {
+    calls();
+  }
 
   // ---- weights ----------------------------------------------------------------------------------------------------
   virtual PackedPtr pack_values(std::span<const float> values) = 0;

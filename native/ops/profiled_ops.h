@@ -42,7 +42,11 @@ class ProfiledOps : public Ops {
   Frame stage(const Frame& frame, int slot, int height, int width) override {
     return inner_->stage(frame, slot, height, width);
   }
-  // Sequences are not passed on: what is replayed as a whole has no stages.
+  /// Not recorded: a sequence that is replayed as a whole has no stages.
+  void sequence(const SequenceKey* /*key*/, std::span<const Frame> frames,
+                const std::function<void()>& calls) override {
+    inner_->sequence(nullptr, frames, calls);
+  }
 
   PackedPtr pack_values(std::span<const float> values) override { return inner_->pack_values(values); }
   PackedPtr pack_norm(const NormWeights& weights) override { return inner_->pack_norm(weights); }

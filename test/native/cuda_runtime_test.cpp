@@ -353,7 +353,8 @@ const OnGpu timed_sequences("the device's time of a sequence is less than the ca
   const RealMatrix in{from->data(), rows, cols, cols}, out{to->data(), 2 * rows, 2 * cols, 2 * cols};
   const auto caller_ms = [&] {
     const auto begin = std::chrono::steady_clock::now();
-    ops.sequence({1}, [&] { ops.resize_flow(in, out); });
+    const SequenceKey key{1};
+    ops.sequence(&key, {}, [&] { ops.resize_flow(in, out); });
     ops.finish();
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   };

@@ -90,11 +90,11 @@ const check::Register features("a flow from features is the flow from frames, in
   calls.flow(b.frame(), a.frame(), grid, backward, 32, 40);
   calls.flow(fb, fa, {}, actual, 32, 40);
   check::that(actual == backward, "backward");
-  calls.flow(fb, a.frame(), {}, actual, 32, 40);
+  calls.flow(fb, a.frame(), grid, actual, 32, 40);
   check::that(actual == backward, "from features to a frame");
-  const FeatureId next = calls.advance(fb, a.frame(), actual, 32, 40);
+  const FeatureId next = calls.advance(fb, a.frame(), grid, actual, 32, 40);
   check::that(actual == backward, "to the next frame");
-  calls.flow(next, b.frame(), {}, actual, 32, 40);
+  calls.flow(next, b.frame(), grid, actual, 32, 40);
   check::that(actual == forward, "from the features of the next frame");
 });
 
@@ -155,7 +155,7 @@ const check::Register refused("a request that cannot be is refused, and the netw
   check::that(network.kept_feature_bytes() == sizeof(float) * mlp.dim * (4 + 6), "another count of bytes");
   network.release(large);
   network.release(large);
-  calls.flow(small, a.frame(), {}, flow, 10, 10);
+  calls.flow(small, a.frame(), {2, 2}, flow, 10, 10);
   check::that(network.kept_feature_bytes() == sizeof(float) * mlp.dim * 4, "bytes of a released map are counted");
 });
 
@@ -171,7 +171,7 @@ const check::Register no_allocation("after the first frames of its sizes the eng
       const FeatureId features = calls.encode(b.frame(), grid);
       calls.flow(features, features, {}, flow, 37, 61);
       network.run({.from = features, .to = features, .height = 37, .width = 61, .picture = picture});
-      network.release(calls.advance(features, a.frame(), flow, 37, 61));
+      network.release(calls.advance(features, a.frame(), grid, flow, 37, 61));
     }
   };
   allocations = 0;

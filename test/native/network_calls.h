@@ -22,8 +22,14 @@ class NetworkCalls {
     network_.run({.from = from, .to = to, .grid = grid, .height = height, .width = width, .flow = out, .trace = trace});
   }
   /// The flow to the frame after `before`; returns the name of that frame's features, and releases `before`.
-  FeatureId advance(FeatureId before, const Frame& frame, std::vector<float>& out, int height, int width) {
-    network_.run({.from = before, .to = frame, .keep_to = ++last_id_, .height = height, .width = width, .flow = out});
+  FeatureId advance(FeatureId before, const Frame& frame, Grid grid, std::vector<float>& out, int height, int width) {
+    network_.run({.from = before,
+                  .to = frame,
+                  .grid = grid,
+                  .keep_to = ++last_id_,
+                  .height = height,
+                  .width = width,
+                  .flow = out});
     network_.release(before);
     return last_id_;
   }

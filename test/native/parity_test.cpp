@@ -313,10 +313,51 @@ void replays(const TestedEngine& engine) {
     calls.flow(b, a, {}, again, height, width);
     check::that(again != first, "backward flow is forward flow");
     network.release(b);
-    const FeatureId next = calls.advance(a, frames.b.frame(), again, height, width);
+    const FeatureId next = calls.advance(a, frames.b.frame(), grid, again, height, width);
     check::that(again == first, "to the next frame, round ", round);
     network.release(next);
   }
+}
+
+/// The frames of the next request come to the device while a request runs, if the engine copies frames at all.
+void staged_ahead(const TestedEngine& engine) {
+  Network network = tiny_network(engine);
+  NetworkCalls calls(network);
+  const Frames frames;
+  const std::size_t size = std::size_t{2} * height * width;
+  Values forward(size), backward(size), first(size), second(size);
+  calls.flow(frames.a.frame(), frames.b.frame(), grid, forward, height, width);
+  calls.flow(frames.b.frame(), frames.a.frame(), grid, backward, height, width);
+  std::uint64_t number = 0;
+  int staged = 0;
+  const auto request = [&](const Image& from, const Image& to, Values& flow) {
+    return Request{.from = from.frame(),
+                   .to = to.frame(),
+                   .grid = grid,
+                   .number = ++number,
+                   .height = height,
+                   .width = width,
+                   .flow = flow};
+  };
+  const auto stage = [&](const Request& next) {
+    return [&, next] {
+      network.stage_ahead(next);
+      staged++;
+    };
+  };
+  for (int round = 0; round < 4; round++) {
+    const Request one = request(frames.a, frames.b, first), two = request(frames.b, frames.a, second);
+    network.run(one, stage(two));
+    network.run(two);
+    check::that(first == forward && second == backward, "round ", round);
+    // The staged request does not come after all.
+    const Request three = request(frames.a, frames.b, second);
+    network.run(one, stage(two));
+    network.run(three);
+    check::that(second == forward, "a cancelled request, round ", round);
+  }
+  const bool copies = engine.name != "cpu";
+  check::that(staged == (copies ? 8 : 0), staged, " frames were staged ahead");
 }
 
 void same_as_file(const SyntheticWeights& made, const std::string& name) {
@@ -354,6 +395,7 @@ void register_on(const TestedEngine& engine) {
   add("the flow of the tiny model equals the oracle's, at the network's size and at another", the_flow);
   add("an MLP backbone, radius 3 and no refinement give the oracle's features and flow", other_configuration);
   add("frames of every format and stride are resized to the CPU engine's pixels", frame_formats);
+  add("frames that are staged ahead give the same bits", staged_ahead);
   add("a frame that is replayed, and one from features, gives the same bits", replays);
 }
 

@@ -66,6 +66,16 @@ CUresult cuStreamSynchronize(CUstream handle) {
   });
 }
 
+/// A stream does its work at once, so the event is past.
+CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
+  return context_call("cuStreamWaitEvent", Capture::allowed, [&](State& s, Context& context) {
+    const Event* const found = s.events.find(event);
+    if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    return submit(s, context, handle, [] { return CUDA_SUCCESS; });
+  });
+}
+
 // ---- capture and graphs ------------------------------------------------------------------------------------------
 
 CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
