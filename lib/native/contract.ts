@@ -88,6 +88,11 @@ export interface NativeRequest {
   /** Keeps the features of a frame under this name until `release`. */
   readonly keepFrom?: FeatureId
   readonly keepTo?: FeatureId
+  /**
+   * Notices a `to` that is byte for byte the frame of `from`: nothing is computed then, flow is 0, nothing is hidden, and
+   * `keepTo` names the same features. `from` must be features that were kept by a request with this flag.
+   */
+  readonly skipDuplicate?: boolean
   /** Of all maps below, in whose pixels flow is. */
   readonly height?: number
   readonly width?: number
@@ -114,6 +119,8 @@ export interface NativeResult {
   readonly wait: number
   /** Of the work on the model's thread. */
   readonly work: number
+  /** Whether `skipDuplicate` answered the request. */
+  readonly duplicate: boolean
   readonly trace?: readonly TraceEntry[]
 }
 

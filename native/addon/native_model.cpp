@@ -136,13 +136,15 @@ Call NativeModel::call_of(const Napi::Value& value) {
   }
   request->number = ++requests_made_;
   // A raw pointer: a job may not own the worker that runs it.
-  Call call{.work = [session = session_.get(), worker = worker_.get(),
-                     request] { session->run(*request, [worker] { worker->prepare_next(); }); },
+  const auto outcome = std::make_shared<Outcome>();
+  Call call{.work = [session = session_.get(), worker = worker_.get(), request,
+                     outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
             .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
-            .result = [trace](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+            .result = [trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
               Napi::Object result = Napi::Object::New(env);
               result.Set("wait", timing.wait);
               result.Set("work", timing.work);
+              result.Set("duplicate", outcome->duplicate);
               if (trace) result.Set("trace", to_js(env, *trace));
               return result;
             },

@@ -44,6 +44,7 @@ class Reader {
     if (std::holds_alternative<Frame>(request.from) || std::holds_alternative<Frame>(request.to)) request.grid = grid();
     request.keep_from = keep("keepFrom");
     request.keep_to = keep("keepTo");
+    request.skip_duplicate = get("skipDuplicate").ToBoolean();
     if (const Napi::Value features = get("features"); !features.IsUndefined()) {
       request.features = buffer<float>(features, napi_float32_array, "features");
     }

@@ -30,9 +30,10 @@ void Session::close() {
   held_bytes_ = 0;
 }
 
-void Session::run(const Request& request, const std::function<void()>& while_computing) {
-  network().run(request, while_computing);
+Outcome Session::run(const Request& request, const std::function<void()>& while_computing) {
+  const Outcome outcome = network().run(request, while_computing);
   count_bytes();
+  return outcome;
 }
 
 void Session::release(FeatureId id) {

@@ -30,7 +30,7 @@ class Session {
   void close();
 
   /// As the members of Network. They throw Error(native) before `open`.
-  void run(const Request& request, const std::function<void()>& while_computing);
+  Outcome run(const Request& request, const std::function<void()>& while_computing);
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void release(FeatureId id);
   /// Bytes of the weights and of the features that the network keeps, as float32. Any thread.

@@ -17,12 +17,15 @@ bool is_free(const FeatureSlotPtr& slot) { return slot.use_count() == 1; }
 
 FeatureSlotPtr FeatureStore::take(Grid grid) {
   const auto fits = std::ranges::find_if(slots_, [&](const auto& slot) { return is_free(slot) && slot->grid == grid; });
-  if (fits != slots_.end()) return *fits;
+  if (fits != slots_.end()) {
+    (*fits)->frame.forget();
+    return *fits;
+  }
   const int stride = ops_.stride(dim_);
   auto memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
   return slots_.emplace_back(
-      std::make_shared<const FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)}));
+      std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)}));
 }
 
 std::size_t FeatureStore::bytes_of(const FeatureSlot& slot) const {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "model/frame_copy.h"
 #include "model/request.h"
 #include "ops/ops.h"
 
@@ -15,9 +16,10 @@ struct FeatureSlot {
   Grid grid;
   RealMatrix matrix;
   std::unique_ptr<Memory> memory;
+  FrameCopy frame = {};  // the frame that the features are of, if a request asked to notice duplicates
 };
 
-using FeatureSlotPtr = std::shared_ptr<const FeatureSlot>;
+using FeatureSlotPtr = std::shared_ptr<FeatureSlot>;
 
 /// All features that a network holds. A slot is in use while anyone but the store owns it. Belongs to the network's
 /// thread.

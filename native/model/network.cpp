@@ -58,7 +58,8 @@ Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const
       features_(*ops_, backbone.dim),
       stager_(*ops_, backbone.patch) {}
 
-void Network::run(const Request& request, const std::function<void()>& while_computing) {
+Outcome Network::run(const Request& request, const std::function<void()>& while_computing) {
+  if (request.skip_duplicate && answer_duplicate(request)) return {.duplicate = true};
   const Job job = place(request);
   if (job.plan != nullptr) {
     Key key;
@@ -75,11 +76,31 @@ void Network::run(const Request& request, const std::function<void()>& while_com
     // A trace reads in between, which no recording can. By reference: std::function would allocate for a copy.
     ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
     if (while_computing && ops_->stages_ahead()) while_computing();
+    if (request.skip_duplicate) {  // here, because a device may be computing
+      if (const auto* frame = std::get_if<Frame>(&request.from)) job.from.slot->frame.assign(*frame);
+      if (const auto* frame = std::get_if<Frame>(&request.to)) job.to.slot->frame.assign(*frame);
+    }
   }
   ops_->finish();
   if (!request.features.empty()) ops_->read(job.from.slot->matrix, request.features);
   if (request.keep_from != 0) features_.keep(request.keep_from, job.from.slot);
   if (request.keep_to != 0) features_.keep(request.keep_to, job.to.slot);
+  return {};
+}
+
+bool Network::answer_duplicate(const Request& request) {
+  const auto* from = std::get_if<FeatureId>(&request.from);
+  const auto* to = std::get_if<Frame>(&request.to);
+  if (from == nullptr || to == nullptr) return false;
+  const FeatureSlotPtr& slot = features_.find(*from);
+  if (!slot->frame.equals(*to)) return false;
+  std::ranges::fill(request.flow, 0.F);
+  std::ranges::fill(request.backward, 0.F);
+  std::ranges::fill(request.occlusion, std::uint8_t{0});
+  std::ranges::fill(request.picture, std::uint8_t{255});  // no motion is white
+  std::ranges::fill(request.similarity, 1.F);
+  if (request.keep_to != 0) features_.keep(request.keep_to, slot);
+  return true;
 }
 
 // ---- from a request to places in the engine's memory ----------------------------------------------------------------

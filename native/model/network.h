@@ -25,7 +25,7 @@ class Network {
   /// nothing is kept.
   ///
   /// `while_computing` is called while a device computes, if there is something useful to do: stage_ahead.
-  void run(const Request& request, const std::function<void()>& while_computing = {});
+  Outcome run(const Request& request, const std::function<void()>& while_computing = {});
 
   /// Brings the frames of the next request to the device, in `while_computing` of another.
   void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
@@ -64,6 +64,7 @@ class Network {
     std::uint64_t made = 0;  // how often memory was allocated, so a recorded sequence is known by it
   };
 
+  bool answer_duplicate(const Request& request);
   Grid grid_of(const Request& request) const;
   Plan& plan(Grid grid);
   /// `unkept` takes the features of a frame that the caller does not keep.

@@ -28,6 +28,10 @@ struct Request {
   FeatureId keep_from = 0;  // the features of a frame are kept under this name
   FeatureId keep_to = 0;
 
+  /// Notices a `to` that is byte for byte the frame of `from`: nothing is computed then, flow is 0, nothing is hidden,
+  /// and `keep_to` names the same features. `from` must be features that were kept by a request with this flag.
+  bool skip_duplicate = false;
+
   int height = 0;
   int width = 0;
   std::span<float> flow = {};              // 2 * height * width: all x, then all y; from `from` to `to`
@@ -41,6 +45,11 @@ struct Request {
 
   bool wants_backward() const { return !backward.empty() || !occlusion.empty(); }
   bool wants_forward() const { return !flow.empty() || !occlusion.empty() || !picture.empty() || !similarity.empty(); }
+};
+
+/// How a request was answered.
+struct Outcome {
+  bool duplicate = false;  // by skip_duplicate
 };
 
 }  // namespace flow

@@ -125,6 +125,46 @@ const check::Register both_ways("one request gives both flows, their occlusion, 
   check::that(similarity == similarity_alone && std::abs(similarity[0]) < 1, "similarity ", similarity[0]);
 });
 
+const check::Register duplicates("a frame that comes again costs nothing and has no motion", [] {
+  Network network = make_network(2, swiglu, refined);
+  NetworkCalls calls(network);
+  const Image a(61, 37, 1), b(61, 37, 2);
+  std::vector<std::uint8_t> padded(static_cast<std::size_t>(200) * 37, 9);
+  for (int y = 0; y < 37; y++) std::copy_n(&a.pixels[y * 183], 183, &padded[y * 200]);
+  const Frame same{padded.data(), 61, 37, 200, PixelFormat::rgb};
+  const Grid grid{4, 5};
+  constexpr std::size_t pixels = 37 * 61;
+  std::vector<float> flow(2 * pixels, 7), expected(2 * pixels);
+  std::vector<std::uint8_t> occlusion(pixels, 7);
+  FeatureId id = 1000;
+  network.run({.from = a.frame(), .grid = grid, .keep_from = id, .skip_duplicate = true});
+  const auto step = [&](const Frame& frame) {
+    const Outcome outcome = network.run({.from = id,
+                                         .to = frame,
+                                         .grid = grid,
+                                         .keep_to = id + 1,
+                                         .skip_duplicate = true,
+                                         .height = 37,
+                                         .width = 61,
+                                         .flow = flow,
+                                         .occlusion = occlusion});
+    network.release(id++);
+    return outcome.duplicate;
+  };
+  for (int round = 0; round < 2; round++) {
+    check::that(step(same), "it is not noticed");
+    check::that(std::ranges::all_of(flow, [](float v) { return v == 0; }), "there is motion");
+    check::that(std::ranges::all_of(occlusion, [](int v) { return v == 0; }), "something is hidden");
+  }
+  check::that(!step(b.frame()), "another frame is taken for a duplicate");
+  calls.flow(a.frame(), b.frame(), grid, expected, 37, 61);
+  check::that(flow == expected, "the flow after a duplicate");
+  padded.back() ^= 1;  // padding of the last row is not there; the last pixel is before it
+  check::that(!step(same), "the frame before the last is taken for a duplicate");
+  padded[200 * 36 + 182] ^= 1;
+  check::that(!step(same), "a frame of which one byte differs is taken for a duplicate");
+});
+
 /// The error of a request.
 std::string error_of(Network& network, const Request& request) {
   try {

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/frame.h"
+
+namespace flow {
+
+/// A copy of a frame's pixels, which tells whether another frame is the same byte for byte.
+class FrameCopy {
+ public:
+  /// Keeps its memory for the next frame.
+  void assign(const Frame& frame);
+  void forget() { pixels_.clear(); }
+  /// False if there is no copy.
+  bool equals(const Frame& frame) const;
+
+ private:
+  std::vector<std::uint8_t> pixels_;  // rows without padding
+  int width_ = 0, height_ = 0;
+  PixelFormat format_{};
+};
+
+}  // namespace flow
