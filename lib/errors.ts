@@ -9,6 +9,7 @@ export type FlowErrorCode =
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_DISPOSED'
   | 'ERR_ABORTED'
+  | 'ERR_QUEUE_FULL'
   | 'ERR_IO'
   | 'ERR_NATIVE'
 
@@ -28,6 +29,7 @@ export type FlowErrorCode =
  * | `ERR_OUT_OF_MEMORY` | memory ran out, on the host or on the device; other models are unharmed |
  * | `ERR_DISPOSED` | the model or feature map was disposed |
  * | `ERR_ABORTED` | the call's `AbortSignal` fired before the work started |
+ * | `ERR_QUEUE_FULL` | the queue of a stream is full, and its policy is `'reject'` |
  * | `ERR_IO` | a file could not be opened, read or written; `cause` is the system's error |
  * | `ERR_NATIVE` | the addon, or a library that reads or writes files, could not be loaded or failed internally |
  */

@@ -33,5 +33,22 @@ export {
   type FlowSyncOptions,
   type OutputOptions,
 } from './model.js'
+export type { FlowMapOptions, FlowMaps, PixelMap } from './request.js'
 export type { FlowOutput, FlowSize } from './size.js'
+export { FlowStream } from './stream.js'
+export type {
+  DropCounts,
+  DurationStats,
+  FlowResult,
+  NoFlow,
+  PushOptions,
+  PushSyncOptions,
+  QueueOptions,
+  QueuePolicy,
+  StreamFrame,
+  StreamOptions,
+  StreamResult,
+  StreamStats,
+  Timing,
+} from './stream-options.js'
 export * from './viz/index.js'

@@ -7,6 +7,8 @@ import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type Load
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import { RequestPlanner } from './request.js'
 import type { FlowOutput, FlowSize } from './size.js'
+import { createStream, type FlowStream } from './stream.js'
+import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
 import type { FlowColorOptions } from './viz/flow-to-color.js'
 
@@ -219,6 +221,20 @@ export class FlowModel {
       FlowModel.prototype.flowPictureFromFeatures,
       this.#requests.pictureFromFeatures(a, b, options),
     )
+  }
+
+  /**
+   * A stream of frames: one backbone pass for each, a bounded queue, and flow from each frame to the next.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for an option; `ERR_ABORTED`; `ERR_DISPOSED`
+   */
+  stream(options: StreamOptions = {}): FlowStream {
+    this.#calls.check({})
+    const makeField =
+      options?.reuse === true
+        ? (width: number, height: number) => this.createField(width, height)
+        : (width: number, height: number) => new FlowField(width, height)
+    return createStream(this.#calls, this.#requests, makeField, options)
   }
 
   /**

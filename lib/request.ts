@@ -33,6 +33,63 @@ interface PictureOptions extends CallOptions, FlowColorOptions {
   readonly output?: FlowOutput | undefined
 }
 
+/** A map of one value per pixel, row by row. */
+export interface PixelMap<Values extends Uint8Array | Float32Array> {
+  readonly width: number
+  readonly height: number
+  /** `width * height` values. */
+  readonly data: Values
+}
+
+/** The maps that a stream gives beside the flow. */
+export interface FlowMapOptions {
+  /** The flow from a frame back to the frame before it: one more pass of the head. Default false. */
+  readonly backward?: boolean | undefined
+  /**
+   * Pixels that are hidden in the next frame, or have left it, by the forward-backward check of Sundaram, Brox & Keutzer (ECCV
+   * 2010). Costs as much as `backward`; both together cost no more. Default false.
+   */
+  readonly occlusion?: boolean | undefined
+}
+
+/** A flow and the maps that were asked for, all of one size. */
+export interface FlowMaps {
+  /** From the frame before to this one. */
+  readonly flow: FlowField
+  /** From this frame to the one before. */
+  readonly backward?: FlowField
+  /** 1 where a pixel of the frame before is hidden in this one, else 0. */
+  readonly occlusion?: PixelMap<Uint8Array>
+}
+
+/** Allocates the maps that were asked for, and the flow if it is not given. */
+export function makeMaps(
+  wanted: FlowMapOptions,
+  { width, height }: OutputSize,
+  makeField: (width: number, height: number) => FlowField,
+  flow: FlowField = makeField(width, height),
+): FlowMaps {
+  return {
+    flow,
+    ...(wanted.backward && { backward: makeField(width, height) }),
+    ...(wanted.occlusion && {
+      occlusion: { width, height, data: allocateBytes(width * height, 'an occlusion mask') },
+    }),
+  }
+}
+
+/** The part of a request that fills maps. */
+export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
+  const { width, height } = maps.flow
+  return {
+    width,
+    height,
+    flow: maps.flow.data,
+    backward: maps.backward?.data,
+    occlusion: maps.occlusion?.data,
+  }
+}
+
 /** Two inputs on one grid. */
 interface Pair {
   readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth'>
@@ -142,14 +199,14 @@ export class RequestPlanner {
   }
 
   #toField({ inputs, frame, grid }: Pair, { output, into }: FieldOptions): Plan<FlowField> {
-    const { height, width } = this.#outputSize(frame, grid, output)
+    const { height, width } = this.outputSize(frame, grid, output)
     const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
     return { request: { ...inputs, height, width, flow: field.data }, answer: () => field }
   }
 
   #toPicture({ inputs, frame, grid }: Pair, options: PictureOptions): Plan<RgbImage> {
     const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
-    const { height, width } = this.#outputSize(frame, grid, options.output)
+    const { height, width } = this.outputSize(frame, grid, options.output)
     const data = allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
     return {
       request: { ...inputs, height, width, picture: data, colors: { scale, clipMax, clipMin } },
@@ -157,7 +214,8 @@ export class RequestPlanner {
     }
   }
 
-  #outputSize(frame: OutputSize, grid: PatchGrid, output: FlowOutput = 'frame'): OutputSize {
+  /** The size of the maps for a frame of that size. */
+  outputSize(frame: OutputSize, grid: PatchGrid, output: FlowOutput = 'frame'): OutputSize {
     const { up } = this.#info.head
     const model = { height: grid.gridHeight * up, width: grid.gridWidth * up }
     return resolveOutput(output, frame, model)
@@ -185,7 +243,7 @@ function frameOf(map: FeatureMap): OutputSize {
   return { height: map.frameHeight, width: map.frameWidth }
 }
 
-function checkInto(into: FlowField, width: number, height: number): FlowField {
+export function checkInto(into: FlowField, width: number, height: number): FlowField {
   if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField')
   if (into.width !== width || into.height !== height)
     throw new FlowError(

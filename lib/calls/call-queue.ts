@@ -4,6 +4,7 @@ import { decodeFrame } from '../image/decode.js'
 import type { FeatureId, NativeFrame, NativeModel, NativeRequest, NativeResult } from '../native/contract.js'
 import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
+import { Scheduler } from './scheduler.js'
 
 const MAX_TICKET = 2 ** 31 - 1
 
@@ -39,6 +40,8 @@ type Entry = (...args: never[]) => unknown
 /** The way to a network's thread, for a model, its feature maps and its streams. */
 export class CallQueue {
   readonly native: NativeModel
+  /** Takes turns between the streams of the model. */
+  readonly scheduler = new Scheduler()
   readonly #inFlight = new Set<Promise<unknown>>()
   #ticket = 0
   #featureId = 0
@@ -115,6 +118,7 @@ export class CallQueue {
   /** Waits for the calls in flight, then frees the network. Calls made later fail. */
   close(site: CallSite): Promise<void> {
     this.#closed = true
+    this.scheduler.close()
     this.#end ??= this.#finish(site)
     return this.#end
   }
@@ -122,6 +126,7 @@ export class CallQueue {
   /** Like {@link close}, but blocks. */
   closeSync(site: CallSite): void {
     this.#closed = true
+    this.scheduler.close()
     callNative(site, () => this.native.disposeSync())
   }
 

@@ -81,36 +81,36 @@ export type NativeInput = NativeFrame | FeatureId
 export interface NativeRequest {
   readonly from: NativeInput
   /** Left out: only `features` and `keepFrom`. */
-  readonly to?: NativeInput
+  readonly to?: NativeInput | undefined
   /** Patches that frames are cut into. Not needed if there is no frame: features have a grid. */
-  readonly gridHeight?: number
-  readonly gridWidth?: number
+  readonly gridHeight?: number | undefined
+  readonly gridWidth?: number | undefined
   /** Keeps the features of a frame under this name until `release`. */
-  readonly keepFrom?: FeatureId
-  readonly keepTo?: FeatureId
+  readonly keepFrom?: FeatureId | undefined
+  readonly keepTo?: FeatureId | undefined
   /**
    * Notices a `to` that is byte for byte the frame of `from`: nothing is computed then, flow is 0, nothing is hidden, and
    * `keepTo` names the same features. `from` must be features that were kept by a request with this flag.
    */
-  readonly skipDuplicate?: boolean
+  readonly skipDuplicate?: boolean | undefined
   /** Of all maps below, in whose pixels flow is. */
-  readonly height?: number
-  readonly width?: number
+  readonly height?: number | undefined
+  readonly width?: number | undefined
   /** `2 * height * width`: all x, then all y. */
-  readonly flow?: Float32Array
+  readonly flow?: Float32Array | undefined
   /** As `flow`, from `to` to `from`. */
-  readonly backward?: Float32Array
+  readonly backward?: Float32Array | undefined
   /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
-  readonly occlusion?: Uint8Array
+  readonly occlusion?: Uint8Array | undefined
   /** `3 * height * width`: `flow` in colours. */
-  readonly picture?: Uint8Array
-  readonly colors?: NativeFlowColors
+  readonly picture?: Uint8Array | undefined
+  readonly colors?: NativeFlowColors | undefined
   /** One value: how well the features of `from` are found in `to`, -1 to 1. */
-  readonly similarity?: Float32Array
+  readonly similarity?: Float32Array | undefined
   /** Patches x dim: the features of `from`. */
-  readonly features?: Float32Array
+  readonly features?: Float32Array | undefined
   /** Also gives a copy of every intermediate result, for tests against an oracle. */
-  readonly trace?: boolean
+  readonly trace?: boolean | undefined
 }
 
 /** The answer to a request. Durations are in milliseconds. */

@@ -232,6 +232,7 @@ describe('an error', () => {
       | 'ERR_OUT_OF_MEMORY'
       | 'ERR_DISPOSED'
       | 'ERR_ABORTED'
+      | 'ERR_QUEUE_FULL'
       | 'ERR_IO'
       | 'ERR_NATIVE'
     >()

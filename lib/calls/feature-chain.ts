@@ -1,0 +1,52 @@
+import type { FeatureId } from '../native/contract.js'
+
+/** A frame whose features are kept, or will be once its request is answered. */
+export interface Link<Frame> {
+  readonly id: FeatureId
+  readonly frame: Frame
+  /** The frame before; forgotten once this one is answered. */
+  before: Link<Frame> | undefined
+  failed: boolean
+}
+
+/**
+ * The features that the next frame of a stream starts from. The next request is made before the one of the frame before is
+ * answered. If that one fails, the frame before it is the last one again.
+ */
+export class FeatureChain<Frame> {
+  readonly #release: (id: FeatureId) => void
+  #last: Link<Frame> | undefined
+
+  constructor(release: (id: FeatureId) => void) {
+    this.#release = release
+  }
+
+  /** The last frame that has not failed. */
+  get last(): Link<Frame> | undefined {
+    while (this.#last?.failed === true) this.#last = this.#last.before
+    return this.#last
+  }
+
+  add(id: FeatureId, frame: Frame): Link<Frame> {
+    this.#last = { id, frame, before: this.last, failed: false }
+    return this.#last
+  }
+
+  /** The request of a frame was answered. The features of the frame before are not needed any more. */
+  answered(link: Link<Frame>): void {
+    if (link.before !== undefined) this.#release(link.before.id)
+    link.before = undefined
+  }
+
+  /** The request of a frame failed. Its features were not kept. */
+  failed(link: Link<Frame>): void {
+    link.failed = true
+  }
+
+  /** Frees the features of the last frame. */
+  clear(): void {
+    const { last } = this
+    this.#last = undefined
+    if (last !== undefined) this.#release(last.id)
+  }
+}

@@ -1,0 +1,61 @@
+/** A source of work that is done in order, one part after the other. */
+export interface Lane {
+  /** Whether there is a part, ready or not. */
+  pending(): boolean
+  /** Whether there is a part that may start now. */
+  ready(): boolean
+  /** Starts the next part. The promise is fulfilled when the part is done, and is never rejected. */
+  start(): Promise<void>
+  /** Gives up all parts that have not started. */
+  close(): void
+}
+
+/**
+ * Parts that the model's thread has at a time: the one that it computes, and the next one. So it never waits for the event
+ * loop, and can bring the next frame to a GPU meanwhile.
+ */
+const RUNNING = 2
+
+/** Shares one model between lanes. The next part is that of the ready lane whose turn was longest ago. */
+export class Scheduler {
+  /** Lanes with pending parts. Other lanes are not kept in memory. */
+  #lanes: Lane[] = []
+  readonly #lastTurns = new WeakMap<Lane, number>()
+  #turns = 0
+  #running = 0
+
+  /** Starts as many parts as may run. Call it whenever a lane may have become ready. */
+  wake(lane: Lane): void {
+    if (!this.#lanes.includes(lane)) this.#lanes.push(lane)
+    this.#startAll()
+  }
+
+  close(): void {
+    for (const lane of this.#lanes.splice(0)) lane.close()
+  }
+
+  #startAll(): void {
+    while (this.#running < RUNNING) {
+      const lane = this.#next()
+      if (lane === undefined) break
+      this.#lastTurns.set(lane, ++this.#turns)
+      this.#running += 1
+      void lane.start().then(() => {
+        this.#running -= 1
+        this.#startAll()
+      })
+    }
+    this.#lanes = this.#lanes.filter((lane) => lane.pending())
+  }
+
+  #next(): Lane | undefined {
+    let next: Lane | undefined
+    for (const lane of this.#lanes)
+      if (lane.ready() && (next === undefined || this.#lastTurn(lane) < this.#lastTurn(next))) next = lane
+    return next
+  }
+
+  #lastTurn(lane: Lane): number {
+    return this.#lastTurns.get(lane) ?? 0
+  }
+}

@@ -1,0 +1,131 @@
+import type { FlowField } from '../flow-field.js'
+import type { NativeFrame, NativeRequest, NativeResult } from '../native/contract.js'
+import { checkInto, fillMaps, type FlowMaps, makeMaps, type RequestPlanner } from '../request.js'
+import type { OutputSize } from '../size.js'
+import type { StreamFrame, StreamOptions, StreamResult } from '../stream-options.js'
+import type { CallQueue } from './call-queue.js'
+import { FeatureChain, type Link } from './feature-chain.js'
+import type { Outcome, Timing } from './stream-counter.js'
+
+/** A frame that was pushed. */
+export interface PushedFrame extends StreamFrame {
+  /** `performance.now()` at the push. */
+  readonly pushed: number
+  /** Counts the resets before it. */
+  readonly epoch: number
+}
+
+/** A frame whose features the stream keeps. */
+interface KeptFrame extends StreamFrame {
+  readonly size: OutputSize
+  readonly epoch: number
+}
+
+/** The request for one frame, and the memory for its results. */
+export interface Step {
+  readonly request: NativeRequest
+  readonly link: Link<KeptFrame>
+  /** None for a frame that starts the stream anew. */
+  readonly maps: FlowMaps | undefined
+  readonly similarity: Float32Array | undefined
+  /** `performance.now()` when the request was made. */
+  readonly made: number
+}
+
+/** The outcome of a frame, for its stream's counter, and the result of its push. */
+export interface Answer {
+  readonly outcome: Outcome
+  readonly timing: Timing
+  readonly result: StreamResult | undefined
+}
+
+export type MakeField = (width: number, height: number) => FlowField
+
+/** Lies between the similarities of photographs that move and those of different photographs. */
+const CUT_THRESHOLD = 0.44
+/** Results in use at a time with `reuse`: two in the engine, one with the caller. */
+const RING = 3
+
+/** Turns the frames of one stream into requests, each from the frame before, and their answers into results. */
+export class StreamSteps {
+  readonly #calls: CallQueue
+  readonly #planner: RequestPlanner
+  readonly #makeField: MakeField
+  readonly #options: StreamOptions
+  readonly #threshold: number | undefined
+  readonly #ring: FlowMaps[] = []
+  /** The features that the next frame starts from. */
+  readonly chain: FeatureChain<KeptFrame>
+
+  constructor(calls: CallQueue, planner: RequestPlanner, makeField: MakeField, options: StreamOptions) {
+    this.#calls = calls
+    this.#planner = planner
+    this.#makeField = makeField
+    this.#options = options
+    const { sceneCut = false } = options
+    this.#threshold = sceneCut === true ? CUT_THRESHOLD : sceneCut === false ? undefined : sceneCut
+    const { native } = calls
+    this.chain = new FeatureChain((id) => native.release(id))
+  }
+
+  /** The request for a frame. From now on the next frame starts from this one. */
+  plan({ index, timestamp, epoch }: PushedFrame, frame: NativeFrame, into: FlowField | undefined): Step {
+    const { last } = this.chain
+    const before = last?.frame.epoch === epoch ? last : undefined
+    const size = { width: frame.width, height: frame.height }
+    const grid = this.#planner.grid(this.#options.size, frame)
+    const common = { ...grid, skipDuplicate: true }
+    const made = performance.now()
+    const id = this.#calls.nextFeatureId()
+    const kept = { index, timestamp, epoch, size }
+    if (before === undefined || !sameSize(before.frame.size, size)) {
+      const link = this.chain.add(id, kept)
+      const request = { ...common, from: frame, keepFrom: id }
+      return { request, link, maps: undefined, similarity: undefined, made }
+    }
+    const maps = this.#maps(this.#planner.outputSize(size, grid, this.#options.output), into)
+    const similarity = this.#threshold === undefined ? undefined : new Float32Array(1)
+    const link = this.chain.add(id, kept)
+    const request = { ...common, from: before.id, to: frame, keepTo: id, ...fillMaps(maps), similarity }
+    return { request, link, maps, similarity, made }
+  }
+
+  /** The result of a frame whose request was answered. */
+  finish(
+    { index, timestamp, epoch, pushed }: PushedFrame,
+    { link, maps, similarity, made }: Step,
+    { wait, work, duplicate }: NativeResult,
+  ): Answer {
+    const before = link.before?.frame
+    this.chain.answered(link)
+    const timing = { queue: made - pushed + wait, engine: work, total: performance.now() - pushed }
+    if (maps === undefined || before === undefined) {
+      const resized = before?.epoch === epoch
+      const result = resized ? ({ flow: null, reason: 'size', index, timestamp, timing } as const) : undefined
+      return { outcome: 'first', timing, result }
+    }
+    if (similarity !== undefined && similarity[0]! < this.#threshold!) {
+      return { outcome: 'cuts', timing, result: { flow: null, reason: 'cut', index, timestamp, timing } }
+    }
+    const from = { index: before.index, timestamp: before.timestamp }
+    const result = { ...maps, index, timestamp, from, duplicate, timing }
+    return { outcome: duplicate ? 'duplicates' : 'computed', timing, result }
+  }
+
+  #maps(size: OutputSize, into: FlowField | undefined): FlowMaps {
+    if (into !== undefined) {
+      const flow = checkInto(into, size.width, size.height)
+      return { ...makeMaps(this.#options, size, this.#makeField, flow) }
+    }
+    if (this.#options.reuse !== true) return makeMaps(this.#options, size, this.#makeField)
+    if (this.#ring[0] !== undefined && !sameSize(this.#ring[0].flow, size)) this.#ring.length = 0
+    const maps =
+      this.#ring.length === RING ? this.#ring.shift()! : makeMaps(this.#options, size, this.#makeField)
+    this.#ring.push(maps)
+    return maps
+  }
+}
+
+function sameSize(a: OutputSize, b: OutputSize): boolean {
+  return a.width === b.width && a.height === b.height
+}

@@ -1,0 +1,120 @@
+import { checkSignal, throwIfAborted } from './calls/abort.js'
+import type { DropCounts, DurationStats, StreamStats, Timing } from './calls/stream-counter.js'
+import { FlowError } from './errors.js'
+import type { FlowField } from './flow-field.js'
+import type { FlowMapOptions, FlowMaps } from './request.js'
+import type { FlowOutput, FlowSize } from './size.js'
+
+export type { DropCounts, DurationStats, StreamStats, Timing }
+
+/** What happens to a frame that comes while the queue is full. */
+export type QueuePolicy = 'wait' | 'reject' | 'drop-oldest'
+
+/** The queue of a stream: frames that wait for the model. */
+export interface QueueOptions {
+  /** Frames that may wait, besides the one that is computed: 0 to 10000, 1 or more for `'drop-oldest'`. Default 2. */
+  readonly depth?: number | undefined
+  /**
+   * - `'wait'` (default): every frame is computed. A producer should await {@link FlowStream.ready}, or its pushes.
+   * - `'reject'`: the push fails with `ERR_QUEUE_FULL`
+   * - `'drop-oldest'`: the frame that waits longest is dropped; its push gives `{ flow: null, reason: 'dropped' }`
+   */
+  readonly policy?: QueuePolicy | undefined
+}
+
+/** How a stream computes. */
+export interface StreamOptions extends FlowMapOptions {
+  /** The size that frames are resized to. Default: the model's. */
+  readonly size?: FlowSize | undefined
+  /** The size of the maps, in whose pixels flow is. Default `'frame'`: the frame's. */
+  readonly output?: FlowOutput | undefined
+  readonly queue?: QueueOptions | undefined
+  /** Milliseconds. A frame that waited longer is dropped: its push gives `{ flow: null, reason: 'deadline' }`. */
+  readonly deadline?: number | undefined
+  /**
+   * Finds scene cuts. The similarity of two frames is the mean over all patches of the best cosine with the projected features
+   * of the other frame in the head's window. A frame whose similarity is below this threshold, -1 to 1, gives
+   * `{ flow: null, reason: 'cut' }`. `true` is 0.44, which suits the package's model. Default false.
+   */
+  readonly sceneCut?: number | boolean | undefined
+  /** Uses the memory of results again: a result is valid until the next one is given. Default false. */
+  readonly reuse?: boolean | undefined
+  /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What may be said of one frame in a synchronous push. */
+export interface PushSyncOptions {
+  /** Milliseconds, given back with the result. Default: `performance.now()` at the push. */
+  readonly timestamp?: number | undefined
+  /** Written instead of a new field, and returned as `flow`. */
+  readonly into?: FlowField | undefined
+}
+
+/** What may be said of one frame. */
+export interface PushOptions extends PushSyncOptions {
+  /** Fails the push with `ERR_ABORTED` if the computation has not started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A frame of a stream. */
+export interface StreamFrame {
+  /** Counts the pushes of the stream, from 0. */
+  readonly index: number
+  /** Milliseconds. */
+  readonly timestamp: number
+}
+
+/** The motion from one frame of a stream to the next. */
+export interface FlowResult extends FlowMaps, StreamFrame {
+  /** The frame that `flow` starts from: the last one that was computed. */
+  readonly from: StreamFrame
+  /** Whether this frame is identical to the one before. Then nothing was computed, and the flow is zero. */
+  readonly duplicate: boolean
+  readonly timing: Timing
+}
+
+/** A frame of a stream without a flow. */
+export interface NoFlow extends StreamFrame {
+  readonly flow: null
+  /**
+   * - `'size'`: the frame has another size than the one before; the stream starts anew with it
+   * - `'cut'`: another scene begins with it
+   * - `'dropped'`: a newer frame took its place in the queue
+   * - `'deadline'`: it waited too long
+   * - `'failed'`: it cannot be used; only in {@link FlowStream.from}, where `push` would throw
+   */
+  readonly reason: 'size' | 'cut' | 'dropped' | 'deadline' | 'failed'
+  /** The error of a frame that failed. */
+  readonly error?: unknown
+  readonly timing: Timing
+}
+
+/** The result of a push. */
+export type StreamResult = FlowResult | NoFlow
+
+export const DEFAULT_DEPTH = 2
+const MAX_DEPTH = 10_000
+
+/** @throws {FlowError} `ERR_ARGUMENT`; `ERR_ABORTED` if the signal has fired */
+export function checkStreamOptions(options: StreamOptions): void {
+  const fail = (message: string): never => {
+    throw new FlowError('ERR_ARGUMENT', message)
+  }
+  if (typeof options !== 'object' || options === null)
+    fail(`options: must be an object, not ${String(options)}`)
+  const { queue = {}, deadline, sceneCut = false, signal } = options
+  if (typeof queue !== 'object' || queue === null) fail('queue: must be { depth, policy }')
+  const { depth = DEFAULT_DEPTH, policy = 'wait' } = queue
+  if (!['wait', 'reject', 'drop-oldest'].includes(policy))
+    fail(`queue.policy: must be one of wait, reject, drop-oldest, not ${String(policy)}`)
+  const least = policy === 'drop-oldest' ? 1 : 0
+  if (!Number.isInteger(depth) || depth < least || depth > MAX_DEPTH)
+    fail(`queue.depth: must be an integer from ${least} to ${MAX_DEPTH}, not ${String(depth)}`)
+  if (deadline !== undefined && !(deadline > 0))
+    fail(`deadline: must be a number of milliseconds above 0, not ${String(deadline)}`)
+  if (typeof sceneCut !== 'boolean' && !(sceneCut >= -1 && sceneCut <= 1))
+    fail(`sceneCut: must be true, false or a similarity from -1 to 1, not ${String(sceneCut)}`)
+  checkSignal(signal)
+  throwIfAborted(signal)
+}
