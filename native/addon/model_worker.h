@@ -43,8 +43,8 @@ struct Call {
 };
 
 /// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the
-/// other in the order of their posting. Every member function but `notify` and `abandoned` belongs to
-/// JavaScript's thread.
+/// other in the order of their posting. A synchronous call runs on JavaScript's thread if there is no other. Every
+/// member function but `notify` and `abandoned` belongs to JavaScript's thread.
 ///
 /// The process stays alive while a promise is pending, not because a worker exists. When its environment ends
 /// (exit of the process, termination of a worker thread), what is queued is dropped, and what runs is waited
@@ -59,8 +59,10 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
 
   /// `ticket` names the call for `cancel`; 0 is no name. Throws Error(disposed) after `stop`.
   Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
-  /// As post, and nobody is told about the outcome. Does nothing after `stop`.
+  /// As post, but nobody is told of the outcome. Does nothing after `stop`.
   void post_and_forget(std::function<void()> work);
+  /// As post_and_forget, for work that takes no time: it is done at once if the thread is idle. It must not throw.
+  void do_or_post(Napi::Env env, std::function<void()> work);
   /// Waits for the queued calls, then for this one. Throws what its work throws.
   Napi::Value run(Napi::Env env, Call call);
   /// Rejects a call that has not started with ERR_ABORTED.
@@ -100,6 +102,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   static void on_wake(napi_env env, napi_value, void* context, void*);
   static void on_environment_end(void* worker);
   void loop();
+  bool is_idle();
+  void run_on_thread(Job& job);
   void enqueue(JobPtr job);
   void settle_all(Napi::Env env);
   void settle(Napi::Env env, JobPtr job);
@@ -116,6 +120,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   std::mutex mutex_;
   std::condition_variable wake_thread_;
   std::condition_variable prepared_;
+  bool working_ = false;      // the thread, on a call
   Job* preparing_ = nullptr;  // in the queue, and not to be removed from it
   std::deque<JobPtr> queue_;
   std::deque<JobPtr> done_;

@@ -174,7 +174,7 @@ Napi::Value NativeModel::cancel(const Info& info) {
 Napi::Value NativeModel::release(const Info& info) {
   return guarded(info.Env(), [&] {
     const FeatureId id = to_feature_id(info[0]);
-    worker_->post_and_forget([session = session_.get(), id] { session->release(id); });
+    worker_->do_or_post(info.Env(), [session = session_.get(), id] { session->release(id); });
     return info.Env().Undefined();
   });
 }

@@ -37,7 +37,8 @@ Outcome Session::run(const Request& request, const std::function<void()>& while_
 }
 
 void Session::release(FeatureId id) {
-  network().release(id);
+  if (!network_) return;
+  network_->release(id);
   count_bytes();
 }
 
