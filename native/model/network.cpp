@@ -50,6 +50,21 @@ class Key {
 
 }  // namespace
 
+/// One input in the engine's memory: features, and the frame that they are computed from, if they are.
+struct Network::Source {
+  FeatureSlotPtr slot;
+  std::optional<Frame> frame;  // staged
+};
+
+/// A request whose inputs and results have their places in the engine's memory.
+struct Network::Job {
+  Plan* plan = nullptr;  // none if nothing is to be computed
+  Source from, to;
+  RealMatrix flow = {}, backward = {}, similarity = {};
+  ByteMatrix occlusion = {}, picture = {};
+  FlowColors colors = {};
+};
+
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
                  WeightSource& backbone_weights, WeightSource& head_weights)
     : ops_(std::move(ops)),

@@ -43,20 +43,8 @@ class Network {
     FlowHead::Plan head;
     FeatureSlotPtr from, to;  // features that the caller does not keep
   };
-  /// One input in the engine's memory: features, and the frame that they are computed from, if they are.
-  struct Source {
-    FeatureSlotPtr slot;
-    std::optional<Frame> frame;  // staged
-  };
-  /// A request whose inputs and results have their places in the engine's memory.
-  struct Job {
-    Plan* plan = nullptr;  // none if nothing is to be computed
-    Source from, to;
-    RealMatrix flow = {}, backward = {}, similarity = {};
-    ByteMatrix occlusion = {}, picture = {};
-    FlowColors colors = {};
-  };
-
+  struct Source;  // an input in the engine's memory
+  struct Job;     // a request whose inputs and results are there
   /// Memory for a flow that the caller does not ask for, but that other results need. It grows to the largest output.
   struct ScratchFlow {
     std::unique_ptr<Memory> memory;
