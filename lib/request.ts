@@ -14,7 +14,7 @@ import {
   resolveGrid,
   resolveOutput,
 } from './size.js'
-import { allocateBytes } from './support/allocate.js'
+import { allocateBytes, allocateFloats } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
 /** Options of a call that encodes frames. */
@@ -47,9 +47,11 @@ export interface FlowMapOptions {
   readonly backward?: boolean | undefined
   /**
    * Pixels that are hidden in the next frame, or have left it, by the forward-backward check of Sundaram, Brox & Keutzer (ECCV
-   * 2010). Costs as much as `backward`; both together cost no more. Default false.
+   * 2010). Costs as much as `backward`; all three maps together cost no more. Default false.
    */
   readonly occlusion?: boolean | undefined
+  /** How well a pixel's motion there and back agree. Default false. */
+  readonly confidence?: boolean | undefined
 }
 
 /** A flow and the maps that were asked for, all of one size. */
@@ -60,6 +62,12 @@ export interface FlowMaps {
   readonly backward?: FlowField
   /** 1 where a pixel of the frame before is hidden in this one, else 0. */
   readonly occlusion?: PixelMap<Uint8Array>
+  /**
+   * `limit / (limit + d²)` for each pixel of the frame before. It goes along `flow` and back along `backward`, and misses itself
+   * by d pixels; `limit` is the square of the distance from which on it counts as hidden. So 1 is certain, below 0.5 is hidden,
+   * and 0 has left the frame.
+   */
+  readonly confidence?: PixelMap<Float32Array>
 }
 
 /** Allocates the maps that were asked for, and the flow if it is not given. */
@@ -75,6 +83,9 @@ export function makeMaps(
     ...(wanted.occlusion && {
       occlusion: { width, height, data: allocateBytes(width * height, 'an occlusion mask') },
     }),
+    ...(wanted.confidence && {
+      confidence: { width, height, data: allocateFloats(width * height, 'a map of confidence') },
+    }),
   }
 }
 
@@ -87,6 +98,7 @@ export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
     flow: maps.flow.data,
     backward: maps.backward?.data,
     occlusion: maps.occlusion?.data,
+    confidence: maps.confidence?.data,
   }
 }
 

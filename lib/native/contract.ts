@@ -102,6 +102,8 @@ export interface NativeRequest {
   readonly backward?: Float32Array | undefined
   /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
   readonly occlusion?: Uint8Array | undefined
+  /** `height * width`: 0 to 1, in `flow` at a pixel of `from`. */
+  readonly confidence?: Float32Array | undefined
   /** `3 * height * width`: `flow` in colours. */
   readonly picture?: Uint8Array | undefined
   readonly colors?: NativeFlowColors | undefined

@@ -27,8 +27,8 @@ struct Output {
   std::span<Element> Request::*place;
   std::size_t channels;
 };
-constexpr std::array<Output<float>, 2> float_outputs{
-    {{"flow", &Request::flow, 2}, {"backward", &Request::backward, 2}}};
+constexpr std::array<Output<float>, 3> float_outputs{
+    {{"flow", &Request::flow, 2}, {"backward", &Request::backward, 2}, {"confidence", &Request::confidence, 1}}};
 constexpr std::array<Output<std::uint8_t>, 2> byte_outputs{
     {{"occlusion", &Request::occlusion, 1}, {"picture", &Request::picture, 3}}};
 

@@ -14,14 +14,14 @@ namespace {
 constexpr std::size_t kept_plans = 3;
 
 /// Tells the results of one request apart. The first two are also the indices of scratch flows.
-enum OutputSlot : int { forward_slot, backward_slot, occlusion_slot, picture_slot, similarity_slot };
+enum OutputSlot : int { forward_slot, backward_slot, occlusion_slot, confidence_slot, picture_slot, similarity_slot };
 
 bool is_frame(const Input& input) { return std::holds_alternative<Frame>(input); }
 
 /// The results that a request asks for, a bit each.
 std::uint64_t results_of(const Request& request) {
-  const bool wanted[] = {!request.flow.empty(), !request.backward.empty(), !request.occlusion.empty(),
-                         !request.picture.empty(), !request.similarity.empty()};
+  const bool wanted[] = {!request.flow.empty(),       !request.backward.empty(), !request.occlusion.empty(),
+                         !request.confidence.empty(), !request.picture.empty(),  !request.similarity.empty()};
   std::uint64_t bits = 0;
   for (const bool result : wanted) bits = bits << 1 | static_cast<std::uint64_t>(result);
   return bits;
@@ -60,7 +60,7 @@ struct Network::Source {
 struct Network::Job {
   Plan* plan = nullptr;  // none if nothing is to be computed
   Source from, to;
-  RealMatrix flow = {}, backward = {}, similarity = {};
+  RealMatrix flow = {}, backward = {}, confidence = {}, similarity = {};
   ByteMatrix occlusion = {}, picture = {};
   FlowColors colors = {};
 };
@@ -112,6 +112,7 @@ bool Network::answer_duplicate(const Request& request) {
   std::ranges::fill(request.flow, 0.F);
   std::ranges::fill(request.backward, 0.F);
   std::ranges::fill(request.occlusion, std::uint8_t{0});
+  std::ranges::fill(request.confidence, 1.F);
   std::ranges::fill(request.picture, std::uint8_t{255});  // no motion is white
   std::ranges::fill(request.similarity, 1.F);
   if (request.keep_to != 0) features_.keep(request.keep_to, slot);
@@ -170,6 +171,7 @@ Network::Job Network::place(const Request& request) {
   if (request.wants_backward()) job.backward = flow_output(request.backward, backward_slot, request);
   const int height = request.height, width = request.width;
   if (!request.occlusion.empty()) job.occlusion = ops_->output(request.occlusion, occlusion_slot, height, width);
+  if (!request.confidence.empty()) job.confidence = ops_->output(request.confidence, confidence_slot, height, width);
   if (!request.picture.empty()) job.picture = ops_->output(request.picture, picture_slot, height, 3 * width);
   if (!request.similarity.empty()) job.similarity = ops_->output(request.similarity, similarity_slot, 1, 1);
   job.colors = request.colors;
@@ -207,7 +209,7 @@ void Network::compute(const Job& job, Trace* trace) const {
   const RealMatrix from = job.from.slot->matrix, to = job.to.slot ? job.to.slot->matrix : RealMatrix{};
   if (job.flow) head_.run(from, to, job.plan->head, job.flow, job.similarity, trace);
   if (job.backward) head_.run(to, from, job.plan->head, job.backward, {}, nullptr);
-  if (job.occlusion) ops_->round_trip(job.flow, job.backward, job.occlusion, {});
+  if (job.occlusion || job.confidence) ops_->round_trip(job.flow, job.backward, job.occlusion, job.confidence);
   if (job.picture) ops_->color_flow(job.flow, job.colors, job.picture);
 }
 
