@@ -9,7 +9,7 @@ import {
   type StreamResult,
   type StreamStats,
 } from '../../lib/index.js'
-import { flowError, sameBits } from '../support/compare.js'
+import { flowError, relativeL2, sameBits } from '../support/compare.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
 
 let model: FlowModel
@@ -55,14 +55,16 @@ function keepBusy(): { readonly release: () => Promise<void> } {
 
 describe('a stream', () => {
   it('gives what calls for pairs give, in both directions, and nothing for its first frame', async () => {
-    const stream = model.stream({ backward: true, occlusion: true })
+    const stream = model.stream({ backward: true, occlusion: true, confidence: true })
     expect(await stream.push(a)).toBeUndefined()
     for (let i = 1; i < frames.length; i++) {
       const result = withFlow(await stream.push(frames[i]!, { timestamp: 40 * i }))
       const [before, frame] = [frames[i - 1]!, frames[i]!]
       expect(sameBits(result.flow.data, (await model.flow(before, frame)).data)).toBe(true)
       expect(sameBits(result.backward!.data, (await model.flow(frame, before)).data)).toBe(true)
-      expect(result.occlusion!.data).toEqual(occlusionOf(result))
+      const { occlusion, confidence } = roundTrip(result)
+      expect(result.occlusion!.data).toEqual(occlusion)
+      expect(relativeL2(result.confidence!.data, confidence)).toBeLessThan(1e-5)
       expect(result).toMatchObject({ index: i, timestamp: 40 * i, from: { index: i - 1 }, duplicate: false })
       expect(result.timing.total).toBeGreaterThanOrEqual(result.timing.engine)
     }
@@ -465,8 +467,8 @@ async function twoFrames(): Promise<StreamResult | undefined> {
   return stream.push(b)
 }
 
-/** The mask of a result by the formula of `occlusion`, in double precision; ties are not expected. */
-function occlusionOf({ flow, backward }: FlowResult): Uint8Array {
+/** Occlusion and confidence of a result by their formula, in double precision. Ties are not expected. */
+function roundTrip({ flow, backward }: FlowResult) {
   const { width, height } = flow
   const at = (map: Float32Array, x: number, y: number) => {
     const [cx, cy] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]
@@ -475,12 +477,13 @@ function occlusionOf({ flow, backward }: FlowResult): Uint8Array {
     const row = (y: number) => map[y * width + x0]! * (1 - cx + x0) + map[y * width + x1]! * (cx - x0)
     return row(y0) * (1 - cy + y0) + row(y1) * (cy - y0)
   }
-  return Uint8Array.from({ length: width * height }, (_, i) => {
+  const confidence = Float32Array.from({ length: width * height }, (_, i) => {
     const [u, v] = [flow.x[i]!, flow.y[i]!]
     const [x, y] = [(i % width) + u, Math.floor(i / width) + v]
-    if (!(x >= -0.5 && x < width - 0.5 && y >= -0.5 && y < height - 0.5)) return 1
+    if (!(x >= -0.5 && x < width - 0.5 && y >= -0.5 && y < height - 0.5)) return 0
     const [bu, bv] = [at(backward!.x, x, y), at(backward!.y, x, y)]
     const limit = 0.01 * (u * u + v * v + bu * bu + bv * bv) + 0.5
-    return (u + bu) ** 2 + (v + bv) ** 2 > limit ? 1 : 0
+    return limit / (limit + (u + bu) ** 2 + (v + bv) ** 2)
   })
+  return { confidence, occlusion: Uint8Array.from(confidence, (value) => (value < 0.5 ? 1 : 0)) }
 }

@@ -235,15 +235,15 @@ describe('the addon, whatever is passed to it,', () => {
       expect(() => anything['submit']!(request, value)).toThrow()
     }
     // Every field of a request, with every value that it cannot have.
-    const optional = new Set(['to', 'keepFrom', 'keepTo', 'flow', 'picture', 'features', 'trace'])
-    const full = {
-      ...request,
-      keepFrom: 1,
-      keepTo: 2,
+    const maps = {
+      backward: new Float32Array(2 * 16 * 16),
+      occlusion: new Uint8Array(16 * 16),
+      confidence: new Float32Array(16 * 16),
       picture: new Uint8Array(3 * 16 * 16),
-      features: out,
-      trace: false,
+      similarity: new Float32Array(1),
     }
+    const optional = new Set([...Object.keys(maps), 'to', 'keepFrom', 'keepTo', 'flow', 'features', 'trace'])
+    const full = { ...request, ...maps, keepFrom: 1, keepTo: 2, features: out, trace: false }
     for (const field of [...Object.keys(full), 'colors'].filter((name) => name !== 'trace'))
       for (const value of nonsense) {
         if (value === undefined && optional.has(field)) continue
