@@ -211,11 +211,15 @@ class AttentionSplits {
   unsigned* arrived_;
 };
 
+/// The image whose head this block computes.
+DEVICE int image_of_block(const AttentionParams& p) { return static_cast<int>(blockIdx.y) >= p.heads ? 1 : 0; }
+
 /// Stores the weighted means of the queries from `first` on, without the padding.
 template <class Warp, class T, int HD>
 DEVICE void store_attention(const AttentionParams& p, int first, const OnlineSoftmax<Warp>& softmax) {
   const bool pairs = p.head_dim % 2 == 0 && p.ldo % 2 == 0;
-  T* const out = static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(blockIdx.y) * p.head_dim;
+  const int image = image_of_block(p), head = static_cast<int>(blockIdx.y) - image * p.heads;
+  T* const out = static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(image) * p.tokens * p.ldo + head * p.head_dim;
   float inverse_sum[Warp::queries];
 #pragma unroll
   for (int i = 0; i < Warp::queries; i++) inverse_sum[i] = 1.F / softmax.row_sum[i];
@@ -246,7 +250,9 @@ DEVICE void attention(const AttentionParams& p) {
   const int first = static_cast<int>(blockIdx.x) * attention_queries;
   const int begin = static_cast<int>(blockIdx.z) * p.keys_per_split;
   const int end = min(begin + p.keys_per_split, p.tokens);
-  const std::ptrdiff_t head = static_cast<std::ptrdiff_t>(blockIdx.y) * p.tokens * HD;
+  // blockIdx.y counts the heads of all images. Between two images lie the k and v of the first: as many heads twice.
+  const std::ptrdiff_t head =
+      (static_cast<std::ptrdiff_t>(blockIdx.y) + 2 * image_of_block(p) * p.heads) * p.tokens * HD;
 
   Tile::start_copy(shared, static_cast<const T*>(p.q) + head + static_cast<std::ptrdiff_t>(first) * HD,
                    p.tokens - first);

@@ -24,12 +24,13 @@ constexpr int attention_shared_bytes(int head_dim, int element_bytes) {
 constexpr int attention_partial_floats(int head_dim) { return head_dim + 2; }
 
 struct AttentionParams {
-  const void* q;  // T: heads x tokens x HD, scaled by log2(e) / sqrt(head_dim), so that the softmax uses powers of two
+  const void* q;  // T: heads x tokens x HD of the first image, scaled by log2(e) / sqrt(head_dim), so that the softmax
+                  // uses powers of two
   const void* k;
   const void* v;
-  void* out;  // T: tokens x heads * head_dim, rows ldo apart
-  int tokens, heads;
-  int head_dim;  // without padding
+  void* out;          // T: tokens x heads * head_dim, rows ldo apart
+  int tokens, heads;  // of an image; q, k and v of an image follow each other, and so do images
+  int head_dim;       // without padding
   int ldo;
   int keys_per_split;  // a multiple of attention_keys
   /// splits x heads x tokens (rounded up to attention_queries) x attention_partial_floats(HD), aligned to 16 bytes.

@@ -50,11 +50,12 @@ struct Convolution {
 /// keeps its order.
 struct QkvOutput {
   int heads, head_dim;
-  int prefix;        // tokens at the front that have no position
+  int tokens;        // of an image; m is one or two images
+  int prefix;        // tokens at the front of an image that have no position
   float q_scale;     // multiplies q after the rotation
   const float* cos;  // (tokens - prefix) x head_dim / 2; column 8 * block + i is for pair 8 * block + i
   const float* sin;
-  long long part;
+  long long part;  // elements of q, of k and of v of an image
 };
 
 /// Column sums over all rows. Every block of rows writes its sums to `partial` (row blocks x n, float32). The last

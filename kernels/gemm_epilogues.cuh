@@ -210,8 +210,8 @@ struct Qkv : Epilogue<Block> {
   DEVICE Prefetched load(int row, int col, bool /*in_range*/) const {
     const QkvOutput& qkv = this->p.qkv;
     const int d = col & (qkv.head_dim - 1);
-    const std::ptrdiff_t pair =
-        static_cast<std::ptrdiff_t>(max(row - qkv.prefix, 0)) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
+    const int patch = max(token(row) - qkv.prefix, 0);
+    const std::ptrdiff_t pair = static_cast<std::ptrdiff_t>(patch) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
     return {*reinterpret_cast<const float2*>(qkv.cos + pair), *reinterpret_cast<const float2*>(qkv.sin + pair)};
   }
   DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& prefetched) const {
@@ -220,17 +220,22 @@ struct Qkv : Epilogue<Block> {
     // head_dim is a power of two. A division per element would cost more than the product's arithmetic.
     const int d = col & (qkv.head_dim - 1), head = col >> (__ffs(qkv.head_dim) - 1);
     const int part = head < qkv.heads ? 0 : head < 2 * qkv.heads ? 1 : 2;
-    if (part < 2 && row >= qkv.prefix) {
+    if (part < 2 && token(row) >= qkv.prefix) {
       const float2 cos = prefetched.cos, sin = prefetched.sin, x = lo, y = hi;
       lo = make_float2(x.x * cos.x - y.x * sin.x, x.y * cos.y - y.y * sin.y);
       hi = make_float2(y.x * cos.x + x.x * sin.x, y.y * cos.y + x.y * sin.y);
     }
     const float scale = part == 0 ? qkv.q_scale : 1.F;
-    T* const to = static_cast<T*>(this->p.out) + part * qkv.part +
-                  (static_cast<std::ptrdiff_t>(head - part * qkv.heads) * this->p.m + row) * qkv.head_dim + d;
+    T* const to = static_cast<T*>(this->p.out) + (3 * image(row) + part) * qkv.part +
+                  (static_cast<std::ptrdiff_t>(head - part * qkv.heads) * qkv.tokens + token(row)) * qkv.head_dim + d;
     store2(to, lo.x * scale, lo.y * scale);
     store2(to + 8, hi.x * scale, hi.y * scale);
   }
+
+ private:
+  /// There are at most two images, so a comparison replaces the division.
+  DEVICE int image(int row) const { return row >= this->p.qkv.tokens ? 1 : 0; }
+  DEVICE int token(int row) const { return row - image(row) * this->p.qkv.tokens; }
 };
 
 /// Passes all accumulators of the thread to `epilogue`.

@@ -101,19 +101,24 @@ int CpuOps::stride(int cols) const {
   return whole % 256 == 0 ? whole + widest_panel : whole;
 }
 
-std::size_t CpuOps::qkv_elements(AttentionShape shape) const {
+/// Of one image.
+std::size_t CpuOps::qkv_elements_of_image(AttentionShape shape) const {
   const std::size_t panel = 2 * static_cast<std::size_t>(kernels_.lanes), tokens = shape.tokens, hd = shape.head_dim;
   const std::size_t padded_tokens = (tokens + panel - 1) / panel * panel, padded_hd = (hd + panel - 1) / panel * panel;
   return shape.heads * (tokens * hd + padded_tokens * hd + tokens * padded_hd) + widest_panel;
 }
 
-QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape) const {
+std::size_t CpuOps::qkv_elements(AttentionShape shape) const {
+  return static_cast<std::size_t>(shape.images) * qkv_elements_of_image(shape);
+}
+
+QkvLayout CpuOps::layout(OperandMatrix qkv, AttentionShape shape, int image) const {
   const int panel = 2 * kernels_.lanes;
   QkvLayout l{};
   l.shape = shape;
   l.token_panels = ceil_div(shape.tokens, panel);
   l.channel_panels = ceil_div(shape.head_dim, panel);
-  l.q = floats(qkv);
+  l.q = floats(qkv) + static_cast<std::size_t>(image) * qkv_elements_of_image(shape);
   l.k = l.q + static_cast<std::size_t>(shape.heads) * shape.tokens * shape.head_dim;
   l.v = l.k + static_cast<std::size_t>(shape.heads) * l.token_panels * panel * shape.head_dim;
   return l;
@@ -226,22 +231,27 @@ void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& pr
 
 void CpuOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
                            AttentionShape shape, OperandMatrix qkv) {
-  GemmJob job = gemm_job(Epilogue::qkv, normalised(x, norm), qkv_weights, qkv);
-  job.qkv = layout(qkv, shape);
-  job.qkv.cos = as<PackedRope>(rope).cos.data();
-  job.qkv.sin = as<PackedRope>(rope).sin.data();
-  run_gemm(job);
+  const RealMatrix in = normalised(x, norm);
+  for (int image = 0; image < shape.images; image++) {
+    GemmJob job = gemm_job(Epilogue::qkv, rows_of(in, image * shape.tokens, shape.tokens), qkv_weights, qkv);
+    job.qkv = layout(qkv, shape, image);
+    job.qkv.cos = as<PackedRope>(rope).cos.data();
+    job.qkv.sin = as<PackedRope>(rope).sin.data();
+    run_gemm(job);
+  }
 }
 
 void CpuOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
-  AttentionJob job{};
-  job.qkv = layout(qkv, shape);
-  job.out = floats(out);
-  job.ldo = out.stride;
-  job.block = query_block;
-  job.blocks = ceil_div(shape.tokens, job.block);
-  reserve_scratch(kernels_.attention_scratch(job));
-  pool_.run(shape.heads * job.blocks, [&](int item, int thread) { kernels_.attention(job, item, scratch(thread)); });
+  for (int image = 0; image < shape.images; image++) {
+    AttentionJob job{};
+    job.qkv = layout(qkv, shape, image);
+    job.out = floats(out) + static_cast<std::ptrdiff_t>(image) * shape.tokens * out.stride;
+    job.ldo = out.stride;
+    job.block = query_block;
+    job.blocks = ceil_div(shape.tokens, job.block);
+    reserve_scratch(kernels_.attention_scratch(job));
+    pool_.run(shape.heads * job.blocks, [&](int item, int thread) { kernels_.attention(job, item, scratch(thread)); });
+  }
 }
 
 void CpuOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {

@@ -83,7 +83,7 @@ std::unique_ptr<Memory> CudaOps::allocate(std::size_t bytes) {
 int CudaOps::stride(int cols) const { return kernels::round_up(cols, 16); }
 
 std::size_t CudaOps::qkv_elements(AttentionShape shape) const {
-  return std::size_t{3} * shape.heads * shape.tokens * kernels::padded_head_dim(shape.head_dim);
+  return std::size_t{3} * shape.heads * shape.rows() * kernels::padded_head_dim(shape.head_dim);
 }
 
 void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
@@ -326,6 +326,7 @@ void CudaOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_
   const int head_dim = kernels::padded_head_dim(shape.head_dim);
   params.qkv = {shape.heads,
                 head_dim,
+                shape.tokens,
                 shape.prefix,
                 1.44269504F / std::sqrt(static_cast<float>(shape.head_dim)),
                 floats(as<PackedRope>(rope).cos),
@@ -348,19 +349,20 @@ void CudaOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix o
   params.tokens = shape.tokens;
   params.heads = shape.heads;
   params.head_dim = shape.head_dim;
-  params.keys_per_split = choose_attention_splits(shape.tokens, shape.heads, device());
+  params.keys_per_split =
+      choose_attention_splits(shape.tokens, shape.heads, device());  // the same for any number of images
   const int splits = ceil_div(shape.tokens, params.keys_per_split);
-  const int blocks = ceil_div(shape.tokens, kernels::attention_queries);
+  const int blocks = ceil_div(shape.tokens, kernels::attention_queries), heads = shape.images * shape.heads;
   if (splits > 1) {
     guarded([&] {
-      const std::size_t rows = static_cast<std::size_t>(splits) * shape.heads * blocks * kernels::attention_queries;
+      const std::size_t rows = static_cast<std::size_t>(splits) * heads * blocks * kernels::attention_queries;
       params.partial = static_cast<float*>(
           scratch(partial_outputs_, rows * kernels::attention_partial_floats(head_dim) * sizeof(float)));
       params.arrived = static_cast<unsigned*>(
-          scratch(attention_arrived_, static_cast<std::size_t>(blocks) * shape.heads * sizeof(unsigned)));
+          scratch(attention_arrived_, static_cast<std::size_t>(blocks) * heads * sizeof(unsigned)));
     });
   }
-  launch(named("attention", precision_) + "_" + std::to_string(head_dim), {blocks, shape.heads, splits},
+  launch(named("attention", precision_) + "_" + std::to_string(head_dim), {blocks, heads, splits},
          {kernels::attention_threads}, kernels::attention_shared_bytes(head_dim, bytes), params);
 }
 

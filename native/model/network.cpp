@@ -63,6 +63,7 @@ struct Network::Job {
   RealMatrix flow = {}, backward = {}, confidence = {}, similarity = {};
   ByteMatrix occlusion = {}, picture = {};
   FlowColors colors = {};
+  bool encodes_pair = false;  // both frames in one pass of the backbone
 };
 
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
@@ -133,7 +134,7 @@ Network::Plan& Network::plan(Grid grid) {
     return *plans_.front();
   }
   if (plans_.size() == kept_plans) plans_.pop_back();
-  auto fresh = std::make_unique<Plan>(Plan{++plans_made_, vit_.plan(grid), head_.plan(grid), {}, {}});
+  auto fresh = std::make_unique<Plan>(Plan{++plans_made_, vit_.plan(grid, 1), {}, head_.plan(grid), {}, {}});
   fresh->from = features_.take(grid);
   fresh->to = features_.take(grid);
   return **plans_.insert(plans_.begin(), std::move(fresh));
@@ -159,6 +160,8 @@ Network::Job Network::place(const Request& request) {
   const auto unkept = [&](FeatureSlotPtr Plan::*slot) { return job.plan == nullptr ? nullptr : job.plan->*slot; };
   job.from = source(request.from, staged.from, request.keep_from, grid, unkept(&Plan::from));
   job.to = source(request.to, staged.to, request.keep_to, grid, unkept(&Plan::to));
+  job.encodes_pair = job.from.frame && job.to.frame && ops_->images_per_pass() > 1 && request.trace == nullptr;
+  if (job.encodes_pair && !job.plan->vit_pair) job.plan->vit_pair.emplace(vit_.plan(grid, 2));
   if (!job.from.slot || (wants_head && !job.to.slot)) {
     throw Error(ErrorCode::argument, "flow needs two frames or feature maps");
   }
@@ -196,15 +199,22 @@ RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& 
 
 // ---- the computation ------------------------------------------------------------------------------------------------
 
-void Network::encode(const Source& source, Plan& plan, Trace* trace, const char* name) const {
+void Network::encode(const Source& source, Plan& plan, Trace* trace) const {
   if (!source.frame) return;
-  if (trace != nullptr) trace->set_prefix(name);
-  vit_.run(*source.frame, plan.vit, source.slot->matrix, trace);
+  const Vit::Image image{*source.frame, source.slot->matrix};
+  vit_.run({&image, 1}, plan.vit, trace);
 }
 
 void Network::compute(const Job& job, Trace* trace) const {
-  encode(job.from, *job.plan, trace, "frame1.");
-  encode(job.to, *job.plan, trace, "frame2.");
+  if (job.encodes_pair) {
+    const Vit::Image pair[] = {{*job.from.frame, job.from.slot->matrix}, {*job.to.frame, job.to.slot->matrix}};
+    vit_.run(pair, *job.plan->vit_pair, nullptr);
+  } else {
+    if (trace != nullptr) trace->set_prefix("frame1.");
+    encode(job.from, *job.plan, trace);
+    if (trace != nullptr) trace->set_prefix("frame2.");
+    encode(job.to, *job.plan, trace);
+  }
   if (trace != nullptr) trace->set_prefix("head.");
   const RealMatrix from = job.from.slot->matrix, to = job.to.slot ? job.to.slot->matrix : RealMatrix{};
   if (job.flow) head_.run(from, to, job.plan->head, job.flow, job.similarity, trace);

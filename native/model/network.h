@@ -38,8 +38,9 @@ class Network {
  private:
   /// Buffers for one input size.
   struct Plan {
-    std::uint64_t id;  // never given to another plan, so a recorded sequence is known by it
-    Vit::Plan vit;
+    std::uint64_t id;                   // never given to another plan, so a recorded sequence is known by it
+    Vit::Plan vit;                      // for one frame
+    std::optional<Vit::Plan> vit_pair;  // for both frames of a pair, if the engine gains by it
     FlowHead::Plan head;
     FeatureSlotPtr from, to;  // features that the caller does not keep
   };
@@ -61,7 +62,7 @@ class Network {
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
   void compute(const Job& job, Trace* trace) const;
-  void encode(const Source& source, Plan& plan, Trace* trace, const char* name) const;
+  void encode(const Source& source, Plan& plan, Trace* trace) const;
 
   std::unique_ptr<Ops> ops_;
   Vit vit_;

@@ -78,10 +78,6 @@ struct Loader {
 
 }  // namespace
 
-RealMatrix rows_of(RealMatrix m, int first, int count) {
-  return {static_cast<float*>(m.data) + static_cast<std::ptrdiff_t>(first) * m.stride, count, m.cols, m.stride};
-}
-
 Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(ops), config_(config) {
   const Loader load{ops, weights};
   const int dim = config.dim;
@@ -114,27 +110,33 @@ Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(o
   norm_ = load.norm("norm", dim);
 }
 
-Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid)
+Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid, int images)
     : grid(grid),
-      shape{config.prefix() + grid.size(), config.prefix(), config.heads, config.head_dim()},
+      shape{config.prefix() + grid.size(), config.prefix(), config.heads, config.head_dim(), images},
       rope(pack_rope(ops, periods, grid)),
       arena(ops, [&](Arena& a) { lay_out(a, ops, config); }) {}
 
 void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
-  patches = arena.matrix<Operand>(grid.size(), 3 * config.patch * config.patch);
-  x = arena.matrix<Real>(shape.tokens, config.dim);
+  patches = arena.matrix<Operand>(shape.images * grid.size(), 3 * config.patch * config.patch);
+  x = arena.matrix<Real>(shape.rows(), config.dim);
   qkv = arena.block<Operand>(ops.qkv_elements(shape));
-  attended = arena.matrix<Operand>(shape.tokens, config.dim);
-  hidden = arena.matrix<Operand>(shape.tokens, config.hidden);
+  attended = arena.matrix<Operand>(shape.rows(), config.dim);
+  hidden = arena.matrix<Operand>(shape.rows(), config.hidden);
 }
 
-void Vit::run(const Frame& frame, Plan& plan, RealMatrix features, Trace* trace) const {
-  const RealMatrix x = plan.x, patches_of_x = rows_of(x, plan.shape.prefix, plan.grid.size());
+void Vit::run(std::span<const Image> images, Plan& plan, Trace* trace) const {
+  const RealMatrix x = plan.x;
+  const int patches = plan.grid.size(), tokens = plan.shape.tokens;
+  const auto patch_tokens = [&](int image) { return rows_of(x, image * tokens + plan.shape.prefix, patches); };
+  const int count = static_cast<int>(images.size());
 
-  ops_.preprocess_patches(frame, plan.grid, config_.patch, plan.patches);
-  ops_.embed(plan.patches, *patch_embed_, *prefix_tokens_, x);
+  for (int i = 0; i < count; i++) {
+    const OperandMatrix pixels = rows_of(plan.patches, i * patches, patches, ops_.operand_bytes());
+    ops_.preprocess_patches(images[i].frame, plan.grid, config_.patch, pixels);
+    ops_.embed(pixels, *patch_embed_, *prefix_tokens_, rows_of(x, i * tokens, tokens));
+  }
   if (trace) trace->record(ops_, "input", plan.patches);
-  if (trace) trace->record(ops_, "patch_tokens", patches_of_x);
+  if (trace) trace->record(ops_, "patch_tokens", patch_tokens(0));
 
   for (std::size_t i = 0; i < blocks_.size(); i++) {
     const Block& block = blocks_[i];
@@ -150,8 +152,8 @@ void Vit::run(const Frame& frame, Plan& plan, RealMatrix features, Trace* trace)
     if (trace) trace->record(ops_, "block" + std::to_string(i), x);
   }
 
-  ops_.layer_norm(patches_of_x, *norm_, features);
-  if (trace) trace->record(ops_, "features", features);
+  for (int i = 0; i < count; i++) ops_.layer_norm(patch_tokens(i), *norm_, images[i].features);
+  if (trace) trace->record(ops_, "features", images[0].features);
 }
 
 }  // namespace flow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "model/arena.h"
@@ -17,26 +18,32 @@ class Vit {
 
   /// Everything that depends on the size of the input.
   struct Plan {
-    Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid);
+    Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid, int images);
 
     Grid grid;
     AttentionShape shape;
     PackedPtr rope;
-    OperandMatrix patches;  // N x 3*patch*patch
-    RealMatrix x;           // prefix + N x dim: the residual stream
+    OperandMatrix patches;  // images * N x 3*patch*patch
+    RealMatrix x;           // images * (prefix + N) x dim: the residual stream
     OperandMatrix qkv;
-    OperandMatrix attended;  // prefix + N x dim
-    OperandMatrix hidden;    // prefix + N x hidden
+    OperandMatrix attended;  // images * (prefix + N) x dim
+    OperandMatrix hidden;    // images * (prefix + N) x hidden
     Arena arena;
 
    private:
     void lay_out(Arena& arena, Ops& ops, const BackboneConfig& config);
   };
 
-  Plan plan(Grid grid) const { return {ops_, config_, periods_, grid}; }
+  /// For passes of `images` images.
+  Plan plan(Grid grid, int images) const { return {ops_, config_, periods_, grid, images}; }
 
-  /// features (N x dim) = the patch tokens after the final norm.
-  void run(const Frame& frame, Plan& plan, RealMatrix features, Trace* trace) const;
+  /// A staged frame, and the place of its features (N x dim): the patch tokens after the final norm.
+  struct Image {
+    Frame frame;
+    RealMatrix features;
+  };
+  /// One pass over as many images as the plan is for. A trace takes a pass of one image.
+  void run(std::span<const Image> images, Plan& plan, Trace* trace) const;
 
  private:
   struct Block {
@@ -49,8 +56,5 @@ class Vit {
   PackedPtr patch_embed_, prefix_tokens_, norm_;
   std::vector<Block> blocks_;
 };
-
-/// Rows [first, first + count) of a matrix of float32.
-RealMatrix rows_of(RealMatrix m, int first, int count);
 
 }  // namespace flow

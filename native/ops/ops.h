@@ -36,6 +36,14 @@ using RealMatrix = Matrix<Real>;
 using OperandMatrix = Matrix<Operand>;
 using ByteMatrix = Matrix<Byte>;
 
+/// Rows [first, first + count) of a matrix whose elements have `element_bytes` bytes.
+template <class Kind>
+Matrix<Kind> rows_of(Matrix<Kind> m, int first, int count, std::size_t element_bytes) {
+  const std::size_t offset = static_cast<std::size_t>(first) * static_cast<std::size_t>(m.stride) * element_bytes;
+  return {static_cast<std::byte*>(m.data) + offset, count, m.cols, m.stride};
+}
+inline RealMatrix rows_of(RealMatrix m, int first, int count) { return rows_of(m, first, count, sizeof(float)); }
+
 /// A block of the engine's memory; freed with the object. Zeroed when allocated.
 class Memory {
  public:
@@ -79,12 +87,19 @@ struct Grid {
   bool operator==(const Grid&) const = default;
 };
 
-/// Tokens = `prefix` tokens (cls, storage) without a position, then the patches of `grid`.
+/// Images that one pass of the backbone may take.
+constexpr int most_images = 2;
+
+/// The tokens of one image = `prefix` tokens (cls, storage) without a position, then the patches of the grid. Images
+/// follow each other in rows, and do not attend to each other.
 struct AttentionShape {
   int tokens;
   int prefix;
   int heads;
   int head_dim;
+  int images = 1;
+
+  int rows() const { return images * tokens; }
 };
 
 /// How lengths of motion become colours, in pixels. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
@@ -119,6 +134,9 @@ class Ops {
   virtual int stride(int cols) const = 0;
   /// Elements of the `qkv` matrix that norm_qkv_rope hands to attention.
   virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
+  /// Images that one pass of the backbone should take, at most most_images: the frames of a pair share a pass if that
+  /// is faster than a pass each.
+  virtual int images_per_pass() const = 0;
   /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there. `slot` (below
   /// output_slots) tells the outputs of one sequence apart.
   virtual RealMatrix output(std::span<float> host, int slot, int rows, int cols) = 0;
@@ -177,7 +195,7 @@ class Ops {
   /// (qkv_elements, without rows or columns) is in a layout of the engine's own, for `attention` alone.
   virtual void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
                              AttentionShape shape, OperandMatrix qkv) = 0;
-  /// out (tokens x C) = softmax(q k^T / sqrt(head_dim)) v, heads side by side.
+  /// out (rows x C) = softmax(q k^T / sqrt(head_dim)) v of every image, heads side by side.
   virtual void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) = 0;
   /// x += gain * (W in + b).
   virtual void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) = 0;

@@ -28,6 +28,7 @@ class ProfiledOps : public Ops {
   std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
   int stride(int cols) const override { return inner_->stride(cols); }
   std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
+  int images_per_pass() const override { return inner_->images_per_pass(); }
   RealMatrix output(std::span<float> host, int slot, int rows, int cols) override {
     return inner_->output(host, slot, rows, cols);
   }

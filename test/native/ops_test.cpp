@@ -408,6 +408,34 @@ const OnEveryEngine trips("round_trip finds the pixels that do not come back", [
   }
 });
 
+const OnEveryEngine two_images(
+    "norm_qkv_rope and attention give two images the bits that each gets alone", [](Bench& b, Random& random) {
+      for (const auto [head_dim, heads, grid_h, grid_w] : {std::array{32, 2, 7, 10}, {64, 3, 9, 11}, {24, 2, 22, 23}}) {
+        const Grid grid{grid_h, grid_w};
+        const AttentionShape one{5 + grid.size(), 5, heads, head_dim}, two{one.tokens, 5, heads, head_dim, 2};
+        const int dim = heads * head_dim, half = head_dim / 2;
+        const Values x = random.values(two.rows() * dim, 2), gamma = random.values(dim, 2),
+                     beta = random.values(dim, 2);
+        const Linear w(random, dim, 3 * dim);
+        const Values cos = random.values(grid.size() * half, 1), sin = random.values(grid.size() * half, 1);
+        const auto norm = b.ops.pack_norm({gamma, beta, 1e-5F}), weights = b.ops.pack_qkv(w.view, heads),
+                   rope = b.ops.pack_rope(cos, sin, half);
+        const auto attend = [&](RealMatrix rows, AttentionShape shape) {
+          const auto qkv = b.block(b.ops.qkv_elements(shape));
+          const auto out = b.matrix<Operand>(shape.rows(), dim);
+          b.ops.norm_qkv_rope(rows, *norm, *weights, *rope, shape, qkv);
+          b.ops.attention(qkv, shape, out);
+          return b.read(out);
+        };
+        const auto all = b.matrix<Real>(two.rows(), dim, x);
+        const Values both = attend(all, two);
+        Values each = attend(rows_of(all, 0, one.tokens), one);
+        const Values second = attend(rows_of(all, one.tokens, one.tokens), one);
+        each.insert(each.end(), second.begin(), second.end());
+        check::that(both == each, "head_dim ", head_dim);
+      }
+    });
+
 /// The wheel as lib/viz has it, to which test/viz holds the file.
 const reference::Wheel& wheel() {
   static const auto colors = [] {
