@@ -23,7 +23,7 @@ function difference(flow, expected) {
   let [worst, sum] = [0, 0]
   for (let i = 0; i < expected.length; i++) {
     const d = Math.abs(flow[i] - expected[i])
-    if (!(d <= worst)) worst = d
+    if (d > worst || Number.isNaN(d)) worst = d
     sum += d
   }
   return { worst, mean: sum / expected.length }

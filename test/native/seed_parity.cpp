@@ -74,7 +74,7 @@ Figures compare(const std::vector<float>& features, const std::vector<float>& fl
     const double ex = expected_flow[i], ey = expected_flow[pixels + i];
     const double dx = std::abs(flow[i] - ex), dy = std::abs(flow[pixels + i] - ey);
     for (const double d : {dx, dy}) {
-      if (!(d <= figures.worst)) figures.worst = d;
+      if (d > figures.worst || std::isnan(d)) figures.worst = d;
       figures.mean += d / static_cast<double>(flow.size());
     }
     moved += std::hypot(dx, dy), magnitude += std::hypot(ex, ey);

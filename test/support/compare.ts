@@ -13,13 +13,13 @@ export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number
   return Math.sqrt(difference / norm)
 }
 
-/** The largest difference of two values; NaN where one is. */
+/** The largest difference of two values; NaN if one of the values is. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length)
   let largest = 0
   for (let i = 0; i < expected.length; i++) {
     const difference = Math.abs(actual[i]! - expected[i]!)
-    if (!(difference <= largest)) largest = difference
+    if (difference > largest || Number.isNaN(difference)) largest = difference
   }
   return largest
 }

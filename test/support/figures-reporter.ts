@@ -11,13 +11,13 @@ export class FiguresReporter implements Reporter {
   }
 }
 
-/** The largest figure of each name, in the order of their first appearance. */
-function worstOfEach(figures: readonly Figure[]): Figure[] {
+/** The largest figure of each name, in the order of their first appearance. NaN counts as the largest. */
+export function worstOfEach(figures: readonly Figure[]): Figure[] {
   const worst = new Map<string, Figure>()
   for (const figure of figures) {
     const known = worst.get(figure.what)
-    // written so that a NaN is the worst of all
-    if (known === undefined || !(figure.measured <= known.measured)) worst.set(figure.what, figure)
+    if (known === undefined || figure.measured > known.measured || Number.isNaN(figure.measured))
+      worst.set(figure.what, figure)
   }
   return [...worst.values()]
 }
