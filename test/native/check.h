@@ -1,9 +1,9 @@
 #pragma once
 
 // A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all
-// tests, or those whose name contains every argument and, of one that begins with ~, does not contain the rest of it,
-// and ends with "N passed, N failed". CHECK_SHARD=I/N, I from 0, runs every Nth of them, so that N processes share the
-// work.
+// tests, or those whose name contains every argument and, of one that begins with ~, does not contain the rest of it.
+// CHECK_SHARD=I/N, I from 0, runs every Nth of them, so that N processes share the work. The last line of the output is
+// "N passed, N failed". Before it there is a line "N skipped: REASON" for each reason why tests were skipped.
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,11 @@
 namespace check {
 
 struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Thrown by a test that cannot be run here. The text is the reason.
+struct Skipped : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -49,6 +55,18 @@ void that(bool holds, const Parts&... parts) {
   if (!holds) fail(parts...);
 }
 
+/// Ends the test as skipped, for a reason that no setup of the machine can change.
+[[noreturn]] inline void skip(const std::string& reason) { throw Skipped(reason); }
+
+/// Skips the test if something is missing that can be installed or built. DINOV3_FLOW_REQUIRE_ALL=1 makes that a
+/// failure.
+inline void need(bool present, const std::string& what) {
+  if (present) return;
+  const char* const strict = std::getenv("DINOV3_FLOW_REQUIRE_ALL");
+  if (strict != nullptr && *strict != '\0') fail("needs ", what);
+  skip("needs " + what);
+}
+
 /// ||actual - expected|| / ||expected||; a NaN anywhere is NaN.
 inline double relative_l2(const std::vector<float>& actual, const std::vector<double>& expected) {
   that(actual.size() == expected.size(), "sizes differ: ", actual.size(), " and ", expected.size());
@@ -72,6 +90,7 @@ inline bool fits(std::string_view name, std::string_view filter) {
 
 inline int run(int argc, char** argv) {
   int passed = 0, failed = 0, shard = 0, shards = 1, found = 0;
+  std::map<std::string, int> skipped;  // number of tests by reason
   if (const char* text = std::getenv("CHECK_SHARD")) std::sscanf(text, "%d/%d", &shard, &shards);
   for (const Test& test : tests()) {
     if (!std::all_of(argv + 1, argv + argc, [&](const char* filter) { return fits(test.name, filter); })) continue;
@@ -79,13 +98,16 @@ inline int run(int argc, char** argv) {
     try {
       test.body();
       passed++;
+    } catch (const Skipped& e) {
+      skipped[e.what()]++;
     } catch (const std::exception& e) {
       failed++;
       std::printf("FAILED %s\n       %s\n", test.name.c_str(), e.what());
     }
   }
+  for (const auto& [reason, count] : skipped) std::printf("%d skipped: %s\n", count, reason.c_str());
   std::printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 && passed > 0 ? 0 : 1;
+  return failed == 0 && (passed > 0 || !skipped.empty()) ? 0 : 1;
 }
 
 }  // namespace check

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "check.h"
 #include "cuda/device.h"
 #include "ops/error.h"
 
@@ -20,5 +21,8 @@ inline bool cuda_is_here() {
     return false;
   }
 }
+
+/// Skips a test if there is no GPU to run it on.
+inline void need_cuda() { check::need(cuda_is_here(), "a GPU or the emulated driver"); }
 
 }  // namespace flow

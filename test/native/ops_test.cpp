@@ -102,7 +102,12 @@ std::vector<TestedEngine> engines() {
                      [=] { return Bench(std::make_unique<cpu::CpuOps>(threads, *kernels), 0); }});
     }
   }
-  if (cuda_is_here()) {
+  if (!cuda_is_here()) {
+    all.push_back({"cuda", []() -> Bench {
+                     need_cuda();
+                     check::fail("a GPU came late");
+                   }});
+  } else {
     for (const auto& [precision, least] :
          {std::pair{Precision::fp32, 1e-5}, {Precision::fp16, 2e-3}, {Precision::bf16, 1.5e-2}}) {
       if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) continue;
