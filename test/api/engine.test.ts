@@ -1,6 +1,6 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { relativeL2, sameBits } from '../support/compare.js'
-import { buildDist, runScript } from '../support/child.js'
+import { runScript } from '../support/child.js'
 import { fixture, loadTiny, noiseFrame, readTensors, tensor } from '../support/fixtures.js'
 
 interface Printed {
@@ -14,8 +14,6 @@ async function flowWith(instructionSet: string): Promise<Printed> {
   const { stdout } = await runScript('print-flow.mjs', ['2'], { DINOV3_FLOW_ISA: instructionSet })
   return JSON.parse(stdout)
 }
-
-beforeAll(buildDist)
 
 describe('a result', () => {
   it('does not depend on the number of threads, to the bit', async () => {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FlowModel } from '../../lib/index.js'
 import { flowError, sameBits } from '../support/compare.js'
-import { buildDist, runScript } from '../support/child.js'
+import { runScript } from '../support/child.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
 
 let a: RgbFrame
@@ -10,7 +10,6 @@ let b: RgbFrame
 const large = noiseFrame(640, 640, 1)
 
 beforeAll(async () => {
-  buildDist()
   ;[a, b] = await tinyFrames()
 })
 

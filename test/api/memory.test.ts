@@ -1,13 +1,11 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { buildDist, runScript } from '../support/child.js'
+import { describe, expect, it } from 'vitest'
+import { runScript } from '../support/child.js'
 import { withFolder } from '../support/fixtures.js'
 import { writeBackbone, writeHead } from '../support/synthetic-checkpoint.mjs'
 
-beforeAll(buildDist)
-
-describe('memory', () => {
+describe('memory', { tags: ['slow'] }, () => {
   it('does not grow over many calls and many models', async () => {
     const { stdout, stderr } = await runScript('memory-growth.mjs')
     expect(stderr).toBe('')

@@ -11,7 +11,7 @@ import { writeBackbone, writeHead } from '../support/synthetic-checkpoint.mjs'
 const golden = readTensors(fixture('seed/outputs.safetensors'))
 const frame = (name: string) => fixture(`seed/${name}.png`)
 
-describe("the seed's configuration at 640 x 640, ViT-S+/16, equals the oracle", () => {
+describe("the seed's configuration at 640 x 640, ViT-S+/16, equals the oracle", { tags: ['slow'] }, () => {
   let folder: string
   let model: FlowModel
 

@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { buildDist } from '../support/child.js'
+import { describe, expect, test } from 'vitest'
 import { TINY } from './helpers.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -13,8 +12,6 @@ const PROGRAM = join(ROOT, 'dist', 'cli', 'index.js')
 /** Tens of seconds of work. */
 const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head]
 const LONG = ['run', TINY.first, TINY.second, ...MODEL, '--size', '4096x4096']
-
-beforeAll(buildDist)
 
 describe('the compiled program', () => {
   test('prints to stdout, and exits with the code', () => {

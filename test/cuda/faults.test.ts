@@ -130,42 +130,46 @@ function messageFor(name: string): RegExp {
 }
 
 describe('a driver’s error', () => {
-  it('in whatever function is told with its name and place, and leaves other models alive', async () => {
-    expect(FUNCTIONS.length).toBeGreaterThan(40)
-    await using other = await load()
-    const expected = await other.flow(a, b)
-    const told: string[] = []
-    // A launch that failed ends the process's use of the device: the test below.
-    for (const name of FUNCTIONS.filter((name) => !/Launch/.test(name))) {
-      failAt(name, 1)
-      try {
-        await using model = await load()
-        // Launch by launch, recorded, and replayed.
-        for (let frame = 0; frame < 3; frame++) await model.flow(a, b)
-      } catch (error) {
-        expect(error).toMatchObject({
-          code: expect.stringMatching(/ERR_DEVICE|ERR_OUT_OF_MEMORY/),
-          message: expect.stringMatching(messageFor(name)),
-        })
-        told.push(name)
+  it(
+    'in whatever function is told with its name and place, and leaves other models alive',
+    { tags: ['slow'] },
+    async () => {
+      expect(FUNCTIONS.length).toBeGreaterThan(40)
+      await using other = await load()
+      const expected = await other.flow(a, b)
+      const told: string[] = []
+      // A launch that failed ends the process's use of the device: the test below.
+      for (const name of FUNCTIONS.filter((name) => !/Launch/.test(name))) {
+        failAt(name, 1)
+        try {
+          await using model = await load()
+          // Launch by launch, recorded, and replayed.
+          for (let frame = 0; frame < 3; frame++) await model.flow(a, b)
+        } catch (error) {
+          expect(error).toMatchObject({
+            code: expect.stringMatching(/ERR_DEVICE|ERR_OUT_OF_MEMORY/),
+            message: expect.stringMatching(messageFor(name)),
+          })
+          told.push(name)
+        }
+        vi.unstubAllEnvs()
+        expect(sameBits((await other.flow(a, b)).data, expected.data)).toBe(true)
       }
-      vi.unstubAllEnvs()
-      expect(sameBits((await other.flow(a, b)).data, expected.data)).toBe(true)
-    }
-    for (const part of [
-      'ModuleLoad',
-      'GetFunction',
-      'MemAlloc',
-      'HtoD',
-      'DtoH',
-      'StreamCreate',
-      'Synchronize',
-      'BeginCapture',
-      'EndCapture',
-      'GraphInstantiate',
-    ])
-      expect(told.some((name) => name.includes(part))).toBe(true)
-  })
+      for (const part of [
+        'ModuleLoad',
+        'GetFunction',
+        'MemAlloc',
+        'HtoD',
+        'DtoH',
+        'StreamCreate',
+        'Synchronize',
+        'BeginCapture',
+        'EndCapture',
+        'GraphInstantiate',
+      ])
+        expect(told.some((name) => name.includes(part))).toBe(true)
+    },
+  )
 
   it('ends the model, with function, place and name, and every call after it says so', async () => {
     const { stdout } = await runScript('fail-launch.mjs', [], {})

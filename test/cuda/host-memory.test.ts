@@ -1,6 +1,6 @@
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type FlowField, type FlowModel, type Frame, PIXEL_FORMATS } from '../../lib/index.js'
-import { buildDist, runScript } from '../support/child.js'
+import { runScript } from '../support/child.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
@@ -11,7 +11,6 @@ const [a, b] = await tinyFrames()
 const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
 const FIELD_BYTES = 8 * a.width * a.height
 
-beforeAll(buildDist)
 afterEach(() => vi.unstubAllEnvs())
 
 /** Both frames in memory that the model made. */

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PACKAGE_ROOT } from '../../lib/cli/package.js'
-import { buildDist } from '../support/child.js'
 
 /** Of a system for which sharp has no binary. */
 const HOOK = `export async function resolve(specifier, context, next) {
@@ -20,8 +19,6 @@ function withoutSharp(...args: readonly string[]) {
   })
   return { status, stdout: stdout.trim(), stderr }
 }
-
-beforeAll(buildDist)
 
 describe('without sharp', () => {
   test('the package is imported, and does what needs no pictures', () => {

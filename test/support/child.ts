@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /** How a child process ended. */
@@ -11,16 +11,6 @@ export interface ChildResult {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-/** Compiles lib to dist, which scripts in plain JavaScript import. */
-export function buildDist(): void {
-  const compiler = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
-  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`tsc failed:\n${stdout}`)
-}
 
 /**
  * Runs a script of test/support in a process of its own, from the package's root. A script that takes longer than a minute is

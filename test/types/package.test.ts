@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { buildDist } from '../support/child.js'
+import { describe, expect, it } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const TSC = 'node_modules/typescript/bin/tsc'
@@ -11,8 +10,6 @@ function node(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
   return { status, stdout: stdout.trim(), stderr }
 }
-
-beforeAll(buildDist)
 
 describe('the package as it is published', () => {
   it('compiles in modules and in CommonJS, its declarations checked, too', () => {

@@ -2,8 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, expect, test } from 'vitest'
-import { buildDist } from '../support/child.js'
+import { expect, test } from 'vitest'
 
 const ROOT = new URL('../../', import.meta.url)
 
@@ -12,8 +11,6 @@ function snippets(): string[] {
   const text = readFileSync(new URL('README.md', ROOT), 'utf8')
   return [...text.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code = '']) => code)
 }
-
-beforeAll(buildDist)
 
 test('the TypeScript of the README compiles against the package', () => {
   const codes = snippets()
