@@ -1,13 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { FlowModel } from '../../lib/index.js'
+import { LARGE_FRAME, whileBusy } from '../support/busy.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { runScript } from '../support/child.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
+import { skipIf } from '../support/skip.js'
 
 let a: RgbFrame
 let b: RgbFrame
-const large = noiseFrame(640, 640, 1)
+const large = LARGE_FRAME
 
 beforeAll(async () => {
   ;[a, b] = await tinyFrames()
@@ -33,27 +34,23 @@ describe('calls made at once', () => {
 
   it('leave the event loop turning', async () => {
     const model = await loadTiny()
-    let turns = 0
-    let running = true
-    const flows = Promise.all(Array.from({ length: 5 }, () => model.flow(large, large))).then(() => {
-      running = false
+    const { work } = await whileBusy(model, async () => {
+      for (let turns = 0; turns < 20; turns++) await turn()
+      return []
     })
-    while (running) {
-      await turn()
-      turns++
-    }
-    await flows
-    expect(turns).toBeGreaterThan(20)
+    for (const flow of await Promise.all(work)) expect(flow.width).toBe(640)
     await model.dispose()
   })
 
   it('leave the event loop turning while features wait to be read', async () => {
     const model = await loadTiny()
     const map = await model.features(a)
-    const flow = model.flow(large, large)
-    const values = map.read()
-    expect(await Promise.race([values, turn('turned')])).toBe('turned')
-    await Promise.all([flow, values])
+    const { made } = await whileBusy(model, async () => {
+      const values = map.read()
+      await turn()
+      return [values]
+    })
+    expect(await made[0]).toHaveLength(7 * 10 * 64)
     await model.dispose()
   })
 
@@ -79,9 +76,6 @@ describe('calls made at once', () => {
   })
 })
 
-/** Work enough that what is called next has not begun when the next line runs, even where that has to wait for a core. */
-const busy = (model: FlowModel) => Promise.all(Array.from({ length: 8 }, () => model.flow(large, large)))
-
 describe('a signal', () => {
   it('that has fired keeps a call from starting', async () => {
     const model = await loadTiny()
@@ -95,20 +89,23 @@ describe('a signal', () => {
     const model = await loadTiny()
     const expected = model.flowSync(a, b)
     const map = await model.features(a)
-    const controller = new AbortController()
-    const { signal } = controller
-    const running = busy(model)
-    const waiting = model.flow(a, b, { signal })
-    const others = [
-      model.features(a, { signal }),
-      map.read({ signal }),
-      model.flow(fixture('tiny/frame1.png'), b, { signal }),
-    ]
-    const following = model.flow(a, b)
-    controller.abort(new Error('enough'))
+    const { work, made } = await whileBusy(model, () => {
+      const controller = new AbortController()
+      const { signal } = controller
+      const waiting = model.flow(a, b, { signal })
+      const others = [
+        model.features(a, { signal }),
+        map.read({ signal }),
+        model.flow(fixture('tiny/frame1.png'), b, { signal }),
+      ]
+      const following = model.flow(a, b)
+      controller.abort(new Error('enough'))
+      return [following, waiting, ...others] as const
+    })
+    const [following, waiting, ...others] = made
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('enough') })
     for (const other of others) await expect(other).rejects.toThrow(flowError('ERR_ABORTED'))
-    for (const flow of await running) expect(flow.width).toBe(640)
+    for (const flow of await Promise.all(work)) expect(flow.width).toBe(640)
     expect(await map.read()).toHaveLength(7 * 10 * 64)
     expect(sameBits((await following).data, expected.data)).toBe(true)
     await model.dispose()
@@ -120,15 +117,18 @@ describe('a signal', () => {
     const warned = (warning: Error) => warnings.push(warning)
     process.on('warning', warned)
     try {
-      const controller = new AbortController()
-      const { signal } = controller
-      const calls = () => Array.from({ length: 50 }, () => model.flow(a, b, { signal }))
-      for (const flow of await Promise.all(calls())) expect(flow.width).toBe(160)
-      const running = busy(model)
-      const waiting = calls()
-      controller.abort()
-      for (const { status } of await Promise.allSettled(waiting)) expect(status).toBe('rejected')
-      await running
+      const { work, made } = await whileBusy(model, () => {
+        const controller = new AbortController()
+        const { signal } = controller
+        const waiting = Array.from({ length: 50 }, () => model.flow(a, b, { signal }))
+        controller.abort()
+        return waiting
+      })
+      for (const { status } of await Promise.allSettled(made)) expect(status).toBe('rejected')
+      await Promise.all(work)
+      const { signal } = new AbortController()
+      const calls = Array.from({ length: 50 }, () => model.flow(a, b, { signal }))
+      for (const flow of await Promise.all(calls)) expect(flow.width).toBe(160)
       await turn()
       expect(warnings).toEqual([])
     } finally {
@@ -248,7 +248,8 @@ describe('a process', () => {
     expect(second).toBeLessThan(first / 4)
   })
 
-  it.runIf(process.platform === 'linux')('gets threads and memory of forgotten models back', async () => {
+  it('gets threads and memory of forgotten models back', async () => {
+    skipIf(process.platform !== 'linux', 'only Linux lists the threads of a process')
     const { stdout } = await runScript('forget-models.mjs')
     const { before, after, growth } = JSON.parse(stdout)
     expect(after).toBeLessThanOrEqual(before + 2)

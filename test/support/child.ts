@@ -13,8 +13,8 @@ export interface ChildResult {
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
- * Runs a script of test/support in a process of its own, from the package's root. A script that takes longer than a minute is
- * killed, so it ends with a signal.
+ * Runs a script of test/support in a process of its own, from the package's root. A script that takes longer than
+ * 110 s is killed, so it ends with a signal before the test's own limit.
  */
 export function runScript(
   script: string,
@@ -25,7 +25,7 @@ export function runScript(
   const child = spawn(process.execPath, ['--expose-gc', path, ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 110_000,
     killSignal: 'SIGKILL',
   })
   let stdout = ''

@@ -3,5 +3,6 @@ import { loadTiny, plainFrame } from './tiny.mjs'
 
 const model = await loadTiny()
 const frame = plainFrame(640)
-for (let i = 0; i < 50; i++) model.flow(frame, frame).catch(() => {})
-setTimeout(() => process.exit(7), 20)
+const calls = Array.from({ length: 50 }, () => model.flow(frame, frame).catch(() => {}))
+await calls[0]
+process.exit(7)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { loadTiny } from './tiny.mjs'
+import { collectUntil, loadTiny, until } from './tiny.mjs'
 
 const [width, height] = [208, 16]
 /** Matches the copy of a field or a frame by its number of bytes, which nothing else has. */
@@ -58,7 +58,7 @@ const ways = {
     const model = await load()
     process.env.EMULATOR_TRACE = path
     for (let i = 0; i < 200; i++) model.createField(width, height)
-    await collect()
+    await collectUntil(() => count(path).freed === 200)
     const counted = count(path)
     await model.dispose()
     return counted
@@ -72,7 +72,7 @@ const ways = {
     await collect()
     if (count(path).freed !== 0) throw new Error('freed although it is in use')
     use(fields.splice(0))
-    await collect()
+    await collectUntil(() => count(path).freed === 20)
     return count(path)
   },
 
@@ -83,7 +83,7 @@ const ways = {
       model.createField(1000, 1000)
       if (i % 10 === 9) await sleep(1)
     }
-    await sleep(50)
+    await until(() => count(path).freed > 100)
     return count(path)
   },
 
@@ -95,6 +95,7 @@ const ways = {
       await sleep(3 * round)
       await worker.terminate()
     }
+    await until(() => count(path).freed === count(path).made)
     return count(path)
   },
 }

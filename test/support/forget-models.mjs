@@ -1,7 +1,6 @@
 // Loads models and forgets them; prints how many threads there are before and after, and the growth of memory in MiB.
 import { readdirSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { loadTiny, plainFrame } from './tiny.mjs'
+import { collectUntil, loadTiny, plainFrame } from './tiny.mjs'
 
 const threads = () => readdirSync('/proc/self/task').length
 const frame = plainFrame(64)
@@ -13,10 +12,7 @@ async function forgetSome(count) {
     await model.features(frame)
     await model.flow(frame, frame)
   }
-  for (let i = 0; i < 10; i++) {
-    globalThis.gc()
-    await sleep(10)
-  }
+  await collectUntil(() => threads() <= before + 2)
 }
 
 const before = threads()

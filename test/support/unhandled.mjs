@@ -3,5 +3,4 @@ import { loadTiny } from './tiny.mjs'
 
 const model = await loadTiny()
 model.flow('no-such-frame.png', 'no-such-frame.png')
-await model.dispose()
-await new Promise((resolve) => setTimeout(resolve, 100))
+await model.dispose() // waits for the call
