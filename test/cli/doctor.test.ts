@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Diagnosis } from '../../lib/cli/doctor/diagnose.js'
 import { whyNotLoadable } from '../../lib/cli/doctor/nvidia.js'
+import { skipIf } from '../support/skip.js'
 import { call } from './helpers.js'
 
 afterEach(() => vi.unstubAllEnvs())
@@ -49,7 +50,8 @@ describe('doctor', () => {
     expect(out).toContain('does not work (ERR_DEVICE):')
   })
 
-  test.runIf(process.platform === 'linux')('asks the loader whether a library is there', () => {
+  test('asks the loader whether a library is there', () => {
+    skipIf(process.platform !== 'linux', 'libraries have other names on this system')
     expect(whyNotLoadable('libc.so.6')).toBeNull()
     expect(whyNotLoadable('libthere-is-none.so.1')).toContain('libthere-is-none.so.1')
   })

@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { withFolder } from '../support/fixtures.js'
+import { need } from '../support/skip.js'
 
 const SCRIPT = fileURLToPath(new URL('../../bench/gpu/tensor_cores.py', import.meta.url))
 
@@ -62,48 +63,49 @@ async function check(
   return result!
 }
 
+const PYTHON = spawnSync('python3', ['--version']).status === 0
+
 const GOOD = { gemm_add_f16_64x64: true, gemm_add_bf16_64x64: true, gemm_add_f32_64x64: false }
 
-describe.runIf(spawnSync('python3', ['--version']).status === 0)(
-  'the check of tensor-core instructions',
-  () => {
-    it('passes where every matrix kernel of 16-bit operands has some', async () => {
-      const files = {
-        'gemm.compute_80.cubin': GOOD,
-        'gemm.compute_90a.sm_90a.cubin': { ...GOOD, layer_norm_f16: false },
-      }
-      const result = await check(files, 'gemm')
-      expect(result).toMatchObject({ status: 0, wrong: [] })
-      expect(result.kernels).toHaveLength(7)
-      expect(result.kernels).toContainEqual({
-        kernel: 'gemm_add_f16_64x64',
-        architecture: '90a',
-        instructions: 1,
-        needed: true,
-      })
-    })
+describe('the check of tensor-core instructions', () => {
+  beforeEach(() => need(PYTHON, 'python3'))
 
-    it('names the kernel that has none, and the family that is missing', async () => {
-      const bad = { ...GOOD, gemm_add_bf16_64x64: false, attention_f16_64: false }
-      const { status, wrong } = await check({ 'gemm.compute_80.cubin': GOOD, 'gemm.sm_90a.cubin': bad })
-      expect(status).toBe(1)
-      expect(wrong).toEqual([
-        expect.stringContaining('attention_f16_64, sm_90a: no tensor'),
-        expect.stringContaining('gemm_add_bf16_64x64, sm_90a: no tensor'),
-      ])
-      expect(await check({ 'gemm.sm_90a.cubin': GOOD }, 'gemm', 'attention')).toMatchObject({
-        status: 1,
-        wrong: [expect.stringContaining('attention')],
-      })
+  it('passes where every matrix kernel of 16-bit operands has some', async () => {
+    const files = {
+      'gemm.compute_80.cubin': GOOD,
+      'gemm.compute_90a.sm_90a.cubin': { ...GOOD, layer_norm_f16: false },
+    }
+    const result = await check(files, 'gemm')
+    expect(result).toMatchObject({ status: 0, wrong: [] })
+    expect(result.kernels).toHaveLength(7)
+    expect(result.kernels).toContainEqual({
+      kernel: 'gemm_add_f16_64x64',
+      architecture: '90a',
+      instructions: 1,
+      needed: true,
     })
+  })
 
-    it('asks no bfloat16 of a GPU that has none', async () => {
-      const old = { ...GOOD, gemm_add_bf16_64x64: false }
-      expect(await check({ 'gemm.sm_75.cubin': old }, 'gemm')).toMatchObject({ status: 0 })
+  it('names the kernel that has none, and the family that is missing', async () => {
+    const bad = { ...GOOD, gemm_add_bf16_64x64: false, attention_f16_64: false }
+    const { status, wrong } = await check({ 'gemm.compute_80.cubin': GOOD, 'gemm.sm_90a.cubin': bad })
+    expect(status).toBe(1)
+    expect(wrong).toEqual([
+      expect.stringContaining('attention_f16_64, sm_90a: no tensor'),
+      expect.stringContaining('gemm_add_bf16_64x64, sm_90a: no tensor'),
+    ])
+    expect(await check({ 'gemm.sm_90a.cubin': GOOD }, 'gemm', 'attention')).toMatchObject({
+      status: 1,
+      wrong: [expect.stringContaining('attention')],
     })
+  })
 
-    it('fails where there is nothing to look at', async () => {
-      expect(await check({}, 'gemm')).toMatchObject({ status: 1, wrong: [expect.stringContaining('gemm')] })
-    })
-  },
-)
+  it('asks no bfloat16 of a GPU that has none', async () => {
+    const old = { ...GOOD, gemm_add_bf16_64x64: false }
+    expect(await check({ 'gemm.sm_75.cubin': old }, 'gemm')).toMatchObject({ status: 0 })
+  })
+
+  it('fails where there is nothing to look at', async () => {
+    expect(await check({}, 'gemm')).toMatchObject({ status: 1, wrong: [expect.stringContaining('gemm')] })
+  })
+})
