@@ -80,6 +80,7 @@ const buildsOf = (mutations) => new Set(mutations.flatMap(({ builds }) => builds
 /** Runs the mutations, as many at a time as there are cores; returns how many were noticed and how many were not. */
 export async function runMutationTests(mutations = MUTATIONS) {
   const begin = performance.now()
+  console.log('\n== mutations of kernels')
   rmSync(mutants, { recursive: true, force: true })
   mkdirSync(mutants, { recursive: true })
   const total = { passed: 0, failed: 0 }

@@ -1,23 +1,35 @@
-// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--arm64 | --sanitize | --race]
+// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--schedules | --arm64 | --sanitize | --race]
+//   --schedules the kernels under the other schedules of the emulated GPU, and on one of compute capability 7.5
 //   --arm64     cross-compiled and run under qemu. The emulated GPU runs only whole networks: its kernels are the same on any
 //               host. Needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, also for the emulated GPU's kernels
 //   --race      the emulated GPU's kernels under its race detector
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { each } from './pool.mjs'
+import { addTotals, missing } from './totals.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test', 'parity_test']
 
-/** Orders in which the emulated GPU runs its threads, the usual one first. The host build also runs the others. */
+/** Orders in which the emulated GPU runs its threads, the usual one first. */
 export const SCHEDULES = ['forward', 'reverse', '7']
 
+/** Each variant has a build of its own, unless `build` names that of another one. */
 const VARIANTS = {
-  host: { options: [], run: (program) => [program] },
+  host: {
+    options: [],
+    run: (program) => [program],
+  },
+  schedules: {
+    build: 'host',
+    options: [],
+    run: (program) => [program],
+  },
   sanitize: {
     options: ['-DFLOW_SANITIZE=ON', '-DFLOW_EMULATOR_MODE=asan', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
     run: (program) => [program],
@@ -29,17 +41,19 @@ const VARIANTS = {
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
+    tools: ['aarch64-linux-gnu-g++', 'qemu-aarch64-static'],
     ops: ['~[cuda'], // filter of the tests of ops_test
   },
 }
 
-/** Runs a program; resolves to its exit code and its output. */
-function call(command, args, env = {}) {
+/** Runs a program; resolves to its exit code and its output. `onLine` is told each line as it comes. */
+function call(command, args, { env = {}, onLine = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', 'pipe', 'inherit']
     const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio })
     let stdout = ''
     child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
+    createInterface({ input: child.stdout }).on('line', onLine)
     child.on('error', (error) => reject(new Error(`${command} could not be started: ${error.message}`)))
     child.on('close', (status) => resolve({ status, stdout }))
   })
@@ -47,16 +61,23 @@ function call(command, args, env = {}) {
 
 /** The folder that a variant is built in. */
 export function buildFolder(variant) {
-  return path.join(root, 'build', `tests-${variant}`)
+  return path.join(root, 'build', `tests-${VARIANTS[variant].build ?? variant}`)
 }
 
-/** Builds one variant and runs its programs; returns how many tests passed and failed. */
+/**
+ * Builds one variant and runs its programs.
+ * @returns {Promise<import('./totals.mjs').Total>}
+ */
 export async function runNativeTests(variant) {
   if (!(variant in VARIANTS))
-    throw new Error(`unknown option --${variant}; there are --arm64, --sanitize and --race`)
-  const begin = performance.now()
-  const { options, run, ops = [] } = VARIANTS[variant]
+    throw new Error(`unknown option --${variant}; there are --schedules, --arm64, --sanitize and --race`)
+  const { options, run, ops = [], tools = [] } = VARIANTS[variant]
+  const absent = tools.filter((tool) => spawnSync(tool, ['--version']).error !== undefined)
+  if (absent.length > 0) return missing(`C++ tests (${variant})`, absent.join(' and '))
+
+  console.log(`\n== C++ tests, ${variant}: build`)
   const build = buildFolder(variant)
+  const buildBegin = performance.now()
   // The emulated driver contains its own kernels. Only a real driver needs those that nvcc compiles.
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
   const steps = [
@@ -64,20 +85,28 @@ export async function runNativeTests(variant) {
     ['--build', build, '--parallel', String(availableParallelism())],
   ]
   for (const step of steps) {
-    const { status, stdout } = await call('cmake', step)
+    // One line for each library and program that is ready: a build takes minutes.
+    const onLine = (line) => line.includes('Linking') && console.log(line)
+    const { status, stdout } = await call('cmake', step, { onLine })
     if (status !== 0) {
       console.error(stdout)
       throw new Error(`cmake failed for the C++ tests (${variant})`)
     }
   }
-  const total = { passed: 0, failed: 0 }
+  console.log(`== C++ tests, ${variant}: run, after a build of ${secondsSince(buildBegin)} s`)
+  const begin = performance.now()
+  const totals = []
   const test = async (program, title, filter = [], env = {}) => {
     const [command, ...args] = run(path.join(build, program))
-    const { status, stdout } = await call(command, [...args, ...filter], env)
+    const { status, stdout } = await call(command, [...args, ...filter], { env })
     process.stdout.write(`${program} (${title}): ${stdout}`)
     const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // no count: it crashed
-    total.passed += Number(passed)
-    total.failed += status !== 0 && Number(failed) === 0 ? 1 : Number(failed)
+    const skipped = [...stdout.matchAll(/^(\d+) skipped: (.*)$/gm)]
+    totals.push({
+      passed: Number(passed),
+      failed: status !== 0 && Number(failed) === 0 ? 1 : Number(failed),
+      skipped: Object.fromEntries(skipped.map(([, count, reason]) => [reason, Number(count)])),
+    })
   }
   // ops_test is most of the work, and much of it runs on one core, so several processes run a part of it each.
   const processes = Math.min(4, availableParallelism())
@@ -86,21 +115,24 @@ export async function runNativeTests(variant) {
       const part = `${title}, part ${i + 1} of ${processes}`
       return () => test('ops_test', part, filter, { ...env, CHECK_SHARD: `${i}/${processes}` })
     })
-  const tasks = PROGRAMS.flatMap((program) =>
-    program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)],
-  )
-  if (variant === 'host') {
+  const tasks = []
+  if (variant === 'schedules') {
     for (const schedule of SCHEDULES.slice(1))
-      tasks.push(...shared(`${variant}, ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
+      tasks.push(...shared(`schedule ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
     // Compute capability 7.5 takes other code paths: no cp.async, and products of half the depth. It has no bfloat16.
-    tasks.push(...shared(`${variant}, capability 7.5`, ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
-  }
+    tasks.push(...shared('capability 7.5', ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
+  } else
+    for (const program of PROGRAMS)
+      tasks.push(...(program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)]))
   await each(tasks, processes, (task) => task())
-  const seconds = Math.round((performance.now() - begin) / 1000)
-  console.log(
-    `C++ tests, ${variant}: ${total.passed} passed, ${total.failed} failed, built and run in ${seconds} s`,
-  )
+  const total = addTotals(totals)
+  const { passed, failed } = total
+  console.log(`C++ tests, ${variant}: ${passed} passed, ${failed} failed, in ${secondsSince(begin)} s`)
   return total
+}
+
+function secondsSince(begin) {
+  return Math.round((performance.now() - begin) / 1000)
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

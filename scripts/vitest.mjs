@@ -1,0 +1,39 @@
+// Runs vitest: the tests without the tag `slow`, or those with it.
+import { spawnSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+/** Written by test/support/totals-reporter.ts. */
+const report = path.join(root, 'build', 'vitest.json')
+
+const FILTERS = { quick: '!slow', slow: 'slow' }
+
+/**
+ * @param {'quick' | 'slow'} speed
+ * @returns {import('./totals.mjs').Total}
+ */
+export function runVitest(speed) {
+  console.log(`\n== vitest, ${speed} tests`)
+  rmSync(report, { force: true })
+  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const { status } = spawnSync(process.execPath, [vitest, 'run', `--tags-filter=${FILTERS[speed]}`], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  const { passed, failed, skipped } = JSON.parse(readFileSync(report, 'utf8'))
+  const total = { passed, failed, skipped: {}, left: 0 }
+  for (const { name, slow, reason } of skipped) {
+    if (reason !== undefined) total.skipped[reason] = (total.skipped[reason] ?? 0) + 1
+    else if (slow !== (speed === 'slow'))
+      total.left += speed === 'quick' ? 1 : 0 // belongs to the other run
+    else {
+      console.error(`FAILED ${name}: it was skipped without a reason`)
+      total.failed++
+    }
+  }
+  // A test file that cannot be loaded fails the run, but it counts no failed test.
+  if (status !== 0 && total.failed === 0) total.failed = 1
+  return total
+}
