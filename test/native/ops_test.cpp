@@ -110,8 +110,11 @@ std::vector<TestedEngine> engines() {
   } else {
     for (const auto& [precision, least] :
          {std::pair{Precision::fp32, 1e-5}, {Precision::fp16, 2e-3}, {Precision::bf16, 1.5e-2}}) {
-      if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) continue;
       const std::string name = std::string("cuda ") + cuda::suffix_of(precision);
+      if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) {
+        all.push_back({name, []() -> Bench { check::skip("this GPU lacks the precision"); }});
+        continue;
+      }
       all.push_back({name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }});
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // Too large for what is tested here, so that nobody would choose it.

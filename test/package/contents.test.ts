@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DEFAULT_MODEL } from '../../lib/checkpoint/default-model.js'
 import { PACKAGE_ROOT } from '../../lib/cli/package.js'
@@ -33,9 +32,7 @@ test('the package holds all that is compiled, loaded or run from it', () => {
   const sources = nativeSources()
   expect(sources.length).toBeGreaterThan(15)
   const weights = DEFAULT_MODEL.slice(PACKAGE_ROOT.length).replaceAll('\\', '/')
-  const program = existsSync(fileURLToPath(new URL('../../dist', import.meta.url)))
-    ? ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
-    : []
+  const program = ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
   const files = packed()
   const needed = ['CMakeLists.txt', 'binding.gyp', 'scripts/gyp-cmake.cjs', ...sources, weights, ...program]
   expect(needed.filter((path) => !files.has(path))).toEqual([])
