@@ -22,7 +22,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ENGINE,
           typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], checker: 'tsc' },
-          // The addon is not found, so a test that loads it belongs to the other project.
+          // The addon is not found here, so a test that loads it fails: it belongs to the other project.
           env: { DINOV3_FLOW_PREBUILD: '/nowhere' },
           maxWorkers: availableParallelism(), // vitest would leave one core free
           testTimeout: 60_000,

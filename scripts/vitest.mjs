@@ -1,6 +1,6 @@
 // Runs vitest: the tests without the tag `slow`, or those with it.
 import { spawnSync } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -8,7 +8,18 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** Written by test/support/totals-reporter.ts. */
 const report = path.join(root, 'build', 'vitest.json')
 
-const FILTERS = { quick: '!slow', slow: 'slow' }
+const FILTERS = {
+  quick: () => ['--tags-filter=!slow'],
+  slow: () => ['--tags-filter=slow', ...slowFiles()],
+}
+
+/** The files with slow tests. Without their names vitest would load all files. */
+function slowFiles() {
+  return readdirSync(path.join(root, 'test'), { recursive: true })
+    .map((file) => path.join('test', file))
+    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => /tags: .*'slow'/.test(readFileSync(path.join(root, file), 'utf8')))
+}
 
 /**
  * @param {'quick' | 'slow'} speed
@@ -18,7 +29,7 @@ export function runVitest(speed) {
   console.log(`\n== vitest, ${speed} tests`)
   rmSync(report, { force: true })
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  const { status } = spawnSync(process.execPath, [vitest, 'run', `--tags-filter=${FILTERS[speed]}`], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...FILTERS[speed]()], {
     cwd: root,
     stdio: 'inherit',
   })
