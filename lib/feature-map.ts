@@ -1,7 +1,7 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
-import { allocateFloats } from './support/allocate.js'
+import { allocateFloats, checkWritable } from './support/allocate.js'
 
 /** The sizes of a {@link FeatureMap}. */
 export interface FeatureMapShape {
@@ -130,6 +130,7 @@ export class FeatureMap implements FeatureMapShape {
         `into: has ${into.length} values, but the features are ${length} (${this.gridHeight} x ${this.gridWidth} patches ` +
           `of ${this.dim}): give an array of that length`,
       )
+    checkWritable(into)
     return into
   }
 

@@ -1,4 +1,5 @@
 import { FlowError } from './errors.js'
+import { isResizable, WHY_NOT_RESIZABLE } from './support/allocate.js'
 import type { NativeFrame } from './native/contract.js'
 
 /** Every {@link PixelFormat}. */
@@ -85,6 +86,7 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
   const { data, width, height } = frame
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
     fail(`its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
+  if (isResizable(data)) fail(`its data are in a resizable ArrayBuffer, ${WHY_NOT_RESIZABLE}`)
   checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(frame, fail)
   const { row, rows } = layOut(width, height, format, fail)

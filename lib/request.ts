@@ -14,7 +14,7 @@ import {
   resolveGrid,
   resolveOutput,
 } from './size.js'
-import { allocateBytes, allocateFloats } from './support/allocate.js'
+import { allocateBytes, allocateFloats, checkWritable } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
 /** Options of a call that encodes frames. */
@@ -213,7 +213,11 @@ export class RequestPlanner {
   #toField({ inputs, frame, grid }: Pair, { output, into }: FieldOptions): Plan<FlowField> {
     const { height, width } = this.outputSize(frame, grid, output)
     const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
-    return { request: { ...inputs, height, width, flow: field.data }, answer: () => field }
+    const answer = () => {
+      checkWritable(field.data)
+      return field
+    }
+    return { request: { ...inputs, height, width, flow: field.data }, answer }
   }
 
   #toPicture({ inputs, frame, grid }: Pair, options: PictureOptions): Plan<RgbImage> {
@@ -262,5 +266,6 @@ export function checkInto(into: FlowField, width: number, height: number): FlowF
       'ERR_ARGUMENT',
       `into: is ${into.width} x ${into.height}, but the flow is ${width} x ${height}: give a field of that size`,
     )
+  checkWritable(into.data)
   return into
 }

@@ -1,3 +1,4 @@
+import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import type { NativeFrame, NativeRequest, NativeResult } from '../native/contract.js'
 import { checkInto, fillMaps, type FlowMaps, makeMaps, type RequestPlanner } from '../request.js'
@@ -70,6 +71,8 @@ export class StreamSteps {
 
   /** The request for a frame. From now on the next frame starts from this one. */
   plan({ index, timestamp, epoch }: PushedFrame, frame: NativeFrame, into: FlowField | undefined): Step {
+    if (frame.data.length === 0)
+      throw new FlowError('ERR_FRAME', 'frame: its ArrayBuffer was transferred or detached while it waited')
     const { last } = this.chain
     const before = last?.frame.epoch === epoch ? last : undefined
     const size = { width: frame.width, height: frame.height }

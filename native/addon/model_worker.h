@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "addon/failure.h"
-#include "engine/host_memory.h"
 
 namespace flow::addon {
 
@@ -39,7 +38,7 @@ struct Call {
   /// writes in place.
   std::vector<Napi::ObjectReference> keeps = {};
   /// Memory that must live as long, and that the end of the environment would free before the thread is waited for.
-  std::vector<HostMemoryPtr> holds = {};
+  std::vector<std::shared_ptr<const void>> holds = {};
 };
 
 /// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the

@@ -3,7 +3,9 @@
 #include <array>
 #include <limits>
 
+#include "addon/backing_store.h"
 #include "addon/values.h"
+#include "engine/host_memory.h"
 
 namespace flow::addon {
 
@@ -136,7 +138,12 @@ class Reader {
   std::span<Element> buffer(const Napi::Value& value, napi_typedarray_type type, const char* what) {
     const auto elements = to_elements<Element>(value, type, what);
     bound_.keeps.push_back(Napi::Persistent(value.As<Napi::Object>()));
-    if (auto memory = holding(std::as_bytes(elements))) bound_.holds.push_back(std::move(memory));
+    // The end of the environment frees the engine's own memory before the model's thread has ended.
+    if (auto memory = holding(std::as_bytes(elements))) {
+      bound_.holds.push_back(std::move(memory));
+    } else if (auto store = hold_backing_store(value)) {
+      bound_.holds.push_back(std::move(store));
+    }
     return elements;
   }
 

@@ -2,9 +2,9 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <vector>
 
-#include "engine/host_memory.h"
 #include "model/request.h"
 
 namespace flow::addon {
@@ -12,8 +12,8 @@ namespace flow::addon {
 /// A request, and what must live until it is answered.
 struct BoundRequest {
   Request request;
-  std::vector<Napi::ObjectReference> keeps;  // the buffers that it reads and writes in place
-  std::vector<HostMemoryPtr> holds;          // the engine's own memory among them, also beyond the environment's end
+  std::vector<Napi::ObjectReference> keeps;        // the buffers that it reads and writes in place
+  std::vector<std::shared_ptr<const void>> holds;  // the memory of these buffers
 };
 
 /// Reads a NativeRequest of lib/native/contract.ts. lib/ checks arguments and words the messages that users read. This

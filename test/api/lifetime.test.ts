@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { setImmediate as turn } from 'node:timers/promises'
+import { FlowField } from '../../lib/index.js'
 import { LARGE_FRAME, whileBusy } from '../support/busy.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { runScript } from '../support/child.js'
@@ -73,6 +74,54 @@ describe('calls made at once', () => {
     const flows = await Promise.all(models.flatMap((model) => [model.flow(a, b), model.flow(a, b)]))
     for (const flow of flows) expect(sameBits(flow.data, expected.data)).toBe(true)
     await Promise.all(models.map((model) => model.dispose()))
+  })
+})
+
+describe('memory that JavaScript takes away', () => {
+  /** A frame of random pixels in memory of its own. */
+  const own = (): RgbFrame => noiseFrame(320, 320, 5)
+  /** Takes the memory of an array away; frees it if this Node.js can. */
+  const take = ({ buffer }: { readonly buffer: ArrayBufferLike }) => {
+    const resizing = buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer }
+    if (resizing.transfer === undefined) structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
+    else resizing.transfer(0)
+  }
+
+  it('is refused at the call if it is gone, or may shrink', async () => {
+    await using model = await loadTiny()
+    // TypeScript's library of ES2022 does not know it yet.
+    const Resizable = ArrayBuffer as new (bytes: number, options: object) => ArrayBuffer
+    const resizable = (bytes: number) => new Resizable(bytes, { maxByteLength: 2 * bytes })
+    const frame = { ...a, data: new Uint8Array(resizable(a.data.length)) }
+    const into = new FlowField(160, 112, new Float32Array(resizable(8 * 160 * 112)))
+    await expect(model.flow(frame, b)).rejects.toThrow(flowError('ERR_FRAME', 'resizable'))
+    await expect(model.flow(a, b, { into })).rejects.toThrow(flowError('ERR_ARGUMENT', 'resizable'))
+    const gone = own()
+    const goneField = new FlowField(160, 112)
+    for (const { data } of [gone, goneField]) take(data)
+    await expect(model.flow(gone, b)).rejects.toThrow(flowError('ERR_FRAME'))
+    await expect(model.flow(a, b, { into: goneField })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'transferred'),
+    )
+    expect((await model.flow(a, b)).width).toBe(160)
+  })
+
+  it('serves the calls that use it to their end', async () => {
+    await using model = await loadTiny()
+    const expected = await model.flow(own(), own(), { output: [640, 640] })
+    for (let round = 0; round < 5; round++) {
+      const [first, second] = [own(), own()]
+      const into = new FlowField(640, 640)
+      const running = model.flow(own(), own())
+      const flow = model.flow(first, second, { output: [640, 640] })
+      const written = model.flow(first, second, { output: [640, 640], into })
+      for (const { data } of [first, second, into]) take(data)
+      const elsewhere = Array.from({ length: 20 }, () => own()) // would be in its place, if it were free
+      await running
+      expect(sameBits((await flow).data, expected.data)).toBe(true)
+      await expect(written).rejects.toThrow(flowError('ERR_ARGUMENT', 'transferred'))
+      expect(elsewhere.every((frame) => Buffer.compare(frame.data, own().data) === 0)).toBe(true)
+    }
   })
 })
 

@@ -304,6 +304,19 @@ describe('the queue of a stream', () => {
     expect(withFlow(results[1]).from.index).toBe(0)
   })
 
+  it('refuses a frame whose memory goes away while it waits', async () => {
+    using stream = model.stream()
+    const busy = keepBusy()
+    const gone = noiseFrame(160, 112, 7)
+    const settled = Promise.allSettled([a, b, gone, a].map((frame) => stream.push(frame)))
+    structuredClone(gone.data.buffer, { transfer: [gone.data.buffer as ArrayBuffer] })
+    await busy.release()
+    const outcomes = await settled
+    expect(outcomes[2]).toMatchObject({ status: 'rejected', reason: { code: 'ERR_FRAME' } })
+    expect(outcomes[3]).toMatchObject({ status: 'fulfilled', value: { from: { index: 1 } } })
+    expectAccounted(stream.stats())
+  })
+
   it('is shared fairly by the streams of one model', async () => {
     const streams = [1, 2, 3].map(() => model.stream())
     const busy = keepBusy()
