@@ -87,7 +87,7 @@ export const MUTATIONS = [
     mistake: 'an attention that reads the queries of the other image',
     file: 'attention.cu',
     find: 'static_cast<int>(blockIdx.y) >= p.heads ? 1 : 0;',
-    replace: '0;',
+    replace: 'static_cast<int>(blockIdx.y) > p.heads ? 1 : 0;',
     kernels: ['attention.cu'],
     test: 'two images',
     builds: ['host'],
