@@ -21,19 +21,21 @@ export {
 export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from './image/rgb-image.js'
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
 export * from './metrics.js'
-export {
-  type FeaturesOptions,
-  type FeaturesSyncOptions,
-  FlowModel,
-  type FlowFromFeaturesOptions,
-  type FlowOptions,
-  type FlowPictureFromFeaturesOptions,
-  type FlowPictureOptions,
-  type FlowStep,
-  type FlowSyncOptions,
-  type OutputOptions,
-} from './model.js'
-export type { FlowMapOptions, FlowMaps, PixelMap } from './request.js'
+export { FlowModel } from './model.js'
+export type {
+  FeaturesOptions,
+  FeaturesSyncOptions,
+  FlowFromFeaturesOptions,
+  FlowMapOptions,
+  FlowMaps,
+  FlowOptions,
+  FlowPictureFromFeaturesOptions,
+  FlowPictureOptions,
+  FlowStep,
+  FlowSyncOptions,
+  OutputOptions,
+  PixelMap,
+} from './request.js'
 export type { FlowOutput, FlowSize } from './size.js'
 export { FlowStream } from './stream.js'
 export type {

@@ -5,62 +5,22 @@ import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from '
 import type { RgbImage } from './image/rgb-image.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
-import { RequestPlanner } from './request.js'
-import type { FlowOutput, FlowSize } from './size.js'
+import {
+  type FeaturesOptions,
+  type FeaturesSyncOptions,
+  type FlowFromFeaturesOptions,
+  type FlowOptions,
+  type FlowPictureFromFeaturesOptions,
+  type FlowPictureOptions,
+  type FlowStep,
+  type FlowSyncOptions,
+  type OutputOptions,
+  RequestPlanner,
+} from './request.js'
+import type { FlowSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
-import type { FlowColorOptions } from './viz/flow-to-color.js'
-
-/** How features are computed in a synchronous call. */
-export interface FeaturesSyncOptions {
-  /** The size that the frame is resized to. Default: the model's. */
-  readonly size?: FlowSize | undefined
-}
-
-/** How features are computed. */
-export interface FeaturesOptions extends FeaturesSyncOptions {
-  /** Cancels the call as long as its work has not started. */
-  readonly signal?: AbortSignal | undefined
-}
-
-/** How flow is returned by a synchronous call. */
-export interface OutputOptions {
-  /** The size of the flow, in whose pixels it is. Default `'frame'`: the first frame's. */
-  readonly output?: FlowOutput | undefined
-  /**
-   * Written instead of a new field, and returned; of the size of the output. One call at a time may use it; do not transfer or
-   * resize its memory before the call is settled. {@link FlowModel.createField} makes the best one.
-   */
-  readonly into?: FlowField | undefined
-}
-
-/** How flow is computed in a synchronous call. */
-export interface FlowSyncOptions extends FeaturesSyncOptions, OutputOptions {}
-
-/** How flow is computed. */
-export interface FlowOptions extends FeaturesOptions, OutputOptions {}
-
-/** How flow is computed from features. */
-export interface FlowFromFeaturesOptions extends OutputOptions {
-  /** Cancels the call as long as its work has not started. */
-  readonly signal?: AbortSignal | undefined
-}
-
-/** What the next frame of a stream gives. */
-export interface FlowStep {
-  /** From the frame before to this one. */
-  readonly flow: FlowField
-  /** Of this frame; to be disposed once the next frame was computed. */
-  readonly features: FeatureMap
-}
-
-/** How a picture of flow is computed. */
-export interface FlowPictureOptions extends Omit<FlowOptions, 'into'>, FlowColorOptions {}
-
-/** How a picture of flow is computed from features. */
-export interface FlowPictureFromFeaturesOptions
-  extends Omit<FlowFromFeaturesOptions, 'into'>, FlowColorOptions {}
 
 /**
  * A DINOv3 backbone and a flow head, on a thread of their own.

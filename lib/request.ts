@@ -2,7 +2,7 @@ import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js
 import { FlowError } from './errors.js'
 import { FlowField } from './flow-field.js'
 import type { FrameSource } from './frame.js'
-import type { Call, CallOptions, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
+import type { Call, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
 import type { RgbImage } from './image/rgb-image.js'
 import type { FlowModelInfo } from './load.js'
 import type { NativeFrame, NativeRequest } from './native/contract.js'
@@ -17,21 +17,55 @@ import {
 import { allocateBytes, allocateFloats, checkWritable } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
-/** Options of a call that encodes frames. */
-interface SizeOptions extends CallOptions {
+/** How features are computed in a synchronous call. */
+export interface FeaturesSyncOptions {
+  /** The size that the frame is resized to. Default: the model's. */
   readonly size?: FlowSize | undefined
 }
 
-/** Options of a call that gives a flow. */
-interface FieldOptions extends CallOptions {
+/** How features are computed. */
+export interface FeaturesOptions extends FeaturesSyncOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How flow is returned by a synchronous call. */
+export interface OutputOptions {
+  /** The size of the flow, in whose pixels it is. Default `'frame'`: the first frame's. */
   readonly output?: FlowOutput | undefined
+  /**
+   * Written instead of a new field, and returned; of the size of the output. One call at a time may use it; do not transfer or
+   * resize its memory before the call is settled. {@link FlowModel.createField} makes the best one.
+   */
   readonly into?: FlowField | undefined
 }
 
-/** Options of a call that gives a picture. */
-interface PictureOptions extends CallOptions, FlowColorOptions {
-  readonly output?: FlowOutput | undefined
+/** How flow is computed in a synchronous call. */
+export interface FlowSyncOptions extends FeaturesSyncOptions, OutputOptions {}
+
+/** How flow is computed. */
+export interface FlowOptions extends FeaturesOptions, OutputOptions {}
+
+/** How flow is computed from features. */
+export interface FlowFromFeaturesOptions extends OutputOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
 }
+
+/** What the next frame of a stream gives. */
+export interface FlowStep {
+  /** From the frame before to this one. */
+  readonly flow: FlowField
+  /** Of this frame; to be disposed once the next frame was computed. */
+  readonly features: FeatureMap
+}
+
+/** How a picture of flow is computed. */
+export interface FlowPictureOptions extends Omit<FlowOptions, 'into'>, FlowColorOptions {}
+
+/** How a picture of flow is computed from features. */
+export interface FlowPictureFromFeaturesOptions
+  extends Omit<FlowFromFeaturesOptions, 'into'>, FlowColorOptions {}
 
 /** A map of one value per pixel, row by row. */
 export interface PixelMap<Values extends Uint8Array | Float32Array> {
@@ -123,7 +157,7 @@ export class RequestPlanner {
     this.#size = size
   }
 
-  flow(a: FrameSource, b: FrameSource, options: SizeOptions & FieldOptions): Call<FlowField> {
+  flow(a: FrameSource, b: FrameSource, options: FlowOptions): Call<FlowField> {
     return {
       options,
       frames: pairOf(a, b),
@@ -131,11 +165,11 @@ export class RequestPlanner {
     }
   }
 
-  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FieldOptions): Call<FlowField> {
+  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions): Call<FlowField> {
     return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b), options) }
   }
 
-  picture(a: FrameSource, b: FrameSource, options: SizeOptions & PictureOptions): Call<RgbImage> {
+  picture(a: FrameSource, b: FrameSource, options: FlowPictureOptions): Call<RgbImage> {
     return {
       options,
       frames: pairOf(a, b),
@@ -143,11 +177,11 @@ export class RequestPlanner {
     }
   }
 
-  pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: PictureOptions): Call<RgbImage> {
+  pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowPictureFromFeaturesOptions): Call<RgbImage> {
     return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b), options) }
   }
 
-  features(frame: FrameSource, options: SizeOptions): Call<FeatureMap> {
+  features(frame: FrameSource, options: FeaturesOptions): Call<FeatureMap> {
     return {
       options,
       frames: [{ source: frame, name: 'frame' }],
@@ -163,11 +197,7 @@ export class RequestPlanner {
   }
 
   /** The flow from the frame of `before` to `frame`, and the features of `frame` on the grid of `before`. */
-  advance(
-    before: FeatureMap,
-    frame: FrameSource,
-    options: FieldOptions,
-  ): Call<{ flow: FlowField; features: FeatureMap }> {
+  advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions): Call<FlowStep> {
     return {
       options,
       frames: [{ source: frame, name: 'frame' }],
@@ -192,7 +222,7 @@ export class RequestPlanner {
     return { gridHeight, gridWidth }
   }
 
-  #ofFrames(frames: readonly NativeFrame[], { size }: SizeOptions): Pair {
+  #ofFrames(frames: readonly NativeFrame[], { size }: FeaturesSyncOptions): Pair {
     const [from, to] = frames as readonly [NativeFrame, NativeFrame]
     const grid = this.grid(size, from)
     return { inputs: { from, to, ...grid }, frame: from, grid }
@@ -210,7 +240,7 @@ export class RequestPlanner {
     return { inputs: { from, to }, frame: frameOf(a), grid: a }
   }
 
-  #toField({ inputs, frame, grid }: Pair, { output, into }: FieldOptions): Plan<FlowField> {
+  #toField({ inputs, frame, grid }: Pair, { output, into }: OutputOptions): Plan<FlowField> {
     const { height, width } = this.outputSize(frame, grid, output)
     const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
     const answer = () => {
@@ -220,7 +250,7 @@ export class RequestPlanner {
     return { request: { ...inputs, height, width, flow: field.data }, answer }
   }
 
-  #toPicture({ inputs, frame, grid }: Pair, options: PictureOptions): Plan<RgbImage> {
+  #toPicture({ inputs, frame, grid }: Pair, options: FlowPictureFromFeaturesOptions): Plan<RgbImage> {
     const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
     const { height, width } = this.outputSize(frame, grid, options.output)
     const data = allocateBytes(3 * width * height, `a ${width} x ${height} picture`)

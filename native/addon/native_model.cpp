@@ -1,13 +1,12 @@
 #include "addon/native_model.h"
 
-#include <algorithm>
 #include <limits>
 
+#include "addon/answers.h"
 #include "addon/host_buffer.h"
 #include "addon/model_options.h"
 #include "addon/request.h"
 #include "addon/values.h"
-#include "model/trace.h"
 
 namespace flow::addon {
 
@@ -15,37 +14,6 @@ namespace {
 
 std::uint32_t to_ticket(const Napi::Value& value) {
   return static_cast<std::uint32_t>(to_int(value, "ticket", 0, std::numeric_limits<int>::max()));
-}
-
-/// NativeGpu of lib/native/contract.ts.
-Napi::Object to_js(Napi::Env env, const GpuInfo& gpu) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("index", gpu.index);
-  object.Set("name", gpu.name);
-  object.Set("computeCapability", gpu.compute_capability);
-  object.Set("multiprocessors", gpu.multiprocessors);
-  object.Set("memory", static_cast<double>(gpu.memory));
-  object.Set("integrated", gpu.integrated);
-  object.Set("driverVersion", gpu.driver_version);
-  return object;
-}
-
-/// TraceEntry[] of lib/native/contract.ts.
-Napi::Array to_js(Napi::Env env, const Trace& trace) {
-  const auto& entries = trace.entries();
-  Napi::Array array = Napi::Array::New(env, entries.size());
-  for (std::uint32_t i = 0; i < entries.size(); i++) {
-    const Trace::Entry& entry = entries[i];
-    Napi::Float32Array values = Napi::Float32Array::New(env, entry.values.size());
-    std::ranges::copy(entry.values, values.Data());
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("name", entry.name);
-    object.Set("rows", entry.rows);
-    object.Set("cols", entry.cols);
-    object.Set("values", values);
-    array[i] = object;
-  }
-  return array;
 }
 
 }  // namespace
@@ -141,12 +109,7 @@ Call NativeModel::call_of(const Napi::Value& value) {
                      outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
             .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
             .result = [trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
-              Napi::Object result = Napi::Object::New(env);
-              result.Set("wait", timing.wait);
-              result.Set("work", timing.work);
-              result.Set("duplicate", outcome->duplicate);
-              if (trace) result.Set("trace", to_js(env, *trace));
-              return result;
+              return to_js(env, timing, *outcome, trace.get());
             },
             .keeps = std::move(bound.keeps),
             .holds = std::move(bound.holds)};
@@ -211,18 +174,9 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 // ---- information
 // -----------------------------------------------------------------------------------------------------
 
-/// NativeModelInfo of lib/native/contract.ts, of a loaded model.
 Napi::Value NativeModel::describe(const Info& info) {
-  Napi::Object object = Napi::Object::New(info.Env());
-  const EngineInfo engine = engine_ ? engine_->describe() : EngineInfo{};
-  if (engine.gpu) {
-    object.Set("gpu", to_js(info.Env(), *engine.gpu));
-  } else {
-    object.Set("instructionSet", engine.instruction_set);
-    object.Set("threads", engine.threads);
-    object.Set("gpuUnused", gpu_unused_);
-  }
-  object.Set("precision", name_of(engine.precision));
+  Napi::Object object = to_js(info.Env(), engine_ ? engine_->describe() : EngineInfo{});
+  object.Set("gpuUnused", gpu_unused_);
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
 }

@@ -1,8 +1,8 @@
 #include "model/network.h"
 
 #include <algorithm>
-#include <bit>
 
+#include "model/key_writer.h"
 #include "ops/error.h"
 
 namespace flow {
@@ -26,27 +26,6 @@ std::uint64_t results_of(const Request& request) {
   for (const bool result : wanted) bits = bits << 1 | static_cast<std::uint64_t>(result);
   return bits;
 }
-
-/// Writes a SequenceKey, part by part.
-class Key {
- public:
-  Key& add(std::uint64_t part) {
-    key_.at(used_++) = part;
-    return *this;
-  }
-  Key& add(const std::optional<Frame>& f) {
-    if (!f) return add(std::uint64_t{0});
-    return add((static_cast<std::uint64_t>(f->format) + 1) << 60 | static_cast<std::uint64_t>(f->height) << 30 |
-               static_cast<std::uint64_t>(f->width));
-  }
-  Key& add(const FeatureSlotPtr& slot) { return add(slot ? slot->number : 0); }
-  Key& add(double number) { return add(std::bit_cast<std::uint64_t>(number)); }
-  const SequenceKey& key() const { return key_; }
-
- private:
-  SequenceKey key_{};
-  std::size_t used_ = 0;
-};
 
 }  // namespace
 
@@ -78,9 +57,9 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
   if (request.skip_duplicate && answer_duplicate(request)) return {.duplicate = true};
   const Job job = place(request);
   if (job.plan != nullptr) {
-    Key key;
+    KeyWriter key;
     key.add(job.plan->id).add(job.from.frame).add(job.from.slot).add(job.to.frame).add(job.to.slot);
-    key.add(results_of(request)).add(scratch_[0].made).add(scratch_[1].made);
+    key.add(results_of(request)).add(scratch_[0].number()).add(scratch_[1].number());
     key.add(static_cast<std::uint64_t>(request.height)).add(static_cast<std::uint64_t>(request.width));
     key.add(job.colors.scale).add(job.colors.clip_max).add(job.colors.clip_min);
     const auto calls = [&] { compute(job, request.trace); };
@@ -184,17 +163,7 @@ Network::Job Network::place(const Request& request) {
 /// A flow in the caller's memory, or in scratch if that is empty.
 RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& request) {
   if (!host.empty()) return ops_->output(host, slot, 2 * request.height, request.width);
-  ScratchFlow& scratch = scratch_.at(static_cast<std::size_t>(slot));
-  const int rows = 2 * request.height, stride = ops_->stride(request.width);
-  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(rows) * static_cast<std::size_t>(stride);
-  if (bytes > scratch.bytes) {
-    scratch.bytes = 0;
-    scratch.memory.reset();
-    scratch.memory = ops_->allocate(bytes);
-    scratch.bytes = bytes;
-    scratch.made++;
-  }
-  return {scratch.memory->data(), rows, request.width, stride};
+  return scratch_.at(static_cast<std::size_t>(slot)).get(*ops_, request.height, request.width);
 }
 
 // ---- the computation ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "model/flow_head.h"
 #include "model/frame_stager.h"
 #include "model/request.h"
+#include "model/scratch_flow.h"
 #include "model/vit.h"
 
 namespace flow {
@@ -46,13 +47,6 @@ class Network {
   };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
-  /// Memory for a flow that the caller does not ask for, but that other results need. It grows to the largest output.
-  struct ScratchFlow {
-    std::unique_ptr<Memory> memory;
-    std::size_t bytes = 0;
-    std::uint64_t made = 0;  // how often memory was allocated, so a recorded sequence is known by it
-  };
-
   bool answer_duplicate(const Request& request);
   Grid grid_of(const Request& request) const;
   Plan& plan(Grid grid);

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <napi.h>
+
+#include "addon/model_worker.h"
+#include "engine/engine.h"
+#include "model/request.h"
+#include "model/trace.h"
+
+// Answers as JavaScript sees them: the types of lib/native/contract.ts.
+
+namespace flow::addon {
+
+/// NativeModelInfo, without what only the model knows.
+Napi::Object to_js(Napi::Env env, const EngineInfo& engine);
+
+/// NativeResult. `trace` may be null.
+Napi::Object to_js(Napi::Env env, const CallTiming& timing, const Outcome& outcome, const Trace* trace);
+
+}  // namespace flow::addon
