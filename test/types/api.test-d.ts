@@ -11,6 +11,7 @@ import {
   type FlowErrorCode,
   type FlowField,
   type FlowStep,
+  FlowStream,
   FlowModel,
   type FlowMetricsOptions,
   type FlowModelInfo,
@@ -28,6 +29,8 @@ import {
   type PixelFormat,
   type Precision,
   type RgbImage,
+  type StreamResult,
+  type StreamStats,
   type WriteFlowOptions,
 } from '../../lib/index.js'
 
@@ -239,5 +242,41 @@ describe('an error', () => {
     expectTypeOf<FlowError>().toExtend<Error>()
     expectTypeOf<FlowError['code']>().toEqualTypeOf<FlowErrorCode>()
     expectTypeOf<FlowError['name']>().toEqualTypeOf<'FlowError'>()
+  })
+})
+
+describe('a stream', () => {
+  const stream = model.stream({ backward: true, queue: { depth: 1, policy: 'drop-oldest' }, sceneCut: 0.4 })
+
+  it('gives a result with a flow, or the reason why there is none', async () => {
+    expectTypeOf(stream).toEqualTypeOf<FlowStream>()
+    const result = await stream.push(frame, { timestamp: 1, into: field })
+    expectTypeOf(result).toEqualTypeOf<StreamResult | undefined>()
+    if (result === undefined) return
+    if (result.flow === null) {
+      expectTypeOf(result.reason).toEqualTypeOf<'size' | 'cut' | 'dropped' | 'deadline' | 'failed'>()
+      return
+    }
+    expectTypeOf(result.flow).toEqualTypeOf<FlowField>()
+    expectTypeOf(result.backward).toEqualTypeOf<FlowField | undefined>()
+    expectTypeOf(result.occlusion?.data).toEqualTypeOf<Uint8Array | undefined>()
+    expectTypeOf(result.confidence?.data).toEqualTypeOf<Float32Array | undefined>()
+    expectTypeOf(stream.pushSync(frame)).toEqualTypeOf<StreamResult | undefined>()
+    // @ts-expect-error: a synchronous push cannot be aborted
+    stream.pushSync(frame, { signal: new AbortController().signal })
+    // @ts-expect-error: not constructed, but made by a model
+    new FlowStream()
+    // @ts-expect-error: no such policy
+    model.stream({ queue: { policy: 'drop' } })
+  })
+
+  it('takes frames of any iterable', () => {
+    expectTypeOf(stream.from([frame, 'a.png'])).toExtend<AsyncIterable<StreamResult>>()
+    expectTypeOf(stream.from).parameter(0).toEqualTypeOf<AsyncIterable<FrameSource> | Iterable<FrameSource>>()
+  })
+
+  it('counts', () => {
+    expectTypeOf(stream.stats()).toEqualTypeOf<StreamStats>()
+    expectTypeOf<StreamStats['total']['p999']>().toEqualTypeOf<number>()
   })
 })
