@@ -32,7 +32,7 @@ Failure current_failure() {
     return {error.code(), error.what()};
   } catch (const std::bad_alloc&) {
     return {ErrorCode::out_of_memory, "memory ran out: use a smaller size, or free other models"};
-  } catch (const std::system_error& error) {  // std::thread is all that throws it here
+  } catch (const std::system_error& error) {  // only std::thread throws it here
     return {ErrorCode::device, std::string("a thread could not be started (") + error.what() +
                                    "): give fewer `threads`, or raise the process's limit"};
   } catch (const std::exception& error) {

@@ -8,19 +8,19 @@
 
 namespace flow::addon {
 
-/// What went wrong on the model's thread, kept until JavaScript can be told.
+/// An exception as data: caught on the model's thread, reported on JavaScript's thread.
 struct Failure {
   ErrorCode code;
   std::string message;
 };
 
-/// The exception being handled. Call it in a catch block.
+/// Converts the exception that the enclosing catch block handles.
 Failure current_failure();
 
-/// An Error of JavaScript whose `code` is a FlowErrorCode of lib/errors.ts.
+/// A JavaScript Error whose `code` is a FlowErrorCode of lib/errors.ts.
 Napi::Error to_js_error(Napi::Env env, const Failure& failure);
 
-/// Runs the body of a function that JavaScript calls: whatever it throws becomes an Error of JavaScript.
+/// Runs the body of a function that JavaScript calls. Every C++ exception becomes a JavaScript Error.
 template <class Body>
 auto guarded(Napi::Env env, const Body& body) -> decltype(body()) {
   try {

@@ -9,8 +9,9 @@ struct Owner {
   std::weak_ptr<ModelWorker> worker;
 };
 
-/// Runs on JavaScript's thread, once the buffer is collected or when the environment ends. Freeing the memory may wait
-/// for the GPU, so the model's thread does it. If that thread is gone, or at its end, the wait is short.
+/// Runs on JavaScript's thread, when the buffer is collected or the environment ends. Freeing the memory may wait for
+/// the GPU, so the model's thread does it. If that thread has ended or is stopping, the memory is freed here, and the
+/// wait is short.
 void release(napi_env /*env*/, void* /*data*/, void* hint) {
   const std::unique_ptr<Owner> owner(static_cast<Owner*>(hint));
   const auto worker = owner->worker.lock();
@@ -18,7 +19,7 @@ void release(napi_env /*env*/, void* /*data*/, void* hint) {
   try {
     worker->post_and_forget([memory = std::move(owner->memory)]() mutable { memory.reset(); });
   } catch (const std::bad_alloc&) {
-    // freed here instead
+    // The memory is freed here instead.
   }
 }
 
@@ -28,11 +29,11 @@ Napi::Value host_buffer(Napi::Env env, HostMemoryPtr memory, const std::shared_p
   const std::span<std::byte> bytes = memory->bytes();
   auto owner = std::make_unique<Owner>(Owner{std::move(memory), worker});
   napi_value buffer = nullptr;
-  // The garbage collector knows the size of such a buffer: nothing is left to be told of it.
+  // The garbage collector already counts the bytes of an external ArrayBuffer.
   const napi_status status =
       napi_create_external_arraybuffer(env, bytes.data(), bytes.size(), release, owner.get(), &buffer);
   if (status == napi_no_external_buffers_allowed) return env.Undefined();
-  static_cast<void>(owner.release());  // where that failed otherwise, `release` may be called all the same
+  static_cast<void>(owner.release());  // after any other error `release` may still be called
   if (status != napi_ok) throw Napi::Error::New(env);
   return {env, buffer};
 }

@@ -9,8 +9,8 @@
 
 namespace flow::addon {
 
-/// An ArrayBuffer over `memory`; undefined where the runtime allows no such buffers (Electron). The thread of `worker`
-/// frees the memory, as long as it runs.
+/// Wraps `memory` in an ArrayBuffer, without a copy. Undefined if the runtime forbids external buffers, as Electron
+/// does. The thread of `worker` frees the memory; once that thread is stopping, JavaScript's thread does.
 Napi::Value host_buffer(Napi::Env env, HostMemoryPtr memory, const std::shared_ptr<ModelWorker>& worker);
 
 }  // namespace flow::addon

@@ -6,8 +6,8 @@
 
 namespace flow::addon {
 
-/// Reads NativeModelOptions of lib/native/contract.ts, and the instruction set from the environment. lib/ checks
-/// options and words the messages that users read. This checks again whatever could crash the process. Throws
+/// Reads NativeModelOptions of lib/native/contract.ts, and the instruction set from the environment. lib/ has checked
+/// the options, with messages for users. This function checks again everything that could crash the process. Throws
 /// Error(argument).
 ModelConfig to_model_config(const Napi::Value& value);
 

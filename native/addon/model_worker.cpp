@@ -9,7 +9,7 @@ namespace {
 
 Error disposed() { return {ErrorCode::disposed, "the model was disposed"}; }
 
-/// What the thread-safe function holds: it may outlive the worker.
+/// Context of the thread-safe function. A weak pointer, because the function may outlive the worker.
 using Context = std::weak_ptr<ModelWorker>;
 
 }  // namespace
@@ -40,8 +40,7 @@ std::shared_ptr<ModelWorker> ModelWorker::start(Napi::Env env, std::function<voi
   if (status != napi_ok) throw Napi::Error::New(env);
   static_cast<void>(context.release());
   napi_unref_threadsafe_function(env, worker->wake_js_);
-  // Hooks run last in, first out: this one before the thread-safe function's own, so that the thread is gone
-  // by then.
+  // Hooks run last in, first out. So the thread has ended before the thread-safe function's own hook runs.
   napi_add_env_cleanup_hook(env, on_environment_end, worker.get());
   worker->thread_ = std::thread([w = worker.get()] { w->loop(); });
   return worker;
@@ -65,7 +64,7 @@ void ModelWorker::on_environment_end(void* data) {
 
 /// Drops what is still queued and waits for the thread.
 void ModelWorker::close() {
-  std::deque<JobPtr> dropped;  // freed here: the references in it belong to JavaScript's thread
+  std::deque<JobPtr> dropped;  // freed on this thread, to which its JavaScript references belong
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -77,8 +76,7 @@ void ModelWorker::close() {
   wake_js_ = nullptr;
 }
 
-// ---- the model's thread
-// ----------------------------------------------------------------------------------------------
+// ---- the model's thread ---------------------------------------------------------------------------------------------
 
 void ModelWorker::loop() {
   for (;;) {
@@ -122,8 +120,7 @@ void ModelWorker::notify() {
   if (!noticed_.exchange(true)) napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
 }
 
-// ---- JavaScript's thread
-// ---------------------------------------------------------------------------------------------
+// ---- JavaScript's thread --------------------------------------------------------------------------------------------
 
 void ModelWorker::enqueue(JobPtr job) {
   {
@@ -163,7 +160,7 @@ Napi::Value ModelWorker::run(Napi::Env env, Call call) {
   if (stopping_) throw disposed();
   Job job;
   job.call = std::move(call);
-  // An idle thread stays idle: calls come from this thread alone. Working here saves two switches between threads.
+  // An idle thread stays idle, because only this thread posts calls. Work on this thread saves two thread switches.
   if (is_idle()) {
     job.work();
     if (after_work_) after_work_(env);
@@ -239,10 +236,10 @@ void ModelWorker::settle_all(Napi::Env env) {
   if (after_work_) after_work_(env);
   if (noticed_.exchange(false) && on_notice_) {
     try {
-      const auto on_notice = on_notice_;  // it may end with another one set
+      const auto on_notice = on_notice_;  // a copy: the call may replace the member
       on_notice(env);
     } catch (const Napi::Error&) {
-      // lib/ lets no error out of its callbacks: the environment no longer runs JavaScript
+      // lib/'s callbacks do not throw: the environment no longer runs JavaScript
     }
   }
   for (;;) {
@@ -262,12 +259,12 @@ void ModelWorker::settle(Napi::Env env, JobPtr job) {
   try {
     answer(env, *job);
   } catch (const Napi::Error&) {
-    // the environment no longer runs JavaScript: nobody is left to be told
+    // the environment no longer runs JavaScript: the answer is dropped
   }
   if (job->call.settled) job->call.settled();
   if (--pending_ > 0) return;
   if (wake_js_ != nullptr) napi_unref_threadsafe_function(env, wake_js_);
-  if (stopping_) close();  // the thread is at its end: everything that was promised is settled
+  if (stopping_) close();  // all promises are settled, and the thread is ending
 }
 
 void ModelWorker::answer(Napi::Env env, Job& job) {

@@ -18,69 +18,72 @@
 
 namespace flow::addon {
 
-/// Durations in a call's life, in milliseconds.
+/// Durations of a call, in milliseconds.
 struct CallTiming {
-  double wait = 0;  // from its posting to the start of its work
+  double wait = 0;  // from the call to the start of its work
   double work = 0;
 };
 
-/// A call of JavaScript: work for the model's thread, and its answer.
+/// A call from JavaScript: work for the model's thread, and how it is answered.
 struct Call {
   /// Runs on the model's thread.
   std::function<void()> work;
   /// May run on the model's thread before `work`, while the work of another call waits for a device.
   std::function<void()> prepare = {};
-  /// Runs on JavaScript's thread after `work`, and makes the answer. If there is none, the answer is undefined.
+  /// Makes the answer, on JavaScript's thread after `work`. Without it the answer is undefined.
   std::function<Napi::Value(Napi::Env, const CallTiming&)> result = {};
   /// Runs on JavaScript's thread at the end, whether `work` failed or not.
   std::function<void()> settled = {};
   /// Objects that must not be collected before the call is settled: the model, and the buffers that `work` reads and
   /// writes in place.
   std::vector<Napi::ObjectReference> keeps = {};
-  /// Memory that must live as long, and that the end of the environment would free before the thread is waited for.
+  /// The memory of these buffers. `keeps` is not enough for it: JavaScript may transfer a buffer, and the end of the
+  /// environment frees buffers before the thread has ended.
   std::vector<std::shared_ptr<const void>> holds = {};
 };
 
-/// A model's own thread: libuv's pool, which files and DNS share, is never blocked. Calls run one after the
-/// other in the order of their posting. A synchronous call runs on JavaScript's thread if there is no other. Every
-/// member function but `notify` and `abandoned` belongs to JavaScript's thread.
+/// A model's own thread. So libuv's thread pool, which file I/O and DNS share, is never blocked. Calls run one after
+/// the other, in the order in which they were posted. A synchronous call runs on JavaScript's thread if the model's
+/// thread is idle. All member functions except `prepare_next`, `notify` and `abandoned` must be called on JavaScript's
+/// thread.
 ///
-/// The process stays alive while a promise is pending, not because a worker exists. When its environment ends
-/// (exit of the process, termination of a worker thread), what is queued is dropped, and what runs is waited
-/// for: it uses memory of that environment.
+/// A pending promise keeps the process alive; an idle worker does not. When the environment ends (the process exits, or
+/// a worker thread is terminated), queued calls are dropped. The running call is waited for, because it uses memory of
+/// the environment.
 class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
  public:
-  /// `last` runs on the thread before it ends, however that comes about.
+  /// The thread always runs `last` before it ends. `last` may run twice.
   static std::shared_ptr<ModelWorker> start(Napi::Env env, std::function<void()> last);
   ~ModelWorker();
   ModelWorker(const ModelWorker&) = delete;
   ModelWorker& operator=(const ModelWorker&) = delete;
 
-  /// `ticket` names the call for `cancel`; 0 is no name. Throws Error(disposed) after `stop`.
+  /// `ticket` identifies the call for `cancel`; a call with ticket 0 cannot be cancelled. Throws Error(disposed) after
+  /// `stop`.
   Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
-  /// As post, but nobody is told of the outcome. Does nothing after `stop`.
+  /// As post, without a promise. Does nothing after `stop`.
   void post_and_forget(std::function<void()> work);
-  /// As post_and_forget, for work that takes no time: it is done at once if the thread is idle. It must not throw.
+  /// As post_and_forget, but does short work at once if the thread is idle. `work` must not throw.
   void do_or_post(Napi::Env env, std::function<void()> work);
-  /// Waits for the queued calls, then for this one. Throws what its work throws.
+  /// Waits for the queued calls and for this one. Returns its answer, or throws the error of its work.
   Napi::Value run(Napi::Env env, Call call);
-  /// Rejects a call that has not started with ERR_ABORTED.
+  /// If the call has not started, rejects it with ERR_ABORTED and returns true.
   bool cancel(Napi::Env env, std::uint32_t ticket);
-  /// Lets what is queued finish and ends the thread.
+  /// Ends the thread after the queued calls.
   Napi::Promise stop(Napi::Env env);
-  /// As stop, and waits. The promises of what was queued are settled then.
+  /// As stop, but blocks. The promises of the queued calls are settled when it returns.
   void stop_sync(Napi::Env env);
 
-  /// For the work of a call while it waits for a device: prepares the next call, if there is one. Until that is done,
-  /// `cancel` of that call waits.
+  /// Prepares the next call in the queue, if there is one. The running call uses this while it waits for a device.
+  /// Meanwhile, `cancel` of the next call blocks.
   void prepare_next();
 
-  /// Has `on_notice` called on JavaScript's thread soon, once for any number of notices.
+  /// Schedules `on_notice` on JavaScript's thread. Several calls of `notify` may result in one call of `on_notice`.
   void notify();
   void set_on_notice(std::function<void(Napi::Env)> on_notice) { on_notice_ = std::move(on_notice); }
-  /// `after_work` is called on JavaScript's thread some time after any work.
+  /// `after_work` runs on JavaScript's thread after one or more calls are done.
   void set_after_work(std::function<void(Napi::Env)> after_work) { after_work_ = std::move(after_work); }
-  /// Whether the environment has ended, so that long work should give up.
+  /// Whether the environment has ended. Long work should give up then.
   bool abandoned() const { return abandoned_; }
 
  private:
@@ -114,13 +117,13 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   std::function<void(Napi::Env)> after_work_;
   napi_env env_ = nullptr;
   napi_threadsafe_function wake_js_ = nullptr;
-  int pending_ = 0;  // promises
+  int pending_ = 0;  // promises that are not settled
 
   std::mutex mutex_;
   std::condition_variable wake_thread_;
   std::condition_variable prepared_;
-  bool working_ = false;      // the thread, on a call
-  Job* preparing_ = nullptr;  // in the queue, and not to be removed from it
+  bool working_ = false;      // the thread runs a call
+  Job* preparing_ = nullptr;  // a queued job that must stay in the queue
   std::deque<JobPtr> queue_;
   std::deque<JobPtr> done_;
   std::atomic<bool> stopping_{false};

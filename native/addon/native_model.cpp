@@ -43,14 +43,13 @@ void NativeModel::Finalize(Napi::Env env) {
   account(env, 0);
 }
 
-// ---- loading
-// ---------------------------------------------------------------------------------------------------------
+// ---- loading --------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::load(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     if (!info[0].IsFunction()) reject("onProgress is not a function");
     if (!config_) throw Error(ErrorCode::native, "load was called twice");
-    // A raw pointer: a job may not own the worker that runs it.
+    // `worker` is a raw pointer: a job must not own the worker that runs it.
     const auto on_read = [progress = progress_, worker = worker_.get()](std::size_t bytes) {
       if (progress->cancelled || worker->abandoned()) throw Error(ErrorCode::aborted, "loading was aborted");
       progress->loaded += bytes;
@@ -78,7 +77,7 @@ Napi::Value NativeModel::load(const Info& info) {
         .settled =
             [this] {
               worker_->set_on_notice(nullptr);
-              on_progress_.Reset();  // the function may refer to this model
+              on_progress_.Reset();  // breaks a reference cycle: the function may refer to this model
             }};
     call.keeps.push_back(Napi::Persistent(Value()));
     return worker_->post(info.Env(), 0, std::move(call));
@@ -90,10 +89,9 @@ Napi::Value NativeModel::cancel_load(const Info& info) {
   return info.Env().Undefined();
 }
 
-// ---- requests
-// --------------------------------------------------------------------------------------------------------
+// ---- requests -------------------------------------------------------------------------------------------------------
 
-/// A request's work, and its NativeResult.
+/// The call for a NativeRequest. Its answer is a NativeResult.
 Call NativeModel::call_of(const Napi::Value& value) {
   BoundRequest bound = to_request(value);
   const auto request = std::make_shared<Request>(bound.request);
@@ -103,7 +101,7 @@ Call NativeModel::call_of(const Napi::Value& value) {
     request->trace = trace.get();
   }
   request->number = ++requests_made_;
-  // A raw pointer: a job may not own the worker that runs it.
+  // `worker` is a raw pointer: a job must not own the worker that runs it.
   const auto outcome = std::make_shared<Outcome>();
   Call call{.work = [session = session_.get(), worker = worker_.get(), request,
                      outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
@@ -153,8 +151,7 @@ Napi::Value NativeModel::allocate(const Info& info) {
   });
 }
 
-// ---- the end
-// ---------------------------------------------------------------------------------------------------------
+// ---- the end --------------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::dispose(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
@@ -171,8 +168,7 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
   });
 }
 
-// ---- information
-// -----------------------------------------------------------------------------------------------------
+// ---- information ----------------------------------------------------------------------------------------------------
 
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = to_js(info.Env(), engine_ ? engine_->describe() : EngineInfo{});
@@ -181,7 +177,7 @@ Napi::Value NativeModel::describe(const Info& info) {
   return object;
 }
 
-/// Tells the garbage collector of memory that it does not see.
+/// Reports memory outside the JavaScript heap to the garbage collector.
 void NativeModel::account(Napi::Env env, std::size_t bytes) {
   if (bytes == accounted_bytes_) return;
   Napi::MemoryManagement::AdjustExternalMemory(

@@ -10,7 +10,7 @@
 
 namespace flow::addon {
 
-/// A model as JavaScript sees it: NativeModel of lib/native/contract.ts.
+/// The JavaScript class NativeModel of lib/native/contract.ts.
 class NativeModel : public Napi::ObjectWrap<NativeModel> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -24,7 +24,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
  private:
   using Info = Napi::CallbackInfo;
 
-  /// Bytes read so far, told by the model's thread.
+  /// Progress of `load`, in bytes. Shared with the model's thread.
   struct LoadProgress {
     std::atomic<std::size_t> loaded{0};
     std::atomic<bool> cancelled{false};
@@ -53,7 +53,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;
   std::uint64_t requests_made_ = 0;
-  std::size_t accounted_bytes_ = 0;      // that the garbage collector was told of
+  std::size_t accounted_bytes_ = 0;      // reported to the garbage collector
   std::shared_ptr<ModelWorker> worker_;  // last: its thread uses the members above
 };
 

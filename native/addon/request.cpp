@@ -22,7 +22,7 @@ constexpr std::array<Named<PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
                                                      {"gray", PixelFormat::gray},
                                                      {"nv12", PixelFormat::nv12}}};
 
-/// A result that is a map: its name in NativeRequest, its place in Request, and its values per pixel.
+/// A result map: its name in NativeRequest, its member of Request, and its values per pixel.
 template <class Element>
 struct Output {
   const char* name;
@@ -34,7 +34,7 @@ constexpr std::array<Output<float>, 3> float_outputs{
 constexpr std::array<Output<std::uint8_t>, 2> byte_outputs{
     {{"occlusion", &Request::occlusion, 1}, {"picture", &Request::picture, 3}}};
 
-/// Reads the parts of a request, and collects the buffers among them.
+/// Reads the fields of a request, and collects the buffers that they refer to.
 class Reader {
  public:
   explicit Reader(const Napi::Value& value) : object_(to_object(value, "request")) {}
@@ -133,7 +133,7 @@ class Reader {
     return buffer<std::uint8_t>(value, clamped ? napi_uint8_clamped_array : napi_uint8_array, "a frame's data");
   }
 
-  /// The elements of a typed array, where they are.
+  /// The elements of a typed array, without a copy. Keeps the array alive.
   template <class Element>
   std::span<Element> buffer(const Napi::Value& value, napi_typedarray_type type, const char* what) {
     const auto elements = to_elements<Element>(value, type, what);

@@ -9,15 +9,15 @@
 
 namespace flow::addon {
 
-/// A request, and what must live until it is answered.
+/// A request, and everything that must stay alive until it is answered.
 struct BoundRequest {
   Request request;
   std::vector<Napi::ObjectReference> keeps;        // the buffers that it reads and writes in place
   std::vector<std::shared_ptr<const void>> holds;  // the memory of these buffers
 };
 
-/// Reads a NativeRequest of lib/native/contract.ts. lib/ checks arguments and words the messages that users read. This
-/// checks again whatever could crash the process. Throws Error(argument).
+/// Reads a NativeRequest of lib/native/contract.ts. lib/ has checked the arguments, with messages for users. This
+/// function checks again everything that could crash the process. Throws Error(argument).
 BoundRequest to_request(const Napi::Value& value);
 
 /// A name of a feature map: a positive integer. Throws Error(argument).

@@ -10,7 +10,7 @@
 
 namespace flow::addon {
 
-/// What a model is made from.
+/// Everything that a model is made from.
 struct ModelConfig {
   BackboneConfig backbone;
   HeadConfig head;
@@ -19,17 +19,17 @@ struct ModelConfig {
   EngineChoice engine;
 };
 
-/// The network and its engine. Made, used and destroyed on the model's thread: an engine may be bound to it.
+/// The network and its engine. For one thread at a time: the model's, or JavaScript's while the model's thread is idle.
 class Session {
  public:
-  /// `on_restart` is called if the weights do not fit the GPU that was chosen here, before they are read again for the
+  /// If the weights do not fit the GPU and the CPU may be used instead, calls `on_restart` and reads them again for the
   /// CPU.
   void open(const ModelConfig& config, FileWeights& backbone, FileWeights& head,
             const std::function<void()>& on_restart);
   /// Frees everything. May be called twice.
   void close();
 
-  /// As the members of Network. They throw Error(native) before `open`.
+  /// As the functions of Network. `run` and `stage_ahead` throw Error(native) unless the session is open.
   Outcome run(const Request& request, const std::function<void()>& while_computing);
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void release(FeatureId id);

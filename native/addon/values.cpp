@@ -48,7 +48,7 @@ double to_length(const Napi::Value& value, const char* what) {
 TypedMemory to_memory(const Napi::Value& value, napi_typedarray_type type, const char* what) {
   napi_typedarray_type actual{};
   TypedMemory memory{};
-  // Asked without the ArrayBuffer, which may be a SharedArrayBuffer.
+  // The ArrayBuffer is not asked for: it may be a SharedArrayBuffer.
   const bool typed = value.IsTypedArray() && napi_get_typedarray_info(value.Env(), value, &actual, &memory.length,
                                                                       &memory.data, nullptr, nullptr) == napi_ok;
   if (!typed || actual != type) reject(std::string(what) + " is not a typed array of the right type");

@@ -11,7 +11,8 @@
 
 #include "ops/error.h"
 
-// JavaScript's values as C++'s, checked. `what` names a value in messages. All of these throw Error(argument).
+// Checked conversions of JavaScript values to C++ values. `what` is the name of the value in messages. All throw
+// Error(argument).
 
 namespace flow::addon {
 
@@ -28,7 +29,7 @@ std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what
 /// A number of at least 0; it may be infinite.
 double to_length(const Napi::Value& value, const char* what);
 
-/// A typed array's memory, where it is, and its length in elements.
+/// The memory of a typed array, not a copy. `length` is in elements.
 struct TypedMemory {
   void* data;
   std::size_t length;
@@ -42,7 +43,7 @@ std::span<Element> to_elements(const Napi::Value& value, napi_typedarray_type ty
   return {static_cast<Element*>(data), length};
 }
 
-/// A value of C++'s that JavaScript knows by a name.
+/// A C++ value, and its name in JavaScript.
 template <class Value>
 struct Named {
   std::string_view name;
