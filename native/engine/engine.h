@@ -31,16 +31,16 @@ struct EngineInfo {
   std::optional<GpuInfo> gpu = {};
 };
 
-/// A place to compute: a device that was found usable, and how to use it. Immutable; any thread may use it.
+/// A device that was found usable, and how to use it. Immutable; any thread may use it.
 ///
 /// To add an engine: implement this class and `Ops`, and let `open_engine` choose it.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual EngineInfo describe() const = 0;
-  /// The stages on this device. They belong to the thread that opens them. Throws Error(device), Error(out_of_memory).
+  /// The stages on this device. For one thread at a time. Throws Error(device), Error(out_of_memory).
   virtual std::unique_ptr<Ops> open() const = 0;
-  /// Memory for frames and results that needs no copy between host and device; null where ordinary memory serves as
+  /// Host memory for frames and results that the device reads and writes directly. Null if ordinary memory serves as
   /// well. Throws Error(out_of_memory).
   virtual HostMemoryPtr allocate_host(std::size_t bytes) const = 0;
 };

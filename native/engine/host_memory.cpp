@@ -26,14 +26,14 @@ std::uintptr_t first_address(const HostMemory& memory) {
 
 void register_host_memory(const HostMemoryPtr& memory) {
   const std::lock_guard lock(registry().mutex);
-  // Entries of freed memory go when memory is made: there are few of either.
+  // Entries of freed memory are removed here. There are few entries, so the search is cheap.
   std::erase_if(registry().entries, [](const auto& entry) { return entry.second.expired(); });
   registry().entries.insert_or_assign(first_address(*memory), memory);
 }
 
 HostMemoryPtr holding(std::span<const std::byte> bytes) {
   const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
-  HostMemoryPtr memory;  // declared before the lock: where this is the last owner, the memory is freed after the unlock
+  HostMemoryPtr memory;  // declared before the lock: if it is the last owner, it frees after the unlock
   const std::lock_guard lock(registry().mutex);
   const auto next = registry().entries.upper_bound(first);
   if (next == registry().entries.begin()) return nullptr;

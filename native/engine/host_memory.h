@@ -6,8 +6,8 @@
 
 namespace flow {
 
-/// Memory of the host that an engine reads frames from, and writes results to, without a copy in between. Zeroed. It
-/// may outlive its engine. Freeing it may wait for what runs on the device.
+/// Host memory that an engine reads frames from and writes results to without a copy. Zeroed. It may outlive its
+/// engine. Freeing it may wait for work on the device.
 class HostMemory {
  public:
   virtual ~HostMemory() = default;
@@ -16,11 +16,11 @@ class HostMemory {
 
 using HostMemoryPtr = std::shared_ptr<const HostMemory>;
 
-/// From now on `holding` finds this memory, as long as somebody else owns it. Any thread.
+/// From now on `holding` finds this memory. The registry does not own it. Any thread.
 void register_host_memory(const HostMemoryPtr& memory);
 
-/// The registered memory that all of `bytes` lie in, or null. An engine that is handed a part of such memory uses it
-/// directly, so the caller keeps what is returned until the engine is done. Any thread.
+/// The registered memory that contains all of `bytes`, or null. An engine uses such memory directly, so the caller must
+/// keep the returned pointer until the engine is done. Any thread.
 HostMemoryPtr holding(std::span<const std::byte> bytes);
 
 }  // namespace flow

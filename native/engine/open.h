@@ -8,14 +8,14 @@
 
 namespace flow {
 
-/// Which engine the caller asked for.
+/// The engine that the caller asked for.
 struct EngineChoice {
   enum class Device { automatic, cpu, cuda };
   static constexpr int max_threads = 256;
 
   Device device = Device::automatic;
   int cuda_index = 0;                       // for Device::cuda
-  std::optional<Precision> precision = {};  // none: the fastest that the engine computes well in
+  std::optional<Precision> precision = {};  // none: fp16 on a GPU, fp32 on the CPU
   int threads = 0;                          // of the CPU engine; 0: one per physical core
   std::string instruction_set = {};         // of the CPU engine; empty: the best that the machine runs
 

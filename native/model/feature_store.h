@@ -9,20 +9,19 @@
 
 namespace flow {
 
-/// Memory for the features of one frame: N x dim, float32. Its address never changes, and `number` is never given to
-/// other memory, so a recorded sequence is known by the numbers of its slots.
+/// Memory for the features of one frame: N x dim, float32. Its address never changes, and no other slot ever has its
+/// `number`. So the numbers of its slots identify a recorded sequence.
 struct FeatureSlot {
   std::uint64_t number;
   Grid grid;
   RealMatrix matrix;
   std::unique_ptr<Memory> memory;
-  FrameCopy frame = {};  // the frame that the features are of, if a request asked to notice duplicates
+  FrameCopy frame = {};  // copy of the frame, if its request set `skip_duplicate`
 };
 
 using FeatureSlotPtr = std::shared_ptr<FeatureSlot>;
 
-/// All features that a network holds. A slot is in use while anyone but the store owns it. Belongs to the network's
-/// thread.
+/// All features that a network holds. A slot is free if only the store owns it. For one thread at a time.
 class FeatureStore {
  public:
   FeatureStore(Ops& ops, int dim) : ops_(ops), dim_(dim) {}

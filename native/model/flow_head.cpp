@@ -11,8 +11,8 @@ struct FlowHead::Loader {
   Ops& ops;
   WeightSource& weights;
 
-  /// A convolution without bias in front of a batch normalisation: W g / sqrt(var + eps), beta - mean g / sqrt(var +
-  /// eps).
+  /// Folds a batch normalisation into the convolution before it, which has no bias. With gain = gamma / sqrt(var +
+  /// eps), the weight is W gain and the bias is beta - mean gain.
   PackedPtr folded_linear(const std::string& conv, const std::string& bn, int in, int out) const {
     auto weight = weights.read(conv + ".weight", static_cast<std::size_t>(in) * out);
     auto bias = weights.read(bn + ".bias", out);
@@ -110,7 +110,7 @@ void FlowHead::ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, R
   ops_.pointwise_silu(between, *conv.pointwise, out, sums);
 }
 
-/// x = trunk(x * scale); `scale` may be none.
+/// x = trunk(x * scale); `scale` may be empty.
 void FlowHead::trunk(const std::vector<Group>& groups, RealMatrix scale, OperandMatrix x, Plan& plan) const {
   for (const Group& group : groups) {
     ds_conv(group.first, x, scale, {}, plan, plan.y, plan.sums);

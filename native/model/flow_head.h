@@ -11,9 +11,9 @@
 
 namespace flow {
 
-/// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. Batch normalisation is folded into the
-/// convolution in front of it when the weights are loaded; squeeze-and-excitation's scale is applied by the convolution
-/// behind it.
+/// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. When the weights are loaded, each batch
+/// normalisation is folded into the convolution before it. The scale of a squeeze-and-excitation is applied by the
+/// convolution after it.
 class FlowHead {
  public:
   FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSource& weights);
@@ -25,9 +25,9 @@ class FlowHead {
     Grid grid;
     OperandMatrix proj1, proj2;  // N x proj
     OperandMatrix fused;         // N x 3*proj + window
-    OperandMatrix depthwise;     // N x the widest input: what a depthwise convolution hands to its pointwise one
+    OperandMatrix depthwise;     // N x the widest input: between a depthwise and its pointwise convolution
     OperandMatrix x, y;          // N x fusion
-    OperandMatrix trunk;         // N x fusion: kept from the trunk to the mask
+    OperandMatrix trunk;         // N x fusion: output of the trunk, input of the mask
     RealMatrix sums, scale;      // 1 x fusion
     RealMatrix coarse, refined;  // N x 2
     RealMatrix upsampled;        // 2 * H*up x W*up, planar

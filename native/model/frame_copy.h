@@ -7,10 +7,10 @@
 
 namespace flow {
 
-/// A copy of a frame's pixels, which tells whether another frame is the same byte for byte.
+/// A copy of a frame's pixels, to find out whether another frame is the same byte for byte.
 class FrameCopy {
  public:
-  /// Keeps its memory for the next frame.
+  /// Reuses the memory of the copy before.
   void assign(const Frame& frame);
   void forget() { pixels_.clear(); }
   /// False if there is no copy.

@@ -11,7 +11,7 @@ namespace flow {
 /// request can be staged while one runs.
 class FrameStager {
  public:
-  /// Frames in the engine's memory; none for an input that is no frame.
+  /// Frames in the engine's memory; empty for an input that is not a frame.
   struct Staged {
     std::optional<Frame> from, to;
   };
@@ -19,7 +19,7 @@ class FrameStager {
   /// `patch` is the side of a patch in pixels.
   FrameStager(Ops& ops, int patch) : ops_(ops), patch_(patch) {}
 
-  /// The frames of a request that runs now.
+  /// Returns the staged frames of the request that runs now.
   Staged stage(const Request& request);
   /// Stages the frames of the request that runs next. Call it between a sequence and its `finish`.
   void stage_ahead(const Request& request);

@@ -9,16 +9,16 @@ namespace flow {
 
 namespace {
 
-/// Sizes whose buffers are kept. A service that mixes a few sizes then allocates nothing, and one that sees any size
-/// stays bounded.
+/// Number of input sizes whose buffers are kept. A service that mixes a few sizes allocates nothing, and memory stays
+/// bounded if there are many.
 constexpr std::size_t kept_plans = 3;
 
-/// Tells the results of one request apart. The first two are also the indices of scratch flows.
+/// The slots of a request's results for `Ops::output`. The first two are also indices of `scratch_`.
 enum OutputSlot : int { forward_slot, backward_slot, occlusion_slot, confidence_slot, picture_slot, similarity_slot };
 
 bool is_frame(const Input& input) { return std::holds_alternative<Frame>(input); }
 
-/// The results that a request asks for, a bit each.
+/// One bit per result that a request asks for.
 std::uint64_t results_of(const Request& request) {
   const bool wanted[] = {!request.flow.empty(),       !request.backward.empty(), !request.occlusion.empty(),
                          !request.confidence.empty(), !request.picture.empty(),  !request.similarity.empty()};
@@ -29,7 +29,7 @@ std::uint64_t results_of(const Request& request) {
 
 }  // namespace
 
-/// One input in the engine's memory: features, and the frame that they are computed from, if they are.
+/// One input in the engine's memory: features, and the frame if they are still to be computed from it.
 struct Network::Source {
   FeatureSlotPtr slot;
   std::optional<Frame> frame;  // staged
@@ -37,7 +37,7 @@ struct Network::Source {
 
 /// A request whose inputs and results have their places in the engine's memory.
 struct Network::Job {
-  Plan* plan = nullptr;  // none if nothing is to be computed
+  Plan* plan = nullptr;  // null if nothing is to be computed
   Source from, to;
   RealMatrix flow = {}, backward = {}, confidence = {}, similarity = {};
   ByteMatrix occlusion = {}, picture = {};
@@ -68,10 +68,11 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
     for (const Source* source : {&job.from, &job.to}) {
       if (source->frame) frames.at(count++) = *source->frame;
     }
-    // A trace reads in between, which no recording can. By reference: std::function would allocate for a copy.
+    // A trace reads between stages, so it cannot be recorded. std::cref, because std::function would allocate for a
+    // copy.
     ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
     if (while_computing && ops_->stages_ahead()) while_computing();
-    if (request.skip_duplicate) {  // here, because a device may be computing
+    if (request.skip_duplicate) {  // here, so that it overlaps with the device
       if (const auto* frame = std::get_if<Frame>(&request.from)) job.from.slot->frame.assign(*frame);
       if (const auto* frame = std::get_if<Frame>(&request.to)) job.to.slot->frame.assign(*frame);
     }
@@ -160,7 +161,7 @@ Network::Job Network::place(const Request& request) {
   return job;
 }
 
-/// A flow in the caller's memory, or in scratch if that is empty.
+/// A flow in `host`, or in scratch memory if `host` is empty.
 RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& request) {
   if (!host.empty()) return ops_->output(host, slot, 2 * request.height, request.width);
   return scratch_.at(static_cast<std::size_t>(slot)).get(*ops_, request.height, request.width);

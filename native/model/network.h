@@ -21,14 +21,14 @@ class Network {
   Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
           WeightSource& backbone_weights, WeightSource& head_weights);
 
-  /// Computes what `request` asks for; its results are written when this returns. Throws Error: `argument` for inputs
-  /// of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`. After an error
-  /// nothing is kept.
+  /// Computes the results that `request` asks for. They are written when this returns. Throws Error: `argument` for
+  /// inputs of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`. After an
+  /// error nothing is kept.
   ///
-  /// `while_computing` is called while a device computes, if there is something useful to do: stage_ahead.
+  /// Calls `while_computing` while a device computes, if the engine gains by stage_ahead.
   Outcome run(const Request& request, const std::function<void()>& while_computing = {});
 
-  /// Brings the frames of the next request to the device, in `while_computing` of another.
+  /// Copies the frames of the next request to the device. Call it in `while_computing` of the running request.
   void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
 
   /// Frees the features of that name, if they are kept.
@@ -39,18 +39,18 @@ class Network {
  private:
   /// Buffers for one input size.
   struct Plan {
-    std::uint64_t id;                   // never given to another plan, so a recorded sequence is known by it
+    std::uint64_t id;                   // no other plan ever has it: part of the key of a recorded sequence
     Vit::Plan vit;                      // for one frame
-    std::optional<Vit::Plan> vit_pair;  // for both frames of a pair, if the engine gains by it
+    std::optional<Vit::Plan> vit_pair;  // for both frames of a pair, if one pass is faster than two
     FlowHead::Plan head;
-    FeatureSlotPtr from, to;  // features that the caller does not keep
+    FeatureSlotPtr from, to;  // for features that the caller does not keep
   };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
   bool answer_duplicate(const Request& request);
   Grid grid_of(const Request& request) const;
   Plan& plan(Grid grid);
-  /// `unkept` takes the features of a frame that the caller does not keep.
+  /// `unkept` is the slot for features that the caller does not keep.
   Source source(const Input& input, const std::optional<Frame>& staged, FeatureId keep, Grid grid,
                 const FeatureSlotPtr& unkept);
   Job place(const Request& request);

@@ -9,8 +9,8 @@
 
 namespace flow {
 
-/// Names the features of a frame that a network keeps. The caller chooses the name, and never chooses it again; 0 names
-/// none.
+/// The name of a frame's features, which a network keeps. The caller chooses it, and never uses a name twice. 0 is no
+/// name.
 using FeatureId = std::uint64_t;
 
 /// A frame for the backbone, or features that it computed before.
@@ -21,15 +21,15 @@ using Input = std::variant<std::monostate, Frame, FeatureId>;
 struct Request {
   Input from = {};
   Input to = {};   // none: features of `from`, and no flow
-  Grid grid = {};  // patches that frames are cut into; features that go with a frame have the same grid
+  Grid grid = {};  // patches of a frame; features in a request with a frame have the same grid
 
-  std::uint64_t number = 0;  // of no other request, so that its frames can be staged ahead; 0: staged when it runs
+  std::uint64_t number = 0;  // unique, so that frames can be staged ahead; 0: they are staged when it runs
 
-  FeatureId keep_from = 0;  // the features of a frame are kept under this name
+  FeatureId keep_from = 0;  // the name for the features of `from`; 0: they are not kept
   FeatureId keep_to = 0;
 
-  /// Notices a `to` that is byte for byte the frame of `from`: nothing is computed then, flow is 0, nothing is hidden,
-  /// and `keep_to` names the same features. `from` must be features that were kept by a request with this flag.
+  /// If `to` is byte for byte the frame of `from`, nothing is computed: flow is 0, nothing is hidden, and `keep_to`
+  /// names the same features. This needs features as `from`, kept by a request with this flag.
   bool skip_duplicate = false;
 
   int height = 0;
@@ -37,7 +37,7 @@ struct Request {
   std::span<float> flow = {};              // 2 * height * width: all x, then all y; from `from` to `to`
   std::span<float> backward = {};          // as `flow`, from `to` to `from`
   std::span<std::uint8_t> occlusion = {};  // height * width: 1 where a pixel of `from` is hidden in `to`, else 0
-  std::span<float> confidence = {};        // height * width: 0 to 1, in `flow` at a pixel of `from`
+  std::span<float> confidence = {};        // height * width: 0 to 1, for the flow at each pixel of `from`
   std::span<std::uint8_t> picture = {};    // 3 * height * width: `flow` in colours, red, green and blue interleaved
   FlowColors colors = {};                  // of `picture`
   std::span<float> similarity = {};        // 1: how well the features of `from` are found in `to`, -1 to 1
@@ -52,7 +52,7 @@ struct Request {
 
 /// How a request was answered.
 struct Outcome {
-  bool duplicate = false;  // by skip_duplicate
+  bool duplicate = false;  // skip_duplicate answered it
 };
 
 }  // namespace flow

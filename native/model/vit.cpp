@@ -10,7 +10,7 @@ namespace flow {
 
 namespace {
 
-/// 100^(2j / (head_dim / 2)) for j < head_dim / 4: what checkpoints store, for those that do not.
+/// The RoPE periods of a checkpoint that does not store them: 100^(2j / (head_dim / 2)) for j < head_dim / 4.
 std::vector<float> rope_periods(int head_dim) {
   std::vector<float> periods(static_cast<std::size_t>(head_dim) / 4);
   for (std::size_t j = 0; j < periods.size(); j++) {
@@ -19,7 +19,7 @@ std::vector<float> rope_periods(int head_dim) {
   return periods;
 }
 
-/// Axial RoPE of DINOv3: coordinates in [-1, 1] of patch centres, y's angles before x's.
+/// Axial RoPE of DINOv3: patch centres have coordinates in [-1, 1]; the angles of y come before those of x.
 PackedPtr pack_rope(Ops& ops, std::span<const float> periods, Grid grid) {
   const std::size_t quarter = periods.size(), half = 2 * quarter;
   std::vector<float> cos(grid.size() * half), sin(cos.size());

@@ -16,7 +16,7 @@ class Vit {
  public:
   Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights);
 
-  /// Everything that depends on the size of the input.
+  /// The buffers and the RoPE table for one input size.
   struct Plan {
     Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid, int images);
 
@@ -34,15 +34,15 @@ class Vit {
     void lay_out(Arena& arena, Ops& ops, const BackboneConfig& config);
   };
 
-  /// For passes of `images` images.
+  /// A plan for passes over `images` images.
   Plan plan(Grid grid, int images) const { return {ops_, config_, periods_, grid, images}; }
 
-  /// A staged frame, and the place of its features (N x dim): the patch tokens after the final norm.
+  /// A staged frame, and memory for its features (N x dim): the patch tokens after the final norm.
   struct Image {
     Frame frame;
     RealMatrix features;
   };
-  /// One pass over as many images as the plan is for. A trace takes a pass of one image.
+  /// One pass over `images`, as many as the plan is for. A trace needs a pass over one image.
   void run(std::span<const Image> images, Plan& plan, Trace* trace) const;
 
  private:

@@ -9,8 +9,8 @@ namespace flow {
 /// Red, green, blue.
 using Color = std::array<std::uint8_t, 3>;
 
-/// The 55 colours of Baker et al.'s wheel, from red (motion to the right) on towards yellow (downwards); the same as
-/// COLOR_WHEEL of lib/viz/color-wheel.ts, where it is explained.
+/// The 55 colours of Baker et al.'s wheel, from red (motion to the right) towards yellow (downwards). They equal
+/// COLOR_WHEEL of lib/viz/color-wheel.ts, which explains them.
 constexpr std::array<Color, 55> color_wheel = [] {
   struct Sector {
     Color from, to;
@@ -28,7 +28,7 @@ constexpr std::array<Color, 55> color_wheel = [] {
   std::size_t at = 0;
   for (const auto& [from, to, colors] : sectors) {
     for (int i = 0; i < colors; i++, at++) {
-      // Integer division rounds towards zero, and so every channel towards `from`.
+      // Integer division rounds towards zero, so every channel rounds towards `from`.
       for (std::size_t c = 0; c < 3; c++)
         wheel[at][c] = static_cast<std::uint8_t>(from[c] + (to[c] - from[c]) * i / colors);
     }

@@ -31,12 +31,12 @@ constexpr std::ptrdiff_t row_bytes(PixelFormat format, int width) {
   return 0;
 }
 
-/// Rows of a frame in memory, chroma's among them.
+/// Rows of a frame in memory, with the chroma rows of nv12.
 constexpr int stored_rows(PixelFormat format, int height) {
   return format == PixelFormat::nv12 ? height / 2 * 3 : height;
 }
 
-/// All that is read of a frame, and the padding between.
+/// The bytes from a frame's first pixel to its last, with the padding between rows.
 inline std::span<const std::byte> bytes_of(const Frame& frame) {
   const std::ptrdiff_t before_last = (stored_rows(frame.format, frame.height) - 1) * frame.stride;
   return {reinterpret_cast<const std::byte*>(frame.data),

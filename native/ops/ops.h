@@ -13,15 +13,15 @@
 
 namespace flow {
 
-/// Kinds of element. `Real` is float32 on every engine. `Operand` is what the engine feeds its matrix units: float32 on
-/// the CPU, float16 or bfloat16 where a GPU has them. An `Operand` matrix is read and written by `Ops` alone.
-/// `Byte` is one of 8 bits, of a picture.
+/// Element types. `Real` is float32 on every engine. `Operand` is the type of matrix products' operands: float32 on the
+/// CPU; float16, bfloat16 or float32 on a GPU. Only `Ops` reads and writes an `Operand` matrix. `Byte` is an 8-bit
+/// value of a picture or mask.
 struct Real {};
 struct Operand {};
 struct Byte {};
 
 /// A row-major matrix in the engine's memory. Tokens and pixels are rows, channels are columns: (y, x) of a map of
-/// width w is row y * w + x. `stride` counts elements from row to row.
+/// width w is row y * w + x. `stride` is the number of elements from row to row.
 template <class Kind>
 struct Matrix {
   void* data = nullptr;
@@ -87,11 +87,11 @@ struct Grid {
   bool operator==(const Grid&) const = default;
 };
 
-/// Images that one pass of the backbone may take.
+/// Maximum number of images in one pass of the backbone.
 constexpr int most_images = 2;
 
-/// The tokens of one image = `prefix` tokens (cls, storage) without a position, then the patches of the grid. Images
-/// follow each other in rows, and do not attend to each other.
+/// The tokens of one image are `prefix` tokens (cls, storage) without a position, then the patches of the grid. The
+/// rows of one image follow those of the image before. Images do not attend to each other.
 struct AttentionShape {
   int tokens;
   int prefix;
@@ -102,26 +102,25 @@ struct AttentionShape {
   int rows() const { return images * tokens; }
 };
 
-/// How lengths of motion become colours, in pixels. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
+/// How lengths of motion, in pixels, become colours. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
 struct FlowColors {
-  double scale = 0;  // gets the full colour, and what is longer is darkened; 0: the longest motion of the picture
-  double clip_max = std::numeric_limits<double>::infinity();  // each component is clamped to +- it
-  double clip_min = 0;                                        // what is shorter is white
+  double scale = 0;  // length with the full colour; longer motion is darker; 0: the longest motion of the picture
+  double clip_max = std::numeric_limits<double>::infinity();  // each component is clamped to [-clip_max, clip_max]
+  double clip_min = 0;                                        // shorter motion is white
 };
 
-/// Everything that tells two sequences of stages apart: the plan, the slots of features, the sizes, the colours. An
-/// engine adds the addresses of frames and outputs, if it uses the caller's memory.
+/// Identifies a sequence of stages: the plan, the slots of features, the sizes, the colours. An engine that uses the
+/// caller's memory adds the addresses of frames and outputs.
 using SequenceKey = std::array<std::uint64_t, 16>;
 
-/// Outputs that one sequence may have.
+/// Maximum number of outputs of one sequence.
 constexpr int output_slots = 8;
-/// Frames that may be staged at once: two of a sequence that runs, two of the next.
+/// Maximum number of staged frames: two of the running sequence, two of the next.
 constexpr int staging_slots = 4;
 
-/// The stages of the network, each fused as far as the most demanding engine needs. One engine implements all of them;
-/// the model is a sequence of calls and never touches an element. Calls of one engine run in order; results are there
-/// after `finish`. N is the number of tokens or pixels, C of channels. Where a matrix is optional, an empty one is
-/// none.
+/// The stages of the network, fused as far as the most demanding engine needs. Every engine implements all of them. The
+/// model only calls them, and never touches an element. Calls run in order; results are complete after `finish`. N is
+/// the number of tokens or pixels, C the number of channels. An optional matrix may be empty.
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -134,33 +133,32 @@ class Ops {
   virtual int stride(int cols) const = 0;
   /// Elements of the `qkv` matrix that norm_qkv_rope hands to attention.
   virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
-  /// Images that one pass of the backbone should take, at most most_images: the frames of a pair share a pass if that
-  /// is faster than a pass each.
+  /// Best number of images in one pass of the backbone, at most most_images. It is 2 if one pass over both frames of a
+  /// pair is faster than two passes.
   virtual int images_per_pass() const = 0;
-  /// A matrix whose content is in `host` after `finish`: `host` itself where the engine can write there. `slot` (below
-  /// output_slots) tells the outputs of one sequence apart.
+  /// A matrix whose content is in `host` after `finish`. It is `host` itself if the engine can write there. Each output
+  /// of a sequence has its own `slot`, below output_slots.
   virtual RealMatrix output(std::span<float> host, int slot, int rows, int cols) = 0;
   virtual ByteMatrix output(std::span<std::uint8_t> host, int slot, int rows, int cols) = 0;
-  /// Copies a matrix to `host`, row by row without padding. Waits for it.
+  /// Copies a matrix to `host`, row by row without padding, and waits for the copy.
   virtual void read(RealMatrix from, std::span<float> host) = 0;
   virtual void read(OperandMatrix from, std::span<float> host) = 0;
-  /// Copies rows without padding to a matrix. Waits for it.
+  /// Copies rows without padding to a matrix, and waits for the copy.
   virtual void write(std::span<const float> host, RealMatrix to) = 0;
   virtual void write(std::span<const float> host, OperandMatrix to) = 0;
-  /// Waits until all that was called is done.
+  /// Waits until all calls are done.
   virtual void finish() = 0;
 
   // ---- sequences --------------------------------------------------------------------------------------------------
-  /// Makes a frame ready for `preprocess_patches` into height x width, and says where it is now: where it was, if the
-  /// engine reads the caller's memory. `slot` (below staging_slots) tells the staged frames apart; the frame that was
-  /// staged there before is gone. The caller's memory must stay as it is until the `finish` of the sequence that reads
-  /// the frame.
+  /// Prepares a frame for `preprocess_patches`, which resizes it to height x width. Returns the staged frame: `frame`
+  /// itself if the engine reads the caller's memory. Each staged frame has its own `slot`, below staging_slots, and
+  /// replaces the frame that was staged there before. The caller's memory must not change until the `finish` of the
+  /// sequence that reads the frame.
   virtual Frame stage(const Frame& frame, int /*slot*/, int /*height*/, int /*width*/) { return frame; }
-  /// Whether `stage` copies, so that the frames of the next sequence are worth staging while one runs.
+  /// Whether `stage` copies. If so, it pays to stage the frames of the next sequence while one runs.
   virtual bool stages_ahead() const { return false; }
-  /// Runs `calls`: stages only, on the staged `frames` and on the outputs given out since `finish`. They are the same
-  /// whenever `key` is the same, so an engine may record their launches and replay them. A null `key` is never
-  /// recorded.
+  /// Runs `calls`, which are stages only, on the staged `frames` and on the outputs made since the last `finish`. Equal
+  /// keys mean equal calls, so an engine may record the launches and replay them. A null `key` is never recorded.
   virtual void sequence(const SequenceKey* /*key*/, std::span<const Frame> /*frames*/,
                         const std::function<void()>& calls) {
     calls();
@@ -186,16 +184,16 @@ class Ops {
   virtual PackedPtr pack_mask(const LinearWeights& weights, int up) = 0;
 
   // ---- backbone ---------------------------------------------------------------------------------------------------
-  /// Of a staged frame: resize to (grid * patch), x/255, ImageNet normalisation, one row per patch: patches (N x
-  /// 3*patch*patch), channel-major.
+  /// patches (N x 3*patch*patch, channel-major, one row per patch) = a staged frame, resized to grid * patch, divided
+  /// by 255, with ImageNet normalisation.
   virtual void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) = 0;
   /// x (prefix + N x C) = [prefix tokens; W patches + b].
   virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
-  /// q, k, v of every head from W norm(x) + b, patches of q and k rotated. `qkv`
-  /// (qkv_elements, without rows or columns) is in a layout of the engine's own, for `attention` alone.
+  /// q, k, v of every head = W norm(x) + b; the patches of q and k are rotated by RoPE. `qkv` (qkv_elements, without
+  /// rows or columns) has a layout of the engine's own, which only `attention` reads.
   virtual void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
                              AttentionShape shape, OperandMatrix qkv) = 0;
-  /// out (rows x C) = softmax(q k^T / sqrt(head_dim)) v of every image, heads side by side.
+  /// out (rows x C) = softmax(q k^T / sqrt(head_dim)) v for every image, heads side by side.
   virtual void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) = 0;
   /// x += gain * (W in + b).
   virtual void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) = 0;
@@ -230,24 +228,24 @@ class Ops {
   /// Bilinear (half-pixel centres, edges held) from planar (2*h x w) to planar (2*H x W), x times W/w and y times H/h.
   virtual void resize_flow(RealMatrix in, RealMatrix out) = 0;
 
-  /// similarity (1 x 1) = how well `a` is found in `b`: the mean over the map of the best cosine of a patch of `a` with
-  /// the patches of `b` in its window. `fused` is the output of correlation_concat for C = `channels`.
+  /// similarity (1 x 1) = how well `a` is found in `b`: the mean over all patches of `a` of the best cosine with the
+  /// patches of `b` in the window. `fused` is the output of correlation_concat for C = `channels`.
   virtual void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) = 0;
 
   // ---- two directions ---------------------------------------------------------------------------------------------
-  /// Forward-backward check of two planar flows (2*H x W each), of a frame to the next and back. A pixel p goes to q =
-  /// p + forward(p), and misses p by d = forward(p) + backward(q) on its way back (backward bilinear). With limit =
-  /// 0.01
-  /// (|forward(p)|^2 + |backward(q)|^2) + 0.5 (Sundaram, Brox & Keutzer, Dense point trajectories by GPU-accelerated
-  /// large displacement optical flow, ECCV 2010, eq. 5): occlusion (H x W, an `output`: rows without padding) = 1 where
-  /// |d|^2 > limit, else 0; confidence (H x W) = limit / (limit + |d|^2). Where q is outside of the map, or a value is
-  /// not finite, occlusion is 1 and confidence 0. Both results are optional.
+  /// Forward-backward check of two planar flows (2*H x W each), from a frame to the next and back. Pixel p goes to
+  /// q = p + forward(p) and comes back to p + d, where d = forward(p) + backward(q); backward is sampled bilinearly.
+  /// limit = 0.01 (|forward(p)|^2 + |backward(q)|^2) + 0.5 (Sundaram, Brox & Keutzer, Dense point trajectories by
+  /// GPU-accelerated large displacement optical flow, ECCV 2010, eq. 5). occlusion (H x W, an `output`: rows without
+  /// padding) = 1 if |d|^2 > limit, else 0. confidence (H x W) = limit / (limit + |d|^2). If q is outside the map or a
+  /// value is not finite, occlusion is 1 and confidence is 0. Both results are optional.
   virtual void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) = 0;
 
   // ---- pictures ---------------------------------------------------------------------------------------------------
   /// picture (H x 3W, red, green, blue, an `output`: rows without padding) = planar `flow` (2*H x W) in the colour code
-  /// of Baker et al. (A Database and Evaluation Methodology for Optical Flow, IJCV 2011): hue is the direction, by
-  /// `color_wheel`, saturation the length. What is not finite is white. As flowToColor of lib/viz, to one level.
+  /// of Baker et al. (A Database and Evaluation Methodology for Optical Flow, IJCV 2011): hue, from `color_wheel`, is
+  /// the direction, and saturation is the length. Motion that is not finite is white. Values differ from flowToColor of
+  /// lib/viz by at most 1 of 255.
   virtual void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) = 0;
 };
 

@@ -6,7 +6,7 @@ namespace flow {
 
 namespace {
 
-/// Multiply-adds of rows x in x out, as operations.
+/// Floating-point operations of a GEMM: two per multiply-add.
 double gemm(double rows, double in, double out) { return 2 * rows * in * out; }
 
 }  // namespace

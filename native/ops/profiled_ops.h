@@ -8,8 +8,8 @@
 
 namespace flow {
 
-/// Any engine, with a clock around every stage: calls, seconds and floating-point operations by the stage's name. It
-/// waits for every stage, so a profiled frame is slower than a plain one where an engine overlaps stages.
+/// Wraps an engine and measures every stage: calls, seconds and floating-point operations by the stage's name. It waits
+/// for every stage, so a profiled frame is slower than a plain one if the engine overlaps stages.
 class ProfiledOps : public Ops {
  public:
   struct Entry {
@@ -43,7 +43,7 @@ class ProfiledOps : public Ops {
   Frame stage(const Frame& frame, int slot, int height, int width) override {
     return inner_->stage(frame, slot, height, width);
   }
-  /// Not recorded: a sequence that is replayed as a whole has no stages.
+  /// Never recorded: a replayed sequence runs as a whole, so its stages cannot be measured.
   void sequence(const SequenceKey* /*key*/, std::span<const Frame> frames,
                 const std::function<void()>& calls) override {
     inner_->sequence(nullptr, frames, calls);

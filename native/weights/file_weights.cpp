@@ -21,13 +21,13 @@ std::size_t bytes_of(DType dtype) { return dtype == DType::float32 ? 4 : 2; }
 
 std::string quoted(const StoredTensor& tensor) { return tensor.path + ": tensor \"" + tensor.name + "\""; }
 
-/// An axis of a copy from the file's order of elements to row-major.
+/// One axis of a copy from the file's order of elements to row-major order.
 struct Axis {
-  std::int64_t count, from, to;  // elements, and their distance in the file and in the result
+  std::int64_t count, from, to;  // number of elements; their distance in the file and in the result
 };
 
-/// The axes in the file's order, so that it is read front to back whatever the strides are (channels_last
-/// weights exist), with those that continue each other joined: a contiguous tensor becomes one axis.
+/// The axes in the file's order, so that the file is read front to back for any strides (channels_last weights exist).
+/// Axes that continue each other are joined: a contiguous tensor becomes one axis.
 std::vector<Axis> axes_in_file_order(const StoredTensor& tensor) {
   std::vector<Axis> axes;
   std::int64_t to = 1;
@@ -63,8 +63,8 @@ float from_half(std::uint16_t half) {
   return std::bit_cast<float>(sign | wide << 23U | mantissa << 13U);
 }
 
-/// `count` neighbouring elements of a file to floats that lie `step` apart. Checkpoints are little-endian, as
-/// is every machine this builds for.
+/// Converts `count` adjacent elements of a file to floats that lie `step` apart. Checkpoints and all supported machines
+/// are little-endian.
 void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, std::int64_t step) {
   static_assert(std::endian::native == std::endian::little);
   if (dtype == DType::float32) {
@@ -96,7 +96,7 @@ void read_exactly(const StoredTensor& tensor, std::int64_t offset, std::byte* to
   }
 }
 
-/// Elements of a stored tensor by position, through a window that moves over the file.
+/// Gives the elements of a stored tensor by position, through a window that moves over the file.
 class Window {
  public:
   Window(const StoredTensor& tensor, std::vector<std::byte>& buffer, const std::function<void(std::size_t)>& on_read)
@@ -105,7 +105,7 @@ class Window {
     on_read_(0);
   }
 
-  /// The bytes from element `position` on; `available` is how many elements there are, at least one.
+  /// The bytes from element `position` on. `available` receives the number of elements there, at least one.
   const std::byte* at(std::int64_t position, std::int64_t& available) {
     if (position < first_ || position >= last_) load(position);
     available = last_ - position;
@@ -114,7 +114,7 @@ class Window {
 
  private:
   void load(std::int64_t position) {
-    first_ = last_ = position;  // nothing is there if the read throws
+    first_ = last_ = position;  // the window is empty if the read throws
     const auto count = std::min(end_ - position, static_cast<std::int64_t>(buffer_.size()) / size_);
     const auto length = static_cast<std::size_t>(count * size_);
     read_exactly(tensor_, tensor_.offset + position * size_, buffer_.data(), length);
@@ -129,7 +129,7 @@ class Window {
   std::int64_t first_ = 0, last_ = 0, end_ = 1;
 };
 
-/// Copies the elements of the axes from `depth` on; `from` and `to` are the position of the first.
+/// Copies the elements of the axes from `depth` on; `from` and `to` are the positions of the first element.
 void copy_axes(const std::vector<Axis>& axes, std::size_t depth, DType dtype, Window& window, std::int64_t from,
                float* to) {
   const Axis& axis = axes[depth];
