@@ -25,12 +25,12 @@ import { allocateBytes } from './support/allocate.js'
 /**
  * A DINOv3 backbone and a flow head, on a thread of their own.
  *
- * Calls run one after the other, in the order in which they were made; those with paths after their frames are decoded. No
- * call blocks the event loop, but for those whose name ends in Sync, which wait for the calls before them. A model keeps
- * the process alive while calls are pending, and not otherwise.
+ * Calls run one after the other, in the order in which they were made. A call with paths takes its turn once its frames are
+ * decoded. Only calls whose name ends in Sync block the event loop: they wait for the calls before them. A model keeps the
+ * process alive only while calls are pending.
  */
 export class FlowModel {
-  /** What was loaded, and what it runs on. */
+  /** The loaded architecture, and the engine that it runs on. */
   readonly info: FlowModelInfo
   readonly #calls: CallQueue
   readonly #requests: RequestPlanner
@@ -42,12 +42,11 @@ export class FlowModel {
   }
 
   /**
-   * Loads both checkpoints, or without them the small model that the package brings along. Their weights are checked value
-   * by value.
+   * Loads both checkpoints, or the small model of the package if none are given. Every value of the weights is checked.
    *
    * @throws {FlowError} `ERR_IO`, `ERR_CHECKPOINT_FORMAT` or `ERR_CHECKPOINT_TENSOR`, naming the file, the tensor and the
-   *   reason; `ERR_ARGUMENT` for an option; `ERR_DEVICE` for a device that is not there; `ERR_OUT_OF_MEMORY`;
-   *   `ERR_ABORTED`; `ERR_NATIVE` where the addon cannot be loaded
+   *   reason; `ERR_ARGUMENT` for an option; `ERR_DEVICE` for a device that is missing; `ERR_OUT_OF_MEMORY`; `ERR_ABORTED`;
+   *   `ERR_NATIVE` if the addon cannot be loaded
    */
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
@@ -70,18 +69,18 @@ export class FlowModel {
   }
 
   /**
-   * The flow from `a` to `b`: for every pixel of `a`, where it went in `b`. Frames of different sizes are both resized to
-   * the size of the network; the flow is then in pixels of `a`.
+   * The flow from `a` to `b`: the motion of every pixel of `a`. The frames may have different sizes: both are resized to the
+   * size of the network. The flow is in pixels of `a`, unless `output` says otherwise.
    *
-   * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used;
-   *   `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path where `sharp` cannot be loaded
+   * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used; `ERR_ABORTED`;
+   *   `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path if `sharp` cannot be loaded
    */
   flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
     return this.#calls.submit(FlowModel.prototype.flow, this.#requests.flow(a, b, options))
   }
 
   /**
-   * As {@link flow}, for decoded frames. Blocks until it, and every call made before, is done.
+   * As {@link flow}, for decoded frames. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flow`
    */
@@ -90,8 +89,8 @@ export class FlowModel {
   }
 
   /**
-   * Runs the backbone alone. A frame's features serve every flow from it and to it: a video costs one backbone pass per
-   * frame, and the backward flow only a second pass of the head.
+   * Runs only the backbone. A frame's features serve every flow from it and to it. So a video costs one backbone pass per
+   * frame, and a backward flow costs one more pass of the head.
    *
    * @throws {FlowError} as `flow`
    */
@@ -100,7 +99,7 @@ export class FlowModel {
   }
 
   /**
-   * As {@link features}, for a decoded frame. Blocks until it, and every call made before, is done.
+   * As {@link features}, for a decoded frame. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flow`
    */
@@ -109,7 +108,8 @@ export class FlowModel {
   }
 
   /**
-   * The flow from the frame of `a` to the frame of `b`: the head alone. Exactly what `flow` gives for those frames.
+   * The flow from the frame of `a` to the frame of `b`. Runs only the head. The result is exactly that of {@link flow} for
+   * those frames.
    *
    * @throws {FlowError} `ERR_ARGUMENT` for maps of another model or of different sizes; `ERR_DISPOSED` for a disposed one;
    *   else as `flow`
@@ -122,7 +122,7 @@ export class FlowModel {
   }
 
   /**
-   * As {@link flowFromFeatures}. Blocks until it, and every call made before, is done.
+   * As {@link flowFromFeatures}. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flowFromFeatures`
    */
@@ -134,18 +134,18 @@ export class FlowModel {
   }
 
   /**
-   * The next frame of a stream: its features, computed at the size of those of the frame before, and the flow from that
-   * frame to it. Exactly what {@link features} and {@link flowFromFeatures} give, but one call, which a GPU runs as one
+   * The next frame of a stream: its features, at the size of those in `before`, and the flow from the frame of `before` to it.
+   * The results are exactly those of {@link features} and {@link flowFromFeatures}, but in one call, which a GPU runs as one
    * graph.
    *
-   * @throws {FlowError} as `flowFromFeatures`; nothing is to be disposed then
+   * @throws {FlowError} as `flowFromFeatures`; then there is nothing to dispose
    */
   advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions = {}): Promise<FlowStep> {
     return this.#calls.submit(FlowModel.prototype.advance, this.#requests.advance(before, frame, options))
   }
 
   /**
-   * As {@link advance}, for a decoded frame. Blocks until it, and every call made before, is done.
+   * As {@link advance}, for a decoded frame. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `advance`
    */
@@ -154,9 +154,9 @@ export class FlowModel {
   }
 
   /**
-   * The flow from `a` to `b` as a picture: what `flowToColor` of {@link flow} draws, of the size of the output. Flow and
-   * colours are computed where the model is: on a GPU, only the picture's `3 * width * height` bytes leave it, instead of the
-   * flow's `8 * width * height`, and this thread does nothing. The lengths among the options are in pixels of the output.
+   * The flow from `a` to `b` as a picture of the output's size: {@link flow}, drawn by `flowToColor`. The engine computes flow
+   * and colours, and this thread does nothing. A GPU sends only the picture's `3 * width * height` bytes, instead of the flow's
+   * `8 * width * height`. The lengths among the options are in pixels of the output.
    *
    * On the CPU the picture is that of `flowToColor`; on a GPU a value may differ from it by 1 of 255.
    *
@@ -167,8 +167,8 @@ export class FlowModel {
   }
 
   /**
-   * The flow from the frame of `a` to the frame of `b` as a picture: the head alone. Exactly what {@link flowPicture} gives
-   * for those frames.
+   * The flow from the frame of `a` to the frame of `b` as a picture. Runs only the head. The result is exactly that of
+   * {@link flowPicture} for those frames.
    *
    * @throws {FlowError} `ERR_ARGUMENT` for a colour option that is not a positive number; else as `flowFromFeatures`
    */
@@ -198,8 +198,8 @@ export class FlowModel {
   }
 
   /**
-   * A field of zeros for `into`. On a GPU its memory is page-locked, and the device writes it directly: a flow is not copied
-   * once more on its way to you. To be made once and used again; it takes longer to make than an ordinary one.
+   * A field of zeros for `into`. On a GPU its memory is page-locked, and the device writes it directly, which saves one copy of
+   * the flow. Make it once and use it again: it takes longer to make than an ordinary field.
    *
    * It stays valid when the model is disposed, and may be given to any model. Its memory cannot be transferred to another
    * thread; copies can.
@@ -229,8 +229,8 @@ export class FlowModel {
   }
 
   /**
-   * Waits for the calls in flight, then frees everything that the model holds, its feature maps among it. Calls made later
-   * fail with `ERR_DISPOSED`. May be called again.
+   * Waits for the calls in flight, then frees all memory of the model, with its feature maps. Calls made later fail with
+   * `ERR_DISPOSED`. May be called again.
    */
   dispose(): Promise<void> {
     return this.#calls.close(callSite(FlowModel.prototype.dispose))
@@ -249,7 +249,7 @@ export class FlowModel {
     return this.dispose()
   }
 
-  /** Memory that the engine knows; undefined where any memory will do. */
+  /** Memory that the device reads and writes directly; undefined if ordinary memory serves as well. */
   #allocate(site: CallSite, bytes: number): ArrayBuffer | undefined {
     return callNative(site, () => this.#calls.native.allocate(bytes))
   }

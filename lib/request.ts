@@ -75,7 +75,7 @@ export interface PixelMap<Values extends Uint8Array | Float32Array> {
   readonly data: Values
 }
 
-/** The maps that a stream gives beside the flow. */
+/** The maps that a stream gives besides the flow. */
 export interface FlowMapOptions {
   /** The flow from a frame back to the frame before it: one more pass of the head. Default false. */
   readonly backward?: boolean | undefined
@@ -84,7 +84,7 @@ export interface FlowMapOptions {
    * 2010). Costs as much as `backward`; all three maps together cost no more. Default false.
    */
   readonly occlusion?: boolean | undefined
-  /** How well a pixel's motion there and back agree. Default false. */
+  /** How well the forward and the backward motion of a pixel agree. Default false. */
   readonly confidence?: boolean | undefined
 }
 
@@ -97,9 +97,9 @@ export interface FlowMaps {
   /** 1 where a pixel of the frame before is hidden in this one, else 0. */
   readonly occlusion?: PixelMap<Uint8Array>
   /**
-   * `limit / (limit + d²)` for each pixel of the frame before. It goes along `flow` and back along `backward`, and misses itself
-   * by d pixels; `limit` is the square of the distance from which on it counts as hidden. So 1 is certain, below 0.5 is hidden,
-   * and 0 has left the frame.
+   * `limit / (limit + d²)` for each pixel of the frame before. The pixel goes along `flow` and back along `backward`, and ends
+   * d pixels from its start. It counts as hidden if d² is above `limit`. So 1 is certain, below 0.5 is hidden, and 0 has left
+   * the frame.
    */
   readonly confidence?: PixelMap<Float32Array>
 }
@@ -150,7 +150,7 @@ export class RequestPlanner {
   readonly #info: FlowModelInfo
   readonly #size: FlowSize
 
-  /** @param size the size of frames where a call does not name one */
+  /** @param size the size of frames if a call does not name one */
   constructor(calls: CallQueue, info: FlowModelInfo, size: FlowSize) {
     this.#calls = calls
     this.#info = info

@@ -7,7 +7,7 @@ import type { FlowOutput, FlowSize } from './size.js'
 
 export type { DropCounts, DurationStats, StreamStats, Timing }
 
-/** What happens to a frame that comes while the queue is full. */
+/** How a full queue takes one more frame. */
 export type QueuePolicy = 'wait' | 'reject' | 'drop-oldest'
 
 /** The queue of a stream: frames that wait for the model. */
@@ -26,7 +26,7 @@ export interface QueueOptions {
 export interface StreamOptions extends FlowMapOptions {
   /** The size that frames are resized to. Default: the model's. */
   readonly size?: FlowSize | undefined
-  /** The size of the maps, in whose pixels flow is. Default `'frame'`: the frame's. */
+  /** The size of the maps. Flow is in pixels of this size. Default `'frame'`: the frame's. */
   readonly output?: FlowOutput | undefined
   readonly queue?: QueueOptions | undefined
   /** Milliseconds. A frame that waited longer is dropped: its push gives `{ flow: null, reason: 'deadline' }`. */
@@ -37,21 +37,21 @@ export interface StreamOptions extends FlowMapOptions {
    * `{ flow: null, reason: 'cut' }`. `true` is 0.44, which suits the package's model. Default false.
    */
   readonly sceneCut?: number | boolean | undefined
-  /** Uses the memory of results again: a result is valid until the next one is given. Default false. */
+  /** Reuses the memory of results: a result is valid until the next one is given. Default false. */
   readonly reuse?: boolean | undefined
   /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** What may be said of one frame in a synchronous push. */
+/** Options of a synchronous push. */
 export interface PushSyncOptions {
   /** Milliseconds, given back with the result. Default: `performance.now()` at the push. */
   readonly timestamp?: number | undefined
-  /** Written instead of a new field, and returned as `flow`. */
+  /** The field for the flow, instead of a new one. Returned as `flow`. */
   readonly into?: FlowField | undefined
 }
 
-/** What may be said of one frame. */
+/** Options of a push. */
 export interface PushOptions extends PushSyncOptions {
   /** Fails the push with `ERR_ABORTED` if the computation has not started. */
   readonly signal?: AbortSignal | undefined

@@ -43,7 +43,7 @@ export let createStream: (
 ) => FlowStream
 
 /**
- * Flow from each frame to the next, of a camera that does not stop. Made by `FlowModel.stream`.
+ * Flow from each frame to the next of an endless source, such as a camera. Made by `FlowModel.stream`.
  *
  * Each frame passes through the backbone once. Frames are computed in the order of their pushes. Several streams of one model
  * take turns, one frame each. A frame that cannot be used fails its own push alone. The stream keeps the features of one
@@ -55,7 +55,7 @@ export class FlowStream {
   readonly #options: StreamOptions
   readonly #depth: number
   readonly #policy: QueuePolicy
-  /** Frames that may be on the model's thread at a time: one only where the freshest frame is wanted. */
+  /** Frames that the model's thread may have at a time: 2, or 1 if the freshest frame is wanted. */
   readonly #most: number
   readonly #lane: Lane
   readonly #counter = new StreamCounter()
@@ -63,7 +63,7 @@ export class FlowStream {
   readonly #forgetSignal: (() => void) | undefined
   #roomWanted: (() => void)[] = []
   #running = 0
-  /** Results that wait for a consumer which gets the freshest ones. */
+  /** Results that wait for the consumer of `from`, with the policy `'drop-oldest'`. */
   #unread = 0
   #index = 0
   #epoch = 0
@@ -104,8 +104,8 @@ export class FlowStream {
    * @returns undefined for the first frame, and for the first after {@link reset}; `flow: null` and the reason for a frame that
    *   has no flow
    * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used; `ERR_QUEUE_FULL`
-   *   with the policy `'reject'`; `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`. The stream works on: the next flow starts
-   *   from the frame before this one.
+   *   with the policy `'reject'`; `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`. The stream continues: the next flow
+   *   starts from the frame before this one.
    */
   push(frame: FrameSource, options: PushOptions = {}): Promise<StreamResult | undefined> {
     const site = callSite(FlowStream.prototype.push)
@@ -129,7 +129,7 @@ export class FlowStream {
   }
 
   /**
-   * As {@link push}, for a decoded frame. Blocks until its result is there.
+   * As {@link push}, for a decoded frame. Blocks until the result is there.
    *
    * @throws {FlowError} `ERR_ARGUMENT` while pushes of this stream are pending; else as `push`
    */
@@ -152,14 +152,14 @@ export class FlowStream {
   }
 
   /**
-   * The results for all frames of a source, in order, and none for its first frame. A frame that fails gives
+   * The results for all frames of a source except the first, in order. A frame that fails gives
    * `{ flow: null, reason: 'failed', error }`. The stream stays open at the end.
    *
-   * Frames are read ahead as far as the queue is deep, so a source that fills one buffer again and again needs
-   * `queue: { depth: 0 }`. With the policy `'drop-oldest'` the source is read as fast as it gives frames. Then frames that the
-   * consumer or the model is too slow for are dropped, and their results are left out.
+   * The source is read ahead by the depth of the queue. So a source that fills one buffer again and again needs
+   * `queue: { depth: 0 }`. With the policy `'drop-oldest'` the source is read as fast as it gives frames. If the consumer or the
+   * model is too slow, frames are dropped, and their results are left out.
    *
-   * @throws {FlowError} `ERR_DISPOSED` or `ERR_ABORTED` once the stream is closed; and whatever the source throws
+   * @throws {FlowError} `ERR_DISPOSED` or `ERR_ABORTED` once the stream is closed; and every error that the source throws
    */
   async *from(
     frames: AsyncIterable<FrameSource> | Iterable<FrameSource>,
@@ -187,7 +187,7 @@ export class FlowStream {
         yield result!
       }
     } finally {
-      // Results that the consumer leaves behind must not hold the stream up.
+      // Results that the consumer never takes must not block the stream.
       reading = false
       this.#unread -= unread
       this.#calls.scheduler.wake(this.#lane)
@@ -211,7 +211,7 @@ export class FlowStream {
       await new Promise<void>((resolve) => this.#roomWanted.push(resolve))
   }
 
-  /** The next frame that is pushed is a first one. Frames that were pushed before are computed as if nothing had happened. */
+  /** Makes the next pushed frame a first one. Frames that were pushed before are not affected. */
   reset(): void {
     this.#epoch += 1
   }
@@ -232,7 +232,7 @@ export class FlowStream {
 
   // ---- the queue
 
-  /** As `push`, but the error of a frame is a result. */
+  /** As `push`, but the error of a frame becomes a result. */
   async #tryPush(frame: FrameSource): Promise<StreamResult | undefined> {
     const [index, timestamp] = [this.#index, performance.now()]
     try {
@@ -297,7 +297,7 @@ export class FlowStream {
     this.#calls.scheduler.wake(this.#lane)
   }
 
-  /** Takes a frame whose signal fired out of the queue, if it is still there. */
+  /** Removes a frame from the queue because its signal fired. Does nothing if it is no longer there. */
   #withdraw(entry: Entry): void {
     if (!this.#remove(entry)) return
     this.#counter.drop('aborted')
@@ -342,7 +342,7 @@ export class FlowStream {
 
   // ---- the computation
 
-  /** Starts the frame that waits longest and is not too old. */
+  /** Starts the oldest waiting frame that is within the deadline. Skips those that are not. */
   async #start(): Promise<void> {
     const { deadline = Infinity } = this.#options
     let entry = this.#waiting.shift()
@@ -372,7 +372,7 @@ export class FlowStream {
         return this.#count(this.#steps.finish(entry, step, result))
       } catch (error) {
         this.#steps.chain.failed(step.link)
-        // The frame before failed on its way. This one starts again, from the frame before that.
+        // The frame before this one has failed meanwhile. Plan this frame again, from the last frame that has not failed.
         if (before?.failed !== true) throw error
       }
     }

@@ -24,7 +24,7 @@ interface Waiting {
 
 const waitingFor = new WeakMap<AbortSignal, Waiting>()
 
-/** Calls `cancel` when the signal fires. The returned function revokes that. */
+/** Calls `cancel` when the signal fires. The returned function undoes that. */
 export function onAbort(signal: AbortSignal, cancel: () => void): () => void {
   const { cancels, listener } = waitingFor.get(signal) ?? listenTo(signal)
   cancels.add(cancel)

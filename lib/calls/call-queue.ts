@@ -34,13 +34,13 @@ export interface Call<T> {
   plan(frames: readonly NativeFrame[]): Plan<T>
 }
 
-/** A public method: errors have the stack above it. */
+/** A public method. Errors get the stack of its caller. */
 type Entry = (...args: never[]) => unknown
 
-/** The way to a network's thread, for a model, its feature maps and its streams. */
+/** Sends the calls of a model, its feature maps and its streams to the network's thread. */
 export class CallQueue {
   readonly native: NativeModel
-  /** Takes turns between the streams of the model. */
+  /** Lets the streams of the model take turns. */
   readonly scheduler = new Scheduler()
   readonly #inFlight = new Set<Promise<unknown>>()
   #ticket = 0
@@ -111,7 +111,7 @@ export class CallQueue {
   track<T>(work: () => Promise<T>): Promise<T> {
     const promise = work()
     this.#inFlight.add(promise)
-    // The caller gets another promise: `close` waiting for this one must not make an error count as handled.
+    // `close` waits for this promise, so its errors count as handled. The caller gets another one, whose errors do not.
     return promise.finally(() => this.#inFlight.delete(promise))
   }
 

@@ -4,14 +4,14 @@ import type { FeatureId } from '../native/contract.js'
 export interface Link<Frame> {
   readonly id: FeatureId
   readonly frame: Frame
-  /** The frame before; forgotten once this one is answered. */
+  /** The frame before; undefined once this one is answered. */
   before: Link<Frame> | undefined
   failed: boolean
 }
 
 /**
- * The features that the next frame of a stream starts from. The next request is made before the one of the frame before is
- * answered. If that one fails, the frame before it is the last one again.
+ * The features that the next frame of a stream starts from. A frame's request is made before the request of the frame before it
+ * is answered. If a request fails, the chain goes back to the last frame that has not failed.
  */
 export class FeatureChain<Frame> {
   readonly #release: (id: FeatureId) => void

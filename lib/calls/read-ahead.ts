@@ -16,11 +16,11 @@ class Bell {
 }
 
 /**
- * Reads a source in the background, and yields what `push` makes of its items, in order.
+ * Reads a source in the background, and yields the results of `push` for its items, in order.
  *
  * @param push starts the work for an item
- * @param wanted results that it refuses are left out
- * @param limit the source is not read while so many results wait for the consumer
+ * @param wanted results for which it returns false are left out
+ * @param limit the source is not read while this many results wait for the consumer
  * @throws the error of the source, after the results of its items; the error of a result
  */
 export async function* readAhead<Item, Result>(
@@ -37,7 +37,8 @@ export async function* readAhead<Item, Result>(
 
   const add = (result: Promise<Result>) => {
     results.push(result)
-    // At once, so that a slow consumer does not keep what it will not get. Errors are thrown where results are awaited.
+    // Unwanted results go at once, so that they do not pile up for a slow consumer. Errors are thrown below, where results are
+    // awaited.
     result.then(
       (value) => {
         if (wanted(value)) return
@@ -56,7 +57,7 @@ export async function* readAhead<Item, Result>(
         const next = await items.next()
         if (next.done === true || (state as string) === 'left') return
         add(push(next.value))
-        // A source that never waits must not keep the event loop from turning.
+        // A source that never waits must not block the event loop.
         if (limit === Infinity) await turn()
       }
     } catch (error) {
@@ -84,7 +85,7 @@ export async function* readAhead<Item, Result>(
     if (state === 'reading') {
       state = 'left'
       taken.ring()
-      // A source that waits for its next item answers later; nobody waits for it.
+      // Not awaited: a source that waits for its next item answers later.
       void Promise.resolve(items.return?.()).catch(() => {})
     }
   }

@@ -11,12 +11,12 @@ export interface Lane {
 }
 
 /**
- * Parts that the model's thread has at a time: the one that it computes, and the next one. So it never waits for the event
- * loop, and can bring the next frame to a GPU meanwhile.
+ * Parts that the model's thread has at a time: the running one and the next one. So the thread never waits for the event loop,
+ * and can copy the next frame to a GPU while one runs.
  */
 const RUNNING = 2
 
-/** Shares one model between lanes. The next part is that of the ready lane whose turn was longest ago. */
+/** Shares one model between lanes. The next part comes from the ready lane whose last turn is longest ago. */
 export class Scheduler {
   /** Lanes with pending parts. Other lanes are not kept in memory. */
   #lanes: Lane[] = []

@@ -1,6 +1,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 
-/** A distribution of durations, in milliseconds. All are 0 as long as `count` is. */
+/** A distribution of durations, in milliseconds. All values are 0 while `count` is 0. */
 export interface DurationStats {
   readonly count: number
   readonly min: number

@@ -26,7 +26,7 @@ interface KeptFrame extends StreamFrame {
 export interface Step {
   readonly request: NativeRequest
   readonly link: Link<KeptFrame>
-  /** None for a frame that starts the stream anew. */
+  /** Undefined for a frame that starts the stream anew. */
   readonly maps: FlowMaps | undefined
   readonly similarity: Float32Array | undefined
   /** `performance.now()` when the request was made. */
@@ -42,7 +42,7 @@ export interface Answer {
 
 export type MakeField = (width: number, height: number) => FlowField
 
-/** Lies between the similarities of photographs that move and those of different photographs. */
+/** Above the similarities of different photographs, and below those of a photograph that moves. */
 const CUT_THRESHOLD = 0.44
 /** Results in use at a time with `reuse`: two in the engine, one with the caller. */
 const RING = 3

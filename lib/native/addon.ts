@@ -6,9 +6,9 @@ import type { NativeAddon } from './contract.js'
 let addon: NativeAddon | undefined
 
 /**
- * The addon: a prebuilt binary of the package, or what was built in its folder.
+ * The addon: a prebuilt binary of the package, or the one that was built in its folder.
  *
- * @throws {FlowError} `ERR_NATIVE` where there is none for this system, saying how to get one
+ * @throws {FlowError} `ERR_NATIVE` if there is none for this system; the message says how to get one
  */
 export function loadAddon(): NativeAddon {
   addon ??= findAddon()

@@ -2,7 +2,7 @@ import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js
 import type { Device, Precision } from '../device.js'
 import type { PixelFormat } from '../frame.js'
 
-/** A frame whose every number was checked; mirrors `Frame` of native/ops/frame.h. */
+/** A frame whose numbers were all checked; mirrors `Frame` of native/ops/frame.h. */
 export interface NativeFrame {
   /** Read in place until the call is settled. */
   readonly data: Uint8Array | Uint8ClampedArray
@@ -80,20 +80,20 @@ export type NativeInput = NativeFrame | FeatureId
  */
 export interface NativeRequest {
   readonly from: NativeInput
-  /** Left out: only `features` and `keepFrom`. */
+  /** Without it there is no flow: only `features` and `keepFrom` have a result. */
   readonly to?: NativeInput | undefined
-  /** Patches that frames are cut into. Not needed if there is no frame: features have a grid. */
+  /** The patches of a frame. Not needed if there is no frame: features have a grid. */
   readonly gridHeight?: number | undefined
   readonly gridWidth?: number | undefined
   /** Keeps the features of a frame under this name until `release`. */
   readonly keepFrom?: FeatureId | undefined
   readonly keepTo?: FeatureId | undefined
   /**
-   * Notices a `to` that is byte for byte the frame of `from`: nothing is computed then, flow is 0, nothing is hidden, and
-   * `keepTo` names the same features. `from` must be features that were kept by a request with this flag.
+   * If `to` is byte for byte the frame of `from`, nothing is computed: flow is 0, nothing is hidden, and `keepTo` names the
+   * same features. This needs features as `from`, kept by a request with this flag.
    */
   readonly skipDuplicate?: boolean | undefined
-  /** Of all maps below, in whose pixels flow is. */
+  /** The size of all maps below. Flow is in pixels of this size. */
   readonly height?: number | undefined
   readonly width?: number | undefined
   /** `2 * height * width`: all x, then all y. */
@@ -102,7 +102,7 @@ export interface NativeRequest {
   readonly backward?: Float32Array | undefined
   /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
   readonly occlusion?: Uint8Array | undefined
-  /** `height * width`: 0 to 1, in `flow` at a pixel of `from`. */
+  /** `height * width`: 0 to 1, for the flow at each pixel of `from`. */
   readonly confidence?: Float32Array | undefined
   /** `3 * height * width`: `flow` in colours. */
   readonly picture?: Uint8Array | undefined
@@ -128,10 +128,10 @@ export interface NativeResult {
 
 /** A network on a thread of its own. Requests run in the order in which they were made. */
 export interface NativeModel {
-  /** Once, before anything else. `onProgress` is told bytes, and must not throw. */
+  /** Call it once, before anything else. `onProgress` receives bytes, and must not throw. */
   load(onProgress: (loaded: number, total: number) => void): Promise<void>
   cancelLoad(): void
-  /** `ticket` names the request for `cancel`; 0 is no name. */
+  /** `ticket` identifies the request for `cancel`; a request with ticket 0 cannot be cancelled. */
   submit(request: NativeRequest, ticket: number): Promise<NativeResult>
   /** Waits for all requests before this one, and for its answer. */
   run(request: NativeRequest): NativeResult
@@ -140,8 +140,8 @@ export interface NativeModel {
   /** Frees features once the requests before are answered. Does nothing for a name that is not in use. */
   release(features: FeatureId): void
   /**
-   * Zeroed memory that the engine reads frames from and writes results to without a copy in between. Undefined where ordinary
-   * memory serves as well: on a CPU, and where the runtime allows no such memory. Throws `ERR_OUT_OF_MEMORY`.
+   * Zeroed memory that the engine reads frames from and writes results to without a copy. Undefined on a CPU, where ordinary
+   * memory serves as well, and if the runtime allows no such memory. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
   /** Answers every request made before, then frees everything. */

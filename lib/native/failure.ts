@@ -21,7 +21,10 @@ export function callNative<T>(site: CallSite, call: () => T): T {
   }
 }
 
-/** As {@link callNative}, for a call that answers later. Throws nothing: what the addon throws at once rejects, too. */
+/**
+ * As {@link callNative}, for a call that answers later. It never throws: an error that the addon throws at once also rejects
+ * the promise.
+ */
 export async function awaitNative<T>(site: CallSite, call: () => Promise<T>): Promise<T> {
   try {
     return await call()
