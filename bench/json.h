@@ -7,7 +7,7 @@
 
 namespace flow::json {
 
-/// A number; null for what JSON has no number for.
+/// A number; null for NaN and infinity.
 inline std::string number(double value) {
   if (!std::isfinite(value)) return "null";
   char text[32];
@@ -47,7 +47,7 @@ class Object {
   std::string fields_;
 };
 
-/// An array of what is JSON already.
+/// An array of items that are JSON already.
 template <class Items>
 std::string array(const Items& items) {
   std::string text;

@@ -14,7 +14,8 @@
 
 namespace flow::bench {
 
-/// Options of a program, "--name value" or "--name". Anything else than they say ends it with its usage.
+/// The command-line options of a program, "--name value" or "--name". An unknown option or a wrong value ends the
+/// program with its usage.
 class Options {
  public:
   explicit Options(std::string usage) : usage_(std::move(usage)) {}
@@ -33,7 +34,7 @@ class Options {
     return *this;
   }
 
-  /// What is no option, in its order.
+  /// Returns the arguments that are not options, in order.
   std::vector<std::string> parse(int argc, char** argv) const {
     std::vector<std::string> others;
     for (int i = 1; i < argc; i++) {
@@ -90,7 +91,7 @@ class NamedEngine {
   const std::string& name() const { return name_; }
   bool is_cuda() const { return choice_.device == EngineChoice::Device::cuda; }
 
-  /// The precisions that `text` asks for: all that the engine has if it is empty.
+  /// The precision that `text` names; if it is empty, all that the engine has.
   std::vector<Precision> precisions(const std::string& text, const Options& options) const {
     std::vector<Precision> all;
     for (const Precision precision : {Precision::fp16, Precision::bf16, Precision::fp32}) {
@@ -100,19 +101,19 @@ class NamedEngine {
     return all;
   }
 
-  /// `threads` 0 is one per physical core. Throws Error(device) where there is no such device.
+  /// `threads` 0 is one per physical core. Throws Error(device) if there is no such device.
   OpenEngine open(Precision precision, int threads = 0) const {
     EngineChoice choice = choice_;
     choice.precision = precision;
     choice.threads = threads;
     return open_engine(choice);
   }
-  /// The name that the GPU gives itself; throws Error(device) where there is none.
+  /// The name of the GPU, or "CPU". Throws Error(device) if there is no such GPU.
   std::string device() const { return is_cuda() ? open(Precision::fp32).engine->describe().gpu->name : "CPU"; }
 
  private:
   bool opens_in(Precision precision) const {
-    if (precision == Precision::fp32) return true;  // and if there is no such device, the caller finds out
+    if (precision == Precision::fp32) return true;  // without a device, the caller's own `open` throws
     try {
       open(precision);
       return true;

@@ -1,12 +1,12 @@
-// What every stage of a frame costs: milliseconds, GFLOP/s and, on the CPU, the share of the multiply-add peak that was
-// measured in the same run. The seed's configuration on made-up weights; no file is needed.
+// The cost of every stage of a frame: milliseconds, GFLOP/s and, on the CPU, the share of the multiply-add peak, which
+// is measured in the same run. The seed's configuration on made-up weights; no file is needed.
 //
 //   stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] [--width
 //   W]
 //
-// Prints one JSON object. A stage's time is the median over frames of what all its calls in a frame took. On a GPU
-// every call is launched and waited for by itself, which costs some microseconds that a recorded frame does not pay:
-// the smallest stages are hardly more than that.
+// Prints one JSON object. A stage's time is the sum over its calls in a frame, and the median of that over the frames.
+// On a GPU every call is launched and waited for by itself. That costs a few microseconds, which a recorded frame does
+// not pay, and which are most of the time of the smallest stages.
 
 #include <algorithm>
 #include <cstdio>
@@ -44,7 +44,7 @@ class Part {
     }
   }
 
-  /// `peak` is in operations per second; 0 where it is not known.
+  /// `peak` is in operations per second; 0 if it is not known.
   std::string json(double peak) const {
     std::vector<std::string> stages;
     for (const auto& [stage, entry] : last_) {

@@ -1,13 +1,13 @@
-// Latency of one frame of a stream on a GPU: one graph of the backbone on the new frame and the head on the features
-// before and the new ones, which stay on the device. After it, the backbone and the head in a graph of their own each.
-// The seed's configuration on synthetic weights; no file is needed.
+// Latency of one frame of a stream on a GPU. One graph runs the backbone on the new frame, and the head on the features
+// of the frame before and the new ones. Features stay on the device. Then the backbone and the head are measured again,
+// each in a graph of its own. The seed's configuration on synthetic weights; no file is needed.
 //
 //   latency [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] [--height H] [--width W]
 //           [--json]
 //
-// Times are the caller's, from the call until the flow is in its memory: staging, copies, launches and waits are in
-// them. Beside them is the device's time, by its own clock, from the begin to the end of a graph, without copies from
-// and to the host. Without --precision all of the GPU's are measured, fp32 over a fifth of the frames.
+// Times are the caller's, from the call until the flow is in its memory, with staging, copies, launches and waits.
+// Beside them is the device's time, by its own clock, from the start to the end of a graph, without copies from and to
+// the host. Without --precision, all precisions of the GPU are measured, fp32 over a fifth of the frames.
 // Prints a table, or with --json one JSON object.
 
 #include <algorithm>
@@ -34,7 +34,8 @@ double milliseconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-/// Times of many frames, in ms. A quantile is the smallest time that so large a share of them does not exceed.
+/// Times of many frames, in ms. The quantile q is the smallest time that at least the share q of the frames does not
+/// exceed.
 class Times {
  public:
   void add(double ms) { ms_.push_back(ms), total_ += ms; }
@@ -74,7 +75,7 @@ struct Size {
   int height, width;
 };
 
-/// A few frames of noise: none is the one before it, and no value is special.
+/// A few frames of noise. No frame equals the one before it.
 std::vector<std::vector<std::uint8_t>> make_frames(Size size) {
   std::vector<std::vector<std::uint8_t>> frames(4);
   std::mt19937 generator(1);
@@ -92,7 +93,7 @@ struct Measured {
   bool finite = true;
 };
 
-/// `gpu` is `ops` where that is a GPU's.
+/// `gpu` is `ops` if it is a GPU's, else null.
 Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int frames, int warm_up) {
   Measured measured;
   if (gpu != nullptr) gpu->time_sequences();
@@ -110,7 +111,7 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
     const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
     return {pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
   };
-  /// The caller's time of a call, in ms; both to their lists where they are asked for.
+  /// Returns the caller's time of a call, in ms. Unless `caller` is null, adds it and the device's time to their lists.
   const auto timed = [&](Times* caller, Times* device, const auto& call) {
     const auto start = Clock::now();
     call();

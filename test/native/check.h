@@ -1,7 +1,7 @@
 #pragma once
 
-// A test is a function registered under the promise it keeps. A failed check says where and what; the program runs all
-// tests, or those whose name contains every argument and, of one that begins with ~, does not contain the rest of it.
+// A test is a function, registered under the promise that it keeps. A failed check says why it failed. The program
+// runs the tests that fit all arguments: TEXT fits names that contain it, ~TEXT fits names that do not.
 // CHECK_SHARD=I/N, I from 0, runs every Nth of them, so that N processes share the work. The last line of the output is
 // "N passed, N failed". Before it there is a line "N skipped: REASON" for each reason why tests were skipped.
 
@@ -81,7 +81,7 @@ inline double relative_l2(const std::vector<float>& actual, const std::vector<do
 inline void close(const std::vector<float>& actual, const std::vector<double>& expected, double bound,
                   std::string_view what) {
   const double error = relative_l2(actual, expected);
-  that(error <= bound, what, ": relative L2 ", error, " above ", bound);  // false for NaN, too
+  that(error <= bound, what, ": relative L2 ", error, " above ", bound);  // also false for NaN
 }
 
 inline bool fits(std::string_view name, std::string_view filter) {

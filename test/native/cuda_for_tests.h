@@ -13,7 +13,7 @@ namespace flow {
 inline bool cuda_is_here() {
 #ifdef FLOW_EMULATOR
   setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 0);
-  setenv("EMULATOR_SMS", "132", 0);  // as many as make attention split its keys
+  setenv("EMULATOR_SMS", "132", 0);  // enough for attention to split its keys
 #endif
   try {
     return !cuda::devices().empty();

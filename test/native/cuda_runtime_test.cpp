@@ -1,6 +1,6 @@
-// The layer over the driver, on a GPU or on the emulated driver: what it promises when calls fail, too. Without either,
-// only the tests of the missing driver run, the others are skipped. A driver that the environment names must show a
-// GPU.
+// The promises of the layer over the driver, also when calls fail. The tests run on a GPU or on the emulated driver.
+// Without either, only the tests of a missing driver run; the others are skipped. A driver that the environment names
+// must show a GPU.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,7 +30,8 @@ using namespace flow::cuda;
 
 namespace {
 
-/// What a process is told that asks for a driver of that name. This one must not have asked yet: the answer is kept.
+/// The error of a child process that asks for the driver `library`. This process must not have asked for a driver yet,
+/// because the answer is remembered.
 std::string failure_with(const char* library) {
   std::array<int, 2> ends{};
   check::that(pipe(ends.data()) == 0, "no pipe");
@@ -97,7 +98,7 @@ bool all_are(const std::vector<unsigned char>& bytes, unsigned char value) {
   return std::ranges::all_of(bytes, [&](unsigned char b) { return b == value; });
 }
 
-/// A test of the device.
+/// A test that needs a GPU or the emulated driver.
 struct OnGpu : check::Register {
   OnGpu(const char* name, void (*body)(Gpu&))
       : Register(name, [body] {
@@ -107,7 +108,7 @@ struct OnGpu : check::Register {
         }) {}
 };
 
-// These are first: see failure_with.
+// These tests come first: failure_with needs a process that has not asked for a driver.
 const check::Register no_driver("a driver that is missing is an error that names it and the variable", [] {
   const std::string text = failure_with("/nowhere/libcuda.so");
   expect_text(text, "/nowhere/libcuda.so");
@@ -122,7 +123,7 @@ const check::Register no_functions("a driver that lacks functions is an error th
 });
 
 #ifdef FLOW_EMULATOR
-/// A variable of the environment that has another value while this lives.
+/// Gives a variable of the environment another value during its own lifetime.
 class Variable {
  public:
   Variable(const char* name, const char* value) : name_(name) {
@@ -153,7 +154,7 @@ const check::Register old_driver("a driver that is too old says so", [] {
 #endif
 
 const check::Register has_gpu("the driver that the environment names shows a GPU", [] {
-  (void)cuda_is_here();  // names the emulated driver where there is one
+  (void)cuda_is_here();  // names the emulated driver if there is one
   const char* const name = getenv("DINOV3_FLOW_CUDA_DRIVER");
   if (name == nullptr) check::skip("the environment names no driver");
   check::that(!devices().empty(), "the driver ", name, " shows no GPU: nothing was tested on one");
@@ -333,7 +334,7 @@ const OnGpu thrown("an exception ends a capture, and the stream goes on", [](Gpu
     check::that(caught, "it does not come through");
     check::that(all_are(content(memory, 64, gpu.stream), 0), "the stream runs, without what was captured");
   }
-  // What a capture does not allow breaks it; the stream is usable afterwards.
+  // A call that is not allowed in a capture breaks the capture. The stream is usable afterwards.
   expect_error(ErrorCode::device, "", [&] { gpu.stream.capture([&] { gpu.stream.synchronize(); }); });
   fill(memory, 4, 64, gpu.stream);
   check::that(all_are(content(memory, 64, gpu.stream), 4), "the stream runs");
@@ -421,12 +422,13 @@ const OnGpu much_shared("more shared memory than a block may have is an error be
 });
 
 #ifdef FLOW_EMULATOR
-/// While it lives, calls of the emulated driver fail as EMULATOR_FAIL of test/emulator has it.
+/// Makes calls of the emulated driver fail during its own lifetime. `which` has the format of EMULATOR_FAIL: see
+/// test/emulator/driver/faults.h.
 struct Fault : Variable {
   explicit Fault(const char* which) : Variable("EMULATOR_FAIL", which) {}
 };
 
-/// A test of the device that only the emulated driver can make fail.
+/// A test of a failure that only the emulated driver can cause.
 struct OnEmulator : check::Register {
   OnEmulator(const char* name, void (*body)(Gpu&))
       : Register(name, [body] {

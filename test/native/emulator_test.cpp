@@ -1,6 +1,7 @@
-// The emulator notices the mistakes that a GPU makes random numbers, hangs or crashes of; which of them depends on its
-// build: plain, AddressSanitizer or race (see test/emulator/CMakeLists.txt). A build that cannot notice a mistake runs
-// only the kernel without it, and counts the test as skipped. The driver keeps the promises that native/cuda counts on.
+// The emulator notices mistakes in kernels that cause random results, hangs or crashes on a GPU. Each build notices
+// some of them: plain, AddressSanitizer or race (see test/emulator/CMakeLists.txt). If a build cannot notice a mistake,
+// the test runs only the kernel without it, and counts as skipped. Other tests check the promises of the driver that
+// native/cuda relies on.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ Run run(const Probe& probe, bool bug, const char* schedule) {
   return result;
 }
 
-/// What AddressSanitizer finds ends the process, so this is another one.
+/// Runs the probe in a child process, because an error of AddressSanitizer ends the process.
 bool ends_the_process(const Probe& probe) {
   const pid_t child = fork();
   check::that(child >= 0, "no child");
@@ -90,8 +91,8 @@ bool ends_the_process(const Probe& probe) {
   return status != 0;
 }
 
-/// The kernel without the bug has the same results under every schedule; with it, and in those builds, one schedule at
-/// least has an error that says `message`, or where there is none to expect other results.
+/// Without the bug, the kernel has the same results under every schedule. With the bug, in each of `builds`, at least
+/// one schedule has an error that contains `message`. If `message` is empty, any error or other results will do.
 struct Notices : check::Register {
   Notices(const char* what, Probe probe, unsigned builds, std::string_view message = {})
       : Register(std::string("the emulator notices ") + what, [=] {
@@ -164,8 +165,7 @@ const Notices blocks("blocks that write to the same place", {"probe_blocks", 64,
 const Notices last_block("a last block without a fence", {"probe_last_block", 64, 5, 4, 64 * 6 + 16}, race,
                          "of another block");
 
-// ---- what kernels compute with
-// ---------------------------------------------------------------------------------------
+// ---- arithmetic of kernels ------------------------------------------------------------------------------------------
 
 const check::Register lanes("lanes give each other what the instructions say", [] {
   for (const char* schedule : schedules) {
@@ -192,7 +192,7 @@ template <class T>
 void check_product(const char* kernel, bool transposed, T (*convert)(float)) {
   std::vector<T> a(256), b(128);
   std::vector<double> x(256), y(128);
-  // Small integers, of which every product and sum is exact.
+  // Small integers: every product and sum is exact.
   for (std::size_t i = 0; i < 256; i++)
     x[i] = static_cast<double>(i * 7 % 31) - 15, a[i] = convert(static_cast<float>(x[i]));
   for (std::size_t i = 0; i < 128; i++)
@@ -282,8 +282,7 @@ const check::Register refused("a launch that the device would refuse runs nothin
   check::that(refuses({1}, {128}, 300 << 10), "shared memory");
 });
 
-// ---- the driver
-// ------------------------------------------------------------------------------------------------------
+// ---- the driver -----------------------------------------------------------------------------------------------------
 
 class Variable {
  public:
@@ -299,7 +298,7 @@ void expect(CUresult actual, int expected, const char* what) {
 }
 void ok(CUresult actual, const char* what) { expect(actual, CUDA_SUCCESS, what); }
 
-/// A context of its own for each test, current, with a stream and the probes.
+/// A new current context for each test, with a stream and the probe kernels.
 struct Gpu {
   CUcontext context = nullptr;
   CUstream stream = nullptr;
@@ -425,7 +424,7 @@ const OnGpu replays("a capture runs nothing, and its replays do", [](Gpu& gpu) {
   float host[128] = {};
   ok(cuStreamBeginCapture_v2(gpu.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
   ok(cuMemcpyHtoDAsync_v2(in, host, sizeof host, gpu.stream), "cuMemcpyHtoDAsync");
-  ok(gpu.launch(copy, Gpu::params(in, out)), "cuLaunchKernel");  // its parameters are gone when it is replayed
+  ok(gpu.launch(copy, Gpu::params(in, out)), "cuLaunchKernel");  // its parameters no longer exist when it is replayed
   CUgraph graph = nullptr;
   ok(cuStreamEndCapture(gpu.stream, &graph), "cuStreamEndCapture");
   CUgraphExec executable = nullptr;
@@ -474,7 +473,7 @@ const OnGpu forbidden("calls that a capture forbids end it", [](Gpu& gpu) {
     ok(cuEventRecord(event, gpu.stream), "cuEventRecord");
     return cuEventSynchronize(event);
   });
-  // Another thread may do what it likes meanwhile.
+  // Meanwhile another thread may make any call.
   ok(cuStreamBeginCapture_v2(gpu.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
   CUresult elsewhere = CUDA_ERROR_UNKNOWN;
   std::thread([&] {

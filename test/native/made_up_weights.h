@@ -8,10 +8,10 @@
 
 namespace flow {
 
-/// Any tensor that is asked for: small values that depend on its name.
+/// Gives any tensor that is asked for, with small values that depend on its name.
 class MadeUpWeights : public WeightSource {
  public:
-  /// `reduced` is the width that every squeeze-and-excitation has.
+  /// `reduced` is the inner width of every squeeze-and-excitation.
   explicit MadeUpWeights(int reduced) : reduced_(reduced) {}
 
   bool has(const std::string& name) const override {

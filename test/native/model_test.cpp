@@ -1,5 +1,5 @@
-// The whole network on made-up weights: what must hold whatever the weights are. Run with the sanitizers, it also shows
-// that no size reads or writes past a buffer.
+// The whole network on made-up weights: promises that hold for any weights. With the sanitizers, it also shows that no
+// size reads or writes past a buffer.
 
 #include <atomic>
 #include <cstdlib>
@@ -12,7 +12,7 @@
 #include "network_calls.h"
 #include "ops/error.h"
 
-// Every way in which the engine can ask for memory is counted; posix_memalign through the linker's --wrap.
+// Counts every allocation of the engine. posix_memalign is counted through the linker's --wrap.
 static std::atomic<int> allocations = 0;
 
 void* operator new(std::size_t size) {
@@ -159,7 +159,7 @@ const check::Register duplicates("a frame that comes again costs nothing and has
   check::that(!step(b.frame()), "another frame is taken for a duplicate");
   calls.flow(a.frame(), b.frame(), grid, expected, 37, 61);
   check::that(flow == expected, "the flow after a duplicate");
-  padded.back() ^= 1;  // padding of the last row is not there; the last pixel is before it
+  padded.back() ^= 1;  // the padding of the last row is not part of the frame
   check::that(!step(same), "the frame before the last is taken for a duplicate");
   padded[200 * 36 + 182] ^= 1;
   check::that(!step(same), "a frame of which one byte differs is taken for a duplicate");
@@ -217,13 +217,13 @@ const check::Register no_allocation("after the first frames of its sizes the eng
   allocations = 0;
   frames();
   check::that(allocations > 0, "allocations are not counted");
-  frames();  // the lists of feature maps have their lengths now
+  frames();  // now the lists of feature maps have their final lengths
   allocations = 0;
   for (int i = 0; i < 5; i++) frames();
   check::that(allocations == 0, allocations.load(), " allocations in five rounds");
 });
 
-/// A frame's pixels in `format`, with `padding` bytes after each row.
+/// An image's pixels in `format`, with `stride` bytes from one row to the next.
 std::vector<std::uint8_t> encode(const Image& image, PixelFormat format, std::ptrdiff_t stride) {
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(stride) * image.height, 0xEE);
   for (int y = 0; y < image.height; y++) {

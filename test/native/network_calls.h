@@ -6,7 +6,7 @@
 
 namespace flow {
 
-/// The usual requests of a network, a function each, for tests and benchmarks.
+/// The usual requests of a network as functions, for tests and benchmarks.
 class NetworkCalls {
  public:
   explicit NetworkCalls(Network& network) : network_(network) {}

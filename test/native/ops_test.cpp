@@ -1,6 +1,6 @@
-// Every stage of `Ops` against loops in double precision: on the CPU with every instruction set that this machine runs,
-// on one thread and on three, and on a GPU, or its emulation, in every precision. Shapes are ragged: they end inside a
-// tile, a vector, a block.
+// Compares every stage of `Ops` with loops in double precision: on the CPU with every instruction set of this machine,
+// on one thread and on three; on a GPU or its emulation in every precision. Shapes are ragged: they end inside a tile,
+// a vector or a block.
 
 #include <array>
 #include <fstream>
@@ -50,10 +50,10 @@ struct Linear {
   LinearWeights scaled() const { return {view.in, view.out, weight, bias, gain}; }
 };
 
-/// An engine, and matrices in its memory whose padding is zero, as the model's are.
+/// An engine, and matrices in its memory. Their padding is zero, as in the model.
 class Bench {
  public:
-  /// `least` is the smallest error that the engine's operands allow.
+  /// `least` is the smallest error bound that the precision of the engine's operands allows.
   Bench(std::unique_ptr<Ops> engine, double least) : ops(*engine), engine_(std::move(engine)), least_(least) {}
 
   template <class Kind>
@@ -78,7 +78,7 @@ class Bench {
     ops.read(m, v);
     return v;
   }
-  /// The bound of a stage whose float32 arithmetic is held to `bound`.
+  /// The error bound of a stage on this engine. `bound` is its bound in float32.
   double within(double bound) const { return std::max(bound, least_); }
 
   Ops& ops;
@@ -117,7 +117,7 @@ std::vector<TestedEngine> engines() {
       }
       all.push_back({name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }});
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
-      // Too large for what is tested here, so that nobody would choose it.
+      // This tile is too large for the shapes here: choose_gemm_tile would not choose it.
       all.push_back({name + ", largest tile", [=] {
                        auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
                        ops->use_gemm_tile(*std::begin(kernels::gemm_tiles));
@@ -170,7 +170,7 @@ const OnEveryEngine embed("embed puts the prefix tokens before the patches", [](
 const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
   for (const auto [rows, dim, hidden] : {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}}) {
     Values x = random.values(rows * dim, 3);
-    for (float& value : x) value += 50;  // a mean that swamps the variance is where one pass would fail
+    for (float& value : x) value += 50;  // a mean so large that a variance in one pass would fail
     const Values gamma = random.values(dim), beta = random.values(dim);
     const Linear w1(random, dim, hidden), w2(random, dim, hidden);
     const auto in = b.matrix<Real>(rows, dim, x);
@@ -197,7 +197,7 @@ const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every
 
 const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q k^T / sqrt(d)) v", [](Bench& b,
                                                                                                       Random& random) {
-  // 32, 64 and 128 are what models have; the others end inside a vector. 511 keys are more than one split of them.
+  // Models have a head_dim of 32, 64 or 128; the others end inside a vector. 511 keys are more than one split.
   for (const auto [head_dim, heads, grid_h, grid_w] : {std::array{32, 2, 7, 10},
                                                        {64, 3, 9, 11},
                                                        {128, 1, 5, 6},
@@ -444,7 +444,7 @@ const OnEveryEngine two_images(
       }
     });
 
-/// The wheel as lib/viz has it, to which test/viz holds the file.
+/// The colour wheel of lib/viz, from a file that test/viz compares with it.
 const reference::Wheel& wheel() {
   static const auto colors = [] {
     reference::Wheel all;
@@ -462,7 +462,8 @@ const check::Register one_wheel("the colour wheel is that of lib/viz", [] {
   }
 });
 
-/// Draws a planar flow and compares every byte, which may be another only where rounding down is a matter of 1/100.
+/// Draws a planar flow and compares every byte with the exact value, rounded down. Before that, 0.01 may be added to
+/// the exact value or taken from it.
 void check_picture(Bench& b, int h, int w, const Values& flow, const FlowColors& colors, const char* what) {
   const auto in = b.matrix<Real>(2 * h, w, flow);
   std::vector<std::uint8_t> picture(static_cast<std::size_t>(3) * h * w, 77);
@@ -490,7 +491,7 @@ constexpr NamedColors kinds_of_colors[] = {{"the longest", {}},
                                            {"an infinite least", {.clip_min = boundless}}};
 
 const OnEveryEngine colored("color_flow draws with every option, at every size", [](Bench& b, Random& random) {
-  // 300 rows are more than there are blocks that look for the longest.
+  // 300 rows are more than the blocks that search for the longest motion.
   for (const auto [h, w] : {std::array{1, 1}, {37, 53}, {1, 7}, {5, 1}, {300, 3}, {2, 1030}}) {
     const Values flow = random.values(static_cast<std::size_t>(2) * h * w, 9);
     for (const auto& [name, colors] : kinds_of_colors) check_picture(b, h, w, flow, colors, name);
@@ -513,13 +514,14 @@ const OnEveryEngine special(
         check_picture(b, 1, 5, planar({x.begin(), x.begin() + 5}, {y.begin(), y.begin() + 5}), colors, "nothing known");
         check_picture(b, 3, 5, Values(30), colors, "nothing moving");
       }
-      // (3, 4) is exactly 5 long: as long as the least that is drawn.
+      // (3, 4) is exactly 5 long, as is the shortest motion that is drawn.
       check_picture(b, 1, 2, {3, 3, 4, 3.99F}, {.clip_min = 5}, "a least that is met");
     });
 
 const OnEveryEngine long_motion("color_flow darkens no motion that rounding made too long", [](Bench& b,
                                                                                                Random& random) {
-  // Beyond some 100 px, float32 cannot tell a length from a unit that is 1e-5 longer.
+  // The unit of the radius is 1e-5 px longer than the longest motion. Above about 100 px, float32 cannot tell them
+  // apart.
   for (const float length : {8.F, 133.7F, 325.3F, 4000.F}) {
     const int n = 67;
     Values flow(2 * n);
@@ -530,7 +532,8 @@ const OnEveryEngine long_motion("color_flow darkens no motion that rounding made
     check_picture(b, 1, n, flow, {}, "the longest");
     check_picture(b, 1, n, flow, {.clip_max = length}, "a clip at the longest");
     check_picture(b, 1, n, flow, {.scale = 0.999 * length}, "a scale that all are beyond");
-    // A clip that float32 rounds, and motions that are as long as it or, by another component, a little longer.
+    // A clip that float32 rounds. Clamped motions are as long as the clip or, by their other component, a little
+    // longer.
     const double clip = 0.77 * static_cast<double>(length);
     Values steep = random.values(2 * n, 2 * length);
     for (int i = 0; i < n; i++) {

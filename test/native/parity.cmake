@@ -1,5 +1,5 @@
-# The whole network against the golden data: parity_test on the tiny model, a test as the others are; seed_parity on the
-# seed's configuration, which takes an emulated GPU minutes a precision, and which bench/gpu/check.sh runs.
+# The whole network against the golden data. parity_test uses the tiny model and runs with the other tests. seed_parity
+# uses the seed's configuration and takes minutes per precision on an emulated GPU; bench/gpu/check.sh runs it.
 
 foreach(program parity_test seed_parity)
   add_executable(${program} ${CMAKE_CURRENT_LIST_DIR}/${program}.cpp ${CMAKE_CURRENT_LIST_DIR}/safetensors.cpp)

@@ -1,6 +1,6 @@
 // The whole network against the oracle, stage by stage: on the CPU, and on a GPU, or its emulation, in every precision.
 //
-//   parity_test [FILTER]... [--figures]    prints of every test the figure nearest to its bar, or all
+//   parity_test [FILTER]... [--figures]    prints the figure nearest to its bar of every test; --figures: all
 //
 // test/fixtures/tiny/frame*.rgb are the pixels of frame*.png, 160 x 112 x 3 bytes, written by
 //
@@ -56,11 +56,11 @@ struct Frames {
   Image a{"frame1.rgb"}, b{"frame2.rgb"};
 };
 
-/// What an engine's arithmetic is held to. The seed's bar for float16 is against the CPU engine, which is itself held
-/// to 1e-3 px of the oracle.
+/// The error bars of an engine against the oracle. The seed's bar for float16 is against the CPU engine, which is
+/// itself held to 1e-3 px of the oracle.
 struct Bars {
   double taps;      // relative L2 of every intermediate result
-  double features;  // relative L2 of what the backbone gives
+  double features;  // relative L2 of the output of the backbone
   double worst;     // px, in any component of the flow
   double mean;      // px, of all components of the flow
 };
@@ -110,7 +110,7 @@ double relative_l2(const Values& actual, const Values& expected) {
   return check::relative_l2(actual, {expected.begin(), expected.end()});
 }
 
-/// The largest and the mean difference of two values; NaN where one is.
+/// The largest and the mean difference of two lists of values; NaN if a difference is NaN.
 struct Difference {
   double worst = 0, mean = 0;
   Difference(const Values& actual, const Values& expected) {
@@ -125,7 +125,8 @@ struct Difference {
 
 bool all_figures = false;
 
-/// Figures of one test, each with its bar. Those above it make the test fail; the one nearest to it is printed, or all.
+/// The figures of one test, each with its bar. A figure above its bar fails the test. The figure nearest to its bar is
+/// printed, or all.
 class Figures {
  public:
   explicit Figures(std::string title) : title_(std::move(title)) {}
@@ -135,7 +136,7 @@ class Figures {
     text << what << ' ' << value << " (bar " << bar << ')';
     const double share = value / bar;
     if (all_figures) all_ += "\n  " + text.str();
-    if (!(share <= 1)) missed_ += (missed_.empty() ? "" : "; ") + text.str();  // a NaN is missed, too
+    if (!(share <= 1)) missed_ += (missed_.empty() ? "" : "; ") + text.str();  // also true for NaN
     if (share > largest_share_ || std::isnan(share)) {
       largest_share_ = share;
       nearest_ = text.str();
@@ -151,7 +152,7 @@ class Figures {
   double largest_share_ = -1;
 };
 
-/// Tokens x channels to channels x tokens: a map as the oracle keeps it.
+/// Transposes tokens x channels to channels x tokens, the layout of the oracle.
 Values transposed(const Values& values, int rows, int cols) {
   Values result(values.size());
   for (int r = 0; r < rows; r++) {
@@ -174,7 +175,7 @@ Values image_of_patches(const Trace::Entry& patches) {
   return image;
 }
 
-/// The logits that mask_upsample keeps to itself, from what it is given.
+/// The mask logits, which mask_upsample does not return, computed from its input.
 Values mask_of(const Trace::Entry& hidden, const Tensors& head) {
   const Values& weight = find(head, "convex_upsampler.mask_head.2.weight").values;
   const Values& bias = find(head, "convex_upsampler.mask_head.2.bias").values;
@@ -193,7 +194,7 @@ Values mask_of(const Trace::Entry& hidden, const Tensors& head) {
 
 // ---- tests ----------------------------------------------------------------------------------------------------------
 
-/// What a traced frame recorded, in the oracle's names and layouts.
+/// The intermediate results of a traced frame, in the oracle's names and layouts.
 std::map<std::string, Values> taps_of(const Trace& trace) {
   std::map<std::string, const Trace::Entry*> entries;
   for (const Trace::Entry& entry : trace.entries()) entries[entry.name] = &entry;
@@ -333,7 +334,7 @@ void replays(const TestedEngine& engine) {
   }
 }
 
-/// The frames of the next request come to the device while a request runs, if the engine copies frames at all.
+/// The frames of the next request are copied to the device while a request runs, if the engine copies frames.
 void staged_ahead(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   NetworkCalls calls(network);
@@ -364,7 +365,7 @@ void staged_ahead(const TestedEngine& engine) {
     network.run(one, stage(two));
     network.run(two);
     check::that(first == forward && second == backward, "round ", round);
-    // The staged request does not come after all.
+    // The request whose frames were staged ahead never runs.
     const Request three = request(frames.a, frames.b, second);
     network.run(one, stage(two));
     network.run(three);

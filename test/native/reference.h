@@ -1,6 +1,6 @@
 #pragma once
 
-// What every stage of `Ops` means, in double precision and with nothing but loops.
+// Every stage of `Ops` in double precision, with plain loops.
 
 #include <algorithm>
 #include <array>
@@ -97,7 +97,7 @@ inline Map attention(const Map& q, const Map& k, const Map& v, const flow::Atten
   return out;
 }
 
-/// f(row of the neighbour or -1, tap) for the 3x3 neighbours of a pixel.
+/// Calls f(row of the neighbour or -1, tap) for the 3x3 neighbours of a pixel.
 template <class F>
 void neighbours(flow::Grid grid, int row, const F& f) {
   for (int t = 0; t < 9; t++) {
@@ -191,8 +191,7 @@ inline Map mask_upsample(const Map& logits, const Map& flow, flow::Grid grid, in
   return out;
 }
 
-/// Bilinear, half-pixel centres, of a planar flow (2*h x w).
-/// Occlusion and confidence of every pixel, and |d|^2 / limit, by which they are decided.
+/// Confidence of every pixel, and its ratio |d|^2 / limit. A pixel is occluded if its ratio is above 1.
 struct RoundTrip {
   Doubles ratio, confidence;
 };
@@ -223,6 +222,7 @@ inline RoundTrip round_trip(const Values& forward, const Values& backward, int h
   return result;
 }
 
+/// Bilinear, half-pixel centres, of a planar flow (2*h x w).
 inline Map resize_flow(const Map& in, int height, int width) {
   const int h = in.rows / 2, w = in.cols;
   Map out(2 * height, width);

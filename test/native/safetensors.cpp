@@ -15,13 +15,13 @@ namespace {
 constexpr std::size_t length_bytes = 8;
 constexpr std::int64_t max_elements = std::int64_t{1} << 31;
 
-/// What a tensor's entry of the header says.
+/// A tensor's entry in the header.
 struct Entry {
   std::string dtype;
   std::vector<std::int64_t> shape, offsets;
 };
 
-/// The header: as much of JSON as it needs. Strings are taken as they stand; one with an escape is refused.
+/// Parses the header, with the part of JSON that it needs. Strings with an escape are refused.
 class Header {
  public:
   Header(const std::string& path, std::string_view text) : path_(path), text_(text) {}
@@ -62,7 +62,7 @@ class Header {
     return entry;
   }
 
-  /// { "key": value, ... }; `value` is called behind the colon.
+  /// { "key": value, ... }; `value` is called after each colon.
   template <class Value>
   void object(const Value& value) {
     take('{');
@@ -109,7 +109,7 @@ class Header {
     return value;
   }
 
-  /// The next character that is no space, not taken; '\0' at the end.
+  /// Returns the next character that is not a space, without taking it; '\0' at the end.
   char next() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) at_++;
     return at_ < text_.size() ? text_[at_] : '\0';

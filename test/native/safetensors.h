@@ -16,7 +16,7 @@ struct Tensor {
 };
 using Tensors = std::map<std::string, Tensor, std::less<>>;
 
-/// All tensors of a safetensors file that holds float32 alone, as the fixtures do. Throws Error(checkpoint_format) for
+/// All tensors of a safetensors file that holds only float32, as the fixtures do. Throws Error(checkpoint_format) for
 /// any other file, and for one whose tensors do not lie inside it.
 Tensors read_safetensors(const std::string& path);
 

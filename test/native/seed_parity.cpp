@@ -4,7 +4,7 @@
 //   seed_parity [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] FRAME1.rgb FRAME2.rgb OUTPUTS.safetensors
 //
 // The frames are 640 x 640 x 3 bytes, the pixels of test/fixtures/seed/frame*_640.png; the outputs lie beside those.
-// Prints one JSON object; the exit code is 1 where a bar is missed.
+// Prints one JSON object; the exit code is 1 if a bar is missed.
 
 #include <chrono>
 #include <cstdio>
@@ -27,15 +27,15 @@ namespace {
 constexpr Grid grid{40, 40};
 constexpr int side = 640;
 
-/// Of the features relative L2 and cosine; of the flow the worst and the mean difference of a component in px, and the
+/// Features: relative L2 and cosine. Flow: the worst and the mean difference of a component, in px; and the drift, the
 /// mean end-point difference as a share of the mean magnitude.
 struct Figures {
   double relative_l2, cosine, worst, mean, drift;
 };
 
-/// Rounding every operand and output of the oracle's products gives a cosine of 0.999999 and a drift of 0.37 % in
-/// float16, 0.99992 and 3.6 % in bfloat16: this engine keeps more in float32, and may not be worse. float32 is held to
-/// what the CPU engine is.
+/// If every operand and output of the oracle's products is rounded, the cosine is 0.999999 and the drift is 0.37 % in
+/// float16, 0.99992 and 3.6 % in bfloat16. This engine keeps more in float32, and must not be worse. float32 has the
+/// bars of the CPU engine.
 Figures bars_of(const std::string& precision) {
   if (precision == "fp16") return {INFINITY, .9999, INFINITY, INFINITY, .005};
   if (precision == "bf16") return {INFINITY, .9999, INFINITY, INFINITY, .04};
@@ -83,7 +83,7 @@ Figures compare(const std::vector<float>& features, const std::vector<float>& fl
   return figures;
 }
 
-/// The result of one precision as JSON; `missed` is set where a bar is.
+/// The result of one precision as JSON. Sets `missed` if a bar is missed.
 std::string report(const std::string& precision, const Figures& figures, double seconds, bool& missed) {
   const Figures bars = bars_of(precision);
   bool within = true;

@@ -14,8 +14,8 @@
 
 namespace flow {
 
-/// The synthetic checkpoints of test/support/synthetic-checkpoint.mjs, made when they are asked for, so that a model of
-/// any size needs no file:
+/// The synthetic checkpoints of test/support/synthetic-checkpoint.mjs, computed when they are asked for, so that a
+/// model of any size needs no file:
 ///
 ///     value(name, i) = centre + spread * u,   u = (splitmix64(fnv1a64(name) + i) >> 40) / 2^23 - 1,   as float32
 class SyntheticWeights : public WeightSource {

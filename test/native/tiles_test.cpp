@@ -1,4 +1,4 @@
-// How work is cut into blocks: what must hold for every shape and card.
+// How work is cut into blocks: promises for every shape and GPU.
 
 #include <algorithm>
 #include <iterator>
