@@ -31,11 +31,11 @@ export interface FeaturesOptions extends FeaturesSyncOptions {
 
 /** How flow is returned by a synchronous call. */
 export interface OutputOptions {
-  /** The size of the flow, in whose pixels it is. Default `'frame'`: the first frame's. */
+  /** The size of the flow. Flow is in pixels of this size. Default `'frame'`: the first frame's. */
   readonly output?: FlowOutput | undefined
   /**
-   * Written instead of a new field, and returned; of the size of the output. One call at a time may use it; do not transfer or
-   * resize its memory before the call is settled. {@link FlowModel.createField} makes the best one.
+   * A field of the output's size. The flow is written to it, instead of to a new field, and it is returned. Only one call at a
+   * time may use it. Do not transfer its memory before the call is settled. `FlowModel.createField` makes the fastest one.
    */
   readonly into?: FlowField | undefined
 }
@@ -52,11 +52,11 @@ export interface FlowFromFeaturesOptions extends OutputOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What the next frame of a stream gives. */
+/** The results for the next frame of a stream. */
 export interface FlowStep {
   /** From the frame before to this one. */
   readonly flow: FlowField
-  /** Of this frame; to be disposed once the next frame was computed. */
+  /** The features of this frame. Dispose them once the next frame is computed. */
   readonly features: FeatureMap
 }
 

@@ -141,7 +141,7 @@ export interface NativeModel {
   release(features: FeatureId): void
   /**
    * Zeroed memory that the engine reads frames from and writes results to without a copy. Undefined on a CPU, where ordinary
-   * memory serves as well, and if the runtime allows no such memory. Throws `ERR_OUT_OF_MEMORY`.
+   * memory serves as well, if the runtime allows no such memory, and for more than 4 GiB. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
   /** Answers every request made before, then frees everything. */

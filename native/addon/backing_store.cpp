@@ -20,7 +20,7 @@ GetBackingStore find() {
 std::shared_ptr<const void> hold_backing_store(const Napi::Value& typed_array) {
   static const GetBackingStore get_backing_store = find();
   if (get_backing_store == nullptr) return nullptr;
-  const napi_env env = typed_array.Env();
+  napi_env env = typed_array.Env();
   napi_value buffer = nullptr;
   bool ordinary = false;  // not shared
   if (napi_get_typedarray_info(env, typed_array, nullptr, nullptr, nullptr, &buffer, nullptr) != napi_ok)

@@ -38,7 +38,7 @@ void ProfiledOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& 
 }
 
 void ProfiledOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
-  time("attention", 2 * gemm(shape.tokens, shape.tokens, out.cols), [&] { inner_->attention(qkv, shape, out); });
+  time("attention", 2 * gemm(shape.rows(), shape.tokens, out.cols), [&] { inner_->attention(qkv, shape, out); });
 }
 
 void ProfiledOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
