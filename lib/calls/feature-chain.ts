@@ -32,9 +32,10 @@ export class FeatureChain<Frame> {
     return this.#last
   }
 
-  /** The request of a frame was answered. The features of the frame before are not needed any more. */
+  /** The request of a frame was answered. The features of the frames before are not needed any more. */
   answered(link: Link<Frame>): void {
-    if (link.before !== undefined) this.#release(link.before.id)
+    // Before a frame that failed there is the one whose features it started from.
+    for (let { before } = link; before !== undefined; before = before.before) this.#release(before.id)
     link.before = undefined
   }
 
