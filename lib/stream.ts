@@ -85,7 +85,7 @@ export class FlowStream {
     this.#lane = {
       pending: () => this.#waiting.length > 0,
       close: () => this.close(),
-      ready: () => this.#running < this.#most && this.#unread === 0 && this.#waiting[0]?.frame !== undefined,
+      ready: () => this.#ready(),
       start: () => this.#start(),
     }
     forgotten.register(this, this.#steps.chain, this)
@@ -342,6 +342,12 @@ export class FlowStream {
 
   // ---- the computation
 
+  /** Whether the frame that waits longest may start. */
+  #ready(): boolean {
+    if (this.#running === this.#most || this.#unread > 0 || this.#steps.chain.broken) return false
+    return this.#waiting[0]?.frame !== undefined
+  }
+
   /** Starts the oldest waiting frame that is within the deadline. Skips those that are not. */
   async #start(): Promise<void> {
     const { deadline = Infinity } = this.#options
@@ -364,11 +370,14 @@ export class FlowStream {
   }
 
   async #compute(entry: Entry): Promise<StreamResult | undefined> {
-    for (;;) {
+    for (let again = false; ; again = true) {
       const step = this.#steps.plan(entry, entry.frame!, entry.options.into)
       const { before } = step.link
       try {
-        const result = await this.#calls.send(entry.site, entry.options.signal, step.request)
+        const sent = this.#calls.send(entry.site, entry.options.signal, step.request)
+        // The next frame waits until this one has started again.
+        if (again) this.#calls.scheduler.wake(this.#lane)
+        const result = await sent
         return this.#count(this.#steps.finish(entry, step, result))
       } catch (error) {
         this.#steps.chain.failed(step.link)

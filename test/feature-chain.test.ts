@@ -30,5 +30,18 @@ it('starts from the frame before one that failed', () => {
   const { chain, released } = chainOfOne()
   chain.failed(chain.add(2, 'failed'))
   expect(chain.last?.frame).toBe('first')
+  expect(chain.broken).toBe(false)
   expect(released).toEqual([])
+})
+
+it('is broken from the failure of a frame until its successor starts again', () => {
+  const { chain } = chainOfOne()
+  const [failed, successor] = [chain.add(2, 'failed'), chain.add(3, 'successor')]
+  expect(chain.broken).toBe(false)
+  chain.failed(failed)
+  expect(chain.broken).toBe(true)
+  chain.failed(successor)
+  expect(chain.broken).toBe(false)
+  expect(chain.add(4, 'successor again').before?.id).toBe(1)
+  expect(chain.broken).toBe(false)
 })

@@ -27,6 +27,14 @@ export class FeatureChain<Frame> {
     return this.#last
   }
 
+  /**
+   * Whether the request of the last frame cannot succeed, because the frame before has failed. The next frame must wait until
+   * the last one starts again.
+   */
+  get broken(): boolean {
+    return this.last?.before?.failed === true
+  }
+
   add(id: FeatureId, frame: Frame): Link<Frame> {
     this.#last = { id, frame, before: this.last, failed: false }
     return this.#last

@@ -284,6 +284,30 @@ describe('the queue of a stream', () => {
     expectAccounted(stream.stats())
   })
 
+  it('works on after an abort of a frame whose successor was handed over', async () => {
+    using stream = model.stream({ queue: { depth: 4 } })
+    await stream.push(a)
+    const busy = keepBusy()
+    const controller = new AbortController()
+    const { signal } = controller
+    const pushes = [b, frames[3]!, b, a].map((frame, i) => stream.push(frame, i === 0 ? { signal } : {}))
+    const settled = Promise.allSettled(pushes)
+    controller.abort() // the second push is on the model's thread, and starts from the first one
+    await busy.release()
+    const [aborted, ...others] = await settled
+    expect(aborted).toMatchObject({ reason: { code: 'ERR_ABORTED' } })
+    expect(others.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
+    const results = await Promise.all(pushes.slice(1))
+    expect(results.map((result) => withFlow(result).from.index)).toEqual([0, 2, 3])
+    for (const [i, [before, frame]] of [
+      [a, frames[3]!],
+      [frames[3]!, b],
+      [b, a],
+    ].entries())
+      expect(sameBits(withFlow(results[i]).flow.data, (await model.flow(before!, frame!)).data)).toBe(true)
+    expectAccounted(stream.stats())
+  })
+
   it('fails a frame that cannot be used alone', async () => {
     using stream = model.stream()
     const bad = { data: new Uint8Array(3), width: 2, height: 2 }
