@@ -60,17 +60,27 @@ CudaOps::~CudaOps() = default;
 
 /// Runs `work` with the context current. An error of the driver ends this engine. Out of memory does not.
 template <class Work>
-auto CudaOps::guarded(const Work& work) {
+auto CudaOps::with_context(const Work& work) {
   if (!poison_.empty()) throw Error(ErrorCode::device, poison_);
   const Context::Scope scope(*context_);
   try {
     return work();
   } catch (const Error& error) {
-    for (HostOutput& output : outputs_) output.forget();
-    places_ = {};
     if (error.code() != ErrorCode::device || !poison_.empty()) throw;
     poison_ = std::string(error.what()) + "; this model cannot be used any more: dispose of it and load a new one";
     throw Error(ErrorCode::device, poison_);
+  }
+}
+
+/// As with_context, for the request that runs. Any error ends it, so its results are not delivered.
+template <class Work>
+auto CudaOps::guarded(const Work& work) {
+  try {
+    return with_context(work);
+  } catch (const Error&) {
+    for (HostOutput& output : outputs_) output.forget();
+    places_ = {};
+    throw;
   }
 }
 
@@ -152,8 +162,9 @@ void CudaOps::finish() {
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
+/// The frame may be one of the next request, whose error must not touch the results of the request that runs.
 Frame CudaOps::stage(const Frame& frame, int slot, int height, int width) {
-  return guarded([&] { return frames_.at(static_cast<std::size_t>(slot)).put(frame, height, width); });
+  return with_context([&] { return frames_.at(static_cast<std::size_t>(slot)).put(frame, height, width); });
 }
 
 /// If there is a clock, reads it before and after the work that `calls` queue.

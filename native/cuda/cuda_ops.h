@@ -114,6 +114,8 @@ class CudaOps : public Ops {
   };
 
   template <class Work>
+  auto with_context(const Work& work);
+  template <class Work>
   auto guarded(const Work& work);
   template <class Calls>
   void timed(const Calls& calls);
