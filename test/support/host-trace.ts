@@ -11,24 +11,41 @@ export interface HostEvent {
   readonly bytes: number
 }
 
-/** Runs a call. Returns its result and its events of host memory. */
+/** The result of a call, and what the emulated driver did meanwhile. */
+export interface Traced<T> {
+  readonly result: T
+  readonly events: readonly HostEvent[]
+  /** Graphs that were recorded. */
+  readonly captures: number
+  /** Graphs that were launched. */
+  readonly replays: number
+}
+
+/** Runs a call, which may ask for the events so far. */
 export async function traced<T>(
-  call: () => T | Promise<T>,
-): Promise<{ readonly result: T; readonly events: readonly HostEvent[] }> {
+  call: (soFar: () => readonly HostEvent[]) => T | Promise<T>,
+): Promise<Traced<T>> {
   let result: T
-  let events: readonly HostEvent[] = []
+  let all: readonly HostEvent[] = []
   await withFolder(async (folder) => {
     const path = join(folder, 'trace')
     vi.stubEnv('EMULATOR_TRACE', path)
-    result = await call()
+    result = await call(() => readEvents(path))
     vi.stubEnv('EMULATOR_TRACE', '')
-    const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
-    events = lines.map((line) => {
-      const [what = '', address = '', bytes] = line.split(' ')
-      return { what, address, bytes: Number(bytes) }
-    })
+    all = readEvents(path)
   })
-  return { result: result!, events }
+  const count = (what: string) => all.filter((event) => event.what === what).length
+  const [captures, replays] = [count('capture'), count('replay')]
+  const events = all.filter(({ what }) => what !== 'capture' && what !== 'replay')
+  return { result: result!, events, captures, replays }
+}
+
+function readEvents(path: string): HostEvent[] {
+  const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
+  return lines.map((line) => {
+    const [what = '', address = '', bytes] = line.split(' ')
+    return { what, address, bytes: Number(bytes) }
+  })
 }
 
 /** Runs `make`, which must allocate host memory once. Returns its result and the address of the memory. */

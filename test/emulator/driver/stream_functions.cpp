@@ -2,6 +2,7 @@
 
 #include "call.h"
 #include "exports.h"
+#include "trace.h"
 
 // Streams, graphs, events. A stream does its work at once, in the calling thread.
 
@@ -103,6 +104,7 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
     *graph = nullptr;
     if (!valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     *graph = s.graphs.add(&context, std::move(captured));
+    trace("capture", nullptr, 0);
     return CUDA_SUCCESS;
   });
 }
@@ -125,6 +127,7 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
       stream->capture = Stream::invalidated;
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
+    trace("replay", nullptr, 0);
     return submit(s, context, handle, [&context, graph] {
       for (const Operation& operation : graph->operations) {
         if (context.error != CUDA_SUCCESS) break;
