@@ -7,10 +7,10 @@ import {
   type FlowResult,
   type FlowStream,
   type StreamResult,
-  type StreamStats,
 } from '../../lib/index.js'
 import { flowError, relativeL2, sameBits } from '../support/compare.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
+import { expectAccounted, roundTrip, withFlow } from '../support/streams.js'
 
 let model: FlowModel
 let a: RgbFrame
@@ -23,20 +23,6 @@ beforeAll(async () => {
   frames = [a, b, a, noiseFrame(160, 112, 3), b, a]
 })
 afterAll(() => model.dispose())
-
-/** The result of a frame that has a flow. */
-function withFlow(result: StreamResult | undefined): FlowResult {
-  if (result === undefined || result.flow === null) throw new Error(`no flow: ${JSON.stringify(result)}`)
-  return result
-}
-
-/** Whether every pushed frame is counted once. */
-function expectAccounted(stats: StreamStats): void {
-  const { pushed, waiting, running, computed, first, cuts, duplicates, dropped } = stats
-  const dropSum = Object.values(dropped).reduce((sum, count) => sum + count, 0)
-  expect(waiting + running + computed + first + cuts + duplicates + dropSum).toBe(pushed)
-  expect(stats.total.count).toBe(computed + first + cuts + duplicates)
-}
 
 /** Keeps a stream busy until `release` is called: its model computes calls that take long, which `release` aborts. */
 function keepBusy(): { readonly release: () => Promise<void> } {
@@ -502,25 +488,4 @@ async function twoFrames(): Promise<StreamResult | undefined> {
   using stream = model.stream()
   await stream.push(a)
   return stream.push(b)
-}
-
-/** Occlusion and confidence of a result by their formula, in double precision. Ties are not expected. */
-function roundTrip({ flow, backward }: FlowResult) {
-  const { width, height } = flow
-  const at = (map: Float32Array, x: number, y: number) => {
-    const [cx, cy] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]
-    const [x0, y0] = [Math.floor(cx), Math.floor(cy)]
-    const [x1, y1] = [Math.min(x0 + 1, width - 1), Math.min(y0 + 1, height - 1)]
-    const row = (y: number) => map[y * width + x0]! * (1 - cx + x0) + map[y * width + x1]! * (cx - x0)
-    return row(y0) * (1 - cy + y0) + row(y1) * (cy - y0)
-  }
-  const confidence = Float32Array.from({ length: width * height }, (_, i) => {
-    const [u, v] = [flow.x[i]!, flow.y[i]!]
-    const [x, y] = [(i % width) + u, Math.floor(i / width) + v]
-    if (!(x >= -0.5 && x < width - 0.5 && y >= -0.5 && y < height - 0.5)) return 0
-    const [bu, bv] = [at(backward!.x, x, y), at(backward!.y, x, y)]
-    const limit = 0.01 * (u * u + v * v + bu * bu + bv * bv) + 0.5
-    return limit / (limit + (u + bu) ** 2 + (v + bv) ** 2)
-  })
-  return { confidence, occlusion: Uint8Array.from(confidence, (value) => (value < 0.5 ? 1 : 0)) }
 }
