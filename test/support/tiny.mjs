@@ -19,6 +19,17 @@ export function plainFrame(side) {
   return { data: new Uint8Array(3 * side * side).fill(100), width: side, height: side }
 }
 
+/** An RGB frame with pseudo-random pixels, which follow from `seed`. */
+export function noise(width, height, seed) {
+  const data = new Uint8Array(3 * width * height)
+  let state = seed * 2654435761
+  for (let i = 0; i < data.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    data[i] = state >>> 24
+  }
+  return { data, width, height }
+}
+
 /** Waits until `holds` returns true. If it never does, the test that runs the script kills it. */
 export async function until(holds) {
   while (!holds()) await sleep(5)
