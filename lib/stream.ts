@@ -175,15 +175,18 @@ export class FlowStream {
     }
     const wanted = (result: StreamResult | undefined) =>
       result !== undefined && !(live && result.flow === null && result.reason === 'dropped')
+    // A frame that cannot be used fails at once, also behind frames that wait. So it must not hold them up.
+    const holds = (result: StreamResult | undefined) =>
+      wanted(result) && !(result!.flow === null && result!.reason === 'failed')
     const push = async (frame: FrameSource) => {
       const result = await this.#tryPush(frame)
-      if (wanted(result)) count(1)
+      if (holds(result)) count(1)
       return result
     }
     const limit = live ? Infinity : this.#policy === 'wait' ? this.#depth + 1 : Math.max(1, this.#depth)
     try {
       for await (const result of readAhead(frames, push, wanted, limit)) {
-        count(-1)
+        if (holds(result)) count(-1)
         yield result!
       }
     } finally {

@@ -368,6 +368,23 @@ describe('the queue of a stream', () => {
       if (i > 0) expect(result.index).toBeGreaterThan(results[i - 1]!.index)
   })
 
+  it('computes the frames of a live source before one that cannot be used', async () => {
+    using stream = model.stream({ queue: { depth: 4, policy: 'drop-oldest' } })
+    const busy = keepBusy()
+    async function* camera() {
+      yield a
+      yield b // waits
+      yield { data: new Uint8Array(3), width: 2, height: 2 } // fails at once
+      yield a
+      await busy.release()
+    }
+    const reasons: string[] = []
+    for await (const result of stream.from(camera()))
+      reasons.push(result.flow === null ? result.reason : 'flow')
+    expect(reasons).toEqual(['flow', 'failed', 'flow'])
+    expectAccounted(stream.stats())
+  })
+
   it('is left by a consumer that has seen enough', async () => {
     using stream = model.stream({ queue: { policy: 'drop-oldest' } })
     let open = 0
