@@ -68,11 +68,9 @@ class Cells {
   Cell* cells_;
 };
 
-/// Two bytes of global memory share a cell: no kernel writes single bytes.
-constexpr std::size_t global_granule = 2;
 
 struct Global {
-  explicit Global(std::size_t size) : bytes(size), cells(size / global_granule + 1) {}
+  explicit Global(std::size_t size) : bytes(size), cells(size + 1) {}
   std::size_t bytes;
   Cells cells;
 };
@@ -271,8 +269,8 @@ void note_all(const void* p, std::size_t bytes, Access access, Place place) {
   if (offset >= memory.bytes) return;
   if (bytes > memory.bytes - offset) fail_at(*b, "out of bounds", false, memory.bytes, place);
   order.follow(*b);
-  for (std::size_t i = offset / global_granule; i <= (offset + bytes - 1) / global_granule; i++) {
-    note(*b, memory.cells[i], access, false, i * global_granule, place);
+  for (std::size_t i = offset; i < offset + bytes; i++) {
+    note(*b, memory.cells[i], access, false, i, place);
   }
 }
 

@@ -32,7 +32,7 @@ export const MUTATIONS = [
   {
     mistake: 'a RoPE that turns the prefix tokens, too',
     file: 'gemm_epilogues.cuh',
-    find: 'if (part < 2 && row >= qkv.prefix) {',
+    find: 'if (part < 2 && token(row) >= qkv.prefix) {',
     replace: 'if (part < 2) {',
     kernels: ['gemm.cu'],
     test: 'norm_qkv_rope',
