@@ -35,6 +35,29 @@ function noise(frames, height, width) {
   })
 }
 
+// ---- the price of a push, first: a heap of large frames makes it dearer ----------------------------------------------------------------
+
+const tiny = (name) => fileURLToPath(new URL(`../test/fixtures/tiny/${name}.safetensors`, import.meta.url))
+const small = await FlowModel.load({
+  backbone: tiny('backbone'),
+  head: tiny('head'),
+  size: 'native',
+  device: 'cpu',
+  threads: 1,
+})
+const overhead = []
+{
+  const frames = noise(4, 64, 64)
+  const stream = small.stream()
+  for (let i = -500; i < Number(options.pushes); i++) {
+    const begin = performance.now()
+    const result = stream.pushSync(frames[(i + 500) % frames.length])
+    const total = performance.now() - begin
+    if (i >= 0) overhead.push(1000 * (total - result.timing.engine))
+  }
+}
+await small.dispose()
+
 // ---- N frames against N pairs ----------------------------------------------------------------------------------------
 
 const frames = noise(count + 1, height, width)
@@ -76,29 +99,6 @@ await stream({ backward: true, occlusion: true })
 loop.disable()
 const eventLoopMs = Object.fromEntries([50, 99, 99.9].map((p) => [`p${p}`, loop.percentile(p) / 1e6]))
 await model.dispose()
-
-// ---- the price of a push ---------------------------------------------------------------------------------------------
-
-const tiny = (name) => fileURLToPath(new URL(`../test/fixtures/tiny/${name}.safetensors`, import.meta.url))
-const small = await FlowModel.load({
-  backbone: tiny('backbone'),
-  head: tiny('head'),
-  size: 'native',
-  device: 'cpu',
-  threads: 1,
-})
-const overhead = []
-{
-  const frames = noise(4, 64, 64)
-  const stream = small.stream()
-  for (let i = -500; i < Number(options.pushes); i++) {
-    const begin = performance.now()
-    const result = stream.pushSync(frames[(i + 500) % frames.length])
-    const total = performance.now() - begin
-    if (i >= 0) overhead.push(1000 * (total - result.timing.engine))
-  }
-}
-await small.dispose()
 
 // ---- report ----------------------------------------------------------------------------------------------------------
 
