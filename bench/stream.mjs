@@ -35,7 +35,7 @@ function noise(frames, height, width) {
   })
 }
 
-// ---- the price of a push, first: a heap of large frames makes it dearer ----------------------------------------------------------------
+// ---- the price of a push, first: a heap of large frames makes it dearer ----------------------------------------------
 
 const tiny = (name) => fileURLToPath(new URL(`../test/fixtures/tiny/${name}.safetensors`, import.meta.url))
 const small = await FlowModel.load({
