@@ -210,7 +210,8 @@ export class RequestPlanner {
         )
         return {
           request: { ...request, keepTo },
-          answer: (result) => ({ flow: answer(result), features: this.#map(keepTo, before, to!) }),
+          // The map comes first: it frees the features if the flow turns out to be lost.
+          answer: (result) => ({ features: this.#map(keepTo, before, to!), flow: answer(result) }),
         }
       },
     }
