@@ -1,5 +1,7 @@
 import { expect } from 'vitest'
-import type { FlowResult, StreamResult, StreamStats } from '../../lib/index.js'
+import type { FlowModel, FlowResult, StreamResult, StreamStats } from '../../lib/index.js'
+import { relativeL2, sameBits } from './compare.js'
+import type { RgbFrame } from './fixtures.js'
 
 /** The result of a frame that has a flow. */
 export function withFlow(result: StreamResult | undefined): FlowResult {
@@ -16,7 +18,7 @@ export function expectAccounted(stats: StreamStats): void {
 }
 
 /** Occlusion and confidence of a result by their formula, in double precision. Ties are not expected. */
-export function roundTrip({ flow, backward }: FlowResult) {
+function roundTrip({ flow, backward }: FlowResult) {
   const { width, height } = flow
   const at = (map: Float32Array, x: number, y: number) => {
     const [cx, cy] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]
@@ -34,4 +36,18 @@ export function roundTrip({ flow, backward }: FlowResult) {
     return limit / (limit + (u + bu) ** 2 + (v + bv) ** 2)
   })
   return { confidence, occlusion: Uint8Array.from(confidence, (value) => (value < 0.5 ? 1 : 0)) }
+}
+
+/** Holds a result with all maps to calls for its pair of frames, and to the formulas. */
+export async function expectMapsOf(
+  model: FlowModel,
+  result: FlowResult,
+  before: RgbFrame,
+  frame: RgbFrame,
+): Promise<void> {
+  expect(sameBits(result.flow.data, (await model.flow(before, frame)).data)).toBe(true)
+  expect(sameBits(result.backward!.data, (await model.flow(frame, before)).data)).toBe(true)
+  const { occlusion, confidence } = roundTrip(result)
+  expect(result.occlusion!.data).toEqual(occlusion)
+  expect(relativeL2(result.confidence!.data, confidence)).toBeLessThan(1e-5)
 }
