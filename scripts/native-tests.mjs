@@ -14,7 +14,15 @@ import { addTotals, missing } from './totals.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const PROGRAMS = ['ops_test', 'model_test', 'tiles_test', 'cuda_runtime_test', 'emulator_test', 'parity_test']
+const PROGRAMS = [
+  'ops_test',
+  'model_test',
+  'refine_test',
+  'tiles_test',
+  'cuda_runtime_test',
+  'emulator_test',
+  'parity_test',
+]
 
 /** Orders in which the emulated GPU runs its threads, the usual one first. */
 export const SCHEDULES = ['forward', 'reverse', '7']

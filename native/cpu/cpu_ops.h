@@ -3,17 +3,19 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/image_pyramid.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
 #include "cpu/preprocess.h"
 #include "cpu/thread_pool.h"
 #include "ops/ops.h"
+#include "ops/refine_stages.h"
 
 namespace flow::cpu {
 
 /// `Ops` on the CPU. It cuts each stage into items. The threads compute them with the kernels of one instruction set.
 /// Every item adds its sums in a fixed order, so results do not depend on the number of threads.
-class CpuOps : public Ops {
+class CpuOps : public Ops, public RefineStages {
  public:
   explicit CpuOps(int threads, const Kernels& kernels = *runnable_kernels().front());
 
@@ -71,6 +73,26 @@ class CpuOps : public Ops {
   void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
+  void image_pyramid(const Frame& frame, std::span<const Image> levels) override;
+  void patch_templates(const Image& image, PatchGrid grid, RealMatrix templates) override;
+  void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
+                      std::span<const Hypothesis> hypotheses, bool zero, const SearchOptions& options,
+                      RealMatrix found) override;
+  void vote_patches(PatchGrid grid, RealMatrix templates, int count, const SearchOptions& options, RealMatrix found,
+                    RealMatrix patches) override;
+  void propagate_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                         const SearchOptions& options, RealMatrix out) override;
+  void fit_exposure(const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                    RealMatrix exposure) override;
+  void densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                       RealMatrix exposure, RealMatrix flow, RealMatrix sure) override;
+  void find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) override;
+  void fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,
+                 RealMatrix scratch) override;
+  void refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,
+                          const VariationalOptions& options, RealMatrix out) override;
+  void double_flow(RealMatrix flow, RealMatrix out) override;
+
  private:
   std::size_t qkv_elements_of_image(AttentionShape shape) const;
   QkvLayout layout(OperandMatrix qkv, AttentionShape shape, int image) const;
@@ -90,6 +112,7 @@ class CpuOps : public Ops {
   AlignedFloats match_norms_;
   std::vector<double> row_sums_;
   Preprocess preprocess_;
+  ImagePyramid image_pyramid_;
 };
 
 }  // namespace flow::cpu

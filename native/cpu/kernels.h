@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "cpu/refine_kernels.h"
 #include "ops/ops.h"
 
 // The boundary between the portable part of the CPU engine and the files of isa/, each of which is compiled for one
@@ -159,6 +160,7 @@ struct Kernels {
   /// Runs steps * lanes * 2 * 2 * tile_rows floating-point operations in registers, at the highest rate at which this
   /// instruction set can multiply and add.
   float (*multiply_add)(long steps, float a, float b);
+  RefineKernels refine;
 };
 
 /// The instruction sets that are compiled into this binary and that this machine can run, best first. Every machine can

@@ -9,6 +9,12 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"  // no vector is passed to a function that is not inlined
 #endif
@@ -54,6 +60,26 @@ struct Simd {
   static FLOW_INLINE V min(V a, V b) { return a < b ? a : b; }
   static FLOW_INLINE V abs(V a) { return reinterpret_cast<V>(reinterpret_cast<I>(a) & 0x7fffffff); }
 
+  static FLOW_INLINE V sqrt(V v) {
+    if constexpr (W == 4) {
+#if defined(__x86_64__)
+      return _mm_sqrt_ps(v);
+#else
+      return vsqrtq_f32(v);
+#endif
+    }
+#if defined(__AVX__)
+    if constexpr (W == 8) return _mm256_sqrt_ps(v);
+#endif
+#if defined(__AVX512F__)
+    if constexpr (W == 16) return _mm512_sqrt_ps(v);
+#endif
+    if constexpr (W > 4) {
+      using Half = Simd<W / 2>;
+      return join(Half::sqrt(Half::low(v)), Half::sqrt(Half::high(v)));
+    }
+  }
+
   static FLOW_INLINE float reduce_add(V v) {
     if constexpr (W == 4) {
       return (v[0] + v[2]) + (v[1] + v[3]);
@@ -83,6 +109,14 @@ struct Simd {
     V half;
     std::memcpy(&half, reinterpret_cast<const char*>(&v) + sizeof half, sizeof half);
     return half;
+  }
+
+  template <class Half>
+  static FLOW_INLINE V join(const Half& low, const Half& high) {
+    V v;
+    std::memcpy(&v, &low, sizeof low);
+    std::memcpy(reinterpret_cast<char*>(&v) + sizeof low, &high, sizeof high);
+    return v;
   }
 
   /// 2^x for x <= 126; below -126 it is 2^-126, as good as zero. The integer part is added to the exponent. The

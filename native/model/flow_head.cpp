@@ -152,8 +152,8 @@ void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealM
 
   ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.x);
   if (trace) trace->record(ops_, "mask_hidden", plan.x);
-  const bool resize = out.rows != plan.upsampled.rows || out.cols != plan.upsampled.cols;
-  const RealMatrix upsampled = resize ? plan.upsampled : out;
+  const bool resize = out && (out.rows != plan.upsampled.rows || out.cols != plan.upsampled.cols);
+  const RealMatrix upsampled = resize || !out ? plan.upsampled : out;
   ops_.mask_upsample(plan.x, flow, grid, *mask_out_, upsampled);
   if (trace) trace->record(ops_, "flow_up", upsampled);
   if (resize) ops_.resize_flow(upsampled, out);

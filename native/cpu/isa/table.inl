@@ -1,6 +1,8 @@
 // Compiled once per instruction set. The including file defines `Isa` (lanes, tile_rows) and makes its table with
 // `make_kernels`. The table is a constant, so that no start-up code of a wide instruction set can ever run.
 
+#include <cmath>
+
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
 
@@ -13,6 +15,10 @@ namespace {
 //
 #include "cpu/isa/attention.inl"
 #include "cpu/isa/head.inl"
+#include "cpu/isa/patches.inl"
+//
+#include "cpu/isa/fill.inl"
+#include "cpu/isa/variational.inl"
 
 /// As many independent accumulators as the micro-kernel has. The factor and the summand are parameters, so that the
 /// compiler cannot compute the result in advance.
@@ -46,7 +52,10 @@ constexpr Kernels make_kernels(const char* name) {
           correlation<Isa::lanes>,
           Upsample<Isa>::scratch_floats,
           Upsample<Isa>::run,
-          multiply_add<Isa>};
+          multiply_add<Isa>,
+          {patch_templates, search_patches, propagate_patches, densify_scratch, densify_patches, fill_start<Isa::lanes>,
+           fill_scratch, fill_along_rows, fill_along_columns<Isa::lanes>, fill_end<Isa::lanes>,
+           VariationalTile<Isa::lanes>::scratch_floats, variational<Isa::lanes>, double_row<Isa::lanes>}};
 }
 
 }  // namespace

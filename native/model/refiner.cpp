@@ -1,0 +1,163 @@
+#include "model/refiner.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+namespace flow {
+
+namespace {
+
+/// Distance of a level's patches: at a half they are sparser, since there are four times as many.
+int patch_stride(int level) { return level == 1 ? 5 : 4; }
+
+/// Levels of a pyramid: the smallest still holds a patch.
+int count_levels(int height, int width) {
+  int levels = 1;
+  while (std::min(height, width) >> levels >= patch_side) levels++;
+  return levels;
+}
+
+/// The first rows and columns of a matrix that is laid out for a larger level.
+RealMatrix of_size(RealMatrix m, int rows, int cols) { return {m.data, rows, cols, m.stride}; }
+
+}  // namespace
+
+// ---- FramePyramid ---------------------------------------------------------------------------------------------------
+
+FramePyramid::FramePyramid(Ops& ops, int height, int width) {
+  const int count = count_levels(height, width);
+  std::vector<std::size_t> offsets;
+  for (int l = 0; l < count; l++) {
+    const int h = height >> l, w = width >> l, cols = w + 2 * image_border;
+    const int rows = Image::planes_of(l) * (h + 2 * image_border);
+    levels_.push_back({h, w, {nullptr, rows, cols, ops.stride(cols)}});
+    offsets.push_back(bytes_);
+    bytes_ += sizeof(float) * static_cast<std::size_t>(rows) * static_cast<std::size_t>(levels_.back().planes.stride);
+  }
+  memory_ = ops.allocate(bytes_);
+  for (std::size_t l = 0; l < levels_.size(); l++) {
+    levels_[l].planes.data = static_cast<std::byte*>(memory_->data()) + offsets[l];
+  }
+}
+
+// ---- RefineOptions --------------------------------------------------------------------------------------------------
+
+RefineOptions RefineOptions::fast() {
+  RefineOptions options;
+  options.finest = 1;
+  options.fine_rounds = 2;
+  options.fill.passes = 1;
+  options.variational = {.outer = 2, .inner = 5, .halo = 4};
+  return options;
+}
+
+RefineOptions RefineOptions::best() {
+  RefineOptions options;
+  options.fine_rounds = 5;
+  options.search.iterations = 6;
+  options.full = {.outer = 4, .inner = 5};
+  return options;
+}
+
+// ---- Refiner --------------------------------------------------------------------------------------------------------
+
+Refiner::Plan::Plan(Ops& ops, int height, int width)
+    : height_(height), width_(width), arena_(ops, [this](Arena& arena) { lay_out(arena); }) {}
+
+void Refiner::Plan::lay_out(Arena& arena) {
+  levels_.clear();
+  int most = 0;
+  for (int l = 1; l < count_levels(height_, width_); l++) {
+    const int h = height_ >> l, w = width_ >> l;
+    const PatchGrid grid(h, w, patch_stride(l));
+    levels_.push_back({h, w, grid, arena.matrix<Real>(grid.size(), template_cols)});
+    levels_.back().templates.stride = template_cols;
+    most = std::max(most, grid.size());
+  }
+  const auto patches = [&](int rows) {
+    return RealMatrix{arena.block<Real>(static_cast<std::size_t>(rows) * patch_cols).data, rows, patch_cols,
+                      patch_cols};
+  };
+  found_ = patches(3 * most), patches_ = patches(most), others_ = patches(most);
+  exposure_ = arena.matrix<Real>(1, 8);
+  const int h = height_ / 2, w = width_ / 2;
+  dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
+  sure_ = arena.matrix<Real>(h, w), best_ = arena.matrix<Real>(h, w);
+  scratch_ = arena.matrix<Real>(5 * h, w);
+  doubled_ = arena.matrix<Real>(2 * height_, width_);
+}
+
+struct Refiner::Pair {
+  std::span<const Image> from, to;
+  const RefineOptions& options;
+};
+
+/// The patches of a level, into plan.patches_.
+void Refiner::search(const Pair& pair, int level, std::span<const Hypothesis> hypotheses, bool zero, Plan& plan) const {
+  const Plan::Level& at = plan.levels_[static_cast<std::size_t>(level - 1)];
+  const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
+  SearchOptions options = pair.options.search;
+  if (level > 2) options.texture *= 0.5F;  // a coarse level's noise is weaker
+  stages_.patch_templates(from, at.grid, at.templates);
+  const int count = static_cast<int>(hypotheses.size()) + (zero ? 1 : 0);
+  stages_.search_patches(from, to, at.grid, at.templates, hypotheses, zero, options,
+                         count == 1 ? plan.patches_ : plan.found_);
+  if (count > 1) stages_.vote_patches(at.grid, at.templates, count, options, plan.found_, plan.patches_);
+  options.iterations = 2;
+  const int rounds = level == 1 ? pair.options.fine_rounds : pair.options.rounds;
+  for (int i = 0; i < rounds; i++) {
+    stages_.propagate_patches(from, to, at.grid, at.templates, plan.patches_, options, plan.others_);
+    std::swap(plan.patches_, plan.others_);
+  }
+}
+
+/// A flow of every pixel from the level's patches.
+void Refiner::densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const {
+  const Plan::Level& at = plan.levels_[static_cast<std::size_t>(level - 1)];
+  const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
+  const bool fills = level <= 2;
+  const RealMatrix sure = of_size(plan.sure_, at.height, at.width), best = of_size(plan.best_, at.height, at.width);
+  stages_.fit_exposure(to, at.grid, at.templates, plan.patches_, plan.exposure_);
+  stages_.densify_patches(from, to, at.grid, at.templates, plan.patches_, plan.exposure_, dense,
+                          fills ? sure : RealMatrix{});
+  if (!fills) return;
+  stages_.find_covered(dense, sure, best);
+  stages_.fill_flow(from, dense, sure, pair.options.fill, of_size(plan.scratch_, 5 * at.height, at.width));
+}
+
+void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell,
+                  const RefineOptions& options, Plan& plan, RealMatrix out) const {
+  const Pair pair{from.levels(), to.levels(), options};
+  const int levels = static_cast<int>(pair.from.size());
+  // The network's flow takes part from the level whose pixels are as large as its cells.
+  const float pixels = static_cast<float>(cell) * static_cast<float>(plan.width_) / static_cast<float>(start.cols);
+  const int first = std::clamp(static_cast<int>(std::lround(std::log2(pixels))), 1, std::max(1, levels - 1));
+  RealMatrix above{};
+  for (int l = levels - 1; l >= std::max(1, options.finest); l--) {
+    const Image& image = pair.from[static_cast<std::size_t>(l)];
+    std::array<Hypothesis, 2> hypotheses;
+    std::size_t count = 0;
+    if (above) hypotheses[count++] = {above};
+    if (l <= first) hypotheses[count++] = {start};
+    search(pair, l, std::span(hypotheses).first(count), l == levels - 1, plan);
+    const RealMatrix dense = of_size(plan.dense_, 2 * image.height, image.width);
+    densify(pair, l, plan, dense);
+    above = of_size(plan.flow_, 2 * image.height, image.width);
+    stages_.refine_variational(image, pair.to[static_cast<std::size_t>(l)], Image::luma_of(l), dense,
+                               options.variational, above);
+  }
+  if (options.finest > 0 && above) {
+    ops_.resize_flow(above, out);
+    return;
+  }
+  if (above) {
+    stages_.double_flow(above, plan.doubled_);
+  } else {
+    ops_.resize_flow(start, plan.doubled_);
+  }
+  stages_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
+}
+
+}  // namespace flow

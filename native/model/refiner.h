@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/arena.h"
+#include "ops/ops.h"
+#include "ops/refine_stages.h"
+
+namespace flow {
+
+/// The pyramid of one frame, from the size of the flow down to a few pixels.
+class FramePyramid {
+ public:
+  FramePyramid(Ops& ops, int height, int width);
+
+  int height() const { return levels_.front().height; }
+  int width() const { return levels_.front().width; }
+  std::span<const Image> levels() const { return levels_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::vector<Image> levels_;
+  std::unique_ptr<Memory> memory_;
+  std::size_t bytes_ = 0;
+};
+
+/// How much is done for a flow.
+struct RefineOptions {
+  int finest = 0;       // the last level; a coarser one's flow is resized
+  int rounds = 5;       // of propagation, at an eighth and coarser levels
+  int fine_rounds = 3;  // at a half
+  SearchOptions search;
+  FillOptions fill;
+  VariationalOptions variational;
+  VariationalOptions full = {.outer = 2, .inner = 4};  // at the full size
+
+  static RefineOptions fast();
+  static RefineOptions best();
+};
+
+/// Refines a network's flow by the pixels of its two frames, as a sequence of RefineStages. The network
+/// knows where things went, also far and under another light; the pixels know it to a tenth of their width.
+class Refiner {
+ public:
+  Refiner(Ops& ops, RefineStages& stages) : ops_(ops), stages_(stages) {}
+
+  /// The intermediate matrices for one size of the flow.
+  class Plan {
+   public:
+    Plan(Ops& ops, int height, int width);
+
+   private:
+    friend class Refiner;
+    struct Level {
+      int height, width;
+      PatchGrid grid;
+      RealMatrix templates;  // N x template_cols
+    };
+    void lay_out(Arena& arena);
+
+    int height_, width_;
+    std::vector<Level> levels_;    // those with patches: from 1
+    RealMatrix found_;             // 3 N x patch_cols, N of the level with the most patches
+    RealMatrix patches_, others_;  // N x patch_cols
+    RealMatrix exposure_;          // 1 x 8
+    RealMatrix dense_, flow_;      // 2 h x w of level 1, or of its flow's double: at most level 0
+    RealMatrix doubled_;           // 2 H x W
+    RealMatrix sure_, best_;       // h x w
+    RealMatrix scratch_;           // 5 h x w
+    Arena arena_;
+  };
+
+  Plan plan(int height, int width) const { return {ops_, height, width}; }
+
+  /// out (2 * height x width, planar) = the flow from `from` to `to`, which begins with `start`: planar, of any size
+  /// and in pixels of its own. `cell` is the size of one of start's independent values, in its pixels.
+  void run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell, const RefineOptions& options,
+           Plan& plan, RealMatrix out) const;
+
+ private:
+  struct Pair;
+  void search(const Pair& pair, int level, std::span<const Hypothesis> hypotheses, bool zero, Plan& plan) const;
+  void densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const;
+
+  Ops& ops_;
+  RefineStages& stages_;
+};
+
+}  // namespace flow
