@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..datasets import FlowPair
+from .sampling import sample
 
 Array = np.ndarray
 
@@ -107,9 +108,7 @@ def warped(picture: Array, seed: int, largest: float = 40.0, changed: bool = Fal
     grid = _grid(height, width)
     target, source = _project(matrix, grid), _project(np.linalg.inv(matrix), grid)
     frame1 = picture[border : border + height, border : border + width]
-    source = (source + border).astype(np.float32)
-    frame2 = cv2.remap(picture.astype(np.float32), source[..., 0], source[..., 1], cv2.INTER_CUBIC,
-                       borderMode=cv2.BORDER_REFLECT_101)
+    frame2 = sample(picture, source + border)
     if changed:
         frame2 = cv2.GaussianBlur(np.clip(1.35 * frame2, 0, 1) ** 1.1, (0, 0), 1.0)
         frame2 = frame2 + rng.normal(0, 0.02, frame2.shape)
@@ -135,15 +134,14 @@ def ellipses(seed: int, height: int = 480, width: int = 640, largest: float = 40
         texture = _colours(rng, height + 2 * margin, width + 2 * margin)
         places = (grid, (grid - centre - shift) @ np.linalg.inv(linear).T + centre)
         for frame, place in zip(frames, places):
-            at = (place + margin).astype(np.float32)
-            colour = cv2.remap(texture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
             cover = np.ones((height, width, 1), np.float32)
             if layer:
                 local = (place - centre) @ np.array([[cos, -sin], [sin, cos]]) / axes
                 radius = np.linalg.norm(local, axis=-1)
                 # The distance to the edge in px, to first order, for a soft edge of one px.
                 cover = np.clip(0.5 + (1 - radius) * axes.min(), 0, 1).astype(np.float32)[..., None]
-            frame += cover * (colour - frame)
+            seen = cover[..., 0] > 0
+            frame[seen] += cover[seen] * (sample(texture, place[seen] + margin) - frame[seen])
             if frame is frames[0]:
                 moved = (grid - centre) @ linear.T + centre + shift - grid
                 flow = np.where(cover > 0.5, moved, flow)
