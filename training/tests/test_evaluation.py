@@ -1,3 +1,4 @@
+import functools
 import json
 import sys
 
@@ -65,9 +66,23 @@ def test_a_change_changes_frame_2_alone():
     assert float(changed.frame2.mean()) > float(plain.frame2.mean()) + 0.05
 
 
-@pytest.mark.parametrize("suite", rendered(2), ids=lambda suite: suite.name)
+# A base seed whose pairs anybody may look at; nobody looks at those of `SEED`.
+TUNING = 2_000_000
+
+
+@functools.lru_cache(None)
+def _first_pair(name):
+    return next(suite for suite in rendered(1, TUNING) if suite.name == name).pair(0)
+
+
+def first_pair(suite):
+    """Pair 0, which is rendered once for all tests where it needs no file."""
+    return suite.pair(0) if suite.name.startswith("photographs") else _first_pair(suite.name)
+
+
+@pytest.mark.parametrize("suite", rendered(2, TUNING), ids=lambda suite: suite.name)
 def test_suites_hold_what_they_say(suite):
-    pair = suite.pair(0)
+    pair = first_pair(suite)
     motion = torch.linalg.vector_norm(pair.flow, dim=0)[pair.valid]
     levels = pair.frame1 * 255
     if suite.name == "still":
@@ -83,6 +98,14 @@ def test_suites_hold_what_they_say(suite):
         assert all(torch.equal(*parts) for parts in zip(pair, suite.pair(0)))
         assert not torch.equal(pair.frame1, suite.pair(1).frame1)
         assert pair.valid.shape == (480, 640)
+
+
+def test_every_suite_follows_the_base_seed(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), (leaves(1, 200, 240) * 255).astype(np.uint8))
+    other = rendered(1, TUNING + 1_000_000) + photographs(str(tmp_path), 1, TUNING + 1_000_000)
+    for suite, moved in zip(rendered(1, TUNING) + photographs(str(tmp_path), 1, TUNING), other):
+        assert suite.name == moved.name
+        assert not torch.equal(first_pair(suite).flow, moved.pair(0).flow), suite.name
 
 
 def test_photographs_come_from_a_folder(tmp_path):
@@ -121,7 +144,7 @@ def test_a_model_computes_frames_of_any_size(network):
 
 def test_evaluation_writes_a_table_figures_and_pictures(network, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    run(monkeypatch, evaluation.main, network[1], "--only", "still", "--pairs", 1, "-o", out)
+    run(monkeypatch, evaluation.main, network[1], "--only", "still", "--pairs", 1, "--seed", TUNING, "-o", out)
     printed = capsys.readouterr().out
     assert "| tiny |" in printed and "| DIS |" in printed and "**picture**" not in printed
     figures = json.loads((out / "figures.json").read_text())

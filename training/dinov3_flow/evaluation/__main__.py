@@ -22,7 +22,7 @@ from ..datasets import FlowPair
 from ..metrics import Metrics, epe_map, length
 from ..scenes.preview import flow_colours
 from .methods import dis, model, translation, zero
-from .suites import Suite, on_disk, photographs, rendered
+from .suites import SEED, Suite, on_disk, photographs, rendered
 
 
 class Row:
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("model", nargs="*", help="files that hold backbone and head")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write figures.json, table.md and pictures there")
     parser.add_argument("--pairs", type=int, default=16, help="of each suite without a data set; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=SEED, help="base seed of rendered pairs; default: %(default)s")
     parser.add_argument("--only", action="append", metavar="SUITE", help="leave out the others")
     parser.add_argument("--photographs", metavar="FOLDER", help="warp these pictures too")
     parser.add_argument("--sintel", metavar="FOLDER", help="MPI Sintel's folder, with training/ in it")
@@ -104,9 +105,9 @@ def main() -> None:
     torch.set_flush_denormal(True)  # see train.py
     torch.set_num_threads(args.threads)
     try:
-        suites = rendered(args.pairs) + on_disk(args.sintel, args.kitti)
+        suites = rendered(args.pairs, args.seed) + on_disk(args.sintel, args.kitti)
         if args.photographs:
-            suites += photographs(args.photographs, args.pairs)
+            suites += photographs(args.photographs, args.pairs, args.seed)
         methods = {"zero": zero, "translation": translation, "DIS": dis}
         for path in args.model:
             name = Path(path).stem
