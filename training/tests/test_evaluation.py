@@ -77,7 +77,7 @@ def _first_pair(name):
 
 def first_pair(suite):
     """Pair 0, which is rendered once for all tests where it needs no file."""
-    return suite.pair(0) if suite.name.startswith("photographs") else _first_pair(suite.name)
+    return suite.pair(0) if "photographs" in suite.name else _first_pair(suite.name)
 
 
 @pytest.mark.parametrize("suite", rendered(2, TUNING), ids=lambda suite: suite.name)
@@ -92,6 +92,11 @@ def test_suites_hold_what_they_say(suite):
     if suite.name == "large":
         assert motion.min() >= 40 and motion.max() <= 100
         assert pair.valid.float().mean() >= 0.1
+    if suite.name == "large far":
+        assert motion.min() >= 140 and motion.max() <= 300
+        assert pair.valid.float().mean() >= 0.05
+    if suite.name == "small":
+        assert motion.max() < 3 and pair.valid.float().mean() > 0.9
     if suite.name == "picture grey":
         assert torch.equal(pair.frame1[0], pair.frame1[2]) and float(pair.frame1.std()) > 0.05
     if suite.name in ("picture", "ellipses"):
@@ -112,8 +117,9 @@ def test_photographs_come_from_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no"):
         photographs(str(tmp_path), 1)
     cv2.imwrite(str(tmp_path / "a.png"), (leaves(1, 200, 240) * 255).astype(np.uint8))
-    plain, changed = photographs(str(tmp_path), 3)
+    plain, changed, chairs = photographs(str(tmp_path), 3)
     assert plain.pair(2).frame1.shape == (3, 112, 160)
+    assert chairs.pair(2).frame1.shape == (3, 384, 512)
     assert torch.equal(plain.pair(2).flow, changed.pair(2).flow)
 
 

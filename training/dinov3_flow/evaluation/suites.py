@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,12 @@ from ..metrics import length
 from ..scenes import SceneOptions, render
 from ..scenes.camera import luma
 from ..scenes.textures import HELD_OUT_KINDS
+from .camera import exposed, night
+from .chairs import chairs
+from .far import far
 from .pictures import ellipses, leaves, warped
+from .repeated import repeated
+from .thin import thin
 
 # Pair i of a suite takes the base seed plus i, so bases lie far apart. Training takes seeds from 0. Nothing is tuned on
 # the pairs of this one: work on the method and the suites themselves has 2,000,000.
@@ -87,6 +93,26 @@ def _picture(seed: int, changed: bool = False) -> FlowPair:
     return warped(leaves(seed, 560, 720), seed, changed=changed)
 
 
+def _plain(seed: int) -> FlowPair:
+    """A picture or, in every second pair, ellipses."""
+    return ellipses(seed) if seed % 2 else _picture(seed)
+
+
+def _small(seed: int, index: int, largest: float = 3.0) -> FlowPair:
+    """Ellipses, a picture or a scene in turns, of which only motions below `largest` px count: nearly all."""
+    if index % 3 == 0:
+        pair = ellipses(seed + index, largest=0.8 * largest)
+    elif index % 3 == 1:
+        pair = warped(leaves(seed + index, 490, 650), seed + index, largest=largest)
+    else:
+        options = SceneOptions(
+            kinds=HELD_OUT_KINDS, max_displacement=0.7 * largest, static_share=0, subpixel_share=0,
+            moving_shares=(0.5, 0.5, 0), relative_motion=(0.3, 1.0),
+        )  # fmt: skip
+        pair = _scene(seed, 200_000 + index, (480, 640), options)
+    return pair._replace(valid=pair.valid & (length(pair.flow) < largest))
+
+
 def rendered(count: int, seed: int = SEED) -> list[Suite]:
     """The suites that need no file, with `count` pairs each; `seed` is the base."""
     return [
@@ -101,24 +127,42 @@ def rendered(count: int, seed: int = SEED) -> list[Suite]:
         Suite("large", "scenes of 376 x 1240, of which only motions of 40 to 100 px count", count,
               lambda i: _large(seed, i)),
         Suite("still", "a picture, 480 x 640, that moves by less than 0.1 px", count, lambda i: _still(seed + i)),
+        Suite("small", "ellipses, pictures and scenes, 480 x 640, of which only motions below 3 px count", count,
+              lambda i: _small(seed, i)),
+        Suite("thin", "strokes of 1.5 to 6 px over a background that moves differently, 480 x 640, to 25 px", count,
+              lambda i: thin(seed + i)),
+        Suite("repeated", "windows, bricks, pickets and tiles, 480 x 640, that move by up to two periods", count,
+              lambda i: repeated(seed + i)),
+        Suite("exposure", "pictures and ellipses under a gain of 0.6 to 1.6 that varies over rows and time", count,
+              lambda i: exposed(_plain(seed + i), seed + i)),
+        Suite("noise", "dark pictures and ellipses with strong sensor noise and streaks of rain", count,
+              lambda i: night(_plain(seed + i), seed + i)),
+        Suite("large far", "objects of 512 x 1240, of which only motions of 140 to 300 px that stay visible count",
+              count, lambda i: far(seed + i)),
+        Suite("chairs", "furniture that flies over a picture, 384 x 512, moving as in FlyingChairs", count,
+              lambda i: chairs(seed + i)),
     ]  # fmt: skip
 
 
 def photographs(folder: str, count: int, seed: int = SEED) -> list[Suite]:
-    """Photographs of a folder and their warps, as the rendered picture's."""
+    """Photographs of a folder: their warps, as the rendered picture's, and as backgrounds."""
     files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".ppm"))
     if not files:
         raise FileNotFoundError(f"{folder}: has no .png, .jpg or .ppm")
 
+    def picture(index: int) -> np.ndarray:
+        return read_image(files[index % len(files)]).astype("float32") / 255
+
     def pair(index: int, changed: bool) -> FlowPair:
-        picture = read_image(files[index % len(files)]).astype("float32") / 255
-        return warped(picture, seed + index, changed=changed)
+        return warped(picture(index), seed + index, changed=changed)
 
     return [
         Suite("photographs", "photographs and their warps under a homography, to 40 px", count,
               lambda i: pair(i, False)),
         Suite("photographs changed", "the same with frame 2 brighter, blurred and noisy", count,
               lambda i: pair(i, True)),
+        Suite("chairs photographs", "furniture that flies over photographs, 384 x 512", count,
+              lambda i: chairs(seed + i, picture(i))),
     ]  # fmt: skip
 
 
