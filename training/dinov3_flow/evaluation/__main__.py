@@ -21,8 +21,9 @@ from tqdm import tqdm
 from ..datasets import FlowPair
 from ..metrics import Metrics, epe_map, length
 from ..scenes.preview import flow_colours
+from .cache import cached
 from .methods import dis, model, translation, zero
-from .suites import SEED, Suite, on_disk, photographs, rendered
+from .suites import SEED, Suite, chosen, on_disk, photographs, rendered
 
 
 class Row:
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="base seed of rendered pairs; default: %(default)s")
     parser.add_argument("--only", action="append", metavar="SUITE", help="leave out the others")
     parser.add_argument("--photographs", metavar="FOLDER", help="warp these pictures too")
+    parser.add_argument("--cache", metavar="FOLDER", help="keep rendered pairs there, and take those that are there")
     parser.add_argument("--sintel", metavar="FOLDER", help="MPI Sintel's folder, with training/ in it")
     parser.add_argument("--kitti", metavar="FOLDER", help="KITTI 2012's or 2015's folder, with training/ in it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
@@ -105,20 +107,19 @@ def main() -> None:
     torch.set_flush_denormal(True)  # see train.py
     torch.set_num_threads(args.threads)
     try:
-        suites = rendered(args.pairs, args.seed) + on_disk(args.sintel, args.kitti)
+        suites = rendered(args.pairs, args.seed)
         if args.photographs:
             suites += photographs(args.photographs, args.pairs, args.seed)
+        if args.cache:
+            suites = [cached(suite, args.cache, args.seed) for suite in suites]
+        suites += on_disk(args.sintel, args.kitti)
+        suites = chosen(suites, args.only)
         methods = {"zero": zero, "translation": translation, "DIS": dis}
         for path in args.model:
             name = Path(path).stem
             methods[path if name in methods else name] = model(path, torch.device(args.device))
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
-    if args.only:
-        unknown = sorted(set(args.only) - {suite.name for suite in suites})
-        if unknown:
-            raise SystemExit(f"error: no suite {', '.join(unknown)}; there is {', '.join(s.name for s in suites)}")
-        suites = [suite for suite in suites if suite.name in args.only]
 
     tables, figures = [], {}
     for suite in suites:

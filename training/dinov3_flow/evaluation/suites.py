@@ -84,8 +84,9 @@ def _still(seed: int) -> FlowPair:
     """The same frame twice but for a shift below a tenth of a pixel, sensor noise and a slight change of exposure."""
     pair = warped(leaves(seed, 490, 650), seed, largest=0.1)
     noise = torch.randn((2, *pair.frame1.shape), generator=torch.Generator().manual_seed(seed)) * 0.01
-    frame1, frame2 = pair.frame1 + noise[0], 1.03 * pair.frame2 + noise[1]
-    return pair._replace(frame1=frame1.clamp(0, 1), frame2=frame2.clamp(0, 1))
+    frames = (pair.frame1 + noise[0], 1.03 * pair.frame2 + noise[1])
+    frame1, frame2 = (_in_8_bits(frame.clamp(0, 1)) for frame in frames)
+    return pair._replace(frame1=frame1, frame2=frame2)
 
 
 def _picture(seed: int, changed: bool = False) -> FlowPair:
@@ -177,3 +178,11 @@ def on_disk(sintel: str | None, kitti: str | None) -> list[Suite]:
         data = Kitti(kitti)
         suites.append(Suite("kitti", "KITTI, training, flow_occ", len(data), data.__getitem__))
     return suites
+
+
+def chosen(suites: list[Suite], names: list[str] | None) -> list[Suite]:
+    """Those of these names, or all."""
+    unknown = sorted(set(names or ()) - {suite.name for suite in suites})
+    if unknown:
+        raise ValueError(f"no suite {', '.join(unknown)}; there is {', '.join(suite.name for suite in suites)}")
+    return [suite for suite in suites if not names or suite.name in names]
