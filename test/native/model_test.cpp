@@ -1,34 +1,14 @@
 // The whole network on made-up weights: promises that hold for any weights. With the sanitizers, it also shows that no
 // size reads or writes past a buffer.
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <random>
 
 #include "check.h"
+#include "count_allocations.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
 #include "network_calls.h"
 #include "ops/error.h"
-
-// Counts every allocation of the engine. posix_memalign is counted through the linker's --wrap.
-static std::atomic<int> allocations = 0;
-
-void* operator new(std::size_t size) {
-  allocations++;
-  void* p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t /*size*/) noexcept { std::free(p); }
-
-extern "C" int __real_posix_memalign(void** p, std::size_t alignment, std::size_t size);
-extern "C" int __wrap_posix_memalign(void** p, std::size_t alignment, std::size_t size) {
-  allocations++;
-  return __real_posix_memalign(p, alignment, size);
-}
 
 using namespace flow;
 

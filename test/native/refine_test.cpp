@@ -1,34 +1,14 @@
 // The refinement on frames whose motion is known, because they are drawn from formulas.
 
 #include <array>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <new>
 #include <random>
 #include <vector>
 
 #include "check.h"
+#include "count_allocations.h"
 #include "cpu/cpu_ops.h"
 #include "model/refiner.h"
-
-// Counts every allocation of the engine. posix_memalign is counted through the linker's --wrap.
-static std::atomic<int> allocations = 0;
-
-void* operator new(std::size_t size) {
-  allocations++;
-  void* p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t /*size*/) noexcept { std::free(p); }
-
-extern "C" int __real_posix_memalign(void** p, std::size_t alignment, std::size_t size);
-extern "C" int __wrap_posix_memalign(void** p, std::size_t alignment, std::size_t size) {
-  allocations++;
-  return __real_posix_memalign(p, alignment, size);
-}
 
 using namespace flow;
 
