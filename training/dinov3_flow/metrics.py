@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 MAX_FLOW = 400.0
+FIGURES = ("epe", "out05", "out1", "out3", "out5", "fl_all")
 
 
 def length(flow: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class Metrics:
         if not max_flow > 0:
             raise ValueError(f"max_flow is a length in pixels above 0, got {max_flow}")
         self.max_flow = max_flow
-        self._sums = torch.zeros(6, dtype=torch.float64)
+        self._sums = torch.zeros(1 + len(FIGURES), dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> Metrics:
@@ -64,7 +65,7 @@ class Metrics:
         error = epe_map(pred.double(), gt.double())[mask]
         motion = length(gt.double())[mask]
         # Negated comparisons: an error of NaN is an outlier.
-        outliers = [~(error < px) for px in (1, 3, 5)] + [~((error <= 3) | (error <= 0.05 * motion))]
+        outliers = [~(error < px) for px in (0.5, 1, 3, 5)] + [~((error <= 3) | (error <= 0.05 * motion))]
         sums = [torch.tensor(error.numel(), device=error.device), error.sum()] + [o.sum() for o in outliers]
         self._sums += torch.stack([s.double() for s in sums]).cpu()
         return self
@@ -75,6 +76,9 @@ class Metrics:
         return int(self._sums[0])
 
     def result(self) -> dict[str, float]:
-        """`epe` (px), `out1`, `out3`, `out5` (percent not below 1, 3, 5 px), `fl_all` (percent); NaN if empty."""
+        """`epe` (px); `out05`, `out1`, `out3`, `out5` (percent not below 0.5, 1, 3, 5 px); `fl_all` (percent).
+
+        NaN if empty.
+        """
         epe, *shares = (self._sums[1:] / self._sums[0]).tolist()
-        return dict(zip(("epe", "out1", "out3", "out5", "fl_all"), (epe, *(100 * s for s in shares))))
+        return dict(zip(FIGURES, (epe, *(100 * s for s in shares))))

@@ -57,6 +57,11 @@ def test_fl_all_needs_both_bounds():
     assert got["fl_all"] == 50
 
 
+def test_shares_are_of_errors_that_are_not_below_a_bound():
+    got = Metrics().add(pixels([0.4, 0], [0.5, 0], [0.9, 0], [4, 0]), pixels(*[[0, 0]] * 4)).result()
+    assert (got["out05"], got["out1"], got["out3"], got["out5"]) == (75, 25, 25, 0)
+
+
 def test_unknown_and_far_pixels_are_left_out():
     truth = pixels([math.nan, 0], [0, math.inf], [400, 0], [399, 0])
     pred = pixels([0, 0], [0, 0], [0, 0], [399, 2]).requires_grad_()
