@@ -31,7 +31,7 @@ def main() -> None:
         frames = [read_frame(path) for path in (args.first, args.second)]
         if frames[0].shape != frames[1].shape:
             raise ValueError(f"{args.second}: differs in size from {args.first}")
-        flow = model(args.model, torch.device(args.device))(*frames).numpy()
+        flow = model(args.model, torch.device(args.device))(*frames).flow.numpy()
         write_flo(args.output, flow)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None

@@ -1,6 +1,7 @@
 import functools
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ from warping import warp
 
 from dinov3_flow.checkpoint import load_network, load_safetensors, save_safetensors
 from dinov3_flow.evaluation import __main__ as evaluation
-from dinov3_flow.evaluation.methods import dis, model, translation, zero
+from dinov3_flow.evaluation.methods import CLASSICAL, dis, model, translation, zero
+from dinov3_flow.evaluation.package import Package
 from dinov3_flow.evaluation.pictures import ellipses, leaves, warped
 from dinov3_flow.evaluation.suites import photographs, rendered
 from dinov3_flow.export import export
@@ -128,20 +130,20 @@ def test_photographs_come_from_a_folder(tmp_path):
 def test_methods_find_a_shift():
     picture = torch.from_numpy(leaves(4, 200, 240)).permute(2, 0, 1).float()
     frame1, frame2 = picture[:, 20:180, 20:220], picture[:, 16:176, 27:227]
-    for method in (translation, dis):
-        flow = method(frame1, frame2)
+    for method in (translation, dis(), *list(CLASSICAL.values())[2:]):
+        flow = method(frame1, frame2).flow
         assert flow.shape == (2, 160, 200)
         middle = flow[:, 40:120, 50:150].mean((1, 2))
         assert middle.tolist() == pytest.approx([-7, 4], abs=0.25)
-    assert not bool(zero(frame1, frame2).any())
+    assert not bool(zero(frame1, frame2).flow.any())
 
 
 def test_a_model_computes_frames_of_any_size(network):
     net, path = network
     compute = model(path, torch.device("cpu"))
     frames = torch.rand(2, 3, 48, 64)
-    assert torch.equal(compute(*frames), net(frames[:1], frames[1:]).flow[0])
-    assert compute(*torch.rand(2, 3, 45, 70)).shape == (2, 45, 70)
+    assert torch.equal(compute(*frames).flow, net(frames[:1], frames[1:]).flow[0])
+    assert compute(*torch.rand(2, 3, 45, 70)).flow.shape == (2, 45, 70)
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def test_evaluation_writes_a_table_figures_and_pictures(network, tmp_path, monke
     out = tmp_path / "out"
     run(monkeypatch, evaluation.main, network[1], "--only", "still", "--pairs", 1, "--seed", TUNING, "-o", out)
     printed = capsys.readouterr().out
-    assert "| tiny |" in printed and "| DIS |" in printed and "**picture**" not in printed
+    assert "| tiny |" in printed and "| DIS medium |" in printed and "**picture**" not in printed
     figures = json.loads((out / "figures.json").read_text())
     assert set(figures) == {"still"}
     assert figures["still"]["zero"]["epe"] < 0.1 and figures["still"]["zero"]["flow"] == 0
@@ -159,6 +161,35 @@ def test_evaluation_writes_a_table_figures_and_pictures(network, tmp_path, monke
     assert (out / "table.md").read_text() in printed
     with pytest.raises(SystemExit, match="no suite stil; there is scenes"):
         run(monkeypatch, evaluation.main, "--only", "stil")
+
+
+def test_packages_are_methods_of_one_run_with_a_card(tmp_path, monkeypatch, capsys):
+    fake = functools.partial(Package, command=[sys.executable, str(Path(__file__).with_name("fake_package.py"))])
+    monkeypatch.setattr(evaluation, "Package", lambda entry: fake())
+    command = ["--only", "still", "--pairs", 1, "--seed", TUNING, "--cache", tmp_path / "cache", "--card"]
+    right, wrong = '{"flow":{"shift":[0,0]},"want":["confidence"]}', '{"flow":{"shift":[3,4]}}'
+    out = tmp_path / "out"
+    run(monkeypatch, evaluation.main, "--package", f"off={right}", "--package", f"far={wrong}", "-o", out, *command)
+    figures = json.loads((out / "figures.json").read_text())["still"]
+    assert list(figures) == [*CLASSICAL, "off", "far"]
+    off = figures["off"]
+    assert off["epe"] == figures["zero"]["epe"] and off["ause"] > 0 and off["ms"] == 1500
+    assert figures["far"]["epe"] == pytest.approx(5, abs=0.1) and figures["far"]["flow"] == 5
+    printed = capsys.readouterr().out
+    assert "| a picture, 480 x 640, that moves by less than 0.1 px | 0.0" in printed
+    assert (out / "table.md").read_text() in printed
+    assert (tmp_path / "cache" / "still_0.npz").is_file()
+    for options, message in (
+        ('off={"flow":{"error":"no such preset"}}', "error: ERR_ARGUMENT: no such preset"),
+        (f"zero={right}", "two methods zero"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run(monkeypatch, evaluation.main, "--package", options, *command)
+    for options in ("off", "off={", "off=[1]", '={"flow":{}}'):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, evaluation.main, "--package", options, *command)
+        assert "--package" in capsys.readouterr().err
+    assert evaluation.named_options(wrong) == (wrong, {"flow": {"shift": [3, 4]}})
 
 
 def test_export_keeps_every_value_as_float16_and_says_what_it_is(network, tmp_path, monkeypatch):
@@ -194,7 +225,7 @@ def test_predict_writes_the_flow_of_two_pictures(network, tmp_path, monkeypatch)
     a, b, out = (tmp_path / name for name in ("a.png", "b.png", "flow.flo"))
     run(monkeypatch, predict_main, network[1], a, b, "-o", out, "--viz", tmp_path / "flow.png")
     first, second = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    expected = model(network[1], torch.device("cpu"))(first, second)
+    expected = model(network[1], torch.device("cpu"))(first, second).flow
     assert np.array_equal(read_flo(out), expected.numpy())
     assert cv2.imread(str(tmp_path / "flow.png")).shape == (40, 48, 3)
     cv2.imwrite(str(b), frames[1][:32])
