@@ -14,6 +14,7 @@ from torch import Tensor
 from ..checkpoint import load_network
 from ..network import resize_flow
 
+
 class Prediction(NamedTuple):
     """What a method says of two frames."""
 
