@@ -76,7 +76,7 @@ class CpuOps : public Ops, public RefineStages {
   void image_pyramid(const Frame& frame, std::span<const Image> levels) override;
   void patch_templates(const Image& image, PatchGrid grid, RealMatrix templates) override;
   void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
-                      std::span<const Hypothesis> hypotheses, bool zero, const SearchOptions& options,
+                      std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                       RealMatrix found) override;
   void vote_patches(PatchGrid grid, RealMatrix templates, int count, const SearchOptions& options, RealMatrix found,
                     RealMatrix patches) override;

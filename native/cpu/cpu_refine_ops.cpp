@@ -15,7 +15,7 @@ PatchState* states(RealMatrix m) { return static_cast<PatchState*>(m.data); }
 
 PatchJob patch_job(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates) {
   PatchJob job{{}, {}, from.height, from.width, grid, static_cast<PatchTemplate*>(templates.data)};
-  for (int c = 0; c < 3; c++) job.from[c] = plane_of(from, c), job.to[c] = plane_of(to, c);
+  for (int c = 0; c < patch_channels; c++) job.from[c] = plane_of(from, c), job.to[c] = plane_of(to, c);
   return job;
 }
 
@@ -31,11 +31,11 @@ void CpuOps::patch_templates(const Image& image, PatchGrid grid, RealMatrix temp
 }
 
 void CpuOps::search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
-                            std::span<const Hypothesis> hypotheses, bool zero, const SearchOptions& options,
+                            std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                             RealMatrix found) {
   SearchJob job{
       patch_job(from, to, grid, templates), {}, static_cast<int>(hypotheses.size()), zero, options, states(found)};
-  for (std::size_t k = 0; k < hypotheses.size(); k++) job.hypotheses[k] = planes_of(hypotheses[k].flow);
+  for (std::size_t k = 0; k < hypotheses.size(); k++) job.hypotheses[k] = planes_of(hypotheses[k]);
   pool_.run(grid.down, [&](int row, int /*thread*/) { kernels_.refine.search(job, row); });
 }
 
@@ -56,7 +56,8 @@ void CpuOps::propagate_patches(const Image& from, const Image& to, PatchGrid gri
 void CpuOps::fit_exposure(const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
                           RealMatrix exposure) {
   const PatchJob job = patch_job(to, to, grid, templates);
-  pool_.run(3, [&](int channel, int /*thread*/) { fit_channel(job, states(patches), channel, floats(exposure)); });
+  pool_.run(patch_channels,
+            [&](int channel, int /*thread*/) { fit_channel(job, states(patches), channel, floats(exposure)); });
 }
 
 void CpuOps::densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,

@@ -12,8 +12,6 @@ namespace flow::cpu {
 
 namespace {
 
-constexpr float patch_samples = 3.F * patch_side * patch_side;
-
 float relative_cost(const PatchState& state, const PatchTemplate& patch) {
   return std::min(1.F, state.cost / (patch.tt + patch_samples));
 }
@@ -56,7 +54,6 @@ void vote_row(const VoteJob& job, int row) {
 
 void fit_channel(const PatchJob& job, const PatchState* states, int channel, float* exposure) {
   constexpr int most = 1200, rounds = 4;
-  constexpr float pixels = patch_side * patch_side;
   const PatchGrid grid = job.grid;
   const int step = std::max(1, static_cast<int>(std::ceil(std::sqrt(static_cast<double>(grid.size()) / most))));
   float gain = 1, offset = 0;
@@ -75,7 +72,7 @@ void fit_channel(const PatchJob& job, const PatchState* states, int channel, flo
         for (int r = 0; r < patch_side; r++, p += job.to[channel].stride) {
           for (int c = 0; c < patch_side; c++) sum += p[c];
         }
-        const double from = job.templates[j * grid.across + i].mean[channel], to = sum / pixels;
+        const double from = job.templates[j * grid.across + i].mean[channel], to = sum / patch_pixels;
         const double w = round == 0 ? 1 : 1 / (4 + std::abs(to - gain * from - offset));
         weight += w, a += w * from, b += w * to, aa += w * from * from, ab += w * from * to;
       }

@@ -8,6 +8,10 @@
 
 namespace flow::cpu {
 
+constexpr int patch_channels = 3;
+constexpr float patch_pixels = patch_side * patch_side;
+constexpr float patch_samples = patch_pixels * patch_channels;
+
 /// Pixel (0, 0) of a plane of an image. Rows are `stride` apart, and the border around may be read.
 struct Plane {
   float* data;
@@ -50,9 +54,9 @@ struct PatchState {
 };
 static_assert(sizeof(PatchState) == patch_cols * sizeof(float));
 
-/// What every patch stage reads. One item is one row of patches.
+/// Inputs of every patch stage. One item is one row of patches.
 struct PatchJob {
-  Plane from[3], to[3];
+  Plane from[patch_channels], to[patch_channels];
   int height;
   int width;
   PatchGrid grid;

@@ -67,20 +67,20 @@ Refiner::Plan::Plan(Ops& ops, int height, int width)
     : height_(height), width_(width), arena_(ops, [this](Arena& arena) { lay_out(arena); }) {}
 
 void Refiner::Plan::lay_out(Arena& arena) {
+  const auto unpadded = [&](int rows, int cols) {
+    const auto elements = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
+    return RealMatrix{arena.block<Real>(elements).data, rows, cols, cols};
+  };
   levels_.clear();
   int most = 0;
   for (int l = 1; l < count_levels(height_, width_); l++) {
     const int h = height_ >> l, w = width_ >> l;
     const PatchGrid grid(h, w, patch_stride(l));
-    levels_.push_back({h, w, grid, arena.matrix<Real>(grid.size(), template_cols)});
-    levels_.back().templates.stride = template_cols;
+    levels_.push_back({h, w, grid, unpadded(grid.size(), template_cols)});
     most = std::max(most, grid.size());
   }
-  const auto patches = [&](int rows) {
-    return RealMatrix{arena.block<Real>(static_cast<std::size_t>(rows) * patch_cols).data, rows, patch_cols,
-                      patch_cols};
-  };
-  found_ = patches(3 * most), patches_ = patches(most), others_ = patches(most);
+  found_ = unpadded(3 * most, patch_cols);
+  patches_ = unpadded(most, patch_cols), others_ = unpadded(most, patch_cols);
   exposure_ = arena.matrix<Real>(1, 8);
   const int h = height_ / 2, w = width_ / 2;
   dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
@@ -95,7 +95,7 @@ struct Refiner::Pair {
 };
 
 /// The patches of a level, into plan.patches_.
-void Refiner::search(const Pair& pair, int level, std::span<const Hypothesis> hypotheses, bool zero, Plan& plan) const {
+void Refiner::search(const Pair& pair, int level, std::span<const RealMatrix> hypotheses, bool zero, Plan& plan) const {
   const Plan::Level& at = plan.levels_[static_cast<std::size_t>(level - 1)];
   const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
   SearchOptions options = pair.options.search;
@@ -137,10 +137,10 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix s
   RealMatrix above{};
   for (int l = levels - 1; l >= std::max(1, options.finest); l--) {
     const Image& image = pair.from[static_cast<std::size_t>(l)];
-    std::array<Hypothesis, 2> hypotheses;
+    std::array<RealMatrix, 2> hypotheses;
     std::size_t count = 0;
-    if (above) hypotheses[count++] = {above};
-    if (l <= first) hypotheses[count++] = {start};
+    if (above) hypotheses[count++] = above;
+    if (l <= first) hypotheses[count++] = start;
     search(pair, l, std::span(hypotheses).first(count), l == levels - 1, plan);
     const RealMatrix dense = of_size(plan.dense_, 2 * image.height, image.width);
     densify(pair, l, plan, dense);

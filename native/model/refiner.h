@@ -66,7 +66,7 @@ class Refiner {
     RealMatrix found_;             // 3 N x patch_cols, N of the level with the most patches
     RealMatrix patches_, others_;  // N x patch_cols
     RealMatrix exposure_;          // 1 x 8
-    RealMatrix dense_, flow_;      // 2 h x w of level 1, or of its flow's double: at most level 0
+    RealMatrix dense_, flow_;      // 2 h x w of level 1
     RealMatrix doubled_;           // 2 H x W
     RealMatrix sure_, best_;       // h x w
     RealMatrix scratch_;           // 5 h x w
@@ -82,7 +82,7 @@ class Refiner {
 
  private:
   struct Pair;
-  void search(const Pair& pair, int level, std::span<const Hypothesis> hypotheses, bool zero, Plan& plan) const;
+  void search(const Pair& pair, int level, std::span<const RealMatrix> hypotheses, bool zero, Plan& plan) const;
   void densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const;
 
   Ops& ops_;

@@ -55,11 +55,6 @@ constexpr int template_cols = 16;
 /// patch's own contrast, 0 to 1.
 constexpr int patch_cols = 4;
 
-/// A flow that patches may start from: planar (2*h x w) in pixels of its own.
-struct Hypothesis {
-  RealMatrix flow;
-};
-
 /// How patches search.
 struct SearchOptions {
   int iterations = 4;    // of the descent, at most
@@ -107,9 +102,9 @@ class RefineStages {
   /// patch is the sum of g g^T over its pixels and channels plus 1.3 per pixel and channel on its diagonal.
   virtual void patch_templates(const Image& image, PatchGrid grid, RealMatrix templates) = 0;
 
-  /// found (K*N x patch_cols) = for each hypothesis, patches after a descent from it. `zero` adds the hypothesis that
-  /// nothing moves, as the first. A hypothesis is sampled bilinearly at the patch's centre, scaled to this level; what
-  /// is not finite is 0.
+  /// found (K*N x patch_cols) = for each hypothesis (a flow, planar, of any size, in pixels of its own), patches after
+  /// a descent from it. `zero` adds the hypothesis that nothing moves, as the first. A hypothesis is sampled bilinearly
+  /// at the patch's centre, scaled to this level; what is not finite is 0.
   ///
   /// The descent is that of Kroeger et al. (Fast Optical Flow using Dense Inverse Search, ECCV 2016) with colour and a
   /// gain: W are the pixels of `to` under the moved patch (bilinear) without their channels' means, T those of the
@@ -117,7 +112,7 @@ class RefineStages {
   /// 4e-6 T.T; (u, v) -= H^-1 g.(s W - T).
   /// It ends where the cost does not fall. Relative cost = min(1, cost / (T.T + n)).
   virtual void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
-                              std::span<const Hypothesis> hypotheses, bool zero, const SearchOptions& options,
+                              std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                               RealMatrix found) = 0;
 
   /// patches (N x patch_cols) = for each patch the one of `count` candidates in `found` with the least r + support *

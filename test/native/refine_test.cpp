@@ -292,8 +292,8 @@ const check::Register steady("after the first frame of a size nothing is allocat
 
 // ---- pyramid --------------------------------------------------------------------------------------------------------
 
-/// The planes of a pyramid's level, without borders.
-std::vector<float> pixels_of(const cpu::CpuOps&, const Image& image, int plane) {
+/// A plane of a pyramid's level, without its border.
+std::vector<float> pixels_of(const Image& image, int plane) {
   const auto* data = static_cast<const float*>(image.planes.data);
   std::vector<float> values;
   for (int y = 0; y < image.height; y++) {
@@ -328,15 +328,13 @@ const check::Register means("a level holds the means of 2 x 2 pixels, and luma",
   };
   const auto luma = [](const std::uint8_t* p) { return 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]; };
   check::that(pyramid.levels().size() == 3, "levels: ", pyramid.levels().size());
-  check::close(pixels_of(ops, pyramid.levels()[0], 0), level(luma, 0), 1e-6, "luma of level 0");
+  check::close(pixels_of(pyramid.levels()[0], 0), level(luma, 0), 1e-6, "luma of level 0");
   for (int l = 1; l < 3; l++) {
     const Image& image = pyramid.levels()[static_cast<std::size_t>(l)];
-    check::close(pixels_of(ops, image, 0), level([](const std::uint8_t* p) -> double { return p[0]; }, l), 1e-6, "red");
-    check::close(pixels_of(ops, image, 1), level([](const std::uint8_t* p) -> double { return p[1]; }, l), 1e-6,
-                 "green");
-    check::close(pixels_of(ops, image, 2), level([](const std::uint8_t* p) -> double { return p[2]; }, l), 1e-6,
-                 "blue");
-    check::close(pixels_of(ops, image, 3), level(luma, l), 1e-6, "luma");
+    check::close(pixels_of(image, 0), level([](const std::uint8_t* p) -> double { return p[0]; }, l), 1e-6, "red");
+    check::close(pixels_of(image, 1), level([](const std::uint8_t* p) -> double { return p[1]; }, l), 1e-6, "green");
+    check::close(pixels_of(image, 2), level([](const std::uint8_t* p) -> double { return p[2]; }, l), 1e-6, "blue");
+    check::close(pixels_of(image, 3), level(luma, l), 1e-6, "luma");
   }
 });
 
@@ -361,7 +359,7 @@ const check::Register formats("a pyramid is the same from every format that hold
     ops.image_pyramid({pixels.data(), width, height, stride, format}, actual.levels());
     for (std::size_t l = 0; l < expected.levels().size(); l++) {
       for (int plane = 0; plane < Image::planes_of(static_cast<int>(l)); plane++) {
-        check::that(pixels_of(ops, actual.levels()[l], plane) == pixels_of(ops, expected.levels()[l], plane), "format ",
+        check::that(pixels_of(actual.levels()[l], plane) == pixels_of(expected.levels()[l], plane), "format ",
                     static_cast<int>(format), ", level ", l);
       }
     }
@@ -379,7 +377,7 @@ const check::Register resized("a frame of another size is resized without skippi
   for (const int to : {16, 24, 40, 96, 150}) {
     const FramePyramid pyramid(ops, 16, to);
     ops.image_pyramid(ramp.frame(), pyramid.levels());
-    const auto row = pixels_of(ops, pyramid.levels()[0], 0);
+    const auto row = pixels_of(pyramid.levels()[0], 0);
     for (int x = to / 6; x < to * 5 / 6; x++) {
       const double expected = (x + 0.5) * width / to - 0.5;
       check::that(std::abs(row[static_cast<std::size_t>(x)] - expected) < 0.02, to,

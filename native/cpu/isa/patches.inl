@@ -1,9 +1,6 @@
 // The search of patches, on vectors of one row of a patch whatever the instruction set.
 
 using PatchRow = Simd<patch_side>;
-constexpr int patch_channels = 3;
-constexpr float patch_pixels = patch_side * patch_side;
-constexpr float patch_samples = patch_pixels * patch_channels;
 /// Added to the Hessian's diagonal, per sample.
 constexpr float patch_regularisation = 1.3f;
 
@@ -13,10 +10,11 @@ struct Position {
   float part_x, part_y;
 };
 
-/// Position of a patch's first pixel, kept so near to the image that its border holds the whole patch.
-FLOW_INLINE Position patch_position(const PatchJob& job, float x, float y) {
-  constexpr float lowest = 1 - image_border, beyond = image_border - patch_side - 2;
-  const float last_x = static_cast<float>(job.width) + beyond, last_y = static_cast<float>(job.height) + beyond;
+/// Position of the first of `side` x `side` pixels, kept so near to the image that its border holds all of them.
+FLOW_INLINE Position position_of(float x, float y, int height, int width, int side) {
+  constexpr float lowest = 1 - image_border;
+  const float beyond = static_cast<float>(image_border - side - 2);
+  const float last_x = static_cast<float>(width) + beyond, last_y = static_cast<float>(height) + beyond;
   x = x < lowest ? lowest : x > last_x ? last_x : x;
   y = y < lowest ? lowest : y > last_y ? last_y : y;
   // Truncation rounds down, as the sums are not negative.
@@ -148,7 +146,8 @@ class PatchSearch {
   /// One pass over both patches gives all sums: they are of raw values, and means are taken off afterwards.
   Step evaluate(float u, float v) const {
     using V = PatchRow::V;
-    const Position at = patch_position(job_, static_cast<float>(x_) + u, static_cast<float>(y_) + v);
+    const Position at =
+        position_of(static_cast<float>(x_) + u, static_cast<float>(y_) + v, job_.height, job_.width, patch_side);
     V ww{}, wt{}, wx{}, wy{};
     float sum_ww = 0, sum_wx = 0, sum_wy = 0;  // of the means
     for (int c = 0; c < patch_channels; c++) {
@@ -293,7 +292,8 @@ void densify_patches(const DensifyJob& job, int item, float* scratch) {
       const float texture = patches.templates[index].texture;
       const V textured = PatchRow::broadcast(texture / (texture + 1));
       const V u = PatchRow::broadcast(state.u), v = PatchRow::broadcast(state.v);
-      Position at = patch_position(patches, static_cast<float>(x) + state.u, static_cast<float>(y) + state.v);
+      Position at = position_of(static_cast<float>(x) + state.u, static_cast<float>(y) + state.v, patches.height,
+                                patches.width, patch_side);
       at.y += from - y;
       WarpedRows warped[patch_channels] = {{patches.to[0], at}, {patches.to[1], at}, {patches.to[2], at}};
       for (int r = from; r < to; r++) {

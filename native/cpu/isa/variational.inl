@@ -39,7 +39,7 @@ class VariationalTile {
   }
 
  private:
-  // What lies in the tile's memory, each in two halves. `weight` is a diffusivity between a pixel and the next.
+  // The arrays of a tile, each in two halves.
   enum Array {
     mean,        // of both frames, the second warped
     difference,  // second minus first
@@ -99,9 +99,6 @@ class VariationalTile {
     const int from_y = held(top_ + y, height);
     const float *in_u = job_.in.u + from_y * job_.in.stride, *in_v = job_.in.v + from_y * job_.in.stride;
     const float* frame = job_.from.row(from_y);
-    // An image's border holds the four pixels around each position.
-    const float lowest = 1 - image_border, last_x = static_cast<float>(width) + image_border - 3,
-                last_y = static_cast<float>(height) + image_border - 3;
     const float inside_x = static_cast<float>(width - 1), inside_y = static_cast<float>(height - 1);
     const float pixel_y = static_cast<float>(from_y);
     for (int parity = 0; parity < 2; parity++) {
@@ -112,15 +109,11 @@ class VariationalTile {
         const float motion_u = sane_motion(in_u[from_x], height, width),
                     motion_v = sane_motion(in_v[from_x], height, width);
         const float to_x = static_cast<float>(from_x) + motion_u, to_y = pixel_y + motion_v;
-        const float at_x = to_x < lowest ? lowest : to_x > last_x ? last_x : to_x;
-        const float at_y = to_y < lowest ? lowest : to_y > last_y ? last_y : to_y;
-        const int left = static_cast<int>(at_x + image_border) - image_border;
-        const int top = static_cast<int>(at_y + image_border) - image_border;
-        const float part_x = at_x - static_cast<float>(left), part_y = at_y - static_cast<float>(top);
-        const float *upper = job_.to.row(top) + left, *lower = upper + job_.to.stride;
-        const float above = upper[0] + part_x * (upper[1] - upper[0]);
-        const float below = lower[0] + part_x * (lower[1] - lower[0]);
-        const float warped = above + part_y * (below - above);
+        const Position at = position_of(to_x, to_y, height, width, 1);
+        const float *upper = job_.to.row(at.y) + at.x, *lower = upper + job_.to.stride;
+        const float above = upper[0] + at.part_x * (upper[1] - upper[0]);
+        const float below = lower[0] + at.part_x * (lower[1] - lower[0]);
+        const float warped = above + at.part_y * (below - above);
         a[i] = 0.5f * (warped + frame[from_x]);
         d[i] = warped - frame[from_x];
         ru[i] = motion_u, rv[i] = motion_v;
