@@ -7,7 +7,7 @@ import { loadTiny, noise } from './tiny.mjs'
 const CYCLES = Number(process.argv[2] ?? 1000)
 const SAMPLES = 100
 const WARM_UP = 20
-const WINDOW = 20
+const LAG = 20
 
 const frames = [1, 2, 3].map((seed) => noise(32, 32, seed))
 
@@ -33,4 +33,4 @@ for (let i = 0; i < CYCLES; i++) {
   await cycle(i)
   if (i + 1 >= ((samples.length + 1) * CYCLES) / SAMPLES) samples.push(collectedMemory())
 }
-console.log(JSON.stringify({ cycles: CYCLES, ...growthOf(samples, WARM_UP, WINDOW) }))
+console.log(JSON.stringify({ cycles: CYCLES, ...growthOf(samples, WARM_UP, LAG) }))

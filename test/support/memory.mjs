@@ -13,9 +13,14 @@ export function median(values) {
   return sorted[Math.floor(sorted.length / 2)]
 }
 
-/** Growth from the median of the samples after the warm-up to that of the last samples, each of `count` samples. */
-export function growthOf(samples, warmUp, count) {
-  const start = median(samples.slice(warmUp, warmUp + count))
-  const end = median(samples.slice(-count))
-  return { start, end, growth: end / start - 1 }
+/**
+ * Growth over all samples after the warm-up, as a share of their median. It is the median rise between samples that lie `lag`
+ * apart, drawn out to the whole run (Theil-Sen): a leak raises all of these pairs, while the steps of a few MiB that allocators
+ * make now and then, up and down, raise few of them.
+ */
+export function growthOf(samples, warmUp, lag) {
+  const steady = samples.slice(warmUp)
+  const level = median(steady)
+  const rise = median(steady.slice(lag).map((sample, i) => sample - steady[i]))
+  return { level, growth: (rise * steady.length) / lag / level }
 }

@@ -12,7 +12,7 @@ const FRAMES = 1.5 * Number(process.argv[2] ?? 100_000)
 const random = randomFrom(Number(process.argv[3] ?? 1))
 const SAMPLES = 150
 const WARM_UP = 50
-const WINDOW = 20
+const LAG = 20
 const MAX_STREAMS = 3
 
 const model = await loadTiny({ size: 'native', threads: 1 })
@@ -134,7 +134,7 @@ console.log(
     frames: pushed,
     streams,
     seconds,
-    ...growthOf(samples, WARM_UP, WINDOW),
+    ...growthOf(samples, WARM_UP, LAG),
     ...totals.counts,
   }),
 )
