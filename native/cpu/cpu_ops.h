@@ -15,7 +15,7 @@ namespace flow::cpu {
 
 /// `Ops` on the CPU. It cuts each stage into items. The threads compute them with the kernels of one instruction set.
 /// Every item adds its sums in a fixed order, so results do not depend on the number of threads.
-class CpuOps : public Ops, public RefineStages {
+class CpuOps : public Ops {
  public:
   explicit CpuOps(int threads, const Kernels& kernels = *runnable_kernels().front());
 

@@ -93,6 +93,26 @@ class CudaOps : public Ops {
   void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
+  void image_pyramid(const Frame& frame, std::span<const Image> levels) override;
+  void patch_templates(const Image& image, PatchGrid grid, RealMatrix templates) override;
+  void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
+                      std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
+                      RealMatrix found) override;
+  void vote_patches(PatchGrid grid, RealMatrix templates, int count, const SearchOptions& options, RealMatrix found,
+                    RealMatrix patches) override;
+  void propagate_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                         const SearchOptions& options, RealMatrix out) override;
+  void fit_exposure(const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                    RealMatrix exposure) override;
+  void densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                       RealMatrix exposure, RealMatrix flow, RealMatrix sure) override;
+  void find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) override;
+  void fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,
+                 RealMatrix scratch) override;
+  void refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,
+                          const VariationalOptions& options, RealMatrix out) override;
+  void double_flow(RealMatrix flow, RealMatrix out) override;
+
  private:
   /// Memory for use within a stage. It grows to the largest shape seen, and is zeroed when it grows.
   struct Scratch {

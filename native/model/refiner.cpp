@@ -100,15 +100,15 @@ void Refiner::search(const Pair& pair, int level, std::span<const RealMatrix> hy
   const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
   SearchOptions options = pair.options.search;
   if (level > 2) options.texture *= 0.5F;  // a coarse level's noise is weaker
-  stages_.patch_templates(from, at.grid, at.templates);
+  ops_.patch_templates(from, at.grid, at.templates);
   const int count = static_cast<int>(hypotheses.size()) + (zero ? 1 : 0);
-  stages_.search_patches(from, to, at.grid, at.templates, hypotheses, zero, options,
-                         count == 1 ? plan.patches_ : plan.found_);
-  if (count > 1) stages_.vote_patches(at.grid, at.templates, count, options, plan.found_, plan.patches_);
+  ops_.search_patches(from, to, at.grid, at.templates, hypotheses, zero, options,
+                      count == 1 ? plan.patches_ : plan.found_);
+  if (count > 1) ops_.vote_patches(at.grid, at.templates, count, options, plan.found_, plan.patches_);
   options.iterations = 2;
   const int rounds = level == 1 ? pair.options.fine_rounds : pair.options.rounds;
   for (int i = 0; i < rounds; i++) {
-    stages_.propagate_patches(from, to, at.grid, at.templates, plan.patches_, options, plan.others_);
+    ops_.propagate_patches(from, to, at.grid, at.templates, plan.patches_, options, plan.others_);
     std::swap(plan.patches_, plan.others_);
   }
 }
@@ -119,12 +119,12 @@ void Refiner::densify(const Pair& pair, int level, Plan& plan, RealMatrix dense)
   const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
   const bool fills = level <= 2;
   const RealMatrix sure = of_size(plan.sure_, at.height, at.width), best = of_size(plan.best_, at.height, at.width);
-  stages_.fit_exposure(to, at.grid, at.templates, plan.patches_, plan.exposure_);
-  stages_.densify_patches(from, to, at.grid, at.templates, plan.patches_, plan.exposure_, dense,
-                          fills ? sure : RealMatrix{});
+  ops_.fit_exposure(to, at.grid, at.templates, plan.patches_, plan.exposure_);
+  ops_.densify_patches(from, to, at.grid, at.templates, plan.patches_, plan.exposure_, dense,
+                       fills ? sure : RealMatrix{});
   if (!fills) return;
-  stages_.find_covered(dense, sure, best);
-  stages_.fill_flow(from, dense, sure, pair.options.fill, of_size(plan.scratch_, 5 * at.height, at.width));
+  ops_.find_covered(dense, sure, best);
+  ops_.fill_flow(from, dense, sure, pair.options.fill, of_size(plan.scratch_, 5 * at.height, at.width));
 }
 
 void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell,
@@ -145,19 +145,19 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix s
     const RealMatrix dense = of_size(plan.dense_, 2 * image.height, image.width);
     densify(pair, l, plan, dense);
     above = of_size(plan.flow_, 2 * image.height, image.width);
-    stages_.refine_variational(image, pair.to[static_cast<std::size_t>(l)], Image::luma_of(l), dense,
-                               options.variational, above);
+    ops_.refine_variational(image, pair.to[static_cast<std::size_t>(l)], Image::luma_of(l), dense, options.variational,
+                            above);
   }
   if (options.finest > 0 && above) {
     ops_.resize_flow(above, out);
     return;
   }
   if (above) {
-    stages_.double_flow(above, plan.doubled_);
+    ops_.double_flow(above, plan.doubled_);
   } else {
     ops_.resize_flow(start, plan.doubled_);
   }
-  stages_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
+  ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
 }
 
 }  // namespace flow

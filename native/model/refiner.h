@@ -7,7 +7,6 @@
 
 #include "model/arena.h"
 #include "ops/ops.h"
-#include "ops/refine_stages.h"
 
 namespace flow {
 
@@ -45,7 +44,7 @@ struct RefineOptions {
 /// knows where things went, also far and under another light; the pixels know it to a tenth of their width.
 class Refiner {
  public:
-  Refiner(Ops& ops, RefineStages& stages) : ops_(ops), stages_(stages) {}
+  explicit Refiner(Ops& ops) : ops_(ops) {}
 
   /// The intermediate matrices for one size of the flow.
   class Plan {
@@ -86,7 +85,6 @@ class Refiner {
   void densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const;
 
   Ops& ops_;
-  RefineStages& stages_;
 };
 
 }  // namespace flow

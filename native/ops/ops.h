@@ -11,6 +11,7 @@
 
 #include "ops/frame.h"
 #include "ops/matrix.h"
+#include "ops/refine_stages.h"
 
 namespace flow {
 
@@ -88,13 +89,12 @@ constexpr int output_slots = 8;
 /// Maximum number of staged frames: two of the running sequence, two of the next.
 constexpr int staging_slots = 4;
 
-/// The stages of the network, fused as far as the most demanding engine needs. Every engine implements all of them. The
-/// model only calls them, and never touches an element. Calls run in order; results are complete after `finish`. N is
-/// the number of tokens or pixels, C the number of channels. An optional matrix may be empty.
-class Ops {
+/// The stages of the network, fused as far as the most demanding engine needs, and those of the refinement. Every
+/// engine implements all of them. The model only calls them, and never touches an element. Calls run in order; results
+/// are complete after `finish`. N is the number of tokens or pixels, C the number of channels. An optional matrix may
+/// be empty.
+class Ops : public RefineStages {
  public:
-  virtual ~Ops() = default;
-
   // ---- memory -----------------------------------------------------------------------------------------------------
   virtual std::unique_ptr<Memory> allocate(std::size_t bytes) = 0;
   /// Bytes of an `Operand`.

@@ -111,4 +111,58 @@ void ProfiledOps::color_flow(RealMatrix flow, const FlowColors& colors, ByteMatr
   time("color_flow", 0, [&] { inner_->color_flow(flow, colors, picture); });
 }
 
+void ProfiledOps::image_pyramid(const Frame& frame, std::span<const Image> levels) {
+  time("image_pyramid", 0, [&] { inner_->image_pyramid(frame, levels); });
+}
+
+void ProfiledOps::patch_templates(const Image& image, PatchGrid grid, RealMatrix templates) {
+  time("patch_templates", 0, [&] { inner_->patch_templates(image, grid, templates); });
+}
+
+void ProfiledOps::search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
+                                 std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
+                                 RealMatrix found) {
+  time("search_patches", 0,
+       [&] { inner_->search_patches(from, to, grid, templates, hypotheses, zero, options, found); });
+}
+
+void ProfiledOps::vote_patches(PatchGrid grid, RealMatrix templates, int count, const SearchOptions& options,
+                               RealMatrix found, RealMatrix patches) {
+  time("vote_patches", 0, [&] { inner_->vote_patches(grid, templates, count, options, found, patches); });
+}
+
+void ProfiledOps::propagate_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
+                                    RealMatrix patches, const SearchOptions& options, RealMatrix out) {
+  time("propagate_patches", 0, [&] { inner_->propagate_patches(from, to, grid, templates, patches, options, out); });
+}
+
+void ProfiledOps::fit_exposure(const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
+                               RealMatrix exposure) {
+  time("fit_exposure", 0, [&] { inner_->fit_exposure(to, grid, templates, patches, exposure); });
+}
+
+void ProfiledOps::densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
+                                  RealMatrix patches, RealMatrix exposure, RealMatrix flow, RealMatrix sure) {
+  time("densify_patches", 0,
+       [&] { inner_->densify_patches(from, to, grid, templates, patches, exposure, flow, sure); });
+}
+
+void ProfiledOps::find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) {
+  time("find_covered", 0, [&] { inner_->find_covered(flow, sure, best); });
+}
+
+void ProfiledOps::fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,
+                            RealMatrix scratch) {
+  time("fill_flow", 0, [&] { inner_->fill_flow(image, flow, sure, options, scratch); });
+}
+
+void ProfiledOps::refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,
+                                     const VariationalOptions& options, RealMatrix out) {
+  time("refine_variational", 0, [&] { inner_->refine_variational(from, to, plane, flow, options, out); });
+}
+
+void ProfiledOps::double_flow(RealMatrix flow, RealMatrix out) {
+  time("double_flow", 0, [&] { inner_->double_flow(flow, out); });
+}
+
 }  // namespace flow

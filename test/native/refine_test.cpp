@@ -127,7 +127,7 @@ class Refinement {
       : height_(height),
         width_(width),
         ops_(threads, kernels),
-        refiner_(ops_, ops_),
+        refiner_(ops_),
         plan_(refiner_.plan(height, width)),
         from_(ops_, height, width),
         to_(ops_, height, width) {}
