@@ -6,6 +6,7 @@ import type { RgbImage } from './image/rgb-image.js'
 import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
+  type Defaults,
   type FeaturesOptions,
   type FeaturesSyncOptions,
   type FlowFromFeaturesOptions,
@@ -17,7 +18,6 @@ import {
   type OutputOptions,
   RequestPlanner,
 } from './request.js'
-import type { FlowSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
@@ -35,10 +35,10 @@ export class FlowModel {
   readonly #calls: CallQueue
   readonly #requests: RequestPlanner
 
-  private constructor({ native, info }: LoadedModel, size: FlowSize) {
+  private constructor({ native, info }: LoadedModel, defaults: Defaults) {
     this.#calls = new CallQueue(native)
     this.info = info
-    this.#requests = new RequestPlanner(this.#calls, info, size)
+    this.#requests = new RequestPlanner(this.#calls, info, defaults)
   }
 
   /**
@@ -51,8 +51,9 @@ export class FlowModel {
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
     const size = options?.size ?? defaultSize(options?.backbone)
+    const refine = options?.refine === undefined ? 'off' : options.refine
     const loaded = await loadModel(options, site)
-    const model = new FlowModel(loaded, size)
+    const model = new FlowModel(loaded, { size, refine })
     try {
       // Whether a size is valid depends on the checkpoint's patch size.
       if (size !== 'native' && size !== 'fit') model.#requests.grid(size, { height: 1, width: 1 })

@@ -5,7 +5,8 @@ import type { FrameSource } from './frame.js'
 import type { Call, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
 import type { RgbImage } from './image/rgb-image.js'
 import type { FlowModelInfo } from './load.js'
-import type { NativeFrame, NativeRequest } from './native/contract.js'
+import type { NativeFrame, NativeRefinement, NativeRequest } from './native/contract.js'
+import { checkRefine, type Refine } from './refine.js'
 import {
   type FlowOutput,
   type FlowSize,
@@ -13,14 +14,34 @@ import {
   type PatchGrid,
   resolveGrid,
   resolveOutput,
+  sameSize,
 } from './size.js'
 import { allocateBytes, allocateFloats, checkWritable } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
-/** How features are computed in a synchronous call. */
-export interface FeaturesSyncOptions {
+/** How a frame enters the network. */
+export interface SizeOption {
   /** The size that the frame is resized to. Default: the model's. */
   readonly size?: FlowSize | undefined
+}
+
+/** How a flow is refined. */
+export interface RefineOption {
+  /**
+   * Whether and how the flow is refined by the pixels of the frames. Default: the model's.
+   */
+  readonly refine?: Refine | undefined
+}
+
+/** How features are computed in a synchronous call. */
+export interface FeaturesSyncOptions extends SizeOption {
+  /**
+   * Unless it is `'off'`, the map also keeps the frame's pixels, so that flows from it and to it can be refined. Default: the
+   * model's.
+   */
+  readonly refine?: Refine | undefined
+  /** The size at which pixels are kept, and flows refined: that of the flows. Default `'frame'`: the frame's. */
+  readonly output?: FlowOutput | undefined
 }
 
 /** How features are computed. */
@@ -30,7 +51,7 @@ export interface FeaturesOptions extends FeaturesSyncOptions {
 }
 
 /** How flow is returned by a synchronous call. */
-export interface OutputOptions {
+export interface OutputOptions extends RefineOption {
   /** The size of the flow. Flow is in pixels of this size. Default `'frame'`: the first frame's. */
   readonly output?: FlowOutput | undefined
   /**
@@ -41,10 +62,13 @@ export interface OutputOptions {
 }
 
 /** How flow is computed in a synchronous call. */
-export interface FlowSyncOptions extends FeaturesSyncOptions, OutputOptions {}
+export interface FlowSyncOptions extends SizeOption, OutputOptions {}
 
 /** How flow is computed. */
-export interface FlowOptions extends FeaturesOptions, OutputOptions {}
+export interface FlowOptions extends FlowSyncOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
 
 /** How flow is computed from features. */
 export interface FlowFromFeaturesOptions extends OutputOptions {
@@ -136,9 +160,15 @@ export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
   }
 }
 
+/** What a call does if it does not say otherwise. */
+export interface Defaults {
+  readonly size: FlowSize
+  readonly refine: Refine
+}
+
 /** Two inputs on one grid. */
 interface Pair {
-  readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth'>
+  readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth' | 'refine'>
   /** The size of the first frame. */
   readonly frame: OutputSize
   readonly grid: PatchGrid
@@ -148,13 +178,12 @@ interface Pair {
 export class RequestPlanner {
   readonly #calls: CallQueue
   readonly #info: FlowModelInfo
-  readonly #size: FlowSize
+  readonly #defaults: Defaults
 
-  /** @param size the size of frames if a call does not name one */
-  constructor(calls: CallQueue, info: FlowModelInfo, size: FlowSize) {
+  constructor(calls: CallQueue, info: FlowModelInfo, defaults: Defaults) {
     this.#calls = calls
     this.#info = info
-    this.#size = size
+    this.#defaults = defaults
   }
 
   flow(a: FrameSource, b: FrameSource, options: FlowOptions): Call<FlowField> {
@@ -166,7 +195,7 @@ export class RequestPlanner {
   }
 
   flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions): Call<FlowField> {
-    return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b), options) }
+    return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b, options), options) }
   }
 
   picture(a: FrameSource, b: FrameSource, options: FlowPictureOptions): Call<RgbImage> {
@@ -178,7 +207,7 @@ export class RequestPlanner {
   }
 
   pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowPictureFromFeaturesOptions): Call<RgbImage> {
-    return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b), options) }
+    return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b, options), options) }
   }
 
   features(frame: FrameSource, options: FeaturesOptions): Call<FeatureMap> {
@@ -188,9 +217,11 @@ export class RequestPlanner {
       plan: ([from]) => {
         const grid = this.grid(options.size, from!)
         const keepFrom = this.#calls.nextFeatureId()
+        const refine = this.refinement(options)
+        const pixels = refine === undefined ? null : this.outputSize(from!, grid, options.output)
         return {
-          request: { from: from!, ...grid, keepFrom },
-          answer: () => this.#map(keepFrom, grid, from!),
+          request: { from: from!, ...grid, keepFrom, refine, ...pixels },
+          answer: () => this.#map(keepFrom, grid, from!, pixels),
         }
       },
     }
@@ -204,14 +235,16 @@ export class RequestPlanner {
       plan: ([to]) => {
         const from = featureIdOf(before, this.#calls, 'feature map')
         const keepTo = this.#calls.nextFeatureId()
+        const refine = this.refinement(options)
+        const pixels = refine === undefined ? null : pixelsOf(before, 'feature map')
         const { request, answer } = this.#toField(
-          { inputs: { from, to: to!, ...gridOf(before) }, frame: frameOf(before), grid: before },
+          { inputs: { from, to: to!, ...gridOf(before), refine }, frame: frameOf(before), grid: before },
           options,
         )
         return {
           request: { ...request, keepTo },
           // The map comes first: it frees the features if the flow turns out to be lost.
-          answer: (result) => ({ features: this.#map(keepTo, before, to!), flow: answer(result) }),
+          answer: (result) => ({ features: this.#map(keepTo, before, to!, pixels), flow: answer(result) }),
         }
       },
     }
@@ -219,17 +252,26 @@ export class RequestPlanner {
 
   /** The grid for a frame of that size. */
   grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
-    const { gridHeight, gridWidth } = resolveGrid(size ?? this.#size, frame, this.#info.backbone.patch)
+    const { gridHeight, gridWidth } = resolveGrid(
+      size ?? this.#defaults.size,
+      frame,
+      this.#info.backbone.patch,
+    )
     return { gridHeight, gridWidth }
   }
 
-  #ofFrames(frames: readonly NativeFrame[], { size }: FeaturesSyncOptions): Pair {
-    const [from, to] = frames as readonly [NativeFrame, NativeFrame]
-    const grid = this.grid(size, from)
-    return { inputs: { from, to, ...grid }, frame: from, grid }
+  /** Undefined if flow is not refined. */
+  refinement({ refine }: RefineOption): NativeRefinement | undefined {
+    return checkRefine(refine === undefined ? this.#defaults.refine : refine)
   }
 
-  #ofMaps(a: FeatureMap, b: FeatureMap): Pair {
+  #ofFrames(frames: readonly NativeFrame[], options: FlowSyncOptions): Pair {
+    const [from, to] = frames as readonly [NativeFrame, NativeFrame]
+    const grid = this.grid(options.size, from)
+    return { inputs: { from, to, ...grid, refine: this.refinement(options) }, frame: from, grid }
+  }
+
+  #ofMaps(a: FeatureMap, b: FeatureMap, options: RefineOption): Pair {
     const from = featureIdOf(a, this.#calls, 'first feature map')
     const to = featureIdOf(b, this.#calls, 'second feature map')
     if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
@@ -238,7 +280,17 @@ export class RequestPlanner {
         `the feature maps are of ${a.gridWidth} x ${a.gridHeight} and ${b.gridWidth} x ${b.gridHeight} patches: ` +
           'compute both at the same size',
       )
-    return { inputs: { from, to }, frame: frameOf(a), grid: a }
+    const refine = this.refinement(options)
+    if (refine !== undefined) {
+      const [first, second] = [pixelsOf(a, 'first feature map'), pixelsOf(b, 'second feature map')]
+      if (!sameSize(first, second))
+        throw new FlowError(
+          'ERR_ARGUMENT',
+          `the feature maps keep pixels of ${first.width} x ${first.height} and ${second.width} x ${second.height}: ` +
+            'compute both with the same output, or do not refine their flow',
+        )
+    }
+    return { inputs: { from, to, refine }, frame: frameOf(a), grid: a }
   }
 
   #toField({ inputs, frame, grid }: Pair, { output, into }: OutputOptions): Plan<FlowField> {
@@ -268,10 +320,15 @@ export class RequestPlanner {
     return resolveOutput(output, frame, model)
   }
 
-  #map(id: number, { gridHeight, gridWidth }: PatchGrid, frame: OutputSize): FeatureMap {
+  #map(
+    id: number,
+    { gridHeight, gridWidth }: PatchGrid,
+    frame: OutputSize,
+    pixels: OutputSize | null,
+  ): FeatureMap {
     const { dim } = this.#info.backbone
     const { height: frameHeight, width: frameWidth } = frame
-    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth })
+    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth, pixels })
   }
 }
 
@@ -288,6 +345,15 @@ function gridOf({ gridHeight, gridWidth }: PatchGrid): PatchGrid {
 
 function frameOf(map: FeatureMap): OutputSize {
   return { height: map.frameHeight, width: map.frameWidth }
+}
+
+/** The size of the pixels that a map keeps. */
+function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
+  if (pixels !== null) return pixels
+  throw new FlowError(
+    'ERR_ARGUMENT',
+    `${name}: keeps no pixels to refine its flow by: compute it with refine, or ask for flow with refine: 'off'`,
+  )
 }
 
 export function checkInto(into: FlowField, width: number, height: number): FlowField {

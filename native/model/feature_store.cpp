@@ -8,28 +8,51 @@ namespace flow {
 
 namespace {
 
-/// Free slots kept for the next frames of a stream.
-constexpr std::ptrdiff_t kept_free_slots = 4;
+/// Free slots kept for the next requests: both frames of a pair, at a few sizes.
+constexpr std::ptrdiff_t kept_free_slots = 6;
 
 bool is_free(const FeatureSlotPtr& slot) { return slot.use_count() == 1; }
 
+std::optional<PixelSize> size_of(const std::optional<FramePyramid>& pyramid) {
+  if (!pyramid) return {};
+  return pyramid->size();
+}
+
 }  // namespace
 
-FeatureSlotPtr FeatureStore::take(Grid grid) {
-  const auto fits = std::ranges::find_if(slots_, [&](const auto& slot) { return is_free(slot) && slot->grid == grid; });
-  if (fits != slots_.end()) {
-    (*fits)->frame.forget();
-    return *fits;
+FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
+  // From the back: the requests of a kind then take the same slots in the same order, so one recording serves them.
+  const auto fits = std::find_if(slots_.rbegin(), slots_.rend(), [&](const FeatureSlotPtr& slot) {
+    return is_free(slot) && slot->grid == grid && size_of(slot->pyramid) == pyramid;
+  });
+  if (fits != slots_.rend()) {
+    std::rotate(fits, fits + 1, slots_.rend());
+    slots_.front()->frame.forget();
+    return slots_.front();
   }
+  trim();
   const int stride = ops_.stride(dim_);
   auto memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
-  return slots_.emplace_back(
-      std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)}));
+  auto slot = std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)});
+  if (pyramid) slot->pyramid.emplace(ops_, pyramid->height, pyramid->width);
+  return *slots_.insert(slots_.begin(), std::move(slot));
+}
+
+/// Frees the slots that were not taken for longest, except some.
+void FeatureStore::trim() {
+  std::ptrdiff_t spare = std::ranges::count_if(slots_, is_free) - kept_free_slots;
+  for (auto slot = slots_.end(); spare > 0 && slot != slots_.begin();) {
+    if (!is_free(*--slot)) continue;
+    slot = slots_.erase(slot);
+    spare--;
+  }
 }
 
 std::size_t FeatureStore::bytes_of(const FeatureSlot& slot) const {
-  return sizeof(float) * static_cast<std::size_t>(slot.grid.size()) * static_cast<std::size_t>(dim_);
+  const std::size_t features =
+      sizeof(float) * static_cast<std::size_t>(slot.grid.size()) * static_cast<std::size_t>(dim_);
+  return features + (slot.pyramid ? slot.pyramid->bytes() : 0);
 }
 
 void FeatureStore::keep(FeatureId id, FeatureSlotPtr slot) {
@@ -50,7 +73,7 @@ void FeatureStore::release(FeatureId id) {
   if (found == kept_.end()) return;
   kept_bytes_ -= bytes_of(*found->slot);
   kept_.erase(found);
-  if (std::ranges::count_if(slots_, is_free) > kept_free_slots) slots_.erase(std::ranges::find_if(slots_, is_free));
+  trim();
 }
 
 }  // namespace flow
