@@ -51,6 +51,28 @@ describe('run', () => {
     expect(done.timings.backwardHead).toBeGreaterThan(0)
   })
 
+  test('--refine refines both directions at the size of the forward flow', async () => {
+    const outputs = ['--refine', 'fast', '--backward', '--output-size', '56x80', '-o', at('r.npy')]
+    const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))
+    expect(done.refine).toBe('fast')
+    const options = { refine: 'fast', output: [56, 80] } as const
+    expect(await readFlow(at('r.npy'))).toEqual(await libraryFlow(first, second, options))
+    expect(await readFlow(at('r.backward.npy'))).toEqual(await libraryFlow(second, first, options))
+    const { code, out } = await call('run', first, second, ...MODEL, '--refine', 'fast')
+    expect(code).toBe(0)
+    expect(out).toMatch(/head and refinement/)
+    expect(out).toMatch(/^refined +fast$/m)
+  })
+
+  test('refines pictures of two sizes at the size of the first', async () => {
+    const larger = fixture('seed/frame1_source.png')
+    const sizes = ['--size', 'native', '--refine', 'default', '--backward', '-o', at('s.flo')]
+    const done = report(await call('run', first, larger, ...MODEL, ...sizes, '--json'))
+    expect(done.backward).toMatchObject({ width: 1024, height: 436 })
+    const options = { size: 'native', refine: 'default' } as const
+    expect(await readFlow(at('s.flo'))).toEqual(await libraryFlow(first, larger, options))
+  })
+
   test('--json prints one object with sizes, motion, times, files and the model', async () => {
     const done = report(await call('run', first, second, ...MODEL, '--json', '--size', '64x96'))
     expect(done).toMatchObject({
@@ -128,6 +150,7 @@ describe('run', () => {
       'engine',
       'load',
       'flow',
+      'refined',
       'motion',
       'wrote',
       '',

@@ -43,6 +43,12 @@ export function addRun(program: Command, cli: Cli): void {
         "at most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
       parseSize,
     )
+    .addOption(
+      new Option(
+        '--refine <how>',
+        "refine the flow by the pixels of the pictures (default: off, which is exactly the model's flow)",
+      ).choices(['off', 'fast', 'default', 'best']),
+    )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
     .addOption(
       new Option('--precision <type>', 'number type to compute in')
