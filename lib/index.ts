@@ -29,6 +29,8 @@ export type {
   FlowFromFeaturesOptions,
   FlowMapOptions,
   FlowMaps,
+  FlowMapsFromFeaturesOptions,
+  FlowMapsOptions,
   FlowOptions,
   FlowPictureFromFeaturesOptions,
   FlowPictureOptions,

@@ -10,6 +10,9 @@ import {
   type FeaturesOptions,
   type FeaturesSyncOptions,
   type FlowFromFeaturesOptions,
+  type FlowMaps,
+  type FlowMapsFromFeaturesOptions,
+  type FlowMapsOptions,
   type FlowOptions,
   type FlowPictureFromFeaturesOptions,
   type FlowPictureOptions,
@@ -152,6 +155,33 @@ export class FlowModel {
    */
   advanceSync(before: FeatureMap, frame: FrameSource, options: OutputOptions = {}): FlowStep {
     return this.#calls.run(FlowModel.prototype.advanceSync, this.#requests.advance(before, frame, options))
+  }
+
+  /**
+   * The flow from `a` to `b` as {@link flow} gives it, and maps for its pixels: where they are hidden in `b`, how certain their
+   * motion is, and the flow back.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  flowMaps(a: FrameSource, b: FrameSource, options: FlowMapsOptions = {}): Promise<FlowMaps> {
+    return this.#calls.submit(FlowModel.prototype.flowMaps, this.#requests.maps(a, b, options))
+  }
+
+  /**
+   * The flow from the frame of `a` to the frame of `b`, and maps for its pixels. Runs no backbone. The results are exactly those
+   * of {@link flowMaps} for those frames.
+   *
+   * @throws {FlowError} as `flowFromFeatures`
+   */
+  flowMapsFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowMapsFromFeaturesOptions = {},
+  ): Promise<FlowMaps> {
+    return this.#calls.submit(
+      FlowModel.prototype.flowMapsFromFeatures,
+      this.#requests.mapsFromFeatures(a, b, options),
+    )
   }
 
   /**

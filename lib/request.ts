@@ -99,7 +99,7 @@ export interface PixelMap<Values extends Uint8Array | Float32Array> {
   readonly data: Values
 }
 
-/** The maps that a stream gives besides the flow. */
+/** The maps that are wanted besides the flow. */
 export interface FlowMapOptions {
   /** The flow from a frame back to the frame before it: one more pass of the head. Default false. */
   readonly backward?: boolean | undefined
@@ -112,16 +112,22 @@ export interface FlowMapOptions {
   readonly confidence?: boolean | undefined
 }
 
+/** How flow and maps are computed. */
+export interface FlowMapsOptions extends FlowOptions, FlowMapOptions {}
+
+/** How flow and maps are computed from features. */
+export interface FlowMapsFromFeaturesOptions extends FlowFromFeaturesOptions, FlowMapOptions {}
+
 /** A flow and the maps that were asked for, all of one size. */
 export interface FlowMaps {
-  /** From the frame before to this one. */
+  /** From the first frame to the second; in a stream from the frame before to this one. */
   readonly flow: FlowField
-  /** From this frame to the one before. */
+  /** From the second frame to the first. */
   readonly backward?: FlowField
-  /** 1 where a pixel of the frame before is hidden in this one, else 0. */
+  /** 1 where a pixel of the first frame is hidden in the second, else 0. */
   readonly occlusion?: PixelMap<Uint8Array>
   /**
-   * `limit / (limit + d²)` for each pixel of the frame before. The pixel goes along `flow` and back along `backward`, and ends
+   * `limit / (limit + d²)` for each pixel of the first frame. The pixel goes along `flow` and back along `backward`, and ends
    * d pixels from its start. It counts as hidden if d² is above `limit`. So 1 is certain, below 0.5 is hidden, and 0 has left
    * the frame.
    */
@@ -208,6 +214,18 @@ export class RequestPlanner {
 
   pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowPictureFromFeaturesOptions): Call<RgbImage> {
     return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b, options), options) }
+  }
+
+  maps(a: FrameSource, b: FrameSource, options: FlowMapsOptions): Call<FlowMaps> {
+    return {
+      options,
+      frames: pairOf(a, b),
+      plan: (frames) => this.#toMaps(this.#ofFrames(frames, options), options),
+    }
+  }
+
+  mapsFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowMapsFromFeaturesOptions): Call<FlowMaps> {
+    return { options, frames: [], plan: () => this.#toMaps(this.#ofMaps(a, b, options), options) }
   }
 
   features(frame: FrameSource, options: FeaturesOptions): Call<FeatureMap> {
@@ -301,6 +319,18 @@ export class RequestPlanner {
       return field
     }
     return { request: { ...inputs, height, width, flow: field.data }, answer }
+  }
+
+  #toMaps({ inputs, frame, grid }: Pair, options: FlowMapsFromFeaturesOptions): Plan<FlowMaps> {
+    const size = this.outputSize(frame, grid, options.output)
+    const { into } = options
+    const flow = into === undefined ? undefined : checkInto(into, size.width, size.height)
+    const maps = makeMaps(options, size, (width, height) => new FlowField(width, height), flow)
+    const answer = () => {
+      checkWritable(maps.flow.data)
+      return maps
+    }
+    return { request: { ...inputs, ...fillMaps(maps) }, answer }
   }
 
   #toPicture({ inputs, frame, grid }: Pair, options: FlowPictureFromFeaturesOptions): Plan<RgbImage> {

@@ -64,6 +64,46 @@ describe('run', () => {
     expect(out).toMatch(/^refined +fast$/m)
   })
 
+  test('--confidence and --occlusion write maps of each direction', async () => {
+    const outputs = [
+      '--confidence',
+      at('m.npy'),
+      '--occlusion',
+      at('m.png'),
+      '--backward',
+      '--output-size',
+      '56x80',
+    ]
+    const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))
+    expect(done.files).toEqual([
+      { path: at('m.npy'), kind: 'confidence', direction: 'forward' },
+      { path: at('m.png'), kind: 'occlusion', direction: 'forward' },
+      { path: at('m.backward.npy'), kind: 'confidence', direction: 'backward' },
+      { path: at('m.backward.png'), kind: 'occlusion', direction: 'backward' },
+    ])
+    const model = await FlowModel.load({ backbone: TINY.backbone, head: TINY.head })
+    const options = { output: [56, 80], confidence: true, occlusion: true } as const
+    for (const [name, a, b] of [
+      ['m', first, second],
+      ['m.backward', second, first],
+    ] as const) {
+      const { confidence, occlusion } = await model.flowMaps(a, b, options)
+      const written = readFileSync(at(`${name}.npy`)).subarray(-4 * 56 * 80)
+      expect(written.equals(new Uint8Array(confidence!.data.buffer))).toBe(true)
+      const mask = await sharp(at(`${name}.png`))
+        .greyscale()
+        .raw()
+        .toBuffer()
+      expect([...mask]).toEqual([...occlusion!.data].map((hidden) => 255 * hidden))
+      expect(mask).toContain(255)
+      expect(mask).toContain(0)
+    }
+    await model.dispose()
+    const { code, err } = await call('run', first, second, ...MODEL, '--occlusion', at('m.flo'))
+    expect(code).toBe(2)
+    expect(err).toContain('--occlusion: maps are written as .png, .npy')
+  })
+
   test('refines pictures of two sizes at the size of the first', async () => {
     const larger = fixture('seed/frame1_source.png')
     const sizes = ['--size', 'native', '--refine', 'default', '--backward', '-o', at('s.flo')]

@@ -22,6 +22,11 @@ export function addRun(program: Command, cli: Cli): void {
     .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
     .option('--arrows <file.png>', 'draw the flow as arrows over the first picture')
     .option(
+      '--confidence <file>',
+      'write how certain the flow is, pixel by pixel: .png (black is 0, white 1) or .npy',
+    )
+    .option('--occlusion <file>', 'write which pixels are hidden in the second picture: .png or .npy')
+    .option(
       '--backward',
       'also write the flow from second to first, as <name>.backward.<ext>: costs one pass of the head',
     )

@@ -19,6 +19,8 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly output?: string
   readonly viz?: string
   readonly arrows?: string
+  readonly confidence?: string
+  readonly occlusion?: string
   readonly backward?: true
   readonly outputSize: FlowOutput
   readonly json?: true
@@ -77,14 +79,15 @@ async function runChecked(
     progress.stage('backbone, second picture')
     const featuresB = await timed(() => model.features(b, { size, refine, output: pixels }))
     progress.stage(refine === 'off' ? 'head' : 'head and refinement')
+    const maps = { confidence: flags.confidence !== undefined, occlusion: flags.occlusion !== undefined }
     const flow = (from: FeatureMap, to: FeatureMap) =>
-      timed(() => model.flowFromFeatures(from, to, { output, refine }))
+      timed(() => model.flowMapsFromFeatures(from, to, { output, refine, ...maps }))
     const forward = await flow(featuresA.value, featuresB.value)
     const backward = flags.backward === true ? await flow(featuresB.value, featuresA.value) : undefined
 
     progress.stage('writing')
-    const directions: Direction[] = [{ name: 'forward', frame: a, flow: forward.value }]
-    if (backward !== undefined) directions.push({ name: 'backward', frame: b, flow: backward.value })
+    const directions: Direction[] = [{ name: 'forward', frame: a, maps: forward.value }]
+    if (backward !== undefined) directions.push({ name: 'backward', frame: b, maps: backward.value })
     const written = await timed(() => Promise.all(directions.map((each) => writeDirection(each, flags))))
 
     return {
@@ -94,8 +97,8 @@ async function runChecked(
       ],
       network,
       refine,
-      forward: reportOf(forward.value),
-      backward: backward === undefined ? null : reportOf(backward.value),
+      forward: reportOf(forward.value.flow),
+      backward: backward === undefined ? null : reportOf(backward.value.flow),
       timings: {
         decode: decoded.milliseconds,
         load: loaded.milliseconds,

@@ -11,7 +11,7 @@ export interface FlowReport extends OutputSize {
 /** A file that was written. */
 export interface WrittenFile {
   readonly path: string
-  readonly kind: 'flow' | 'colors' | 'arrows'
+  readonly kind: 'flow' | 'colors' | 'arrows' | 'confidence' | 'occlusion'
   readonly direction: 'forward' | 'backward'
 }
 

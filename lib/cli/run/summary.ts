@@ -3,7 +3,13 @@ import { byteCount, count, dimensions, duration, pixels } from '../amounts.js'
 import { type Row, table } from '../table.js'
 import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
-const KINDS: Readonly<Record<WrittenFile['kind'], string>> = { flow: '', colors: 'colours', arrows: 'arrows' }
+const KINDS: Readonly<Record<WrittenFile['kind'], string>> = {
+  flow: '',
+  colors: 'colours',
+  arrows: 'arrows',
+  confidence: 'confidence',
+  occlusion: 'occlusion',
+}
 
 /** Describes the results of `run` for people. */
 export function summarize(report: RunReport): string[] {
@@ -30,7 +36,7 @@ export function summarize(report: RunReport): string[] {
     ])
   rows.push(
     files.length === 0
-      ? ['wrote', 'nothing: --output, --viz and --arrows name files']
+      ? ['wrote', 'nothing: --output, --viz, --arrows, --confidence and --occlusion name files']
       : ['wrote', ...files.map(fileLine)],
   )
   return table(rows)
