@@ -12,13 +12,14 @@
 // the CPU engine, so the results are the same but for rounding.
 //
 // u, v and the weight of the smoothness are in shared memory, even and odd columns apart: the pixels of one colour in a
-// row are neighbours then, and a warp's accesses do not conflict. A thread holds the equations of its 8 pixels in
-// registers, 5 numbers each. The derivatives, 13 more, would not fit; they are computed anew in each outer iteration,
-// from L1. A weight belongs to a pixel and its neighbours to the right and below; at the tile's edges it counts as 0.
+// row are neighbours then, and a warp's accesses do not conflict. A thread has 8 pixels, 4 of each colour, and holds
+// their equations in registers, 5 numbers each. The derivatives, 13 more, would not fit; they are computed anew in each
+// outer iteration, from L1. A weight belongs to a pixel and its neighbours to the right and below; at the tile's edges
+// it counts as 0.
 //
-// The halo makes 5120 pixels of 3072. Two outer iterations of four sweeps are some 700 FLOPs and 160 accesses of shared
-// memory for each of them: 1920 x 1080 is 690 tiles, 2.5 GFLOP and 2.3 GB. Shared memory's bandwidth and the barriers
-// after each half sweep limit it. From and to memory are 50 MB.
+// The halo makes 5120 pixels of 3072. Two outer iterations of four sweeps are some 600 FLOPs and 130 accesses of shared
+// memory for each of them: 1920 x 1080 is 690 tiles, 2 GFLOP and 1.8 GB. The bandwidth of shared memory and the
+// barriers after each half sweep limit it. To and from memory go 50 MB.
 
 #include "refine_variational.h"
 
@@ -71,33 +72,50 @@ struct VariationalEquations {
   float uu, uv, vv;  // of the inverse
 };
 
-/// The constancies of a pixel: the derivatives that the equations are made of.
+/// Sums over the constancies of a pixel, each of which says e = t + x du + y dv = 0.
 struct VariationalData {
-  float gx, gy, gt, gxx, gxy, gyy, gxt, gyt;
-  float n, nx, ny;
+  float uu, uv, vv, ut, vt;
 
-  DEVICE VariationalData(const RefineVariationalParams& p, int y, int x, bool inside) {
-    const auto at = [&](const float* plane, int dy, int dx) {
-      return plane[static_cast<std::ptrdiff_t>(nearest_inside(y + dy, p.height)) * p.width +
-                   nearest_inside(x + dx, p.width)];
-    };
-    const auto difference_x = [&](const float* plane, int dy, int dx) {
-      return 0.5F * (at(plane, dy, dx + 1) - at(plane, dy, dx - 1));
-    };
-    const auto difference_y = [&](const float* plane, int dy, int dx) {
-      return 0.5F * (at(plane, dy + 1, dx) - at(plane, dy - 1, dx));
-    };
-    gx = difference_x(p.mean, 0, 0), gy = difference_y(p.mean, 0, 0), gt = at(p.difference, 0, 0);
-    gxx = 0.5F * (difference_x(p.mean, 0, 1) - difference_x(p.mean, 0, -1));
-    gxy = 0.5F * (difference_x(p.mean, 1, 0) - difference_x(p.mean, -1, 0));
-    gyy = 0.5F * (difference_y(p.mean, 1, 0) - difference_y(p.mean, -1, 0));
-    gxt = difference_x(p.difference, 0, 0), gyt = difference_y(p.difference, 0, 0);
-    const float counts = inside ? 1.F : 0.F;
-    n = counts / (gx * gx + gy * gy + 0.01F);
-    nx = counts / (gxx * gxx + gxy * gxy + 0.01F);
-    ny = counts / (gyy * gyy + gxy * gxy + 0.01F);
+  DEVICE void add(float weight, float x, float y, float t) {
+    const float wx = weight * x, wy = weight * y;
+    uu += wx * x, uv += wx * y, vv += wy * y, ut += wx * t, vt += wy * t;
   }
 };
+
+/// A plane of warp_luma around one of its pixels. Beyond the edges, the edge is repeated.
+struct LumaAround {
+  const float* plane;
+  int height, width;
+  int y, x;
+
+  DEVICE float at(int dy, int dx) const {
+    return plane[nearest_inside(y + dy, height) * width + nearest_inside(x + dx, width)];
+  }
+  DEVICE float gradient_x(int dy, int dx) const { return 0.5F * (at(dy, dx + 1) - at(dy, dx - 1)); }
+  DEVICE float gradient_y(int dy, int dx) const { return 0.5F * (at(dy + 1, dx) - at(dy - 1, dx)); }
+};
+
+/// The data of the pixel that `mean` and `difference` are around, weighted for the change (du, dv). `counts` is 0 where
+/// the motion leaves the frame.
+DEVICE VariationalData weighted_data(const RefineVariationalParams& p, const LumaAround& mean,
+                                     const LumaAround& difference, float counts, float du, float dv) {
+  VariationalData data{};
+  {
+    const float x = mean.gradient_x(0, 0), y = mean.gradient_y(0, 0), t = difference.at(0, 0);
+    const float n = __fdividef(counts, x * x + y * y + 0.01F), e = t + x * du + y * dv;
+    data.add(0.5F * p.brightness * n * robust_weight(e * e * n), x, y, t);
+  }
+  const float xx = 0.5F * (mean.gradient_x(0, 1) - mean.gradient_x(0, -1));
+  const float xy = 0.5F * (mean.gradient_x(1, 0) - mean.gradient_x(-1, 0));
+  const float yy = 0.5F * (mean.gradient_y(1, 0) - mean.gradient_y(-1, 0));
+  const float xt = difference.gradient_x(0, 0), yt = difference.gradient_y(0, 0);
+  const float nx = __fdividef(counts, xx * xx + xy * xy + 0.01F), ny = __fdividef(counts, yy * yy + xy * xy + 0.01F);
+  const float ex = xt + xx * du + xy * dv, ey = yt + xy * du + yy * dv;
+  const float weight = 0.5F * p.gradient * robust_weight(ex * ex * nx + ey * ey * ny);
+  data.add(weight * nx, xx, xy, xt);
+  data.add(weight * ny, xy, yy, yt);
+  return data;
+}
 
 class VariationalTile {
  public:
@@ -109,26 +127,39 @@ class VariationalTile {
     end_y_ = min(first_y_ + variational_tile_height, p_.height);
     left_ = max(first_x_ - p_.halo, 0), top_ = max(first_y_ - p_.halo, 0);
     width_ = min(end_x_ + p_.halo, p_.width) - left_, height_ = min(end_y_ + p_.halo, p_.height) - top_;
-    pair_ = static_cast<int>(threadIdx.x) % variational_pairs, row_ = static_cast<int>(threadIdx.x) / variational_pairs;
+    const int pair = static_cast<int>(threadIdx.x) % variational_pairs;
+    row_ = static_cast<int>(threadIdx.x) / variational_pairs;
+#pragma unroll
+    for (int color = 0; color < 2; color++) {
+      const int odd = (row_ + color) % 2, x = 2 * pair + odd;
+      columns_[color] = {x, odd * variational_half + (row_ + 1) * variational_pairs + pair,
+                         x == 0     ? 0
+                         : odd == 0 ? variational_half - 1
+                                    : -variational_half,
+                         x + 1 == width_ ? 0
+                         : odd == 0      ? variational_half
+                                         : 1 - variational_half};
+    }
   }
 
   DEVICE void run() {
     for (int i = static_cast<int>(threadIdx.x); i < 3 * 2 * variational_half; i += variational_threads) u_[i] = 0;
     __syncthreads();  // neighbours outside the tile are 0
-    for_each_pixel([&](int /*i*/, int y, int x, int at) { u_[at] = start(0, y, x), v_[at] = start(1, y, x); });
+    for_each_pixel([&](const Pixel& pixel) { u_[pixel.at] = start(0, pixel), v_[pixel.at] = start(1, pixel); });
     __syncthreads();
     for (int k = 0; k < p_.outer; k++) {
-      diffuse();
+      for_each_pixel([&](const Pixel& pixel) { weight_[pixel.at] = smoothness(pixel); });
       __syncthreads();
       weigh();
       for (int i = 0; i < p_.inner; i++) {
+#pragma unroll
         for (int color = 0; color < 2; color++) {
           sweep(color);
           __syncthreads();
         }
       }
     }
-    store();
+    for_each_pixel([&](const Pixel& pixel) { store(pixel); });
   }
 
  private:
@@ -137,114 +168,127 @@ class VariationalTile {
   static_assert(variational_threads % variational_pairs == 0 && variational_rows % threads_down == 0);
   static_assert(threads_down % 2 == 0);  // the rows of a thread are all even or all odd
 
-  /// Where pixel (y, x) of the tile is; x = 2 * pair + parity.
-  DEVICE static int place(int parity, int y, int pair) {
-    return parity * variational_half + (y + 1) * variational_pairs + pair;
+  /// The columns of this thread's pixels of one colour.
+  struct Column {
+    int x;
+    int first;              // where the pixel of the thread's first row is in shared memory
+    int to_left, to_right;  // from a pixel to the neighbours in its row; 0 at the tile's edges
+  };
+  struct Pixel {
+    int y, x;
+    int at, left, right;  // where it is in shared memory, and its neighbours
+    DEVICE int above() const { return at - variational_pairs; }
+    DEVICE int below() const { return at + variational_pairs; }
+  };
+  DEVICE Pixel pixel_of_thread(int row, int color) const {
+    const Column& column = columns_[color];
+    const int at = column.first + row * threads_down * variational_pairs;
+    return {row_ + row * threads_down, column.x, at, at + column.to_left, at + column.to_right};
   }
-  /// Calls work(number, y, x, place) for each of this thread's pixels in the tile.
+  DEVICE bool exists(const Pixel& pixel) const { return pixel.y < height_ && pixel.x < width_; }
   template <class Work>
   DEVICE void for_each_pixel(const Work& work) const {
 #pragma unroll
     for (int i = 0; i < 2 * rows_of_thread; i++) {
-      const int parity = i % 2, y = row_ + i / 2 * threads_down, x = 2 * pair_ + parity;
-      if (y < height_ && x < width_) work(i, y, x, place(parity, y, pair_));
+      const Pixel pixel = pixel_of_thread(i / 2, i % 2);
+      if (exists(pixel)) work(pixel);
     }
-  }
-  /// The place to the left or right of a pixel, in the other half; at the tile's edges the pixel itself.
-  DEVICE int left_of(int at, int x) const {
-    return x == 0 ? at : x % 2 == 0 ? at + variational_half - 1 : at - variational_half;
-  }
-  DEVICE int right_of(int at, int x) const {
-    return x + 1 == width_ ? at : x % 2 == 0 ? at + variational_half : at - variational_half + 1;
   }
 
   /// The motion that the step begins with.
-  DEVICE float start(int plane, int y, int x) const {
-    const std::ptrdiff_t row = plane * p_.height + top_ + y;
-    return sane_motion(p_.flow[row * p_.ld_flow + left_ + x], p_.height, p_.width);
+  DEVICE float start(int plane, const Pixel& pixel) const {
+    const std::ptrdiff_t row = plane * p_.height + top_ + pixel.y;
+    return sane_motion(p_.flow[row * p_.ld_flow + left_ + pixel.x], p_.height, p_.width);
   }
 
-  /// The smoothness between each pixel and its neighbours to the right and below.
-  DEVICE void diffuse() const {
-    for_each_pixel([&](int /*i*/, int y, int x, int at) {
-      const float u = u_[at], v = v_[at];
-      const int right = right_of(at, x);
-      const int below = y + 1 < height_ ? at + variational_pairs : at;
-      const float ux = u_[right] - u, vx = v_[right] - v, uy = u_[below] - u, vy = v_[below] - v;
-      weight_[at] = 0.5F * p_.smoothness * robust_weight(ux * ux + vx * vx + uy * uy + vy * vy);
-    });
+  /// Between a pixel and its neighbours to the right and below.
+  DEVICE float smoothness(const Pixel& pixel) const {
+    const int below = pixel.y + 1 < height_ ? pixel.below() : pixel.at;
+    const float u = u_[pixel.at], v = v_[pixel.at];
+    const float ux = u_[pixel.right] - u, vx = v_[pixel.right] - v, uy = u_[below] - u, vy = v_[below] - v;
+    return 0.5F * p_.smoothness * robust_weight(ux * ux + vx * vx + uy * uy + vy * vy);
   }
 
-  /// Weights between a pixel and its neighbours.
-  struct Smoothness {
+  /// Weights between a pixel and its neighbours; 0 at the tile's edges.
+  struct Weights {
     float left, right, above, below;
   };
-  DEVICE Smoothness smoothness(int y, int x, int at) const {
-    const float own = weight_[at];
-    return {x > 0 ? weight_[left_of(at, x)] : 0.F, x + 1 < width_ ? own : 0.F, weight_[at - variational_pairs],
-            y + 1 < height_ ? own : 0.F};
+  DEVICE Weights weights(const Pixel& pixel) const {
+    const float own = weight_[pixel.at];
+    return {pixel.x > 0 ? weight_[pixel.left] : 0.F, pixel.x + 1 < width_ ? own : 0.F, weight_[pixel.above()],
+            pixel.y + 1 < height_ ? own : 0.F};
   }
 
-  /// The equations for the present robust weights.
+  /// Finds the equations for the present robust weights. Unrolled, this would need more registers than there are. Their
+  /// number cannot depend on a loop's counter, so the equations of all rows move on by one row instead.
   DEVICE void weigh() {
-    for_each_pixel([&](int i, int y, int x, int at) {
-      const float from_u = start(0, y, x), from_v = start(1, y, x), du = u_[at] - from_u, dv = v_[at] - from_v;
-      const float to_x = static_cast<float>(left_ + x) + from_u, to_y = static_cast<float>(top_ + y) + from_v;
-      const bool inside = to_x >= 0 && to_x <= static_cast<float>(p_.width - 1) && to_y >= 0 &&
-                          to_y <= static_cast<float>(p_.height - 1);
-      const VariationalData d(p_, top_ + y, left_ + x, inside);
-      const float e = d.gt + d.gx * du + d.gy * dv;
-      const float ex = d.gxt + d.gxx * du + d.gxy * dv, ey = d.gyt + d.gxy * du + d.gyy * dv;
-      const float w = 0.5F * p_.brightness * d.n * robust_weight(e * e * d.n);
-      const float g = 0.5F * p_.gradient * robust_weight(ex * ex * d.nx + ey * ey * d.ny);
-      const float wx = g * d.nx, wy = g * d.ny;
-      const float uu = w * d.gx * d.gx + wx * d.gxx * d.gxx + wy * d.gxy * d.gxy;
-      const float uv = w * d.gx * d.gy + wx * d.gxx * d.gxy + wy * d.gxy * d.gyy;
-      const float vv = w * d.gy * d.gy + wx * d.gxy * d.gxy + wy * d.gyy * d.gyy;
-      const float ut = w * d.gx * d.gt + wx * d.gxx * d.gxt + wy * d.gxy * d.gyt;
-      const float vt = w * d.gy * d.gt + wx * d.gxy * d.gxt + wy * d.gyy * d.gyt;
-      const Smoothness s = smoothness(y, x, at);
-      const float around = s.right + s.left + s.below + s.above + 1e-6F;
-      const float a = uu + around, b = vv + around, inverse = 1.F / (a * b - uv * uv);
-      equations_[i] = {uu * from_u + uv * from_v - ut, uv * from_u + vv * from_v - vt, b * inverse, -uv * inverse,
-                       a * inverse};
-    });
+#pragma unroll 1
+    for (int row = 0; row < rows_of_thread; row++) {
+#pragma unroll
+      for (int i = 0; i < rows_of_thread; i++) {
+#pragma unroll
+        for (int color = 0; color < 2; color++) {
+          const Pixel pixel = pixel_of_thread(row, color);
+          if (i + 1 < rows_of_thread) {
+            equations_[i][color] = equations_[i + 1][color];
+          } else if (exists(pixel)) {
+            equations_[i][color] = equations(pixel);
+          }
+        }
+      }
+    }
+  }
+
+  DEVICE VariationalEquations equations(const Pixel& pixel) const {
+    const int x = left_ + pixel.x, y = top_ + pixel.y;
+    const float from_u = start(0, pixel), from_v = start(1, pixel);
+    const float to_x = static_cast<float>(x) + from_u, to_y = static_cast<float>(y) + from_v;
+    const bool inside =
+        to_x >= 0 && to_x <= static_cast<float>(p_.width - 1) && to_y >= 0 && to_y <= static_cast<float>(p_.height - 1);
+    const VariationalData d =
+        weighted_data(p_, {p_.mean, p_.height, p_.width, y, x}, {p_.difference, p_.height, p_.width, y, x},
+                      inside ? 1.F : 0.F, u_[pixel.at] - from_u, v_[pixel.at] - from_v);
+    const Weights w = weights(pixel);
+    const float around = w.right + w.left + w.below + w.above + 1e-6F;
+    const float a = d.uu + around, b = d.vv + around, inverse = __fdividef(1.F, a * b - d.uv * d.uv);
+    return {d.uu * from_u + d.uv * from_v - d.ut, d.uv * from_u + d.vv * from_v - d.vt, b * inverse, -d.uv * inverse,
+            a * inverse};
   }
 
   /// SOR of the pixels of one colour.
   DEVICE void sweep(int color) {
-    for_each_pixel([&](int i, int y, int x, int at) {
-      if ((x + y) % 2 != color) return;
-      const Smoothness s = smoothness(y, x, at);
-      const int left = left_of(at, x), right = right_of(at, x);
-      const int above = at - variational_pairs, below = at + variational_pairs;
-      const VariationalEquations& q = equations_[i];
-      const float sum_u =
-          q.known_u + s.left * u_[left] + s.right * u_[right] + s.above * u_[above] + s.below * u_[below];
-      const float sum_v =
-          q.known_v + s.left * v_[left] + s.right * v_[right] + s.above * v_[above] + s.below * v_[below];
-      const float u = u_[at], v = v_[at];
-      u_[at] = u + p_.relaxation * (q.uu * sum_u + q.uv * sum_v - u);
-      v_[at] = v + p_.relaxation * (q.uv * sum_u + q.vv * sum_v - v);
-    });
+#pragma unroll
+    for (int row = 0; row < rows_of_thread; row++) {
+      const Pixel pixel = pixel_of_thread(row, color);
+      if (!exists(pixel)) continue;
+      const Weights w = weights(pixel);
+      const auto around = [&](const float* motion) {
+        return w.left * motion[pixel.left] + w.right * motion[pixel.right] + w.above * motion[pixel.above()] +
+               w.below * motion[pixel.below()];
+      };
+      const VariationalEquations& q = equations_[row][color];
+      const float sum_u = q.known_u + around(u_), sum_v = q.known_v + around(v_);
+      const float u = u_[pixel.at], v = v_[pixel.at];
+      u_[pixel.at] = u + p_.relaxation * (q.uu * sum_u + q.uv * sum_v - u);
+      v_[pixel.at] = v + p_.relaxation * (q.uv * sum_u + q.vv * sum_v - v);
+    }
   }
 
-  DEVICE void store() const {
-    for_each_pixel([&](int /*i*/, int y, int x, int at) {
-      const int to_y = top_ + y, to_x = left_ + x;
-      if (to_y < first_y_ || to_y >= end_y_ || to_x < first_x_ || to_x >= end_x_) return;
-      float* out = p_.out + static_cast<std::ptrdiff_t>(to_y) * p_.ld_out + to_x;
-      out[0] = u_[at];
-      out[static_cast<std::ptrdiff_t>(p_.height) * p_.ld_out] = v_[at];
-    });
+  DEVICE void store(const Pixel& pixel) const {
+    const int y = top_ + pixel.y, x = left_ + pixel.x;
+    if (y < first_y_ || y >= end_y_ || x < first_x_ || x >= end_x_) return;
+    float* out = p_.out + static_cast<std::ptrdiff_t>(y) * p_.ld_out + x;
+    out[0] = u_[pixel.at];
+    out[static_cast<std::ptrdiff_t>(p_.height) * p_.ld_out] = v_[pixel.at];
   }
 
   const RefineVariationalParams& p_;
   float *u_, *v_, *weight_;
   int first_x_, first_y_, end_x_, end_y_;  // the pixels that the block writes
   int left_, top_, width_, height_;        // those that it solves; `left_` and `top_` are even
-  int pair_, row_;                         // the thread's columns and its first row
-  VariationalEquations equations_[2 * rows_of_thread];
+  int row_;                                // the thread's first row
+  Column columns_[2];                      // by colour
+  VariationalEquations equations_[rows_of_thread][2] = {};
 };
 
 KERNEL(refine_variational, RefineVariationalParams, variational_threads, 1) {

@@ -248,8 +248,8 @@ export const MUTATIONS = [
   {
     mistake: 'a variational step whose tiles are not closed on the left',
     file: 'refine_variational.cu',
-    find: 'return {x > 0 ? weight_[left_of(at, x)] : 0.F,',
-    replace: 'return {weight_[left_of(at, x)],',
+    find: 'pixel.x > 0 ? weight_[pixel.left] : 0.F',
+    replace: 'weight_[pixel.left]',
     kernels: ['refine_variational.cu'],
     test: 'refine_variational',
     builds: ['host'],
