@@ -7,7 +7,7 @@
 // pixel i, and the filter reaches 2 max(from, to). So they are exact without double precision, and need no table.
 //
 // Level 0 reads 1 to 4 bytes a pixel and writes 4, level 1 reads the frame again and writes 16: 1920 x 1080 of RGB is
-// 12.4 MB in, half of it from L2, and 17.5 MB out with all levels. Memory limits it. A resize to a third reads 36
+// 12.4 MB in, half of it from L2, and 19 MB out with all levels. Memory limits it. A resize to a third reads 36
 // pixels for each of its own, which neighbours share in L1. There the filter's instructions are the limit.
 
 #include "image_pyramid.h"
