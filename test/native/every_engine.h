@@ -53,6 +53,11 @@ class Bench {
     ops.write(values, m);
     return m;
   }
+  /// Without padding.
+  RealMatrix tight(int rows, int cols) {
+    memory_.push_back(ops.allocate(sizeof(float) * static_cast<std::size_t>(rows) * cols));
+    return {memory_.back()->data(), rows, cols, cols};
+  }
   OperandMatrix block(std::size_t elements) {
     memory_.push_back(ops.allocate(sizeof(float) * elements));
     return {memory_.back()->data(), 1, 0, 0};
