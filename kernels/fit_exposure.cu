@@ -2,8 +2,9 @@
 // and those of their moved places, where these lie in the frame. Each of four rounds weights a patch by
 // 1 / (4 + |residual|) of the round before. The prior draws the gain towards 1 where all patches are alike.
 //
-// A round reads 64 pixels a patch, the first time from L2: 1200 patches are 300 kB a channel. It is one block, so that
-// the sums have a fixed order and need no second pass: its time is the latency of a few patches a thread, four times.
+// A round reads 64 pixels a patch, the first time from L2: 1200 patches are 300 kB a channel. A channel is one block,
+// so that its sums have a fixed order and need no second pass: the time is the latency of a few patches a thread, four
+// times.
 
 #include "fit_exposure.h"
 
@@ -14,8 +15,8 @@ namespace flow::kernels {
 constexpr int fit_exposure_warps = fit_exposure_threads / warp_size;
 constexpr int fit_exposure_rounds = 4;
 
-/// Sums over the patches, of x their mean in the template and y that of their moved place, both less exposure_middle:
-/// sums of squares keep more digits so.
+/// Sums over the patches: x is the mean in the template and y that at the moved place, both less exposure_middle, since
+/// squares of smaller numbers keep more digits.
 enum { sum_w, sum_x, sum_y, sum_xx, sum_xy };
 constexpr float exposure_middle = 128;
 

@@ -7,8 +7,8 @@
 namespace flow::kernels {
 
 constexpr int fit_exposure_threads = 512;
-/// Sums of each warp, then gain and offset.
 constexpr int fit_exposure_sums = 5;
+/// The sums of each warp, then gain and offset.
 constexpr int fit_exposure_shared_bytes = (fit_exposure_threads / 32 * fit_exposure_sums + 2) * 4;
 
 struct FitExposureParams {

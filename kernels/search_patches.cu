@@ -3,10 +3,10 @@
 // RefineStages (native/ops/refine_stages.h).
 //
 // A cost takes the 8 x 8 pixels of three channels under the moved patch, bilinear: 192 samples of some 20 FLOPs. A
-// search takes two to seven costs. The template's pixels and derivatives stay in registers; those of the second frame
-// come from L1 and L2, whose patches overlap. 43 x 102 patches with 3 hypotheses are 13000 warps and 50000 costs, 200
-// MFLOP: loads (18 a lane and cost) and shuffles (16) limit it, and where a level is small the latency of a descent,
-// whose steps depend on each other.
+// search takes up to seven costs, a propagation up to four and those of its descent. The template's pixels and
+// derivatives stay in registers. The pixels of the second frame come from L1 and L2, as patches overlap. 43 x 102
+// patches with 3 hypotheses are 13000 warps and some 50000 costs, 200 MFLOP. Loads (18 a lane and cost) and shuffles
+// (16) limit it, and where a level is small the latency of a descent, whose steps depend on each other.
 
 #include "search_patches.h"
 

@@ -51,9 +51,9 @@ void CudaOps::patch_templates(const Image& image, PatchGrid grid, RealMatrix tem
 void CudaOps::search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                              std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                              RealMatrix found) {
+  if (hypotheses.size() > most_hypotheses) throw Error(ErrorCode::native, "too many hypotheses");
   kernels::SearchPatchesParams params{};
   params.search = search_params(from, to, grid, templates, options);
-  if (hypotheses.size() > most_hypotheses) throw Error(ErrorCode::native, "too many hypotheses");
   for (std::size_t k = 0; k < hypotheses.size(); k++) {
     const RealMatrix& flow = hypotheses[k];
     params.hypotheses[k] = {floats(flow), flow.rows / 2, flow.cols, flow.stride};

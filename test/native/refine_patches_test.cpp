@@ -85,7 +85,7 @@ class PatchBench {
   PatchGrid grid;
 };
 
-/// Checks u, v and both costs of patches; one of 50 may differ.
+/// Checks u, v and both costs of patches; one of 150 may differ.
 void check_found(const Values& actual, const Map& expected, const char* what, Size size) {
   check::that(actual.size() == expected.v.size(), "number of values");
   int off = 0;
@@ -94,7 +94,7 @@ void check_found(const Values& actual, const Map& expected, const char* what, Si
     const float* found = &actual[static_cast<std::size_t>(4) * n];
     const double cost = expected.at(n, 2);
     const bool near = std::abs(found[0] - expected.at(n, 0)) < 3e-3 && std::abs(found[1] - expected.at(n, 1)) < 3e-3 &&
-                      std::abs(found[2] - cost) < 2e-3 * cost + .1 && std::abs(found[3] - expected.at(n, 3)) < 2e-3;
+                      std::abs(found[2] - cost) < 2e-3 * cost + .3 && std::abs(found[3] - expected.at(n, 3)) < 2e-3;
     if (near) continue;
     off++;
     std::ostringstream text;
@@ -102,8 +102,8 @@ void check_found(const Values& actual, const Map& expected, const char* what, Si
          << expected.at(n, 0) << ' ' << expected.at(n, 1) << ' ' << cost << ' ' << expected.at(n, 3);
     if (first.empty()) first = text.str();
   }
-  check::that(off * 50 <= expected.rows, what, " of ", size.height, " x ", size.width, ": ", off, " of ", expected.rows,
-              " patches differ, first ", first);
+  check::that(off * 150 <= expected.rows, what, " of ", size.height, " x ", size.width, ": ", off, " of ",
+              expected.rows, " patches differ, first ", first);
 }
 
 const OnEveryEngine templates("patch_templates gives the means, the contrast and the Hessian of every patch",
