@@ -237,10 +237,10 @@ export const MUTATIONS = [
     builds: ['host'],
   },
   {
-    mistake: 'an offer from the other end of the row above',
+    mistake: 'an offer from the first patch of the next row',
     file: 'search_patches.cu',
-    find: 'i < 2 ? neighbour >= row && neighbour < row + across : ',
-    replace: '',
+    find: 'neighbour < row + across',
+    replace: 'neighbour <= row + across',
     kernels: ['search_patches.cu'],
     test: 'propagate_patches',
     builds: ['host'],
