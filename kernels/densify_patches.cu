@@ -35,8 +35,8 @@ KERNEL(densify_patches, DensifyPatchesParams, 256, 1) {
       if (left > x) break;
       const PatchState patch = p.patches[index];
       const float texture = p.templates[index].texture;
-      const PatchPosition at =
-          patch_position(static_cast<float>(left) + patch.u, static_cast<float>(top) + patch.v, p.to);
+      const ImagePosition at =
+          position_in(p.to, static_cast<float>(top) + patch.v, static_cast<float>(left) + patch.u, patch_side);
       float sum = 0;
 #pragma unroll
       for (int c = 0; c < patch_channels; c++) {

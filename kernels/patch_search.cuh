@@ -75,7 +75,7 @@ class PatchSearch {
   /// One pass over both patches gives all sums. They are of values without the template's means; what is left of the
   /// means of W is taken off afterwards.
   DEVICE Step evaluate(float u, float v) const {
-    const PatchPosition at = patch_position(static_cast<float>(x_) + u, static_cast<float>(y_) + v, p_.to);
+    const ImagePosition at = position_in(p_.to, static_cast<float>(y_) + v, static_cast<float>(x_) + u, patch_side);
     enum { w = 0, ww = patch_channels, wt, wx, wy };
     float sums[8] = {};
 #pragma unroll

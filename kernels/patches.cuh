@@ -1,6 +1,6 @@
 #pragma once
 
-// What the kernels of the refinement's patches share: where a patch and a moved patch begin, and sums over a warp.
+// What the kernels of the refinement's patches share: where a patch begins, and sums over a warp.
 
 #include "image.cuh"
 #include "patches.h"
@@ -16,25 +16,6 @@ DEVICE int patch_start(int index, int stride, int size) { return min(index * str
 /// A lane's two pixels, where a warp holds a patch: those of column patch_column() in row patch_row() and the next.
 DEVICE int patch_column() { return lane_id() % patch_side; }
 DEVICE int patch_row() { return lane_id() / patch_side * 2; }
-
-/// The pixel above and to the left of a position, and how far the position is beyond it.
-struct PatchPosition {
-  int x, y;
-  float part_x, part_y;
-};
-
-/// Where the first pixel of a moved patch lies, kept so near to the image that its border holds all pixels of the patch
-/// and their neighbours to the right and below.
-DEVICE PatchPosition patch_position(float x, float y, const ImageView& image) {
-  constexpr int border = ImageView::border;
-  constexpr float lowest = 1 - border, beyond = border - patch_side - 2;
-  x = fminf(fmaxf(x, lowest), static_cast<float>(image.width) + beyond);
-  y = fminf(fmaxf(y, lowest), static_cast<float>(image.height) + beyond);
-  // Truncation rounds down, as the sums are not negative.
-  const int left = static_cast<int>(x + border) - border;
-  const int top = static_cast<int>(y + border) - border;
-  return {left, top, x - static_cast<float>(left), y - static_cast<float>(top)};
-}
 
 /// Between a pixel and the one to its right.
 DEVICE float pixel_across(const float* pixel, float part_x) { return pixel[0] + part_x * (pixel[1] - pixel[0]); }

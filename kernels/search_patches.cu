@@ -14,13 +14,6 @@
 
 namespace flow::kernels {
 
-/// A motion as a search can begin with it: 0 for NaN and infinities, and not so long that sums could overflow.
-DEVICE float sane_motion(float motion, const PatchHypothesis& flow) {
-  if (!isfinite(motion)) return 0;
-  const float longest = 2 * static_cast<float>(flow.height + flow.width);
-  return fminf(fmaxf(motion, -longest), longest);
-}
-
 /// Pixels of a hypothesis per pixel of a level: exactly a half for the level above, however its size was rounded.
 DEVICE float hypothesis_scale(int hypothesis, int level) {
   return hypothesis == level / 2 ? 0.5F : static_cast<float>(hypothesis) / static_cast<float>(level);
@@ -35,8 +28,9 @@ DEVICE float sample_flow(const PatchHypothesis& flow, int plane, float x, float 
   const float part_x = x - static_cast<float>(left), part_y = y - static_cast<float>(top);
   const float* upper = flow.flow + static_cast<std::ptrdiff_t>(plane * flow.height + top) * flow.ld;
   const float* lower = flow.flow + static_cast<std::ptrdiff_t>(plane * flow.height + bottom) * flow.ld;
-  const float above = sane_motion(upper[left], flow) * (1 - part_x) + sane_motion(upper[right], flow) * part_x;
-  const float below = sane_motion(lower[left], flow) * (1 - part_x) + sane_motion(lower[right], flow) * part_x;
+  const auto motion = [&](const float* row, int at) { return sane_motion(row[at], flow.height, flow.width); };
+  const float above = motion(upper, left) * (1 - part_x) + motion(upper, right) * part_x;
+  const float below = motion(lower, left) * (1 - part_x) + motion(lower, right) * part_x;
   return above * (1 - part_y) + below * part_y;
 }
 

@@ -220,9 +220,9 @@ export const MUTATIONS = [
   },
   {
     mistake: 'a search that begins where nothing is finite',
-    file: 'search_patches.cu',
-    find: '  if (!isfinite(motion)) return 0;\n',
-    replace: '',
+    file: 'image.cuh',
+    find: 'isfinite(motion) ?',
+    replace: 'true ?',
     kernels: ['search_patches.cu'],
     test: 'search_patches',
     builds: ['host'],
