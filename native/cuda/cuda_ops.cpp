@@ -278,10 +278,8 @@ OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
 void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
   const StagedFrame& on_device = staged(frame);
   const int height = grid.height * patch, width = grid.width * patch;
-  const kernels::PreprocessParams params{
-      frame.data,         frame.stride,     frame.width, frame.height, static_cast<int>(frame.format),
-      on_device.across(), on_device.down(), width,       height,       patch,
-      patches.data,       patches.stride};
+  const kernels::PreprocessParams params{view_of(frame), on_device.across(), on_device.down(), width, height,
+                                         patch,          patches.data,       patches.stride};
   launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 

@@ -81,6 +81,14 @@ struct FillOptions {
   float smoothness = 100;  // lambda
   float edge = 15;         // levels of difference, summed over R, G, B, at which smoothing falls to 1/e
   float keep = 0.5F;       // a pixel keeps c / (c + keep * mean) of its own motion
+
+  /// Of pass `pass`: Min et al., equation 17. Later passes smooth less; the sum of all is half of `smoothness`.
+  constexpr float lambda(int pass) const {
+    float part = 1, all = 0;
+    for (int i = 0; i < passes; i++) all = 4 * all + 1;
+    for (int later = pass + 1; later < passes; later++) part *= 4;
+    return 0.5F * smoothness * part / all;
+  }
 };
 
 /// The weights of the variational step's energy, and its iterations.
