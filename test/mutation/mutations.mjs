@@ -285,7 +285,7 @@ export const MUTATIONS = [
     mistake: 'a pyramid whose border does not repeat the edge',
     file: 'image.cuh',
     find: 'return min(max(at, 0), size - 1);',
-    replace: 'return max(at, 0);',
+    replace: 'return min(max(at, 0), size);',
     kernels: ['image_pyramid.cu'],
     test: 'image_pyramid',
     builds: ['host', 'sanitize'],
