@@ -3,6 +3,7 @@
 
 #include "cpu/cpu_ops.h"
 #include "cpu/refine.h"
+#include "ops/error.h"
 
 // The refinement's stages: each becomes a job and its items.
 
@@ -33,6 +34,7 @@ void CpuOps::patch_templates(const Image& image, PatchGrid grid, RealMatrix temp
 void CpuOps::search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                             std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                             RealMatrix found) {
+  if (hypotheses.size() > most_hypotheses) throw Error(ErrorCode::native, "too many hypotheses");
   SearchJob job{
       patch_job(from, to, grid, templates), {}, static_cast<int>(hypotheses.size()), zero, options, states(found)};
   for (std::size_t k = 0; k < hypotheses.size(); k++) job.hypotheses[k] = planes_of(hypotheses[k]);
