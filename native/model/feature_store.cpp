@@ -21,14 +21,14 @@ std::optional<PixelSize> size_of(const std::optional<FramePyramid>& pyramid) {
 }  // namespace
 
 FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
-  // From the back: the requests of a kind then take the same slots in the same order, so one recording serves them.
-  const auto fits = std::find_if(slots_.rbegin(), slots_.rend(), [&](const FeatureSlotPtr& slot) {
+  // Always the first: requests of a kind then take the same slots again, so that few recordings serve them.
+  const auto fits = std::ranges::find_if(slots_, [&](const FeatureSlotPtr& slot) {
     return is_free(slot) && slot->grid == grid && size_of(slot->pyramid) == pyramid;
   });
-  if (fits != slots_.rend()) {
-    std::rotate(fits, fits + 1, slots_.rend());
-    slots_.front()->frame.forget();
-    return slots_.front();
+  if (fits != slots_.end()) {
+    (*fits)->frame.forget();
+    (*fits)->taken = ++takes_;
+    return *fits;
   }
   trim();
   const int stride = ops_.stride(dim_);
@@ -36,16 +36,15 @@ FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
   auto slot = std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)});
   if (pyramid) slot->pyramid.emplace(ops_, pyramid->height, pyramid->width);
-  return *slots_.insert(slots_.begin(), std::move(slot));
+  slot->taken = ++takes_;
+  return slots_.emplace_back(std::move(slot));
 }
 
 /// Frees the slots that were not taken for longest, except some.
 void FeatureStore::trim() {
-  std::ptrdiff_t spare = std::ranges::count_if(slots_, is_free) - kept_free_slots;
-  for (auto slot = slots_.end(); spare > 0 && slot != slots_.begin();) {
-    if (!is_free(*--slot)) continue;
-    slot = slots_.erase(slot);
-    spare--;
+  for (std::ptrdiff_t spare = std::ranges::count_if(slots_, is_free) - kept_free_slots; spare > 0; spare--) {
+    const auto order = [](const FeatureSlotPtr& slot) { return is_free(slot) ? slot->taken : UINT64_MAX; };
+    slots_.erase(std::ranges::min_element(slots_, {}, order));
   }
 }
 

@@ -17,6 +17,7 @@ struct FeatureSlot {
   Grid grid;
   RealMatrix matrix;
   std::unique_ptr<Memory> memory;
+  std::uint64_t taken = 0;                   // the larger, the later
   std::optional<FramePyramid> pyramid = {};  // of the frame, if flows from or to it are refined
   FrameCopy frame = {};                      // copy of the frame, if its request set `skip_duplicate`
 };
@@ -52,7 +53,8 @@ class FeatureStore {
   Ops& ops_;
   int dim_;
   std::uint64_t slots_made_ = 0;
-  std::vector<FeatureSlotPtr> slots_;  // most recently taken first
+  std::uint64_t takes_ = 0;
+  std::vector<FeatureSlotPtr> slots_;
   std::vector<Entry> kept_;
   std::size_t kept_bytes_ = 0;
 };
