@@ -47,8 +47,8 @@ export interface LoadOptions {
    */
   readonly size?: FlowSize | undefined
   /**
-   * Whether and how flows are refined by the pixels of their frames, unless a call says otherwise. Default `'off'`, which is
-   * exactly the original's flow.
+   * Whether and how flows are refined by the pixels of their frames, unless a call says otherwise. Default: `'default'` for the
+   * package's model, else `'off'`, which is exactly the original's flow.
    */
   readonly refine?: Refine | undefined
   /** Stops loading. */
@@ -59,7 +59,17 @@ export interface LoadOptions {
 
 /** The default of `size`: `'fit'` for the package's model, `'seed'` for any other. */
 export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
-  return backbone === undefined || backbone === DEFAULT_MODEL ? 'fit' : 'seed'
+  return isOwn(backbone) ? 'fit' : 'seed'
+}
+
+/** The default of `refine`: `'default'` for the package's model, `'off'` for any other. */
+export function defaultRefine(backbone: LoadOptions['backbone']): Extract<Refine, string> {
+  return isOwn(backbone) ? 'default' : 'off'
+}
+
+/** Whether that is the package's model. */
+function isOwn(backbone: LoadOptions['backbone']): boolean {
+  return backbone === undefined || backbone === DEFAULT_MODEL
 }
 
 /** A GPU as its driver describes it. */

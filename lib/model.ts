@@ -3,7 +3,14 @@ import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
 import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
 import type { RgbImage } from './image/rgb-image.js'
-import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import {
+  defaultRefine,
+  defaultSize,
+  type FlowModelInfo,
+  type LoadedModel,
+  loadModel,
+  type LoadOptions,
+} from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
   type Defaults,
@@ -54,7 +61,7 @@ export class FlowModel {
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
     const size = options?.size ?? defaultSize(options?.backbone)
-    const refine = options?.refine === undefined ? 'off' : options.refine
+    const refine = options?.refine === undefined ? defaultRefine(options?.backbone) : options.refine
     const loaded = await loadModel(options, site)
     const model = new FlowModel(loaded, { size, refine })
     try {

@@ -28,7 +28,8 @@ export interface SizeOption {
 /** How a flow is refined. */
 export interface RefineOption {
   /**
-   * Whether and how the flow is refined by the pixels of the frames. Default: the model's.
+   * Whether and how the flow is refined by the pixels of the frames. Default: the model's, which is `'default'` for the package's
+   * model and `'off'` for any other.
    */
   readonly refine?: Refine | undefined
 }

@@ -177,9 +177,9 @@ describe('a refined flow', () => {
 })
 
 describe('refine', () => {
-  it('is off unless a model or a call says otherwise', async () => {
-    await using own = await FlowModel.load({ device: 'cpu', refine: 'default' })
-    await using off = await FlowModel.load({ device: 'cpu' })
+  it("is off for a model from files, on for the package's, and one option away for each", async () => {
+    await using own = await FlowModel.load({ device: 'cpu' })
+    await using off = await FlowModel.load({ device: 'cpu', refine: 'off' })
     const [refined, network] = [await own.flow(a, b), await off.flow(a, b)]
     expect(sameBits((await own.flow(a, b, { refine: 'default' })).data, refined.data)).toBe(true)
     expect(sameBits((await own.flow(a, b, { refine: {} })).data, refined.data)).toBe(true)

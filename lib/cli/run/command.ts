@@ -51,7 +51,8 @@ export function addRun(program: Command, cli: Cli): void {
     .addOption(
       new Option(
         '--refine <how>',
-        "refine the flow by the pixels of the pictures (default: off, which is exactly the model's flow)",
+        "refine the flow by the pixels of the pictures, or leave it as the model's head gives it: off (default: off; default " +
+          "for the package's model)",
       ).choices(['off', 'fast', 'default', 'best']),
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)

@@ -1,7 +1,7 @@
 import type { FeatureMap } from '../../feature-map.js'
 import type { FlowField } from '../../flow-field.js'
 import { decodeFrame } from '../../image/decode.js'
-import { defaultSize, type LoadOptions } from '../../load.js'
+import { defaultRefine, defaultSize, type LoadOptions } from '../../load.js'
 import { FlowModel } from '../../model.js'
 import type { RefinePreset } from '../../refine.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
@@ -70,7 +70,7 @@ async function runChecked(
     const network = networkSize(flags.size ?? defaultSize(files.backbone), a, model.info.backbone.patch)
     const size = [network.height, network.width] as const
     const output = flags.outputSize
-    const refine = flags.refine ?? 'off'
+    const refine = flags.refine ?? defaultRefine(files.backbone)
     // Both pictures are refined at the size of the forward flow.
     const pixels = output === 'frame' ? ([a.height, a.width] as const) : output
 
