@@ -277,6 +277,47 @@ const OnEveryEngine similarity("match_similarity is the mean of the windows' bes
   }
 });
 
+const OnEveryEngine everywhere(
+    "match_global finds cells wherever they went, and says nothing where that is not certain",
+    [](Bench& b, Random& random) {
+      for (const auto [h, w, channels] : {std::array{9, 13, 32}, {17, 19, 40}, {1, 1, 8}, {1, 30, 16}, {12, 3, 8}}) {
+        const Grid grid{h, w};
+        const int n = grid.size();
+        // Most of the map moves far, and a part of it the other way; the rest is noise of its own.
+        const Values f1 = random.values(n * channels), noise = random.values(n * channels);
+        Values f2 = noise;
+        for (int cell = 0; cell < n; cell++) {
+          const int y = cell / w, x = cell % w, sign = x < w / 3 ? -1 : 1;
+          const int to_y = y + sign * (h / 3), to_x = x + (sign < 0 ? 2 * w / 3 : -w / 3);
+          if (to_y < 0 || to_y >= h || to_x < 0 || to_x >= w) continue;
+          for (int c = 0; c < channels; c++) {
+            f2[static_cast<std::size_t>((to_y * w + to_x) * channels + c)] =
+                f1[static_cast<std::size_t>(cell * channels + c)] +
+                .1F * noise[static_cast<std::size_t>(cell * channels + c)];
+          }
+        }
+        if (h == 9) {  // no direction
+          const Values zeros(static_cast<std::size_t>(3 * channels));
+          std::ranges::copy(zeros, f2.begin());
+        }
+        const MatchOptions options;
+        const auto flow = b.matrix<Real>(2 * h, w);
+        b.ops.match_global(b.matrix<Operand>(n, channels, f1), b.matrix<Operand>(n, channels, f2), grid, options, flow);
+        const Values actual = b.read(flow);
+        const auto expected = reference::match_global({n, channels, f1}, {n, channels, f2}, grid, options);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+          if (std::isfinite(expected.flow[i])) kept++;
+          if (expected.margin[i] < b.within(1e-5)) continue;
+          for (const int at : {i, n + i}) {
+            check::that(std::isnan(expected.flow[at]) ? std::isnan(actual[at]) : actual[at] == expected.flow[at], h,
+                        " x ", w, ", value ", at, ": ", actual[at], " instead of ", expected.flow[at]);
+          }
+        }
+        if (h > 8 && w > 8) check::that(kept > n / 4, "only ", kept, " matches count");
+      }
+    });
+
 const OnEveryEngine trips("round_trip finds the pixels that do not come back", [](Bench& b, Random& random) {
   for (const auto [h, w] : {std::array{13, 37}, {1, 1}, {1, 40}, {40, 1}}) {
     Values forward = random.values(2 * h * w, 3), backward(forward.size());
