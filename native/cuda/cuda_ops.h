@@ -166,7 +166,7 @@ class CudaOps : public Ops {
   const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_,
-      refinement_;
+      match_global_, refinement_;
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // of outputs, since `finish`

@@ -99,11 +99,6 @@ void CudaOps::densify_patches(const Image& from, const Image& to, PatchGrid grid
                                        sure.stride});
 }
 
-void CudaOps::match_global(OperandMatrix /*a*/, OperandMatrix /*b*/, Grid /*grid*/, const MatchOptions& /*options*/,
-                           RealMatrix /*flow*/) {
-  not_yet();
-}
-
 // ---- pixels ---------------------------------------------------------------------------------------------------------
 
 namespace {
