@@ -51,8 +51,12 @@ void describe_row(const MatchGlobalJob& job, int item) {
     }
     float square = 0;
     for (int c = 0; c < channels; c++) square += row[c] * row[c];
-    const float inverse = square > 0 ? 1 / std::sqrt(square) : 0;
-    for (int c = 0; c < channels; c++) row[c] *= inverse;
+    if (square > 0 && std::isfinite(square)) {
+      const float inverse = 1 / std::sqrt(square);
+      for (int c = 0; c < channels; c++) row[c] *= inverse;
+    } else {
+      std::fill_n(row, channels, 0.F);
+    }
     if (first) continue;
     const int cell = y * width + x;
     float* column =
@@ -67,7 +71,7 @@ void match_cell(const MatchGlobalJob& job, int first, int item) {
   const int best = largest(scores, grid.size());
   const float score = scores[best];
   const int y = best / grid.width, x = best % grid.width;
-  float second = -1;
+  float second = 0;
   for (int row = 0; row < grid.height; row++) {
     const bool near = std::abs(row - y) <= match_near;
     const int left = near ? std::max(0, x - match_near) : grid.width;

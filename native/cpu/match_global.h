@@ -6,7 +6,7 @@
 namespace flow::cpu {
 
 /// Ops::match_global, item by item. A descriptor is a cell's features, less their channels' means, summed over 3 x 3
-/// cells, and normalised; 0 for a vector of zeros.
+/// cells, and normalised; 0 for a vector of zeros, and for one that is not finite.
 struct MatchGlobalJob {
   RealMatrix a, b;
   Grid grid;
@@ -19,7 +19,7 @@ struct MatchGlobalJob {
   float* scores;  // match_block x ld_scores: of the cells of `a` from `first` on, with all cells of `b`
   int ld_scores;
   int* best;       // of each cell of `a`, the cell of `b`
-  float* lead;     // by how much it is better than the best one that is not near it
+  float* lead;     // by how much it is better than 0, and than the best one that is not near it
   int* best_back;  // of each cell of `b`, the cell of `a`
   float* back_score;
   RealMatrix flow;

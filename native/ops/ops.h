@@ -75,7 +75,7 @@ struct AttentionShape {
 
 /// Which matches of cells count.
 struct MatchOptions {
-  float lead = 0.03F;  // of the best cosine over all that are not near it
+  float lead = 0.03F;  // of the best cosine over 0, and over all that are not near it
   int agree = 3;       // neighbours, of 8, with the same motion to one cell
 };
 /// Cells around a match, down and across, that are near it.
@@ -214,7 +214,7 @@ class Ops : public RefineStages {
   /// like it, wherever that is; NaN where that is not certain. Two cells are alike by the cosine of their features,
   /// less the mean of each channel, summed over 3 x 3 cells. A match counts if its cell in `b` matches the cell in `a`,
   /// or one beside it, if it leads (see MatchOptions), and if its neighbours agree. The first of equal cells is the
-  /// best. The N x N cosines are never in memory all at once.
+  /// best. No match counts where features are not finite. The N x N cosines are never in memory all at once.
   virtual void match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options,
                             RealMatrix flow) = 0;
 

@@ -318,6 +318,45 @@ const OnEveryEngine everywhere(
       }
     });
 
+const OnEveryEngine first_of_equals("match_global takes the first of equal cells", [](Bench& b, Random& random) {
+  // Small integers and a power of two of cells: means and sums are exact, so cells that repeat are equal bit by bit.
+  // The descriptors of cells 63 to 65 are one, on both sides of the end of a tile.
+  const Grid grid{1, 128};
+  const int channels = 24, first = 63;
+  Values f(static_cast<std::size_t>(grid.width * channels));
+  std::ranges::transform(random.values(f.size(), 8), f.begin(), [](float x) { return std::round(x); });
+  for (const int cell : {65, 66}) std::copy_n(&f[(cell - 3) * channels], channels, &f[cell * channels]);
+  const auto flow = b.matrix<Real>(2, grid.width);
+  const auto map = b.matrix<Operand>(grid.width, channels, f);
+  b.ops.match_global(map, map, grid, {.lead = .03F, .agree = 0}, flow);
+  const Values actual = b.read(flow);
+  for (int x = 0; x < grid.width; x++) {
+    // All three find the first one. That finds itself, which is beside the second of them, but not the third.
+    const bool unknown = x == first + 2;
+    const float expected = x == first + 1 ? -1 : 0;
+    check::that(unknown ? std::isnan(actual[x]) : actual[x] == expected, "cell ", x, ": ", actual[x]);
+    check::that(unknown ? std::isnan(actual[grid.width + x]) : actual[grid.width + x] == 0, "cell ", x, " moves down");
+  }
+});
+
+const OnEveryEngine no_features("match_global matches no cells of features that are not finite", [](Bench& b,
+                                                                                                    Random& random) {
+  for (const auto [h, w] : {std::array{2, 2}, {9, 11}}) {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      const int n = h * w, channels = 16;
+      const Values good = random.values(n * channels);
+      Values broken = good;
+      broken[channels + 3] = bad;
+      const auto flow = b.matrix<Real>(2 * h, w);
+      const auto a = b.matrix<Operand>(n, channels, good), other = b.matrix<Operand>(n, channels, broken);
+      for (const auto& [from, to] : {std::pair{a, other}, {other, a}, {other, other}}) {
+        b.ops.match_global(from, to, {h, w}, {}, flow);
+        for (const float x : b.read(flow)) check::that(std::isnan(x), h, " x ", w, ": ", x, " instead of NaN");
+      }
+    }
+  }
+});
+
 const OnEveryEngine trips("round_trip finds the pixels that do not come back", [](Bench& b, Random& random) {
   for (const auto [h, w] : {std::array{13, 37}, {1, 1}, {1, 40}, {40, 1}}) {
     Values forward = random.values(2 * h * w, 3), backward(forward.size());

@@ -220,7 +220,7 @@ inline GlobalMatches match_global(const Map& a, const Map& b, flow::Grid grid, c
   }
   GlobalMatches out{Doubles(2 * n, NAN), Doubles(n)};
   for (int i = 0; i < n; i++) {
-    double second = -1;
+    double second = 0;
     for (int j = 0; j < n; j++) {
       if (apart(best[i], j) > flow::match_near) second = std::max(second, dots.at(i, j));
     }
