@@ -441,7 +441,7 @@ void CpuOps::match_global(OperandMatrix a, OperandMatrix b, Grid grid, const Mat
                            .flow = flow};
   std::fill_n(memory + bias, ld_scores, 0.F);
   std::fill_n(job.panels, static_cast<std::size_t>(ld_scores) * channels, 0.F);
-  pool_.run(2 * channels, [&](int item, int /*thread*/) { mean_channel(job, item); });
+  pool_.run(2 * ceil_div(channels, mean_block), [&](int item, int /*thread*/) { mean_channels(job, item); });
   pool_.run(2 * grid.height, [&](int item, int /*thread*/) { describe_row(job, item); });
   for (int first = 0; first < cells; first += match_block) {
     const int count = std::min(match_block, cells - first);

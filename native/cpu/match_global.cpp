@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace flow::cpu {
 
@@ -17,22 +18,44 @@ bool are_near(Grid grid, int a, int b, int distance) {
   return std::abs(a / grid.width - b / grid.width) <= distance && std::abs(a % grid.width - b % grid.width) <= distance;
 }
 
-/// The place of the largest value; the first of equal ones.
-int largest(const float* values, int count) {
-  float most = values[0];
-  for (int i = 1; i < count; i++) most = std::max(most, values[i]);
-  return static_cast<int>(std::find(values, values + count, most) - values);
+/// Each lane of these loops has a result of its own, so that the compiler can use vectors.
+constexpr int lanes = 16;
+
+/// The largest of `count` values, at least `least`.
+float largest(const float* values, int count, float least) {
+  float most[lanes];
+  std::fill_n(most, lanes, least);
+  int i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (int k = 0; k < lanes; k++) most[k] = std::max(most[k], values[i + k]);
+  }
+  for (; i < count; i++) most[0] = std::max(most[0], values[i]);
+  return *std::max_element(most, most + lanes);
+}
+
+float sum_of_squares(const float* values, int count) {
+  float sums[lanes] = {};
+  int i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (int k = 0; k < lanes; k++) sums[k] += values[i + k] * values[i + k];
+  }
+  for (; i < count; i++) sums[0] += values[i] * values[i];
+  return std::accumulate(sums, sums + lanes, 0.F);
 }
 
 }  // namespace
 
-void mean_channel(const MatchGlobalJob& job, int item) {
-  const int channels = job.a.cols, cells = job.grid.size();
-  const RealMatrix map = item < channels ? job.a : job.b;
-  const float* value = static_cast<const float*>(map.data) + item % channels;
-  double sum = 0;
-  for (int i = 0; i < cells; i++) sum += value[static_cast<std::ptrdiff_t>(i) * map.stride];
-  job.means[item] = static_cast<float>(sum / cells);
+void mean_channels(const MatchGlobalJob& job, int item) {
+  const int channels = job.a.cols, cells = job.grid.size(), blocks = ceil_div(channels, mean_block);
+  const int first = item % blocks * mean_block, count = std::min(mean_block, channels - first);
+  const RealMatrix map = item < blocks ? job.a : job.b;
+  double sums[mean_block] = {};
+  for (int i = 0; i < cells; i++) {
+    const float* features = features_of(map, i) + first;
+    for (int c = 0; c < count; c++) sums[c] += features[c];
+  }
+  float* means = job.means + (item < blocks ? 0 : channels) + first;
+  for (int c = 0; c < count; c++) means[c] = static_cast<float>(sums[c] / cells);
 }
 
 void describe_row(const MatchGlobalJob& job, int item) {
@@ -49,8 +72,7 @@ void describe_row(const MatchGlobalJob& job, int item) {
         for (int c = 0; c < channels; c++) row[c] += features[c] - means[c];
       }
     }
-    float square = 0;
-    for (int c = 0; c < channels; c++) square += row[c] * row[c];
+    const float square = sum_of_squares(row, channels);
     if (square > 0 && std::isfinite(square)) {
       const float inverse = 1 / std::sqrt(square);
       for (int c = 0; c < channels; c++) row[c] *= inverse;
@@ -68,17 +90,19 @@ void describe_row(const MatchGlobalJob& job, int item) {
 void match_cell(const MatchGlobalJob& job, int first, int item) {
   const Grid grid = job.grid;
   float* scores = job.scores + static_cast<std::ptrdiff_t>(item) * job.ld_scores;
-  const int best = largest(scores, grid.size());
-  const float score = scores[best];
+  const float score = largest(scores, grid.size(), -2);
+  const int best = static_cast<int>(std::find(scores, scores + grid.size(), score) - scores);
   const int y = best / grid.width, x = best % grid.width;
-  float second = 0;
-  for (int row = 0; row < grid.height; row++) {
-    const bool near = std::abs(row - y) <= match_near;
-    const int left = near ? std::max(0, x - match_near) : grid.width;
-    const int right = near ? std::min(grid.width, x + match_near + 1) : grid.width;
-    for (int i = 0; i < left; i++) second = std::max(second, scores[row * grid.width + i]);
-    for (int i = right; i < grid.width; i++) second = std::max(second, scores[row * grid.width + i]);
+  const int top = std::max(0, y - match_near), bottom = std::min(grid.height, y + match_near + 1);
+  const int left = std::max(0, x - match_near), right = std::min(grid.width, x + match_near + 1);
+  float second = largest(scores, top * grid.width, 0);
+  for (int row = top; row < bottom; row++) {
+    const float* beside = scores + static_cast<std::ptrdiff_t>(row) * grid.width;
+    second = largest(beside, left, second);
+    second = largest(beside + right, grid.width - right, second);
   }
+  second =
+      largest(scores + static_cast<std::ptrdiff_t>(bottom) * grid.width, (grid.height - bottom) * grid.width, second);
   job.best[first + item] = best;
   job.lead[first + item] = score - second;
 }

@@ -30,8 +30,11 @@ constexpr int match_block = 64;
 /// Cells of `b` in one item of match_back.
 constexpr int match_columns = 256;
 
-/// Means of channel `item` of a, or of channel item - channels of b.
-void mean_channel(const MatchGlobalJob& job, int item);
+/// Channels of one item of mean_channels: a cache line.
+constexpr int mean_block = 16;
+
+/// Means of `mean_block` channels of a from item * mean_block on, and then of b.
+void mean_channels(const MatchGlobalJob& job, int item);
 /// Descriptors of row `item` of the map of a, or of row item - height of that of b.
 void describe_row(const MatchGlobalJob& job, int item);
 /// The best match of cell first + item.
