@@ -242,6 +242,12 @@ DEVICE void find_second(const MatchGlobalParams& p) {
 
 // ---- acceptance -----------------------------------------------------------------------------------------------------
 
+/// Whether there are only cells near this one: then nothing can be said of its lead.
+DEVICE bool is_all_near(const MatchGlobalParams& p, int cell) {
+  const int y = cell / p.width, x = cell % p.width;
+  return max(y, p.height - 1 - y) <= match_near && max(x, p.width - 1 - x) <= match_near;
+}
+
 DEVICE void accept(const MatchGlobalParams& p) {
   const int cells = p.height * p.width;
   const int cell = static_cast<int>(blockIdx.x) * match_accept_threads + static_cast<int>(threadIdx.x);
@@ -257,7 +263,7 @@ DEVICE void accept(const MatchGlobalParams& p) {
     }
   }
   const bool mutual = are_near(p.width, cell_of(p.best[cells + best]), cell, 1);
-  const bool leads = cosine_of(p.best[cell]) - __int_as_float(p.second[cell]) > p.lead;
+  const bool leads = !is_all_near(p, best) && cosine_of(p.best[cell]) - __int_as_float(p.second[cell]) > p.lead;
   const bool counts = mutual && leads && agree >= p.agree;
   float* u = p.flow + static_cast<std::ptrdiff_t>(y) * p.ldf + x;
   u[0] = counts ? static_cast<float>(across) : NAN;

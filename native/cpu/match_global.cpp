@@ -104,7 +104,8 @@ void match_cell(const MatchGlobalJob& job, int first, int item) {
   second =
       largest(scores + static_cast<std::ptrdiff_t>(bottom) * grid.width, (grid.height - bottom) * grid.width, second);
   job.best[first + item] = best;
-  job.lead[first + item] = score - second;
+  const bool all_near = bottom - top == grid.height && right - left == grid.width;
+  job.lead[first + item] = all_near ? 0 : score - second;
 }
 
 void match_back(const MatchGlobalJob& job, int first, int count, int item) {

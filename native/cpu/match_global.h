@@ -19,7 +19,7 @@ struct MatchGlobalJob {
   float* scores;  // match_block x ld_scores: of the cells of `a` from `first` on, with all cells of `b`
   int ld_scores;
   int* best;       // of each cell of `a`, the cell of `b`
-  float* lead;     // by how much it is better than 0, and than the best one that is not near it
+  float* lead;     // by how much it is better than 0, and than the best one that is not near it; 0 if all are
   int* best_back;  // of each cell of `b`, the cell of `a`
   float* back_score;
   RealMatrix flow;

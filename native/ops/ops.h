@@ -75,7 +75,7 @@ struct AttentionShape {
 
 /// Which matches of cells count.
 struct MatchOptions {
-  float lead = 0.03F;  // of the best cosine over 0, and over all that are not near it
+  float lead = 0.03F;  // of the best cosine over 0, and over all that are not near it; there must be some
   int agree = 3;       // neighbours, of 8, with the same motion to one cell
 };
 /// Cells around a match, down and across, that are near it.

@@ -221,10 +221,13 @@ inline GlobalMatches match_global(const Map& a, const Map& b, flow::Grid grid, c
   GlobalMatches out{Doubles(2 * n, NAN), Doubles(n)};
   for (int i = 0; i < n; i++) {
     double second = 0;
+    bool all_near = true;
     for (int j = 0; j < n; j++) {
-      if (apart(best[i], j) > flow::match_near) second = std::max(second, dots.at(i, j));
+      if (apart(best[i], j) <= flow::match_near) continue;
+      all_near = false;
+      second = std::max(second, dots.at(i, j));
     }
-    lead[i] = score[i] - second;
+    lead[i] = all_near ? 0 : score[i] - second;
   }
   for (int i = 0; i < n; i++) {
     int agree = -1;
