@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "cpu/color_flow.h"
+#include "cpu/match_global.h"
 #include "cpu/match_similarity.h"
 #include "cpu/pack.h"
 #include "cpu/round_trip.h"
@@ -406,6 +408,58 @@ void CpuOps::match_similarity(OperandMatrix fused, Grid grid, int channels, int 
   double sum = 0;
   for (int y = 0; y < grid.height; y++) sum += row_sums_[static_cast<std::size_t>(y)];
   *floats(similarity) = static_cast<float>(sum / grid.size());
+}
+
+void CpuOps::match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options, RealMatrix flow) {
+  const int cells = grid.size(), channels = a.cols, panel = 2 * kernels_.lanes, panels = ceil_div(cells, panel);
+  const int ld = round_up(channels, widest_panel), ld_scores = panels * panel;
+  std::size_t used = 0;
+  const auto take = [&](std::size_t count) {
+    return std::exchange(used, used + (count + widest_panel - 1) / widest_panel * widest_panel);
+  };
+  const std::size_t means = take(2 * channels), descriptors = take(2 * static_cast<std::size_t>(cells) * ld),
+                    columns = take(static_cast<std::size_t>(ld_scores) * channels), bias = take(ld_scores),
+                    scores = take(static_cast<std::size_t>(match_block) * ld_scores), best = take(cells),
+                    lead = take(cells), best_back = take(cells), back_score = take(cells);
+  if (match_global_.size() < used) match_global_ = AlignedFloats(used);
+  float* memory = match_global_.data();
+  const MatchGlobalJob job{.a = {a.data, a.rows, a.cols, a.stride},
+                           .b = {b.data, b.rows, b.cols, b.stride},
+                           .grid = grid,
+                           .options = options,
+                           .means = memory + means,
+                           .descriptors = memory + descriptors,
+                           .ld = ld,
+                           .panels = memory + columns,
+                           .panel = panel,
+                           .scores = memory + scores,
+                           .ld_scores = ld_scores,
+                           .best = reinterpret_cast<int*>(memory + best),
+                           .lead = memory + lead,
+                           .best_back = reinterpret_cast<int*>(memory + best_back),
+                           .back_score = memory + back_score,
+                           .flow = flow};
+  std::fill_n(memory + bias, ld_scores, 0.F);
+  std::fill_n(job.panels, static_cast<std::size_t>(ld_scores) * channels, 0.F);
+  pool_.run(2 * ceil_div(channels, mean_block), [&](int item, int /*thread*/) { mean_channels(job, item); });
+  pool_.run(2 * grid.height, [&](int item, int /*thread*/) { describe_row(job, item); });
+  for (int first = 0; first < cells; first += match_block) {
+    const int count = std::min(match_block, cells - first);
+    GemmJob product{};
+    product.rows = Rows::plain;
+    product.epilogue = Epilogue::store;
+    product.a = job.descriptors + static_cast<std::ptrdiff_t>(first) * ld;
+    product.lda = ld;
+    product.m = count;
+    product.cols = channels;
+    product.weights = {job.panels, memory + bias, panels, channels};
+    product.out = job.scores;
+    product.ldo = ld_scores;
+    run_gemm(product);
+    pool_.run(count, [&](int item, int /*thread*/) { match_cell(job, first, item); });
+    pool_.run(ceil_div(cells, match_columns), [&](int item, int /*thread*/) { match_back(job, first, count, item); });
+  }
+  pool_.run(grid.height, [&](int row, int /*thread*/) { accept_row(job, row); });
 }
 
 void CpuOps::round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) {

@@ -11,6 +11,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/layer_norm.h"
 #include "kernels/mask_upsample.h"
+#include "kernels/match_global.h"
 #include "kernels/match_similarity.h"
 #include "kernels/predict_flow.h"
 #include "kernels/preprocess.h"
@@ -466,6 +467,35 @@ void CudaOps::match_similarity(OperandMatrix fused, Grid grid, int channels, int
          {kernels::match_norms_threads}, 0, params);
   launch(named("match_similarity", precision_), {1}, {kernels::match_similarity_threads},
          kernels::match_similarity_shared_bytes, params);
+}
+
+void CudaOps::match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options, RealMatrix flow) {
+  static_assert(match_near == kernels::match_near);
+  const int channels = a.cols, cells = grid.size(), ld = kernels::match_descriptor_stride(channels);
+  const std::size_t maps = 2, keys = maps * sizeof(kernels::MatchKey) * cells,
+                    descriptors = maps * sizeof(float) * cells * ld, means = maps * sizeof(float) * channels,
+                    seconds = sizeof(int) * cells;
+  auto* memory =
+      static_cast<std::byte*>(guarded([&] { return scratch(match_global_, descriptors + keys + means + seconds); }));
+  kernels::MatchGlobalParams params{};
+  params.a = a.data, params.lda = a.stride;
+  params.b = b.data, params.ldb = b.stride;
+  params.descriptors = reinterpret_cast<float*>(memory), params.ld = ld;
+  params.best = reinterpret_cast<kernels::MatchKey*>(memory + descriptors);
+  params.means = reinterpret_cast<float*>(memory + descriptors + keys);
+  params.second = reinterpret_cast<int*>(memory + descriptors + keys + means);
+  params.flow = floats(flow), params.ldf = flow.stride;
+  params.height = grid.height, params.width = grid.width, params.channels = channels;
+  params.lead = options.lead, params.agree = options.agree;
+  launch(named("match_means", precision_), {ceil_div(channels, kernels::match_means_channels), 2},
+         {kernels::match_means_threads}, kernels::match_means_shared_bytes, params);
+  launch(named("match_describe", precision_), {ceil_div(cells, kernels::match_describe_cells), 2},
+         {kernels::match_describe_threads}, 0, params);
+  const int tiles = ceil_div(cells, kernels::match_tile);
+  for (const char* kernel : {"match_best", "match_second"}) {
+    launch(kernel, {tiles, tiles}, {kernels::match_tile_threads}, kernels::match_tile_shared_bytes, params);
+  }
+  launch("match_accept", {ceil_div(cells, kernels::match_accept_threads)}, {kernels::match_accept_threads}, 0, params);
 }
 
 // ---- two directions -------------------------------------------------------------------------------------------------

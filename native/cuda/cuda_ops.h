@@ -91,6 +91,7 @@ class CudaOps : public Ops {
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
   void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) override;
+  void match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options, RealMatrix flow) override;
   void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 
@@ -165,7 +166,7 @@ class CudaOps : public Ops {
   const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_,
-      refinement_;
+      match_global_, refinement_;
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // of outputs, since `finish`

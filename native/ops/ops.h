@@ -73,6 +73,14 @@ struct AttentionShape {
   int rows() const { return images * tokens; }
 };
 
+/// Which matches of cells count.
+struct MatchOptions {
+  float lead = 0.03F;  // of the best cosine over 0, and over all that are not near it; there must be some
+  int agree = 3;       // neighbours, of 8, with the same motion to one cell
+};
+/// Cells around a match, down and across, that are near it.
+constexpr int match_near = 2;
+
 /// How lengths of motion, in pixels, become colours. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
 struct FlowColors {
   double scale = 0;  // length with the full colour; longer motion is darker; 0: the longest motion of the picture
@@ -201,6 +209,14 @@ class Ops : public RefineStages {
   /// similarity (1 x 1) = how well `a` is found in `b`: the mean over all patches of `a` of the best cosine with the
   /// patches of `b` in the window. `fused` is the output of correlation_concat for C = `channels`.
   virtual void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) = 0;
+
+  /// flow (2*h x w, planar, in cells) = for each cell of `a` the motion to the cell of `b` (N x C each) that is most
+  /// like it, wherever that is; NaN where that is not certain. Two cells are alike by the cosine of their features,
+  /// less the mean of each channel, summed over 3 x 3 cells. A match counts if its cell in `b` matches the cell in `a`,
+  /// or one beside it, if it leads (see MatchOptions), and if its neighbours agree. The first of equal cells is the
+  /// best. No match counts where features are not finite. The N x N cosines are never in memory all at once.
+  virtual void match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options,
+                            RealMatrix flow) = 0;
 
   // ---- two directions ---------------------------------------------------------------------------------------------
   /// Forward-backward check of two planar flows (2*H x W each), from a frame to the next and back. Pixel p goes to

@@ -103,6 +103,11 @@ void ProfiledOps::match_similarity(OperandMatrix fused, Grid grid, int channels,
        [&] { inner_->match_similarity(fused, grid, channels, radius, similarity); });
 }
 
+void ProfiledOps::match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options,
+                               RealMatrix flow) {
+  time("match_global", gemm(a.rows, a.cols, b.rows), [&] { inner_->match_global(a, b, grid, options, flow); });
+}
+
 void ProfiledOps::round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) {
   time("round_trip", 0, [&] { inner_->round_trip(forward, backward, occlusion, confidence); });
 }

@@ -89,6 +89,7 @@ class ProfiledOps : public Ops {
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
   void resize_flow(RealMatrix in, RealMatrix out) override;
   void match_similarity(OperandMatrix fused, Grid grid, int channels, int radius, RealMatrix similarity) override;
+  void match_global(OperandMatrix a, OperandMatrix b, Grid grid, const MatchOptions& options, RealMatrix flow) override;
   void round_trip(RealMatrix forward, RealMatrix backward, ByteMatrix occlusion, RealMatrix confidence) override;
   void color_flow(RealMatrix flow, const FlowColors& colors, ByteMatrix picture) override;
 

@@ -277,6 +277,99 @@ const OnEveryEngine similarity("match_similarity is the mean of the windows' bes
   }
 });
 
+const OnEveryEngine everywhere(
+    "match_global finds cells wherever they went, and says nothing where that is not certain",
+    [](Bench& b, Random& random) {
+      for (const auto [h, w, channels] : {std::array{9, 13, 32}, {17, 19, 40}, {1, 1, 8}, {1, 30, 16}, {12, 3, 8}}) {
+        const Grid grid{h, w};
+        const int n = grid.size();
+        // Most of the map moves far, and a part of it the other way; the rest is noise of its own.
+        const Values f1 = random.values(n * channels), noise = random.values(n * channels);
+        Values f2 = noise;
+        for (int cell = 0; cell < n; cell++) {
+          const int y = cell / w, x = cell % w, sign = x < w / 3 ? -1 : 1;
+          const int to_y = y + sign * (h / 3), to_x = x + (sign < 0 ? 2 * w / 3 : -w / 3);
+          if (to_y < 0 || to_y >= h || to_x < 0 || to_x >= w) continue;
+          for (int c = 0; c < channels; c++) {
+            f2[static_cast<std::size_t>((to_y * w + to_x) * channels + c)] =
+                f1[static_cast<std::size_t>(cell * channels + c)] +
+                .1F * noise[static_cast<std::size_t>(cell * channels + c)];
+          }
+        }
+        if (h == 9) {  // no direction
+          const Values zeros(static_cast<std::size_t>(3 * channels));
+          std::ranges::copy(zeros, f2.begin());
+        }
+        const MatchOptions options;
+        const auto flow = b.matrix<Real>(2 * h, w);
+        b.ops.match_global(b.matrix<Operand>(n, channels, f1), b.matrix<Operand>(n, channels, f2), grid, options, flow);
+        const Values actual = b.read(flow);
+        const auto expected = reference::match_global({n, channels, f1}, {n, channels, f2}, grid, options);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+          if (std::isfinite(expected.flow[i])) kept++;
+          if (expected.margin[i] < b.within(1e-5)) continue;
+          for (const int at : {i, n + i}) {
+            check::that(std::isnan(expected.flow[at]) ? std::isnan(actual[at]) : actual[at] == expected.flow[at], h,
+                        " x ", w, ", value ", at, ": ", actual[at], " instead of ", expected.flow[at]);
+          }
+        }
+        if (h > 8 && w > 8) check::that(kept > n / 4, "only ", kept, " matches count");
+      }
+    });
+
+const OnEveryEngine itself(
+    "match_global finds every cell of a map in the map itself, if that has cells that are not near",
+    [](Bench& b, Random& random) {
+      for (const auto [h, w] : {std::array{9, 13}, {8, 8}, {5, 31}, {2, 2}, {3, 3}}) {
+        const int n = h * w, channels = 40;
+        const auto map = b.matrix<Operand>(n, channels, random.values(n * channels));
+        const auto flow = b.matrix<Real>(2 * h, w);
+        b.ops.match_global(map, map, {h, w}, {}, flow);
+        const bool all_near = h <= 3;  // then no match leads
+        for (const float x : b.read(flow)) check::that(all_near ? std::isnan(x) : x == 0, h, " x ", w, ": ", x);
+      }
+    });
+
+const OnEveryEngine first_of_equals("match_global takes the first of equal cells", [](Bench& b, Random& random) {
+  // Small integers and a power of two of cells: means and sums are exact, so cells that repeat are equal bit by bit.
+  // The descriptors of cells 63 to 65 are one, on both sides of the end of a tile.
+  const Grid grid{1, 128};
+  const int channels = 24, first = 63;
+  Values f(static_cast<std::size_t>(grid.width * channels));
+  std::ranges::transform(random.values(f.size(), 8), f.begin(), [](float x) { return std::round(x); });
+  for (const int cell : {65, 66}) std::copy_n(&f[(cell - 3) * channels], channels, &f[cell * channels]);
+  const auto flow = b.matrix<Real>(2, grid.width);
+  const auto map = b.matrix<Operand>(grid.width, channels, f);
+  b.ops.match_global(map, map, grid, {.lead = .03F, .agree = 0}, flow);
+  const Values actual = b.read(flow);
+  for (int x = 0; x < grid.width; x++) {
+    // All three find the first one. That finds itself, which is beside the second of them, but not the third.
+    const bool unknown = x == first + 2;
+    const float expected = x == first + 1 ? -1 : 0;
+    check::that(unknown ? std::isnan(actual[x]) : actual[x] == expected, "cell ", x, ": ", actual[x]);
+    check::that(unknown ? std::isnan(actual[grid.width + x]) : actual[grid.width + x] == 0, "cell ", x, " moves down");
+  }
+});
+
+const OnEveryEngine no_features("match_global matches no cells of features that are not finite", [](Bench& b,
+                                                                                                    Random& random) {
+  for (const auto [h, w] : {std::array{4, 4}, {9, 11}}) {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      const int n = h * w, channels = 16;
+      const Values good = random.values(n * channels);
+      Values broken = good;
+      broken[channels + 3] = bad;
+      const auto flow = b.matrix<Real>(2 * h, w);
+      const auto a = b.matrix<Operand>(n, channels, good), other = b.matrix<Operand>(n, channels, broken);
+      for (const auto& [from, to] : {std::pair{a, other}, {other, a}, {other, other}}) {
+        b.ops.match_global(from, to, {h, w}, {}, flow);
+        for (const float x : b.read(flow)) check::that(std::isnan(x), h, " x ", w, ": ", x, " instead of NaN");
+      }
+    }
+  }
+});
+
 const OnEveryEngine trips("round_trip finds the pixels that do not come back", [](Bench& b, Random& random) {
   for (const auto [h, w] : {std::array{13, 37}, {1, 1}, {1, 40}, {40, 1}}) {
     Values forward = random.values(2 * h * w, 3), backward(forward.size());

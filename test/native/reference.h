@@ -171,6 +171,81 @@ inline double match_similarity(const Map& a, const Map& b, flow::Grid grid, int 
   return sum / a.rows;
 }
 
+/// Of every cell: its motion, planar, NaN where the match does not count; by how much it could change without changing
+/// that.
+struct GlobalMatches {
+  Doubles flow, margin;
+};
+
+inline GlobalMatches match_global(const Map& a, const Map& b, flow::Grid grid, const flow::MatchOptions& options) {
+  const int n = grid.size();
+  const auto describe = [&](const Map& map) {
+    Map out(n, map.cols);
+    for (int c = 0; c < map.cols; c++) {
+      double mean = 0;
+      for (int r = 0; r < n; r++) mean += map.at(r, c) / n;
+      for (int r = 0; r < n; r++) {
+        neighbours(grid, r, [&](int at, int) {
+          if (at >= 0) out.at(r, c) += map.at(at, c) - mean;
+        });
+      }
+    }
+    for (int r = 0; r < n; r++) {
+      double square = 0;
+      for (int c = 0; c < map.cols; c++) square += out.at(r, c) * out.at(r, c);
+      for (int c = 0; c < map.cols; c++) out.at(r, c) = square > 0 ? out.at(r, c) / std::sqrt(square) : 0;
+    }
+    return out;
+  };
+  const Map from = describe(a), to = describe(b);
+  std::vector<int> best(n), back(n);
+  Doubles lead(n), score(n, -2), back_score(n, -2), doubt(n, 2), back_doubt(n, 2);
+  const auto apart = [&](int i, int j) {
+    return std::max(std::abs(i / grid.width - j / grid.width), std::abs(i % grid.width - j % grid.width));
+  };
+  Map dots(n, n);
+  for (int i = 0; i < n; i++) {
+    for (int j = 0; j < n; j++) {
+      for (int c = 0; c < a.cols; c++) dots.at(i, j) += from.at(i, c) * to.at(j, c);
+      const double dot = dots.at(i, j);
+      if (dot > score[i])
+        doubt[i] = dot - score[i], score[i] = dot, best[i] = j;
+      else
+        doubt[i] = std::min(doubt[i], score[i] - dot);
+      if (dot > back_score[j])
+        back_doubt[j] = dot - back_score[j], back_score[j] = dot, back[j] = i;
+      else
+        back_doubt[j] = std::min(back_doubt[j], back_score[j] - dot);
+    }
+  }
+  GlobalMatches out{Doubles(2 * n, NAN), Doubles(n)};
+  for (int i = 0; i < n; i++) {
+    double second = 0;
+    bool all_near = true;
+    for (int j = 0; j < n; j++) {
+      if (apart(best[i], j) <= flow::match_near) continue;
+      all_near = false;
+      second = std::max(second, dots.at(i, j));
+    }
+    lead[i] = all_near ? 0 : score[i] - second;
+  }
+  for (int i = 0; i < n; i++) {
+    int agree = -1;
+    out.margin[i] = std::min({std::abs(lead[i] - options.lead), doubt[i], back_doubt[best[i]]});
+    neighbours(grid, i, [&](int at, int) {
+      if (at < 0) return;
+      const int down = best[at] / grid.width - at / grid.width - (best[i] / grid.width - i / grid.width);
+      const int across = best[at] % grid.width - at % grid.width - (best[i] % grid.width - i % grid.width);
+      agree += std::abs(down) <= 1 && std::abs(across) <= 1 ? 1 : 0;
+      out.margin[i] = std::min(out.margin[i], doubt[at]);
+    });
+    if (apart(back[best[i]], i) > 1 || lead[i] <= options.lead || agree < options.agree) continue;
+    out.flow[i] = best[i] % grid.width - i % grid.width;
+    out.flow[n + i] = best[i] / grid.width - i / grid.width;
+  }
+  return out;
+}
+
 /// Planar: 2*height*up x width*up.
 inline Map mask_upsample(const Map& logits, const Map& flow, flow::Grid grid, int up) {
   const int height = grid.height * up, width = grid.width * up, cells = up * up;
