@@ -32,6 +32,8 @@ class Arena {
     return {take<Kind>(elements), 1, 0, 0};
   }
 
+  std::size_t bytes() const { return bytes_; }
+
  private:
   template <class Kind>
   void* take(std::size_t elements) {

@@ -144,8 +144,8 @@ class Refinement {
     const int start_width = static_cast<int>(start.size()) / 2 / start_height;
     ops_.image_pyramid(from.frame(), from_.levels());
     ops_.image_pyramid(to.frame(), to_.levels());
-    refiner_.run(from_, to_, {start.data(), 2 * start_height, start_width, start_width}, 1, options, plan_,
-                 {flow.data(), 2 * height_, width_, width_});
+    const Refiner::Start starts[] = {{{start.data(), 2 * start_height, start_width, start_width}, 1}};
+    refiner_.run(from_, to_, starts, options, plan_, {flow.data(), 2 * height_, width_, width_});
   }
 
  private:
