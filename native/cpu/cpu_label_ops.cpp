@@ -30,17 +30,17 @@ void CpuOps::census_costs(const Image& from, const Image& to, RealMatrix exposur
                           int count, const LabelOptions& options) {
   LabelPlanes planes = first < labels.starts ? planes_of(labels, first + count) : all_planes(labels);
   planes.count = std::min(planes.count, first + count);
-  CensusJob job{{},
-                {},
-                from.height,
-                from.width,
-                floats(exposure),
-                planes,
-                first,
-                options.contrast,
-                ceil_div(labels.width, census_tile_width),
-                ceil_div(labels.height, census_tile_height)};
-  for (int c = 0; c < 3; c++) job.from[c] = plane_of(from, c), job.to[c] = plane_of(to, c);
+  const float* gains = floats(exposure);
+  const CensusJob job{plane_of(from, Image::luma_of(label_level - 1)),
+                      plane_of(to, Image::luma_of(label_level - 1)),
+                      from.height,
+                      from.width,
+                      0.299F * gains[0] + 0.587F * gains[1] + 0.114F * gains[2],
+                      planes,
+                      first,
+                      options.contrast,
+                      ceil_div(labels.width, census_tile_width),
+                      ceil_div(labels.height, census_tile_height)};
   reserve_scratch(kernels_.labels.census_scratch());
   pool_.run(job.across * job.down, [&](int item, int thread) { kernels_.labels.census(job, item, scratch(thread)); });
 }
@@ -62,9 +62,6 @@ void CpuOps::charge_outside(const Labels& labels, const LabelOptions& options) {
 }
 
 void CpuOps::choose_labels(const Image& image, const Labels& labels, const LabelOptions& options, RealMatrix chosen) {
-  float& asked = floats(labels.facts)[2];
-  if (asked == 0) return;
-  asked = 0;
   MessageJob job{{}, all_planes(labels), options, floats(chosen), chosen.stride};
   job.options.smoothness *= 1 - floats(labels.facts)[0];
   for (int c = 0; c < 3; c++) job.planes[c] = plane_of(image, c);
@@ -78,21 +75,12 @@ void CpuOps::choose_labels(const Image& image, const Labels& labels, const Label
 void CpuOps::charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix claims) {
   const CoveredLabelsJob job{all_planes(labels), floats(chosen),
                              chosen.stride,      static_cast<std::uint64_t*>(claims.data),
-                             labels.width,       options.covered};
+                             labels.width,       floats(labels.facts)[1] + options.covered};
   const int height = labels.height;
   pool_.run(height, [&](int row, int /*thread*/) { clear_claims(job, row); });
   pool_.run(height, [&](int row, int /*thread*/) { claim_chosen(job, row); });
   pool_.run(job.labels.count * height,
             [&](int item, int /*thread*/) { charge_claimed(job, item / height, item % height); });
-  floats(labels.facts)[2] = 1;
-}
-
-void CpuOps::charge_lost(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix regions) {
-  int* memory = static_cast<int*>(regions.data);
-  const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(labels.height) * labels.width;
-  if (cpu::charge_lost(all_planes(labels), options, floats(chosen), chosen.stride, memory, memory + size)) {
-    floats(labels.facts)[2] = 1;
-  }
 }
 
 void CpuOps::take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) {

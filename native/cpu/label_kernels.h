@@ -33,10 +33,10 @@ struct LabelPlanes {
 /// One item is a tile; it computes all labels from `first` on.
 constexpr int census_tile_height = 16, census_tile_width = 64;
 struct CensusJob {
-  Plane from[3], to[3];  // R, G, B, of twice the labels' size
-  int height;            // of the images
+  Plane from, to;  // luma, of twice the labels' size
+  int height;      // of these
   int width;
-  const float* exposure;
+  float gain;
   LabelPlanes labels;
   int first;
   float contrast;

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 namespace flow::cpu {
 
@@ -23,8 +22,7 @@ float part_inside(const FlowPlanes& flow, int x, int y) {
 /// Index of the pixel that (x, y) moves to, or -1 outside the frame.
 int target(const FlowPlanes& flow, int x, int y) {
   const std::ptrdiff_t at = y * flow.stride + x;
-  const float to_x = std::floor(static_cast<float>(x) + flow.u[at] + 0.5F);
-  const float to_y = std::floor(static_cast<float>(y) + flow.v[at] + 0.5F);
+  const float to_x = static_cast<float>(x) + flow.u[at] + 0.5F, to_y = static_cast<float>(y) + flow.v[at] + 0.5F;
   const bool inside =
       to_x >= 0 && to_y >= 0 && to_x < static_cast<float>(flow.width) && to_y < static_cast<float>(flow.height);
   return inside ? static_cast<int>(to_y) * flow.width + static_cast<int>(to_x) : -1;
@@ -52,7 +50,6 @@ void rate(const LabelPlanes& labels, int starts, const LabelOptions& options, fl
   std::nth_element(costs.begin(), middle, costs.begin() + static_cast<std::ptrdiff_t>(count));
   facts[0] = count > 0 ? *middle : 0;
   facts[1] = std::max(0.05F, facts[0] + std::min(facts[0], options.outside));
-  facts[2] = 1;
 }
 
 void charge_outside_row(const LabelPlanes& labels, int label, int row, const LabelOptions& options, float outside) {
@@ -101,57 +98,8 @@ void charge_claimed(const CoveredLabelsJob& job, int label, int row) {
     const int from = static_cast<int>(claim & 0xffffffff);
     if (std::abs(from / width - row) + std::abs(from % width - x) <= near) continue;
     const float least = std::bit_cast<float>(static_cast<std::uint32_t>(claim >> 32));
-    if (least < costs[x] + margin) costs[x] += job.covered;
+    if (least < costs[x] + margin) costs[x] = std::max(costs[x], job.covered);
   }
-}
-
-// ---- regions that leave the frame -----------------------------------------------------------------------------------
-
-bool charge_lost(const LabelPlanes& labels, const LabelOptions& options, const float* chosen, std::ptrdiff_t ld_chosen,
-                 int* regions, int* queue) {
-  const int height = labels.height, width = labels.width;
-  const auto label_of = [&](int x, int y) { return static_cast<int>(chosen[y * ld_chosen + x]); };
-  const auto leaves = [&](int x, int y) { return part_inside(labels.flow(label_of(x, y)), x, y) < 0.5F; };
-  const auto continuous = [&](int x, int y, int to_x, int to_y) {
-    const FlowPlanes from = labels.flow(label_of(x, y)), to = labels.flow(label_of(to_x, to_y));
-    const std::ptrdiff_t i = y * from.stride + x, j = to_y * to.stride + to_x;
-    const float length = std::abs(from.u[i]) + std::abs(from.v[i]) + std::abs(to.u[j]) + std::abs(to.v[j]);
-    return std::abs(from.u[i] - to.u[j]) + std::abs(from.v[i] - to.v[j]) <
-           options.continuous * (1 + 0.5F * options.relative * length);
-  };
-  std::memset(regions, 0, sizeof(int) * static_cast<std::size_t>(height) * static_cast<std::size_t>(width));
-  bool any = false;
-  int count = 0;
-  for (int first = 0; first < height * width; first++) {
-    if (regions[first] != 0 || !leaves(first % width, first / width)) continue;
-    count++;
-    int border = 0, seen = 0, end = 0;
-    queue[end++] = first, regions[first] = count;
-    for (int next = 0; next < end; next++) {
-      const int x = queue[next] % width, y = queue[next] / width;
-      const auto visit = [&](int to_x, int to_y) {
-        if (to_x < 0 || to_y < 0 || to_x >= width || to_y >= height) return;
-        int& region = regions[to_y * width + to_x];
-        const bool same = continuous(x, y, to_x, to_y);
-        if (same && (region == count || leaves(to_x, to_y))) {
-          if (region == 0) region = count, queue[end++] = to_y * width + to_x;
-        } else {
-          border++, seen += same ? 1 : 0;
-        }
-      };
-      visit(x - 1, y), visit(x + 1, y), visit(x, y - 1), visit(x, y + 1);
-    }
-    if (border == 0 || static_cast<float>(seen) < options.support * static_cast<float>(border)) {
-      any = true;
-      for (int i = 0; i < end; i++) {
-        const int x = queue[i] % width, y = queue[i] / width;
-        for (int k = 0; k < labels.count; k++) {
-          labels.cost(k)[y * labels.ld + x] += 1 - part_inside(labels.flow(k), x, y);
-        }
-      }
-    }
-  }
-  return any;
 }
 
 // ---- result ---------------------------------------------------------------------------------------------------------

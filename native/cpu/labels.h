@@ -8,7 +8,7 @@
 
 namespace flow::cpu {
 
-/// facts[0..2], as `rate_costs` tells.
+/// facts, as `rate_costs` tells.
 void rate(const LabelPlanes& labels, int starts, const LabelOptions& options, float* facts);
 
 /// Row `row` of label `label`.
@@ -26,11 +26,6 @@ struct CoveredLabelsJob {
 void clear_claims(const CoveredLabelsJob& job, int row);
 void claim_chosen(const CoveredLabelsJob& job, int row);
 void charge_claimed(const CoveredLabelsJob& job, int label, int row);
-
-/// The regions that leave the frame without support. `regions` holds each pixel's region, 0 for none; `queue` the
-/// pixels of one. True if there is one.
-bool charge_lost(const LabelPlanes& labels, const LabelOptions& options, const float* chosen, std::ptrdiff_t ld_chosen,
-                 int* regions, int* queue);
 
 /// Row `row` of the flow of the chosen labels.
 void take_chosen(const LabelPlanes& labels, const float* chosen, int row, const FlowPlanes& flow);

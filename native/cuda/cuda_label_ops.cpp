@@ -24,10 +24,6 @@ void CudaOps::charge_covered(const Labels& /*labels*/, const LabelOptions& /*opt
                              RealMatrix /*claims*/) {
   not_yet();
 }
-void CudaOps::charge_lost(const Labels& /*labels*/, const LabelOptions& /*options*/, RealMatrix /*chosen*/,
-                          RealMatrix /*regions*/) {
-  not_yet();
-}
 void CudaOps::take_labels(const Labels& /*labels*/, RealMatrix /*chosen*/, RealMatrix /*flow*/) { not_yet(); }
 
 }  // namespace flow::cuda

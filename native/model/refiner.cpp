@@ -19,9 +19,6 @@ int count_levels(int height, int width) {
   return levels;
 }
 
-/// The level of the choice between motions, which needs the one below and is worth it only where several patches are.
-constexpr int label_level = 2;
-
 /// A start takes part from the level whose pixels are as large as its cells.
 int first_level(const Refiner::Start& start, int width, int levels) {
   const float pixels = static_cast<float>(start.cell) * static_cast<float>(width) / static_cast<float>(start.flow.cols);
@@ -96,23 +93,23 @@ void Refiner::Plan::lay_out(Arena& arena) {
   dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
   sure_ = arena.matrix<Real>(h, w), best_ = arena.matrix<Real>(h, w);
   scratch_ = arena.matrix<Real>(5 * h, w);
-  doubled_ = arena.matrix<Real>(2 * height_, width_);
   coarse_ = arena.matrix<Real>(2 * (height_ >> (label_level + 1)), width_ >> (label_level + 1));
-  const int label_height = height_ >> label_level, label_width = width_ >> label_level;
-  const auto of_labels = [&](int planes) {
-    return arena.matrix<Real>(planes * most_labels * label_height, label_width);
-  };
-  labels_ = {label_height,
-             label_width,
-             0,
-             of_labels(2),
-             of_labels(1),
-             of_labels(1),
-             of_labels(1),
-             arena.matrix<Real>(most_motions, motion_cols),
-             arena.matrix<Real>(1, fact_cols)};
-  chosen_ = arena.matrix<Real>(label_height, label_width);
-  pairs_ = arena.matrix<Real>(2 * label_height, label_width);
+  arena.share([&] { doubled_ = arena.matrix<Real>(2 * height_, width_); },
+              [&] {
+                const int label_height = height_ >> label_level, label_width = width_ >> label_level;
+                const auto of_labels = [&](int planes) {
+                  return arena.matrix<Real>(planes * most_labels * label_height, label_width);
+                };
+                labels_ = {label_height,
+                           label_width,
+                           0,
+                           of_labels(2),
+                           of_labels(1),
+                           of_labels(1),
+                           of_labels(1),
+                           arena.matrix<Real>(most_motions, motion_cols),
+                           arena.matrix<Real>(1, fact_cols)};
+              });
 }
 
 struct Refiner::Pair {
@@ -183,19 +180,18 @@ RealMatrix Refiner::choose(const Pair& pair, int starts, Plan& plan) const {
   const Image& image = pair.from[label_level];
   Labels& labels = plan.labels_;
   labels.starts = starts;
+  const RealMatrix chosen = of_size(plan.best_, image.height, image.width);
+  const RealMatrix scratch = of_size(plan.scratch_, 2 * image.height, image.width);
   ops_.census_costs(from, to, plan.exposure_, labels, 0, starts, options);
   ops_.rate_costs(labels, options);
   ops_.fit_motions(labels, options);
   ops_.census_costs(from, to, plan.exposure_, labels, starts, options.motions, options);
   ops_.charge_outside(labels, options);
-  ops_.choose_labels(image, labels, options, plan.chosen_);
-  ops_.charge_covered(labels, options, plan.chosen_, plan.pairs_);
-  for (int i = 0; i < 3; i++) {  // each choice may send another region out of the frame
-    ops_.charge_lost(labels, options, plan.chosen_, plan.pairs_);
-    ops_.choose_labels(image, labels, options, plan.chosen_);
-  }
+  ops_.choose_labels(image, labels, options, chosen);
+  ops_.charge_covered(labels, options, chosen, scratch);
+  ops_.choose_labels(image, labels, options, chosen);
   const RealMatrix flow = of_size(plan.flow_, 2 * image.height, image.width);
-  ops_.take_labels(labels, plan.chosen_, flow);
+  ops_.take_labels(labels, chosen, flow);
   return flow;
 }
 

@@ -68,12 +68,11 @@ class Refiner {
     RealMatrix patches_, others_;  // N x patch_cols
     RealMatrix exposure_;          // 1 x 8
     RealMatrix dense_, flow_;      // 2 h x w of level 1
-    RealMatrix doubled_;           // 2 H x W
     RealMatrix sure_, best_;       // h x w
     RealMatrix scratch_;           // 5 h x w
     RealMatrix coarse_;            // 2 h x w of level 3
-    Labels labels_;                // of level 2
-    RealMatrix chosen_, pairs_;    // h x w, 2 h x w of level 2
+    Labels labels_;
+    RealMatrix doubled_;  // 2 H x W, in the memory of the labels
     Arena arena_;
   };
 

@@ -11,6 +11,9 @@ struct Image;
 // over the whole level, beside the flows found by search, and every pixel takes the label that fits it and its
 // neighbours.
 
+/// The level of the choice.
+constexpr int label_level = 2;
+
 constexpr int most_starts = 4;
 constexpr int most_motions = 6;
 constexpr int most_labels = most_starts + most_motions;
@@ -19,9 +22,8 @@ constexpr int most_labels = most_starts + most_motions;
 /// y)), measured from the level's centre in widths of the level; then the share of the level that the motion explains.
 /// The first motion with a share of 0 ends the list.
 constexpr int motion_cols = 9;
-/// Columns of the facts about a choice: the typical cost, the cost outside the frame, and 1 while `choose_labels` has
-/// something to do.
-constexpr int fact_cols = 3;
+/// Columns of the facts about a choice: the typical cost, and the cost outside the frame.
+constexpr int fact_cols = 2;
 
 /// The labels of a level: the flows found from several starts, then the motions. All matrices have one part of 2 *
 /// height (flows) or height rows per label.
@@ -40,20 +42,18 @@ struct Labels {
 };
 
 struct LabelOptions {
-  int motions = 6;          // at most; at most most_motions
-  float contrast = 1.5F;    // levels of difference between two pixels beyond which the cost does not count more
-  float tolerance = 0.4F;   // px by which a flow may differ from a motion that explains it,
-  float fraction = 0.02F;   // plus this part of the flow
-  float share = 0.01F;      // the least that a motion explains
-  float outside = 0.3F;     // a pixel outside the frame costs as much as a typical one and at most this more
-  float smoothness = 5;     // lambda: between neighbours. Times 1 - typical cost: noise makes all labels more alike
-  float most = 2;           // the largest difference between neighbours that counts
-  float relative = 1;       // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
-  float edge = 30;          // levels of difference, summed over R, G, B, at which smoothness falls to 1/e,
-  float least = 0.1F;       // but not below this part
-  float covered = 0.6F;     // cost where another pixel's match is
-  float support = 0.35F;    // part of its border through which a region that leaves the frame hangs together
-  float continuous = 0.2F;  // relative difference that is no edge of the motion
+  int motions = 6;         // at most; at most most_motions
+  float contrast = 1.5F;   // levels of difference between two pixels beyond which the cost does not count more
+  float tolerance = 0.4F;  // px by which a flow may differ from a motion that explains it,
+  float fraction = 0.02F;  // plus this part of the flow
+  float share = 0.01F;     // the least that a motion explains
+  float outside = 0.3F;    // a pixel outside the frame costs as much as a typical one and at most this more
+  float smoothness = 5;    // lambda: between neighbours. Times 1 - typical cost: noise makes all labels more alike
+  float most = 2;          // the largest difference between neighbours that counts
+  float relative = 1;      // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
+  float edge = 30;         // levels of difference, summed over R, G, B, at which smoothness falls to 1/e,
+  float least = 0.1F;      // but not below this part
+  float covered = 0.2F;    // a pixel that another one hides costs this more than one outside the frame
 };
 
 /// The stages of the choice. Lengths are in pixels of the labels' level.
@@ -61,16 +61,16 @@ class LabelStages {
  public:
   virtual ~LabelStages() = default;
 
-  /// costs of labels [first, first + count) = how unlike the frames are, 0 to 1: with a pixel of `from`, the mean of R,
-  /// G and B under the exposure's gains, and a pixel of `to`, moved by the flow (bilinear in the flow and the image),
-  /// |t(W(p + d) - W(p)) - t(A(p + d) - A(p))|, t clipping to -1..1 after a division by `contrast` (a soft census,
-  /// after Zabih and Woodfill, ECCV 1994), mean over 12 neighbours d that point down or to the right, p in a window of
-  /// 6 x 5 pixels. The images are of twice the labels' size. A motion with no share costs nothing, and is none.
+  /// costs of labels [first, first + count) = how unlike the frames are, 0 to 1: with A the luma of `from` times the
+  /// exposure's gain, and W that of `to` where the flow leads (bilinear in the flow and the image), |t(W(p + d) - W(p))
+  /// - t(A(p + d) - A(p))|, t clipping to -1..1 after a division by `contrast` (a soft census, after Zabih and
+  /// Woodfill, ECCV 1994), mean over 12 neighbours d that point down or to the right, p in a window of 6 x 5 pixels.
+  /// The images are of twice the labels' size. A motion with no share costs nothing, and is none.
   virtual void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                             int count, const LabelOptions& options) = 0;
 
   /// facts = the median of the least cost of the starts, over at most some thousand pixels that stay in the frame;
-  /// the cost outside, which is that plus itself or `outside`, whichever is less, but at least 0.05; 1.
+  /// the cost outside, which is that plus itself or `outside`, whichever is less, but at least 0.05.
   virtual void rate_costs(const Labels& labels, const LabelOptions& options) = 0;
 
   /// motions = those that explain most pixels of the starts' flows, greedily: affine fits in some hundred windows
@@ -89,16 +89,11 @@ class LabelStages {
   virtual void choose_labels(const Image& image, const Labels& labels, const LabelOptions& options,
                              RealMatrix chosen) = 0;
 
-  /// Adds `covered` to the cost of every label that leads a pixel to where another one, more than 6 px away, fits
-  /// better (or by 0.05 worse). `claims` (2*h x w) is scratch.
+  /// Where a label leads a pixel to a place at which another one, more than 6 px away, fits better (or by 0.05 worse),
+  /// that one hides it, and its likeness to what is seen there is chance: the cost is at least that outside plus
+  /// `covered`. `claims` (2*h x w) is scratch.
   virtual void charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen,
                               RealMatrix claims) = 0;
-
-  /// Outside the frame nothing contradicts, so a region may leave it only as the continuation of something that is
-  /// seen: where `support` of a region's border is not continuous with pixels that stay, all labels that leave the
-  /// frame cost 1 more in the region. The third fact = 1 where there is such a region. `regions` (2*h x w) is scratch.
-  virtual void charge_lost(const Labels& labels, const LabelOptions& options, RealMatrix chosen,
-                           RealMatrix regions) = 0;
 
   /// flow (2*h x w) = that of the chosen labels.
   virtual void take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) = 0;

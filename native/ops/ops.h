@@ -10,8 +10,8 @@
 #include <string>
 
 #include "ops/frame.h"
-#include "ops/matrix.h"
 #include "ops/label_stages.h"
+#include "ops/matrix.h"
 #include "ops/refine_stages.h"
 
 namespace flow {

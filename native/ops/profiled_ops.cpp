@@ -192,11 +192,6 @@ void ProfiledOps::charge_covered(const Labels& labels, const LabelOptions& optio
   time("charge_covered", 0, [&] { inner_->charge_covered(labels, options, chosen, claims); });
 }
 
-void ProfiledOps::charge_lost(const Labels& labels, const LabelOptions& options, RealMatrix chosen,
-                              RealMatrix regions) {
-  time("charge_lost", 0, [&] { inner_->charge_lost(labels, options, chosen, regions); });
-}
-
 void ProfiledOps::take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) {
   time("take_labels", 0, [&] { inner_->take_labels(labels, chosen, flow); });
 }

@@ -119,7 +119,6 @@ class ProfiledOps : public Ops {
   void charge_outside(const Labels& labels, const LabelOptions& options) override;
   void choose_labels(const Image& image, const Labels& labels, const LabelOptions& options, RealMatrix chosen) override;
   void charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix claims) override;
-  void charge_lost(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix regions) override;
   void take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) override;
 
  private:

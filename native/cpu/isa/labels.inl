@@ -45,17 +45,15 @@ class CensusTile {
   static int least(int a, int b) { return a < b ? a : b; }
   static int held(int i, int size) { return i < 0 ? 0 : i >= size ? size - 1 : i; }
 
-  /// Frame 1 with the gains of frame 2, in units of the contrast. The images' border is wide enough.
+  /// Frame 1 with the gain of frame 2, in units of the contrast. The images' border is wide enough.
   void read(int y) {
     const int at = least(top_ + y, job_.height + image_border - 1);
     float* to = from_ + y * stride;
-    const V red = S::broadcast(job_.exposure[0] / (3 * job_.contrast)),
-            green = S::broadcast(job_.exposure[1] / (3 * job_.contrast)),
-            blue = S::broadcast(job_.exposure[2] / (3 * job_.contrast));
-    const float *r = job_.from[0].row(at) + left_, *g = job_.from[1].row(at) + left_, *b = job_.from[2].row(at) + left_;
+    const V gain = S::broadcast(job_.gain / job_.contrast);
+    const float* from = job_.from.row(at) + left_;
     for (int x = 0; x < columns_; x += W) {
       const int i = least(x, columns_ - W);  // the border behind the last columns may be narrower than a vector
-      S::store(to + i, red * S::load(r + i) + green * S::load(g + i) + blue * S::load(b + i));
+      S::store(to + i, gain * S::load(from + i));
     }
   }
 
@@ -77,19 +75,15 @@ class CensusTile {
       v_[i] = 2 * (v0[x] + part * (v1[x] - v0[x]));
     }
     float* to = to_ + y * stride;
-    const float unit = 1 / (3 * job_.contrast);
+    const float unit = 1 / job_.contrast;
     for (int x = 0; x < columns_; x++) {
       const int at_x = held(left_ + x, width);
       const int near = least((at_x >> 1) - before, needed - 2), next = at_x % 2 == 0 ? near - 1 : near + 1;
       const float u = 0.75f * u_[near] + 0.25f * u_[next], v = 0.75f * v_[near] + 0.25f * v_[next];
       const Position at = position_of(static_cast<float>(at_x) + u, static_cast<float>(at_y) + v, height, width, 1);
-      float sum = 0;
-      for (const Plane& plane : job_.to) {
-        const float *p = plane.row(at.y) + at.x, *q = p + plane.stride;
-        const float top = p[0] + at.part_x * (p[1] - p[0]), bottom = q[0] + at.part_x * (q[1] - q[0]);
-        sum += top + at.part_y * (bottom - top);
-      }
-      to[x] = sum * unit;
+      const float *p = job_.to.row(at.y) + at.x, *q = p + job_.to.stride;
+      const float upper_row = p[0] + at.part_x * (p[1] - p[0]), lower_row = q[0] + at.part_x * (q[1] - q[0]);
+      to[x] = unit * (upper_row + at.part_y * (lower_row - upper_row));
     }
   }
 
