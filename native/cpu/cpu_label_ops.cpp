@@ -10,9 +10,9 @@ namespace {
 float* floats(RealMatrix m) { return static_cast<float*>(m.data); }
 
 LabelPlanes planes_of(const Labels& labels, int count) {
-  return {labels.height,         labels.width,        count,
-          floats(labels.flows),  labels.flows.stride, floats(labels.costs),
-          floats(labels.scales), floats(labels.sums), labels.costs.stride};
+  return {labels.height,        labels.width,        labels.starts,        count,
+          floats(labels.flows), labels.flows.stride, floats(labels.costs), floats(labels.scales),
+          floats(labels.sums),  labels.costs.stride};
 }
 
 /// The starts and the motions that were found.

@@ -14,6 +14,7 @@ namespace flow::cpu {
 struct LabelPlanes {
   int height;
   int width;
+  int starts;
   int count;
   float* flows;
   std::ptrdiff_t stride;

@@ -47,7 +47,7 @@ struct LabelOptions {
   float tolerance = 0.4F;  // px by which a flow may differ from a motion that explains it,
   float fraction = 0.02F;  // plus this part of the flow
   float share = 0.01F;     // the least that a motion explains
-  float outside = 0.3F;    // a pixel outside the frame costs as much as a typical one and at most this more
+  float outside = 0.1F;    // a pixel outside the frame costs as much as a typical one and at most this more
   float smoothness = 5;    // lambda: between neighbours. Times 1 - typical cost: noise makes all labels more alike
   float most = 2;          // the largest difference between neighbours that counts
   float relative = 1;      // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
@@ -84,8 +84,9 @@ class LabelStages {
 
   /// chosen (h x w) = the label with the least sum of its cost and the messages from all four sides (Hirschmueller,
   /// Stereo Processing by Semiglobal Matching and Mutual Information, IEEE TPAMI 2008, with one path per side). A
-  /// difference between neighbours' motions costs smoothness * (1 - typical cost) * w * min(most, |difference|_1 * both
-  /// scales), w = exp(- |difference of R, G, B| / edge), also within a label.
+  /// difference between neighbours' flows costs smoothness * (1 - typical cost) * w * min(most, |difference|_1 * both
+  /// scales), w = exp(-|difference of R, G, B| / edge), also within a start's label: a ragged flow pays. Neighbours of
+  /// the same motion pay nothing.
   virtual void choose_labels(const Image& image, const Labels& labels, const LabelOptions& options,
                              RealMatrix chosen) = 0;
 

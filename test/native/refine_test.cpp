@@ -1,184 +1,16 @@
-// The refinement on frames whose motion is known, because they are drawn from formulas.
+// The refinement on frames whose motion is known.
 
-#include <array>
 #include <cmath>
 #include <random>
 #include <vector>
 
 #include "check.h"
 #include "count_allocations.h"
-#include "cpu/cpu_ops.h"
-#include "model/refiner.h"
+#include "refinement.h"
 
 using namespace flow;
 
 namespace {
-
-/// An RGB picture.
-struct Picture {
-  int height, width;
-  std::vector<std::uint8_t> pixels;
-
-  Picture(int h, int w) : height(h), width(w), pixels(static_cast<std::size_t>(3) * h * w) {}
-  Frame frame() const { return {pixels.data(), width, height, std::ptrdiff_t{3} * width, PixelFormat::rgb}; }
-};
-
-Picture noise(int height, int width, unsigned seed) {
-  Picture picture(height, width);
-  std::mt19937 generator(seed);
-  for (auto& p : picture.pixels) p = static_cast<std::uint8_t>(generator());
-  return picture;
-}
-
-Picture plain(int height, int width, std::uint8_t level) {
-  Picture picture(height, width);
-  std::ranges::fill(picture.pixels, level);
-  return picture;
-}
-
-/// Waves of many directions and lengths, each channel with its own.
-class Waves {
- public:
-  explicit Waves(unsigned seed) {
-    std::mt19937 generator(seed);
-    std::uniform_real_distribution<double> uniform(0, 1);
-    for (auto& channel : waves_) {
-      for (auto& wave : channel) {
-        const double frequency = 6.28 / std::pow(2, 2 + 5 * uniform(generator)), angle = 6.28 * uniform(generator);
-        wave = {frequency * std::cos(angle), frequency * std::sin(angle), 6.28 * uniform(generator)};
-      }
-    }
-  }
-  double operator()(int channel, double x, double y) const {
-    double sum = 0;
-    for (const auto& [fx, fy, phase] : waves_.at(static_cast<std::size_t>(channel))) {
-      sum += std::sin(fx * x + fy * y + phase);
-    }
-    return std::clamp(128 + 22 * sum, 0.0, 255.0);
-  }
-
- private:
-  std::array<std::array<std::array<double, 3>, 10>, 3> waves_{};
-};
-
-/// The waves as they are seen where pixel (x, y) shows the point `point(x, y)`.
-template <class Point>
-Picture draw(const Waves& waves, int height, int width, const Point& point) {
-  Picture picture(height, width);
-  for (int y = 0, i = 0; y < height; y++) {
-    for (int x = 0; x < width; x++) {
-      const auto [px, py] = point(x, y);
-      for (int c = 0; c < 3; c++) picture.pixels[i++] = static_cast<std::uint8_t>(std::lround(waves(c, px, py)));
-    }
-  }
-  return picture;
-}
-
-/// A pair of frames that turns, grows and moves by up to some ten pixels, and its true flow (planar).
-struct Pair {
-  Picture from, to;
-  std::vector<float> flow;
-};
-
-Pair moving_pair(int height, int width) {
-  const Waves waves(7);
-  // Frame 2 shows at (x, y) the point A (x, y) + b; so the point at (x, y) of frame 1 goes to A^-1 ((x, y) - b).
-  const double a = 0.98, b = 0.03, c = -0.03, d = 0.98, shift_x = 9.4, shift_y = -4.7, determinant = a * d - b * c;
-  const auto identity = [](double x, double y) { return std::pair(x, y); };
-  const auto moved = [&](double x, double y) { return std::pair(a * x + b * y + shift_x, c * x + d * y + shift_y); };
-  std::vector<float> flow;
-  for (const bool vertical : {false, true}) {
-    for (int y = 0; y < height; y++) {
-      for (int x = 0; x < width; x++) {
-        const double px = x - shift_x, py = y - shift_y;
-        const double to_x = (d * px - b * py) / determinant, to_y = (a * py - c * px) / determinant;
-        flow.push_back(static_cast<float>(vertical ? to_y - y : to_x - x));
-      }
-    }
-  }
-  return {draw(waves, height, width, identity), draw(waves, height, width, moved), flow};
-}
-
-/// A flow of cells of `cell` pixels, each the mean of `flow` there and off by up to `error` px.
-std::vector<float> coarse_start(const std::vector<float>& flow, int height, int width, int cell, float error) {
-  std::mt19937 generator(3);
-  std::uniform_real_distribution<float> off(-error, error);
-  const int h = height / cell, w = width / cell;
-  std::vector<float> start;
-  for (int plane = 0; plane < 2; plane++) {
-    for (int y = 0; y < h; y++) {
-      for (int x = 0; x < w; x++) {
-        double sum = 0;
-        for (int i = 0; i < cell * cell; i++) {
-          const std::ptrdiff_t row = plane * height + y * cell + i / cell;
-          sum += flow[static_cast<std::size_t>(row * width + x * cell + i % cell)];
-        }
-        start.push_back((static_cast<float>(sum / (cell * cell)) + off(generator)) / static_cast<float>(cell));
-      }
-    }
-  }
-  return start;
-}
-
-/// A refiner on the CPU, for flows of one size.
-class Refinement {
- public:
-  Refinement(int height, int width, int threads, const cpu::Kernels& kernels = *cpu::runnable_kernels().front())
-      : height_(height),
-        width_(width),
-        ops_(threads, kernels),
-        refiner_(ops_),
-        plan_(refiner_.plan(height, width)),
-        from_(ops_, height, width),
-        to_(ops_, height, width) {}
-
-  /// `start` is planar, 2 * start_height x start_width, of cells of one pixel.
-  std::vector<float> run(const Picture& from, const Picture& to, std::vector<float> start, int start_height,
-                         const RefineOptions& options = {}) {
-    std::vector<float> flow(static_cast<std::size_t>(2) * height_ * width_, NAN);
-    run_into(from, to, start, start_height, options, flow);
-    return flow;
-  }
-  void run_into(const Picture& from, const Picture& to, std::vector<float>& start, int start_height,
-                const RefineOptions& options, std::vector<float>& flow) {
-    const int start_width = static_cast<int>(start.size()) / 2 / start_height;
-    ops_.image_pyramid(from.frame(), from_.levels());
-    ops_.image_pyramid(to.frame(), to_.levels());
-    const Refiner::Start starts[] = {{{start.data(), 2 * start_height, start_width, start_width}, 1}};
-    refiner_.run(from_, to_, starts, options, plan_, {flow.data(), 2 * height_, width_, width_});
-  }
-
- private:
-  int height_, width_;
-  cpu::CpuOps ops_;
-  Refiner refiner_;
-  Refiner::Plan plan_;
-  FramePyramid from_, to_;
-};
-
-/// Mean end-point error over the pixels at least `border` px from the frame's edge.
-double error_of(const std::vector<float>& flow, const std::vector<float>& truth, int height, int width, int border) {
-  double sum = 0;
-  int count = 0;
-  const auto size = static_cast<std::size_t>(height) * width;
-  for (int y = border; y < height - border; y++) {
-    for (int x = border; x < width - border; x++, count++) {
-      const std::size_t i = static_cast<std::size_t>(y) * width + x;
-      sum += std::hypot(flow[i] - truth[i], flow[size + i] - truth[size + i]);
-    }
-  }
-  return sum / count;
-}
-
-bool is_finite(const std::vector<float>& values) {
-  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
-}
-
-struct Preset {
-  const char* name;
-  RefineOptions options;
-};
-const Preset presets[] = {{"fast", RefineOptions::fast()}, {"default", {}}, {"best", RefineOptions::best()}};
 
 // ---- what it is for -------------------------------------------------------------------------------------------------
 
@@ -288,6 +120,14 @@ const check::Register steady("after the first frame of a size nothing is allocat
     refinement.run_into(pair.to, pair.from, start, 6, options, flow);
     check::that(allocations == before, name, ": ", allocations - before, " allocations");
   }
+});
+
+const check::Register memory("a refinement takes less than 60 bytes per pixel", [] {
+  constexpr int height = 480, width = 640;
+  cpu::CpuOps ops(1);
+  const FramePyramid pyramid(ops, height, width);
+  const std::size_t bytes = 2 * pyramid.bytes() + Refiner(ops).plan(height, width).bytes();
+  check::that(bytes < std::size_t{60} * height * width, static_cast<double>(bytes) / (height * width));
 });
 
 // ---- pyramid --------------------------------------------------------------------------------------------------------

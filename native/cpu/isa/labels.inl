@@ -144,8 +144,8 @@ class Messages {
     std::ptrdiff_t step_flow, step;
   };
 
-  Messages(int count, const LabelOptions& options)
-      : count_(count), smoothness_(S::broadcast(options.smoothness)), most_(S::broadcast(options.most)) {}
+  Messages(const LabelPlanes& labels, const LabelOptions& options)
+      : count_(labels.count), starts_(labels.starts), smoothness_(S::broadcast(options.smoothness)), most_(S::broadcast(options.most)) {}
 
   FLOW_INLINE void start(const Pixels& at) { pass(at); }
 
@@ -162,6 +162,7 @@ class Messages {
         const V difference = S::abs(u_[k] - u) + S::abs(v_[k] - v);
         best = S::min(best, state_[k] + S::min(difference * (scale * scale_[k]), cut));
       }
+      if (j >= starts_) best = S::min(best, state_[j]);
       message[j] = best;
       lowest = j == 0 ? best : S::min(lowest, best);
     }
@@ -183,7 +184,7 @@ class Messages {
     }
   }
 
-  int count_;
+  int count_, starts_;
   V smoothness_, most_;
   V u_[most_labels], v_[most_labels], scale_[most_labels], state_[most_labels];  // of the last pixels
 };
@@ -240,7 +241,7 @@ void messages_along_rows(const MessageJob& job, int item, float* scratch) {
     const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(x) * W;
     return typename Messages<W>::Pixels{u + at, v + at, scale + at, cost + at, plane, plane};
   };
-  Messages<W> messages(count, job.options);
+  Messages<W> messages(labels, job.options);
   messages.start(pixels(0));
   for (int k = 0; k < count; k++) S::store(sums + k * plane, V{});
   for (int x = 1; x < width; x++) {
@@ -285,7 +286,7 @@ void messages_along_columns(const MessageJob& job, int item) {
         difference += S::abs(S::load(image.row(y + 1) + x) - S::load(image.row(y) + x));
       return edge_weight<W>(difference, job.options);
     };
-    Messages<W> messages(labels.count, job.options);
+    Messages<W> messages(labels, job.options);
     messages.start(pixels(0));
     for (int y = 1; y < height; y++) {
       messages.next(pixels(y), weight(y - 1), [&](int k, V message) {
