@@ -12,55 +12,10 @@
 
 #include "preprocess.h"
 
+#include "frame_pixel.cuh"
 #include "number.cuh"
 
 namespace flow::kernels {
-
-struct Pixel {
-  int channel[3];
-};
-
-DEVICE int clamp_level(int v) { return min(max(v, 0), 255); }
-
-/// ITU-R BT.601, video range, in OpenCV's 20-bit fixed point (COLOR_YUV2RGB_NV12).
-DEVICE Pixel nv12_to_rgb(int luma, int u, int v) {
-  constexpr int bits = 20, half = 1 << (bits - 1);
-  constexpr int y_gain = 1220542, v_to_r = 1673527, v_to_g = -852492, u_to_g = -409993, u_to_b = 2116026;
-  const int y = max(0, luma - 16) * y_gain + half;
-  u -= 128, v -= 128;
-  return {clamp_level((y + v_to_r * v) >> bits), clamp_level((y + v_to_g * v + u_to_g * u) >> bits),
-          clamp_level((y + u_to_b * u) >> bits)};
-}
-
-/// Reads pixels of interleaved channels. Channel positions are numbers, not branches, so that the loads of all pixels
-/// are issued together.
-struct PackedReader {
-  const PreprocessParams& p;
-  int step, red, green, blue;
-
-  DEVICE explicit PackedReader(const PreprocessParams& params) : p(params) {
-    const bool alpha = p.format == frame_rgba || p.format == frame_bgra, gray = p.format == frame_gray;
-    const bool reversed = p.format == frame_bgr || p.format == frame_bgra;
-    step = gray ? 1 : alpha ? 4 : 3;
-    red = reversed ? 2 : 0;
-    green = gray ? 0 : 1;
-    blue = gray || reversed ? 0 : 2;
-  }
-
-  DEVICE Pixel operator()(int y, int x) const {
-    const std::uint8_t* pixel = p.frame + y * p.stride + x * step;
-    return {pixel[red], pixel[green], pixel[blue]};
-  }
-};
-
-struct Nv12Reader {
-  const PreprocessParams& p;
-
-  DEVICE Pixel operator()(int y, int x) const {
-    const std::uint8_t* chroma = p.frame + (p.frame_height + y / 2) * p.stride + x / 2 * 2;
-    return nv12_to_rgb(p.frame[y * p.stride + x], chroma[0], chroma[1]);
-  }
-};
 
 /// Two pixels of a row, weighted: OpenCV's HResizeLinear without the lowest 4 bits of the result.
 template <class Reader>
@@ -75,9 +30,9 @@ DEVICE Pixel resize_across(const Reader& read, int y, const ResizeTap& tap) {
 
 /// Pixel (y, x) of the resized frame.
 template <class Reader>
-DEVICE Pixel resized_pixel(const Reader& read, int y, int x) {
-  if (!read.p.across) return read(y, x);
-  const ResizeTap across = read.p.across[x], down = read.p.down[y];
+DEVICE Pixel resized_pixel(const PreprocessParams& p, const Reader& read, int y, int x) {
+  if (!p.across) return read(y, x);
+  const ResizeTap across = p.across[x], down = p.down[y];
   const Pixel upper = resize_across(read, down.first, across), lower = resize_across(read, down.second, across);
   Pixel result;
   for (int c = 0; c < 3; c++) {  // OpenCV's VResizeLinear: removes the weights' 22 bits in three steps, 4, 16 and 2
@@ -94,8 +49,8 @@ DEVICE void preprocess(const PreprocessParams& p) {
   const int y = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
   if (x >= p.width || y >= p.height) return;
 
-  const Pixel pixel =
-      p.format == frame_nv12 ? resized_pixel(Nv12Reader{p}, y, x) : resized_pixel(PackedReader(p), y, x);
+  const Pixel pixel = p.frame.format == frame_nv12 ? resized_pixel(p, Nv12Reader{p.frame}, y, x)
+                                                   : resized_pixel(p, PackedReader(p.frame), y, x);
   const std::ptrdiff_t row = y / p.patch * (p.width / p.patch) + x / p.patch;
   T* out = static_cast<T*>(p.patches) + row * p.ldp + y % p.patch * p.patch + x % p.patch;
   for (int c = 0; c < 3; c++) {

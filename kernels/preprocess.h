@@ -1,14 +1,11 @@
 #pragma once
 
-#include <cstdint>
+#include "frame.h"
 
 // Parameters of preprocess.cu: preprocess_TYPE, TYPE (f32, f16, bf16) of `patches`. A thread computes one pixel, three
 // values. The grid is (ceil(width / 32), ceil(height / 8)), the block 32 x 8.
 
 namespace flow::kernels {
-
-/// The values of flow::PixelFormat.
-enum FrameFormat { frame_rgb, frame_rgba, frame_bgr, frame_bgra, frame_gray, frame_nv12 };
 
 /// The two source positions of a resized pixel along one axis, and their weights: OpenCV's INTER_LINEAR of 8-bit
 /// pictures, weights of 11 bits.
@@ -18,10 +15,7 @@ struct ResizeTap {
 };
 
 struct PreprocessParams {
-  const std::uint8_t* frame;
-  long long stride;  // bytes
-  int frame_width, frame_height;
-  int format;
+  FrameView frame;
   const ResizeTap* across;  // width taps; null if the frame already has the size
   const ResizeTap* down;    // height taps
   int width, height;        // multiples of patch

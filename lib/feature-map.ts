@@ -1,6 +1,7 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
+import type { OutputSize } from './size.js'
 import { allocateFloats, checkWritable } from './support/allocate.js'
 
 /** The sizes of a {@link FeatureMap}. */
@@ -15,6 +16,8 @@ export interface FeatureMapShape {
   readonly frameHeight: number
   /** Width in pixels of the frame it was computed from. */
   readonly frameWidth: number
+  /** The size at which the map also keeps its frame's pixels, to refine flows by them; null if it keeps none. */
+  readonly pixels: OutputSize | null
 }
 
 /** Options of {@link FeatureMap.readSync}. */
@@ -56,6 +59,7 @@ export class FeatureMap implements FeatureMapShape {
   readonly dim: number
   readonly frameHeight: number
   readonly frameWidth: number
+  readonly pixels: OutputSize | null
   readonly #queue: CallQueue
   readonly #id: FeatureId
   #disposed = false
@@ -68,6 +72,7 @@ export class FeatureMap implements FeatureMapShape {
     this.dim = shape.dim
     this.frameHeight = shape.frameHeight
     this.frameWidth = shape.frameWidth
+    this.pixels = shape.pixels
     forgotten.register(this, { native: queue.native, id }, this)
   }
 

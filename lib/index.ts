@@ -22,12 +22,15 @@ export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from '
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'
+export type { Refine, RefineOptions, RefinePreset } from './refine.js'
 export type {
   FeaturesOptions,
   FeaturesSyncOptions,
   FlowFromFeaturesOptions,
   FlowMapOptions,
   FlowMaps,
+  FlowMapsFromFeaturesOptions,
+  FlowMapsOptions,
   FlowOptions,
   FlowPictureFromFeaturesOptions,
   FlowPictureOptions,
@@ -35,6 +38,8 @@ export type {
   FlowSyncOptions,
   OutputOptions,
   PixelMap,
+  RefineOption,
+  SizeOption,
 } from './request.js'
 export type { FlowOutput, FlowSize } from './size.js'
 export { FlowStream } from './stream.js'

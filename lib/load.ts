@@ -11,6 +11,7 @@ import { FlowError } from './errors.js'
 import { loadAddon } from './native/addon.js'
 import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
+import { checkRefine, type Refine } from './refine.js'
 import type { FlowSize } from './size.js'
 import { toPath } from './support/file-path.js'
 
@@ -45,6 +46,11 @@ export interface LoadOptions {
    * `'seed'`, the size that the original's heads were trained at.
    */
   readonly size?: FlowSize | undefined
+  /**
+   * Whether and how flows are refined by the pixels of their frames, unless a call says otherwise. Default: `'default'` for the
+   * package's model, else `'off'`, which is exactly the original's flow.
+   */
+  readonly refine?: Refine | undefined
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined
   /** Called from time to time during loading. If it throws, loading stops and `load` rejects with that error. */
@@ -53,7 +59,17 @@ export interface LoadOptions {
 
 /** The default of `size`: `'fit'` for the package's model, `'seed'` for any other. */
 export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
-  return backbone === undefined || backbone === DEFAULT_MODEL ? 'fit' : 'seed'
+  return isOwn(backbone) ? 'fit' : 'seed'
+}
+
+/** The default of `refine`: `'default'` for the package's model, `'off'` for any other. */
+export function defaultRefine(backbone: LoadOptions['backbone']): Extract<Refine, string> {
+  return isOwn(backbone) ? 'default' : 'off'
+}
+
+/** Whether that is the package's model. */
+function isOwn(backbone: LoadOptions['backbone']): boolean {
+  return backbone === undefined || backbone === DEFAULT_MODEL
 }
 
 /** A GPU as its driver describes it. */
@@ -92,7 +108,8 @@ export interface FlowModelInfo {
   readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
   /**
    * Memory that the model holds from the start. It does not include the engine's working memory, which grows with the largest
-   * size computed so far, nor the feature maps, which take `4 * gridHeight * gridWidth * dim` bytes each until disposed.
+   * size computed so far, nor the feature maps, which take `4 * gridHeight * gridWidth * dim` bytes each until disposed,
+   * and 9.4 bytes for each pixel that they keep.
    */
   readonly memory: {
     /** Bytes of weights. */
@@ -220,6 +237,7 @@ function checkOptions(options: LoadOptions): void {
   }
   const { device = 'auto', precision = 'auto', threads } = options
   checkDevice(device)
+  if (options.refine !== undefined) checkRefine(options.refine)
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',

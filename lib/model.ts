@@ -3,12 +3,23 @@ import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
 import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
 import type { RgbImage } from './image/rgb-image.js'
-import { defaultSize, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import {
+  defaultRefine,
+  defaultSize,
+  type FlowModelInfo,
+  type LoadedModel,
+  loadModel,
+  type LoadOptions,
+} from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
+  type Defaults,
   type FeaturesOptions,
   type FeaturesSyncOptions,
   type FlowFromFeaturesOptions,
+  type FlowMaps,
+  type FlowMapsFromFeaturesOptions,
+  type FlowMapsOptions,
   type FlowOptions,
   type FlowPictureFromFeaturesOptions,
   type FlowPictureOptions,
@@ -17,7 +28,6 @@ import {
   type OutputOptions,
   RequestPlanner,
 } from './request.js'
-import type { FlowSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
@@ -35,10 +45,10 @@ export class FlowModel {
   readonly #calls: CallQueue
   readonly #requests: RequestPlanner
 
-  private constructor({ native, info }: LoadedModel, size: FlowSize) {
+  private constructor({ native, info }: LoadedModel, defaults: Defaults) {
     this.#calls = new CallQueue(native)
     this.info = info
-    this.#requests = new RequestPlanner(this.#calls, info, size)
+    this.#requests = new RequestPlanner(this.#calls, info, defaults)
   }
 
   /**
@@ -51,8 +61,9 @@ export class FlowModel {
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
     const size = options?.size ?? defaultSize(options?.backbone)
+    const refine = options?.refine === undefined ? defaultRefine(options?.backbone) : options.refine
     const loaded = await loadModel(options, site)
-    const model = new FlowModel(loaded, size)
+    const model = new FlowModel(loaded, { size, refine })
     try {
       // Whether a size is valid depends on the checkpoint's patch size.
       if (size !== 'native' && size !== 'fit') model.#requests.grid(size, { height: 1, width: 1 })
@@ -151,6 +162,33 @@ export class FlowModel {
    */
   advanceSync(before: FeatureMap, frame: FrameSource, options: OutputOptions = {}): FlowStep {
     return this.#calls.run(FlowModel.prototype.advanceSync, this.#requests.advance(before, frame, options))
+  }
+
+  /**
+   * The flow from `a` to `b` as {@link flow} gives it, and maps for its pixels: where they are hidden in `b`, how certain their
+   * motion is, and the flow back.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  flowMaps(a: FrameSource, b: FrameSource, options: FlowMapsOptions = {}): Promise<FlowMaps> {
+    return this.#calls.submit(FlowModel.prototype.flowMaps, this.#requests.maps(a, b, options))
+  }
+
+  /**
+   * The flow from the frame of `a` to the frame of `b`, and maps for its pixels. Runs no backbone. The results are exactly those
+   * of {@link flowMaps} for those frames.
+   *
+   * @throws {FlowError} as `flowFromFeatures`
+   */
+  flowMapsFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowMapsFromFeaturesOptions = {},
+  ): Promise<FlowMaps> {
+    return this.#calls.submit(
+      FlowModel.prototype.flowMapsFromFeatures,
+      this.#requests.mapsFromFeatures(a, b, options),
+    )
   }
 
   /**

@@ -5,7 +5,8 @@ import type { FrameSource } from './frame.js'
 import type { Call, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
 import type { RgbImage } from './image/rgb-image.js'
 import type { FlowModelInfo } from './load.js'
-import type { NativeFrame, NativeRequest } from './native/contract.js'
+import type { NativeFrame, NativeRefinement, NativeRequest } from './native/contract.js'
+import { checkRefine, type Refine } from './refine.js'
 import {
   type FlowOutput,
   type FlowSize,
@@ -13,14 +14,35 @@ import {
   type PatchGrid,
   resolveGrid,
   resolveOutput,
+  sameSize,
 } from './size.js'
 import { allocateBytes, allocateFloats, checkWritable } from './support/allocate.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
-/** How features are computed in a synchronous call. */
-export interface FeaturesSyncOptions {
+/** How a frame enters the network. */
+export interface SizeOption {
   /** The size that the frame is resized to. Default: the model's. */
   readonly size?: FlowSize | undefined
+}
+
+/** How a flow is refined. */
+export interface RefineOption {
+  /**
+   * Whether and how the flow is refined by the pixels of the frames. Default: the model's, which is `'default'` for the package's
+   * model and `'off'` for any other.
+   */
+  readonly refine?: Refine | undefined
+}
+
+/** How features are computed in a synchronous call. */
+export interface FeaturesSyncOptions extends SizeOption {
+  /**
+   * Unless it is `'off'`, the map also keeps the frame's pixels, so that flows from it and to it can be refined. Default: the
+   * model's.
+   */
+  readonly refine?: Refine | undefined
+  /** The size at which pixels are kept, and flows refined: that of the flows. Default `'frame'`: the frame's. */
+  readonly output?: FlowOutput | undefined
 }
 
 /** How features are computed. */
@@ -30,7 +52,7 @@ export interface FeaturesOptions extends FeaturesSyncOptions {
 }
 
 /** How flow is returned by a synchronous call. */
-export interface OutputOptions {
+export interface OutputOptions extends RefineOption {
   /** The size of the flow. Flow is in pixels of this size. Default `'frame'`: the first frame's. */
   readonly output?: FlowOutput | undefined
   /**
@@ -41,10 +63,13 @@ export interface OutputOptions {
 }
 
 /** How flow is computed in a synchronous call. */
-export interface FlowSyncOptions extends FeaturesSyncOptions, OutputOptions {}
+export interface FlowSyncOptions extends SizeOption, OutputOptions {}
 
 /** How flow is computed. */
-export interface FlowOptions extends FeaturesOptions, OutputOptions {}
+export interface FlowOptions extends FlowSyncOptions {
+  /** Cancels the call as long as its work has not started. */
+  readonly signal?: AbortSignal | undefined
+}
 
 /** How flow is computed from features. */
 export interface FlowFromFeaturesOptions extends OutputOptions {
@@ -75,7 +100,7 @@ export interface PixelMap<Values extends Uint8Array | Float32Array> {
   readonly data: Values
 }
 
-/** The maps that a stream gives besides the flow. */
+/** The maps that are wanted besides the flow. */
 export interface FlowMapOptions {
   /** The flow from a frame back to the frame before it: one more pass of the head. Default false. */
   readonly backward?: boolean | undefined
@@ -88,16 +113,22 @@ export interface FlowMapOptions {
   readonly confidence?: boolean | undefined
 }
 
+/** How flow and maps are computed. */
+export interface FlowMapsOptions extends FlowOptions, FlowMapOptions {}
+
+/** How flow and maps are computed from features. */
+export interface FlowMapsFromFeaturesOptions extends FlowFromFeaturesOptions, FlowMapOptions {}
+
 /** A flow and the maps that were asked for, all of one size. */
 export interface FlowMaps {
-  /** From the frame before to this one. */
+  /** From the first frame to the second; in a stream from the frame before to this one. */
   readonly flow: FlowField
-  /** From this frame to the one before. */
+  /** From the second frame to the first. */
   readonly backward?: FlowField
-  /** 1 where a pixel of the frame before is hidden in this one, else 0. */
+  /** 1 where a pixel of the first frame is hidden in the second, else 0. */
   readonly occlusion?: PixelMap<Uint8Array>
   /**
-   * `limit / (limit + d²)` for each pixel of the frame before. The pixel goes along `flow` and back along `backward`, and ends
+   * `limit / (limit + d²)` for each pixel of the first frame. The pixel goes along `flow` and back along `backward`, and ends
    * d pixels from its start. It counts as hidden if d² is above `limit`. So 1 is certain, below 0.5 is hidden, and 0 has left
    * the frame.
    */
@@ -136,9 +167,15 @@ export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
   }
 }
 
+/** What a call does if it does not say otherwise. */
+export interface Defaults {
+  readonly size: FlowSize
+  readonly refine: Refine
+}
+
 /** Two inputs on one grid. */
 interface Pair {
-  readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth'>
+  readonly inputs: Pick<NativeRequest, 'from' | 'to' | 'gridHeight' | 'gridWidth' | 'refine'>
   /** The size of the first frame. */
   readonly frame: OutputSize
   readonly grid: PatchGrid
@@ -148,13 +185,12 @@ interface Pair {
 export class RequestPlanner {
   readonly #calls: CallQueue
   readonly #info: FlowModelInfo
-  readonly #size: FlowSize
+  readonly #defaults: Defaults
 
-  /** @param size the size of frames if a call does not name one */
-  constructor(calls: CallQueue, info: FlowModelInfo, size: FlowSize) {
+  constructor(calls: CallQueue, info: FlowModelInfo, defaults: Defaults) {
     this.#calls = calls
     this.#info = info
-    this.#size = size
+    this.#defaults = defaults
   }
 
   flow(a: FrameSource, b: FrameSource, options: FlowOptions): Call<FlowField> {
@@ -166,7 +202,7 @@ export class RequestPlanner {
   }
 
   flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions): Call<FlowField> {
-    return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b), options) }
+    return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b, options), options) }
   }
 
   picture(a: FrameSource, b: FrameSource, options: FlowPictureOptions): Call<RgbImage> {
@@ -178,7 +214,19 @@ export class RequestPlanner {
   }
 
   pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowPictureFromFeaturesOptions): Call<RgbImage> {
-    return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b), options) }
+    return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b, options), options) }
+  }
+
+  maps(a: FrameSource, b: FrameSource, options: FlowMapsOptions): Call<FlowMaps> {
+    return {
+      options,
+      frames: pairOf(a, b),
+      plan: (frames) => this.#toMaps(this.#ofFrames(frames, options), options),
+    }
+  }
+
+  mapsFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowMapsFromFeaturesOptions): Call<FlowMaps> {
+    return { options, frames: [], plan: () => this.#toMaps(this.#ofMaps(a, b, options), options) }
   }
 
   features(frame: FrameSource, options: FeaturesOptions): Call<FeatureMap> {
@@ -188,9 +236,11 @@ export class RequestPlanner {
       plan: ([from]) => {
         const grid = this.grid(options.size, from!)
         const keepFrom = this.#calls.nextFeatureId()
+        const refine = this.refinement(options)
+        const pixels = refine === undefined ? null : this.outputSize(from!, grid, options.output)
         return {
-          request: { from: from!, ...grid, keepFrom },
-          answer: () => this.#map(keepFrom, grid, from!),
+          request: { from: from!, ...grid, keepFrom, refine, ...pixels },
+          answer: () => this.#map(keepFrom, grid, from!, pixels),
         }
       },
     }
@@ -204,14 +254,16 @@ export class RequestPlanner {
       plan: ([to]) => {
         const from = featureIdOf(before, this.#calls, 'feature map')
         const keepTo = this.#calls.nextFeatureId()
+        const refine = this.refinement(options)
+        const pixels = refine === undefined ? null : pixelsOf(before, 'feature map')
         const { request, answer } = this.#toField(
-          { inputs: { from, to: to!, ...gridOf(before) }, frame: frameOf(before), grid: before },
+          { inputs: { from, to: to!, ...gridOf(before), refine }, frame: frameOf(before), grid: before },
           options,
         )
         return {
           request: { ...request, keepTo },
           // The map comes first: it frees the features if the flow turns out to be lost.
-          answer: (result) => ({ features: this.#map(keepTo, before, to!), flow: answer(result) }),
+          answer: (result) => ({ features: this.#map(keepTo, before, to!, pixels), flow: answer(result) }),
         }
       },
     }
@@ -219,17 +271,26 @@ export class RequestPlanner {
 
   /** The grid for a frame of that size. */
   grid(size: FlowSize | undefined, frame: OutputSize): PatchGrid {
-    const { gridHeight, gridWidth } = resolveGrid(size ?? this.#size, frame, this.#info.backbone.patch)
+    const { gridHeight, gridWidth } = resolveGrid(
+      size ?? this.#defaults.size,
+      frame,
+      this.#info.backbone.patch,
+    )
     return { gridHeight, gridWidth }
   }
 
-  #ofFrames(frames: readonly NativeFrame[], { size }: FeaturesSyncOptions): Pair {
-    const [from, to] = frames as readonly [NativeFrame, NativeFrame]
-    const grid = this.grid(size, from)
-    return { inputs: { from, to, ...grid }, frame: from, grid }
+  /** Undefined if flow is not refined. */
+  refinement({ refine }: RefineOption): NativeRefinement | undefined {
+    return checkRefine(refine === undefined ? this.#defaults.refine : refine)
   }
 
-  #ofMaps(a: FeatureMap, b: FeatureMap): Pair {
+  #ofFrames(frames: readonly NativeFrame[], options: FlowSyncOptions): Pair {
+    const [from, to] = frames as readonly [NativeFrame, NativeFrame]
+    const grid = this.grid(options.size, from)
+    return { inputs: { from, to, ...grid, refine: this.refinement(options) }, frame: from, grid }
+  }
+
+  #ofMaps(a: FeatureMap, b: FeatureMap, options: RefineOption): Pair {
     const from = featureIdOf(a, this.#calls, 'first feature map')
     const to = featureIdOf(b, this.#calls, 'second feature map')
     if (a.gridHeight !== b.gridHeight || a.gridWidth !== b.gridWidth)
@@ -238,7 +299,17 @@ export class RequestPlanner {
         `the feature maps are of ${a.gridWidth} x ${a.gridHeight} and ${b.gridWidth} x ${b.gridHeight} patches: ` +
           'compute both at the same size',
       )
-    return { inputs: { from, to }, frame: frameOf(a), grid: a }
+    const refine = this.refinement(options)
+    if (refine !== undefined) {
+      const [first, second] = [pixelsOf(a, 'first feature map'), pixelsOf(b, 'second feature map')]
+      if (!sameSize(first, second))
+        throw new FlowError(
+          'ERR_ARGUMENT',
+          `the feature maps keep pixels of ${first.width} x ${first.height} and ${second.width} x ${second.height}: ` +
+            'compute both with the same output, or do not refine their flow',
+        )
+    }
+    return { inputs: { from, to, refine }, frame: frameOf(a), grid: a }
   }
 
   #toField({ inputs, frame, grid }: Pair, { output, into }: OutputOptions): Plan<FlowField> {
@@ -249,6 +320,18 @@ export class RequestPlanner {
       return field
     }
     return { request: { ...inputs, height, width, flow: field.data }, answer }
+  }
+
+  #toMaps({ inputs, frame, grid }: Pair, options: FlowMapsFromFeaturesOptions): Plan<FlowMaps> {
+    const size = this.outputSize(frame, grid, options.output)
+    const { into } = options
+    const flow = into === undefined ? undefined : checkInto(into, size.width, size.height)
+    const maps = makeMaps(options, size, (width, height) => new FlowField(width, height), flow)
+    const answer = () => {
+      checkWritable(maps.flow.data)
+      return maps
+    }
+    return { request: { ...inputs, ...fillMaps(maps) }, answer }
   }
 
   #toPicture({ inputs, frame, grid }: Pair, options: FlowPictureFromFeaturesOptions): Plan<RgbImage> {
@@ -268,10 +351,15 @@ export class RequestPlanner {
     return resolveOutput(output, frame, model)
   }
 
-  #map(id: number, { gridHeight, gridWidth }: PatchGrid, frame: OutputSize): FeatureMap {
+  #map(
+    id: number,
+    { gridHeight, gridWidth }: PatchGrid,
+    frame: OutputSize,
+    pixels: OutputSize | null,
+  ): FeatureMap {
     const { dim } = this.#info.backbone
     const { height: frameHeight, width: frameWidth } = frame
-    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth })
+    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth, pixels })
   }
 }
 
@@ -288,6 +376,15 @@ function gridOf({ gridHeight, gridWidth }: PatchGrid): PatchGrid {
 
 function frameOf(map: FeatureMap): OutputSize {
   return { height: map.frameHeight, width: map.frameWidth }
+}
+
+/** The size of the pixels that a map keeps. */
+function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
+  if (pixels !== null) return pixels
+  throw new FlowError(
+    'ERR_ARGUMENT',
+    `${name}: keeps no pixels to refine its flow by: compute it with refine, or ask for flow with refine: 'off'`,
+  )
 }
 
 export function checkInto(into: FlowField, width: number, height: number): FlowField {

@@ -23,6 +23,10 @@ export interface OutputSize {
   readonly width: number
 }
 
+export function sameSize(a: OutputSize, b: OutputSize): boolean {
+  return a.width === b.width && a.height === b.height
+}
+
 /**
  * The size of the returned flow: `'frame'` is the size of the first frame, `'model'` is the size at which the network
  * computes, and `[height, width]` is any other. Flow is always in pixels of the output.

@@ -2,7 +2,7 @@ import { checkSignal, throwIfAborted } from './calls/abort.js'
 import type { DropCounts, DurationStats, StreamStats, Timing } from './calls/stream-counter.js'
 import { FlowError } from './errors.js'
 import type { FlowField } from './flow-field.js'
-import type { FlowMapOptions, FlowMaps } from './request.js'
+import type { FlowMapOptions, FlowMaps, RefineOption } from './request.js'
 import type { FlowOutput, FlowSize } from './size.js'
 
 export type { DropCounts, DurationStats, StreamStats, Timing }
@@ -23,7 +23,7 @@ export interface QueueOptions {
 }
 
 /** How a stream computes. */
-export interface StreamOptions extends FlowMapOptions {
+export interface StreamOptions extends FlowMapOptions, RefineOption {
   /** The size that frames are resized to. Default: the model's. */
   readonly size?: FlowSize | undefined
   /** The size of the maps. Flow is in pixels of this size. Default `'frame'`: the frame's. */

@@ -1,8 +1,8 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
-import type { NativeFrame, NativeRequest, NativeResult } from '../native/contract.js'
+import type { NativeFrame, NativeRefinement, NativeRequest, NativeResult } from '../native/contract.js'
 import { checkInto, fillMaps, type FlowMaps, makeMaps, type RequestPlanner } from '../request.js'
-import type { OutputSize } from '../size.js'
+import { type OutputSize, sameSize } from '../size.js'
 import type { StreamFrame, StreamOptions, StreamResult } from '../stream-options.js'
 import type { CallQueue } from './call-queue.js'
 import { FeatureChain, type Link } from './feature-chain.js'
@@ -53,6 +53,7 @@ export class StreamSteps {
   readonly #planner: RequestPlanner
   readonly #makeField: MakeField
   readonly #options: StreamOptions
+  readonly #refine: NativeRefinement | undefined
   readonly #threshold: number | undefined
   readonly #ring: FlowMaps[] = []
   /** The features that the next frame starts from. */
@@ -63,6 +64,7 @@ export class StreamSteps {
     this.#planner = planner
     this.#makeField = makeField
     this.#options = options
+    this.#refine = planner.refinement(options)
     const { sceneCut = false } = options
     this.#threshold = sceneCut === true ? CUT_THRESHOLD : sceneCut === false ? undefined : sceneCut
     const { native } = calls
@@ -77,16 +79,17 @@ export class StreamSteps {
     const before = last?.frame.epoch === epoch ? last : undefined
     const size = { width: frame.width, height: frame.height }
     const grid = this.#planner.grid(this.#options.size, frame)
-    const common = { ...grid, skipDuplicate: true }
+    const output = this.#planner.outputSize(size, grid, this.#options.output)
+    const common = { ...grid, skipDuplicate: true, refine: this.#refine }
     const made = performance.now()
     const id = this.#calls.nextFeatureId()
     const kept = { index, timestamp, epoch, size }
     if (before === undefined || !sameSize(before.frame.size, size)) {
       const link = this.chain.add(id, kept)
-      const request = { ...common, from: frame, keepFrom: id }
+      const request = { ...common, from: frame, keepFrom: id, ...output }
       return { request, link, maps: undefined, similarity: undefined, made }
     }
-    const maps = this.#maps(this.#planner.outputSize(size, grid, this.#options.output), into)
+    const maps = this.#maps(output, into)
     const similarity = this.#threshold === undefined ? undefined : new Float32Array(1)
     const link = this.chain.add(id, kept)
     const request = { ...common, from: before.id, to: frame, keepTo: id, ...fillMaps(maps), similarity }
@@ -127,8 +130,4 @@ export class StreamSteps {
     this.#ring.push(maps)
     return maps
   }
-}
-
-function sameSize(a: OutputSize, b: OutputSize): boolean {
-  return a.width === b.width && a.height === b.height
 }

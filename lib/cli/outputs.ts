@@ -1,18 +1,25 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, extname, join, parse, resolve } from 'node:path'
 import { FlowError } from '../errors.js'
+import { MAP_EXTENSIONS } from '../formats/map.js'
 import { UsageError } from './cli.js'
 
 /** The extensions that `writeFlow` knows. */
 export const FLOW_EXTENSIONS: readonly string[] = ['.flo', '.png', '.pfm', '.npy', '.flo5']
-const PICTURE_EXTENSIONS: readonly string[] = ['.png']
+
+/** What a file holds: the extensions that it may have, and what to say of another one. */
+const KINDS = {
+  flow: { extensions: FLOW_EXTENSIONS, named: 'flow files end in' },
+  picture: { extensions: ['.png'], named: 'pictures are written as' },
+  map: { extensions: MAP_EXTENSIONS, named: 'maps are written as' },
+} as const
 
 /** A file that a command is going to write. */
 export interface PlannedOutput {
   /** The option that names it, for messages. */
   readonly option: string
   readonly path: string
-  readonly kind: 'flow' | 'picture'
+  readonly kind: keyof typeof KINDS
 }
 
 /**
@@ -40,10 +47,9 @@ export function backwardName(path: string): string {
 }
 
 function checkExtension(option: string, path: string, kind: PlannedOutput['kind']): void {
-  const known = kind === 'flow' ? FLOW_EXTENSIONS : PICTURE_EXTENSIONS
-  if (known.includes(extname(path).toLowerCase())) return
-  const what = kind === 'flow' ? 'flow files end in' : 'pictures are written as'
-  throw new UsageError(`${option}: ${what} ${known.join(', ')}, not ${path}`)
+  const { extensions, named }: { extensions: readonly string[]; named: string } = KINDS[kind]
+  if (extensions.includes(extname(path).toLowerCase())) return
+  throw new UsageError(`${option}: ${named} ${extensions.join(', ')}, not ${path}`)
 }
 
 function checkFolder(path: string): void {

@@ -15,6 +15,7 @@ export { decodeFlo, encodeFlo } from './flo.js'
 export { decodeFlo5, encodeFlo5 } from './flo5.js'
 export type { ByteOrder } from './floats.js'
 export { decodeKitti, encodeKitti } from './kitti.js'
+export { writeMap } from './map.js'
 export { decodeNpy, encodeNpy } from './npy.js'
 export { decodePfm, decodePfmFlow, encodePfmFlow, type FloatImage } from './pfm.js'
 

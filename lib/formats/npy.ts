@@ -1,4 +1,5 @@
 import { FlowField } from '../flow-field.js'
+import type { PixelMap } from '../request.js'
 import { quoted } from '../support/quote.js'
 import {
   concatBytes,
@@ -52,7 +53,19 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
 
 /** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
-  const dictionary = `{'descr': '<f4', 'fortran_order': False, 'shape': (${flow.height}, ${flow.width}, 2), }`
+  const values = encodeFloats(toInterleaved(flow), 'little')
+  return encodeArray('<f4', [flow.height, flow.width, 2], values)
+}
+
+/** Writes `.npy` of shape (H, W), C order: a mask as bool, any other map as float32. */
+export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Float32Array>): Uint8Array {
+  return data instanceof Uint8Array
+    ? encodeArray('|b1', [height, width], data)
+    : encodeArray('<f4', [height, width], encodeFloats(data, 'little'))
+}
+
+function encodeArray(descr: string, shape: readonly number[], values: Uint8Array): Uint8Array {
+  const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`
   const prefix = MAGIC.length + 4
   const padding = ALIGNMENT - ((prefix + dictionary.length + 1) % ALIGNMENT)
   const text = `${dictionary}${' '.repeat(padding)}\n`
@@ -60,7 +73,7 @@ export function encodeNpy(flow: FlowField): Uint8Array {
   const header = new Uint8Array(prefix + text.length)
   header.set([...MAGIC, 1, 0, text.length & 255, text.length >> 8])
   header.set(new TextEncoder().encode(text), prefix)
-  return concatBytes(header, encodeFloats(toInterleaved(flow), 'little'))
+  return concatBytes(header, values)
 }
 
 function readHeader(bytes: Uint8Array): Header {

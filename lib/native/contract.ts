@@ -68,6 +68,13 @@ export interface NativeFlowColors {
   readonly clipMin: number
 }
 
+/** `RefineOptions`, checked; mirrors `Refinement` of native/model/refiner.h. */
+export interface NativeRefinement {
+  readonly preset: 'fast' | 'default' | 'best'
+  /** Above 0; 1 is the preset's. */
+  readonly smoothness: number
+}
+
 /** The name of a feature map in the engine's memory: a positive integer that a model's caller never chooses twice. */
 export type FeatureId = number
 
@@ -93,6 +100,11 @@ export interface NativeRequest {
    * same features. This needs features as `from`, kept by a request with this flag.
    */
   readonly skipDuplicate?: boolean | undefined
+  /**
+   * Every flow is refined by the pixels of the frames, and features that are kept keep the pixels, too. They are kept at
+   * `height` and `width`; features as `from` say at which size theirs are.
+   */
+  readonly refine?: NativeRefinement | undefined
   /** The size of all maps below. Flow is in pixels of this size. */
   readonly height?: number | undefined
   readonly width?: number | undefined

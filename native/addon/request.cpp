@@ -22,6 +22,9 @@ constexpr std::array<Named<PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
                                                      {"gray", PixelFormat::gray},
                                                      {"nv12", PixelFormat::nv12}}};
 
+constexpr std::array<Named<RefinePreset>, 3> presets{
+    {{"fast", RefinePreset::fast}, {"default", RefinePreset::normal}, {"best", RefinePreset::best}}};
+
 /// A result map: its name in NativeRequest, its member of Request, and its values per pixel.
 template <class Element>
 struct Output {
@@ -47,6 +50,10 @@ class Reader {
     request.keep_from = keep("keepFrom");
     request.keep_to = keep("keepTo");
     request.skip_duplicate = get("skipDuplicate").ToBoolean();
+    if (const Napi::Value refine = get("refine"); !refine.IsUndefined()) {
+      request.refine = refinement(to_object(refine, "refine"));
+      output_pixels();
+    }
     if (const Napi::Value features = get("features"); !features.IsUndefined()) {
       request.features = buffer<float>(features, napi_float32_array, "features");
     }
@@ -119,6 +126,11 @@ class Reader {
     const std::size_t pixels = static_cast<std::size_t>(request.height) * static_cast<std::size_t>(request.width);
     if (pixels > max_output_pixels) reject("the output is too large");
     return pixels;
+  }
+
+  Refinement refinement(const Napi::Object& object) const {
+    return {.preset = find_named(presets, object.Get("preset"), "preset"),
+            .smoothness = static_cast<float>(to_length(object.Get("smoothness"), "smoothness"))};
   }
 
   FlowColors colors(const Napi::Object& object) const {

@@ -3,6 +3,7 @@
 
 #include "cpu/cpu_ops.h"
 #include "cpu/refine.h"
+#include "ops/error.h"
 
 // The refinement's stages: each becomes a job and its items.
 
@@ -33,6 +34,7 @@ void CpuOps::patch_templates(const Image& image, PatchGrid grid, RealMatrix temp
 void CpuOps::search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                             std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                             RealMatrix found) {
+  if (hypotheses.size() > most_hypotheses) throw Error(ErrorCode::native, "too many hypotheses");
   SearchJob job{
       patch_job(from, to, grid, templates), {}, static_cast<int>(hypotheses.size()), zero, options, states(found)};
   for (std::size_t k = 0; k < hypotheses.size(); k++) job.hypotheses[k] = planes_of(hypotheses[k]);
@@ -98,13 +100,8 @@ void CpuOps::fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, con
   reserve_scratch(kernels_.refine.fill_scratch(job));
   const int bands = ceil_div(image.height, fill_rows);
   pool_.run(bands, [&](int item, int /*thread*/) { kernels_.refine.fill_start(job, item); });
-  float share = 0;
-  for (int pass = 0; pass < options.passes; pass++) share = 4 * share + 1;
   for (int pass = 0; pass < options.passes; pass++) {
-    // Min et al., eq. 17: later passes smooth less, and their sum is 1.5 lambda.
-    float part = 1;
-    for (int later = pass + 1; later < options.passes; later++) part *= 4;
-    job.lambda = 0.5F * options.smoothness * part / share;
+    job.lambda = options.lambda(pass);
     pool_.run(bands, [&](int item, int thread) { kernels_.refine.fill_rows(job, item, scratch(thread)); });
     pool_.run(ceil_div(image.width, fill_columns),
               [&](int item, int thread) { kernels_.refine.fill_columns(job, item, scratch(thread)); });

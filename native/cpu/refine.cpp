@@ -53,9 +53,9 @@ void vote_row(const VoteJob& job, int row) {
 // ---- exposure -------------------------------------------------------------------------------------------------------
 
 void fit_channel(const PatchJob& job, const PatchState* states, int channel, float* exposure) {
-  constexpr int most = 1200, rounds = 4;
+  constexpr int rounds = 4;
   const PatchGrid grid = job.grid;
-  const int step = std::max(1, static_cast<int>(std::ceil(std::sqrt(static_cast<double>(grid.size()) / most))));
+  const int step = exposure_step(grid);
   float gain = 1, offset = 0;
   for (int round = 0; round < rounds; round++) {
     double weight = 0, a = 0, b = 0, aa = 0, ab = 0;

@@ -63,9 +63,6 @@ struct PatchJob {
   PatchTemplate* templates;
 };
 
-/// Most hypotheses of a search.
-constexpr int most_hypotheses = 8;
-
 struct SearchJob {
   PatchJob patches;
   FlowPlanes hypotheses[most_hypotheses];

@@ -2,8 +2,8 @@
 
 #include "cuda/stream.h"
 
-// Asynchronous copies in the order of a stream. If the host's memory is not pinned, the driver may wait. The context
-// must be current.
+// Asynchronous copies and fills in the order of a stream. If the host's memory is not pinned, the driver may wait. The
+// context must be current.
 
 namespace flow::cuda {
 
@@ -19,6 +19,10 @@ inline void copy_to_host(const void* device, std::size_t bytes, void* host, cons
 
 inline void copy_on_device(const void* from, std::size_t bytes, void* to, const Stream& stream) {
   check(driver().cuMemcpyDtoDAsync(address(to), address(from), bytes, stream.get()), "cuMemcpyDtoDAsync");
+}
+
+inline void zero_on_device(void* device, std::size_t bytes, const Stream& stream) {
+  check(driver().cuMemsetD8Async(address(device), 0, bytes, stream.get()), "cuMemsetD8Async");
 }
 
 }  // namespace flow::cuda

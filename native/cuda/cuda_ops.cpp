@@ -58,32 +58,6 @@ CudaOps::CudaOps(ContextPtr context, Precision precision)
 
 CudaOps::~CudaOps() = default;
 
-/// Runs `work` with the context current. An error of the driver ends this engine. Out of memory does not.
-template <class Work>
-auto CudaOps::with_context(const Work& work) {
-  if (!poison_.empty()) throw Error(ErrorCode::device, poison_);
-  const Context::Scope scope(*context_);
-  try {
-    return work();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::device || !poison_.empty()) throw;
-    poison_ = std::string(error.what()) + "; this model cannot be used any more: dispose of it and load a new one";
-    throw Error(ErrorCode::device, poison_);
-  }
-}
-
-/// As with_context, for the request that runs. Any error ends it, so its results are not delivered.
-template <class Work>
-auto CudaOps::guarded(const Work& work) {
-  try {
-    return with_context(work);
-  } catch (const Error&) {
-    for (HostOutput& output : outputs_) output.forget();
-    places_ = {};
-    throw;
-  }
-}
-
 // ---- memory ---------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<Memory> CudaOps::allocate(std::size_t bytes) {
@@ -256,11 +230,6 @@ PackedPtr CudaOps::pack_mask(const LinearWeights& weights, int up) {
 
 // ---- launches -------------------------------------------------------------------------------------------------------
 
-template <class Params>
-void CudaOps::launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
-  guarded([&] { cuda::launch(stream_, modules_.kernel(kernel, shared_bytes), grid, block, shared_bytes, params); });
-}
-
 kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out,
                                          int ldo) const {
   const auto& w = as<PackedMatrix>(weights);
@@ -309,10 +278,8 @@ OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
 void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) {
   const StagedFrame& on_device = staged(frame);
   const int height = grid.height * patch, width = grid.width * patch;
-  const kernels::PreprocessParams params{
-      frame.data,         frame.stride,     frame.width, frame.height, static_cast<int>(frame.format),
-      on_device.across(), on_device.down(), width,       height,       patch,
-      patches.data,       patches.stride};
+  const kernels::PreprocessParams params{view_of(frame), on_device.across(), on_device.down(), width, height,
+                                         patch,          patches.data,       patches.stride};
   launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 

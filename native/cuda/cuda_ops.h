@@ -16,6 +16,7 @@
 #include "cuda/staging.h"
 #include "cuda/stream.h"
 #include "kernels/gemm.h"
+#include "ops/error.h"
 #include "ops/ops.h"
 
 namespace flow::cuda {
@@ -172,12 +173,44 @@ class CudaOps : public Ops {
   std::string poison_;                            // the error that ended this engine
   const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
 
-  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_;
+  Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_,
+      refinement_;
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // of outputs, since `finish`
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
 };
+
+/// Runs `work` with the context current. An error of the driver ends this engine. Out of memory does not.
+template <class Work>
+auto CudaOps::with_context(const Work& work) {
+  if (!poison_.empty()) throw Error(ErrorCode::device, poison_);
+  const Context::Scope scope(*context_);
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device || !poison_.empty()) throw;
+    poison_ = std::string(error.what()) + "; this model cannot be used any more: dispose of it and load a new one";
+    throw Error(ErrorCode::device, poison_);
+  }
+}
+
+/// As with_context, for the request that runs. Any error ends it, so its results are not delivered.
+template <class Work>
+auto CudaOps::guarded(const Work& work) {
+  try {
+    return with_context(work);
+  } catch (const Error&) {
+    for (HostOutput& output : outputs_) output.forget();
+    places_ = {};
+    throw;
+  }
+}
+
+template <class Params>
+void CudaOps::launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
+  guarded([&] { cuda::launch(stream_, modules_.kernel(kernel, shared_bytes), grid, block, shared_bytes, params); });
+}
 
 }  // namespace flow::cuda

@@ -11,6 +11,11 @@
 
 namespace flow::cuda {
 
+/// A staged frame for a kernel.
+inline kernels::FrameView view_of(const Frame& staged) {
+  return {staged.data, staged.stride, staged.width, staged.height, static_cast<int>(staged.format)};
+}
+
 /// A buffer that host and device both see: pinned memory on the host, and on the device a buffer of its own. If the GPU
 /// shares the host's memory (Jetson), both are the same bytes. It grows and never shrinks.
 class SharedBuffer {

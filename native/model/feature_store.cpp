@@ -8,28 +8,50 @@ namespace flow {
 
 namespace {
 
-/// Free slots kept for the next frames of a stream.
-constexpr std::ptrdiff_t kept_free_slots = 4;
+/// Free slots kept for the next requests: both frames of a pair, at a few sizes.
+constexpr std::ptrdiff_t kept_free_slots = 6;
 
 bool is_free(const FeatureSlotPtr& slot) { return slot.use_count() == 1; }
 
+std::optional<PixelSize> size_of(const std::optional<FramePyramid>& pyramid) {
+  if (!pyramid) return {};
+  return pyramid->size();
+}
+
 }  // namespace
 
-FeatureSlotPtr FeatureStore::take(Grid grid) {
-  const auto fits = std::ranges::find_if(slots_, [&](const auto& slot) { return is_free(slot) && slot->grid == grid; });
+FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
+  // Always the first: requests of a kind then take the same slots again, so that few recordings serve them.
+  const auto fits = std::ranges::find_if(slots_, [&](const FeatureSlotPtr& slot) {
+    return is_free(slot) && slot->grid == grid && size_of(slot->pyramid) == pyramid;
+  });
   if (fits != slots_.end()) {
     (*fits)->frame.forget();
+    (*fits)->taken = ++takes_;
     return *fits;
   }
+  trim();
   const int stride = ops_.stride(dim_);
   auto memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
-  return slots_.emplace_back(
-      std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)}));
+  auto slot = std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)});
+  if (pyramid) slot->pyramid.emplace(ops_, pyramid->height, pyramid->width);
+  slot->taken = ++takes_;
+  return slots_.emplace_back(std::move(slot));
+}
+
+/// Frees the slots that were not taken for longest, except some.
+void FeatureStore::trim() {
+  for (std::ptrdiff_t spare = std::ranges::count_if(slots_, is_free) - kept_free_slots; spare > 0; spare--) {
+    const auto order = [](const FeatureSlotPtr& slot) { return is_free(slot) ? slot->taken : UINT64_MAX; };
+    slots_.erase(std::ranges::min_element(slots_, {}, order));
+  }
 }
 
 std::size_t FeatureStore::bytes_of(const FeatureSlot& slot) const {
-  return sizeof(float) * static_cast<std::size_t>(slot.grid.size()) * static_cast<std::size_t>(dim_);
+  const std::size_t features =
+      sizeof(float) * static_cast<std::size_t>(slot.grid.size()) * static_cast<std::size_t>(dim_);
+  return features + (slot.pyramid ? slot.pyramid->bytes() : 0);
 }
 
 void FeatureStore::keep(FeatureId id, FeatureSlotPtr slot) {
@@ -50,7 +72,7 @@ void FeatureStore::release(FeatureId id) {
   if (found == kept_.end()) return;
   kept_bytes_ -= bytes_of(*found->slot);
   kept_.erase(found);
-  if (std::ranges::count_if(slots_, is_free) > kept_free_slots) slots_.erase(std::ranges::find_if(slots_, is_free));
+  trim();
 }
 
 }  // namespace flow

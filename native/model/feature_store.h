@@ -4,19 +4,22 @@
 #include <vector>
 
 #include "model/frame_copy.h"
+#include "model/refiner.h"
 #include "model/request.h"
 #include "ops/ops.h"
 
 namespace flow {
 
-/// Memory for the features of one frame: N x dim, float32. Its address never changes, and no other slot ever has its
+/// Memory for the features of one frame: N x dim, float32. Its addresses never change, and no other slot ever has its
 /// `number`. So the numbers of its slots identify a recorded sequence.
 struct FeatureSlot {
   std::uint64_t number;
   Grid grid;
   RealMatrix matrix;
   std::unique_ptr<Memory> memory;
-  FrameCopy frame = {};  // copy of the frame, if its request set `skip_duplicate`
+  std::uint64_t taken = 0;                   // the larger, the later
+  std::optional<FramePyramid> pyramid = {};  // of the frame, if flows from or to it are refined
+  FrameCopy frame = {};                      // copy of the frame, if its request set `skip_duplicate`
 };
 
 using FeatureSlotPtr = std::shared_ptr<FeatureSlot>;
@@ -26,8 +29,8 @@ class FeatureStore {
  public:
   FeatureStore(Ops& ops, int dim) : ops_(ops), dim_(dim) {}
 
-  /// A slot for a map of that grid: a free one, else a new one.
-  FeatureSlotPtr take(Grid grid);
+  /// A slot for a map of that grid, and for a pyramid of that size, if one is given: a free one, else a new one.
+  FeatureSlotPtr take(Grid grid, std::optional<PixelSize> pyramid);
 
   /// Names a slot until `release`. Throws Error(argument) for a name in use.
   void keep(FeatureId id, FeatureSlotPtr slot);
@@ -45,10 +48,12 @@ class FeatureStore {
     FeatureSlotPtr slot;
   };
   std::size_t bytes_of(const FeatureSlot& slot) const;
+  void trim();
 
   Ops& ops_;
   int dim_;
   std::uint64_t slots_made_ = 0;
+  std::uint64_t takes_ = 0;
   std::vector<FeatureSlotPtr> slots_;
   std::vector<Entry> kept_;
   std::size_t kept_bytes_ = 0;

@@ -15,6 +15,8 @@ constexpr std::size_t kept_plans = 3;
 
 /// The slots of a request's results for `Ops::output`. The first two are also indices of `scratch_`.
 enum OutputSlot : int { forward_slot, backward_slot, occlusion_slot, confidence_slot, picture_slot, similarity_slot };
+/// Index of `scratch_`.
+constexpr int refined_scratch = 2;
 
 bool is_frame(const Input& input) { return std::holds_alternative<Frame>(input); }
 
@@ -25,6 +27,22 @@ std::uint64_t results_of(const Request& request) {
   std::uint64_t bits = 0;
   for (const bool result : wanted) bits = bits << 1 | static_cast<std::uint64_t>(result);
   return bits;
+}
+
+/// The plan that `fits`, moved to the front; null if there is none.
+template <class Plan, class Fits>
+Plan* use(std::vector<std::unique_ptr<Plan>>& plans, const Fits& fits) {
+  const auto known = std::ranges::find_if(plans, [&](const auto& plan) { return fits(*plan); });
+  if (known == plans.end()) return nullptr;
+  std::rotate(plans.begin(), known, known + 1);
+  return plans.front().get();
+}
+
+/// Adds a plan at the front. `make` runs once there is room, so that the memory of the oldest is free by then.
+template <class Plan, class Make>
+Plan& add(std::vector<std::unique_ptr<Plan>>& plans, const Make& make) {
+  if (plans.size() == kept_plans) plans.pop_back();
+  return **plans.insert(plans.begin(), std::make_unique<Plan>(make()));
 }
 
 }  // namespace
@@ -39,6 +57,9 @@ struct Network::Source {
 struct Network::Job {
   Plan* plan = nullptr;  // null if nothing is to be computed
   Source from, to;
+  RefinePlan* refine_plan = nullptr;  // null if flow is not refined
+  RefineOptions refine = {};
+  RealMatrix refined = {};  // where flow is refined if its size is not that of the results
   RealMatrix flow = {}, backward = {}, confidence = {}, similarity = {};
   ByteMatrix occlusion = {}, picture = {};
   FlowColors colors = {};
@@ -50,6 +71,7 @@ Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const
     : ops_(std::move(ops)),
       vit_(*ops_, backbone, backbone_weights),
       head_(*ops_, head, backbone.dim, head_weights),
+      refiner_(*ops_),
       features_(*ops_, backbone.dim),
       stager_(*ops_, backbone.patch) {}
 
@@ -59,9 +81,14 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
   if (job.plan != nullptr) {
     KeyWriter key;
     key.add(job.plan->id).add(job.from.frame).add(job.from.slot).add(job.to.frame).add(job.to.slot);
-    key.add(results_of(request)).add(scratch_[0].number()).add(scratch_[1].number());
+    key.add(results_of(request));
+    for (const ScratchFlow& scratch : scratch_) key.add(scratch.number());
     key.add(static_cast<std::uint64_t>(request.height)).add(static_cast<std::uint64_t>(request.width));
     key.add(job.colors.scale).add(job.colors.clip_max).add(job.colors.clip_min);
+    if (request.refine) {
+      key.add(job.refine_plan == nullptr ? 0 : job.refine_plan->id);
+      key.add(static_cast<std::uint64_t>(request.refine->preset) + 1).add(request.refine->smoothness);
+    }
     const auto calls = [&] { compute(job, request.trace); };
     std::array<Frame, 2> frames{};
     std::size_t count = 0;
@@ -107,28 +134,38 @@ Grid Network::grid_of(const Request& request) const {
   return kept == nullptr || is_frame(request.to) ? request.grid : features_.find(*kept)->grid;
 }
 
-Network::Plan& Network::plan(Grid grid) {
-  const auto known = std::ranges::find_if(plans_, [&](const auto& p) { return p->vit.grid == grid; });
-  if (known != plans_.end()) {
-    std::rotate(plans_.begin(), known, known + 1);
-    return *plans_.front();
-  }
-  if (plans_.size() == kept_plans) plans_.pop_back();
-  auto fresh = std::make_unique<Plan>(Plan{++plans_made_, vit_.plan(grid, 1), {}, head_.plan(grid), {}, {}});
-  fresh->from = features_.take(grid);
-  fresh->to = features_.take(grid);
-  return **plans_.insert(plans_.begin(), std::move(fresh));
+/// The size at which flow is refined, and pixels are kept.
+std::optional<PixelSize> Network::refined_size(const Request& request) const {
+  if (!request.refine) return {};
+  const auto* kept = std::get_if<FeatureId>(&request.from);
+  if (kept == nullptr) return PixelSize{request.height, request.width};
+  const FeatureSlotPtr& features = features_.find(*kept);
+  if (!features->pyramid) throw Error(ErrorCode::argument, "the feature map keeps no pixels to refine its flow by");
+  return features->pyramid->size();
 }
 
-Network::Source Network::source(const Input& input, const std::optional<Frame>& staged, FeatureId keep, Grid grid,
-                                const FeatureSlotPtr& unkept) {
+Network::Plan& Network::plan(Grid grid) {
+  if (Plan* known = use(plans_, [&](const Plan& plan) { return plan.vit.grid == grid; })) return *known;
+  return add(plans_, [&] { return Plan{++plans_made_, vit_.plan(grid, 1), {}, head_.plan(grid)}; });
+}
+
+Network::RefinePlan& Network::refine_plan(PixelSize size) {
+  if (RefinePlan* known = use(refine_plans_, [&](const RefinePlan& plan) { return plan.size == size; })) return *known;
+  return add(refine_plans_, [&] { return RefinePlan{++plans_made_, size, refiner_.plan(size.height, size.width)}; });
+}
+
+Network::Source Network::source(const Input& input, const std::optional<Frame>& staged, Grid grid,
+                                std::optional<PixelSize> refined) {
   if (const auto* kept = std::get_if<FeatureId>(&input)) {
     const FeatureSlotPtr& features = features_.find(*kept);
     if (features->grid != grid) throw Error(ErrorCode::argument, "the two feature maps are of different sizes");
+    if (refined && (!features->pyramid || features->pyramid->size() != *refined)) {
+      throw Error(ErrorCode::argument, "the two feature maps keep pixels of different sizes");
+    }
     return {features, {}};
   }
   if (!staged) return {};
-  return {keep == 0 ? unkept : features_.take(grid), staged};
+  return {features_.take(grid, refined), staged};
 }
 
 Network::Job Network::place(const Request& request) {
@@ -136,10 +173,10 @@ Network::Job Network::place(const Request& request) {
   const bool wants_head = request.wants_forward() || request.wants_backward();
   Job job;
   if (is_frame(request.from) || is_frame(request.to) || wants_head) job.plan = &plan(grid);
+  const std::optional<PixelSize> refined = refined_size(request);
   const FrameStager::Staged staged = stager_.stage(request);
-  const auto unkept = [&](FeatureSlotPtr Plan::*slot) { return job.plan == nullptr ? nullptr : job.plan->*slot; };
-  job.from = source(request.from, staged.from, request.keep_from, grid, unkept(&Plan::from));
-  job.to = source(request.to, staged.to, request.keep_to, grid, unkept(&Plan::to));
+  job.from = source(request.from, staged.from, grid, refined);
+  job.to = source(request.to, staged.to, grid, refined);
   job.encodes_pair = job.from.frame && job.to.frame && ops_->images_per_pass() > 1 && request.trace == nullptr;
   if (job.encodes_pair && !job.plan->vit_pair) job.plan->vit_pair.emplace(vit_.plan(grid, 2));
   if (!job.from.slot || (wants_head && !job.to.slot)) {
@@ -149,6 +186,13 @@ Network::Job Network::place(const Request& request) {
       static_cast<std::size_t>(grid.size()) * static_cast<std::size_t>(job.from.slot->matrix.cols);
   if (!request.features.empty() && request.features.size() != values) {
     throw Error(ErrorCode::argument, "the output has another length than the features");
+  }
+  if (refined && wants_head) {
+    job.refine_plan = &refine_plan(*refined);
+    job.refine = RefineOptions::of(*request.refine);
+    if (*refined != PixelSize{request.height, request.width}) {
+      job.refined = scratch_[refined_scratch].get(*ops_, refined->height, refined->width);
+    }
   }
   if (request.wants_forward()) job.flow = flow_output(request.flow, forward_slot, request);
   if (request.wants_backward()) job.backward = flow_output(request.backward, backward_slot, request);
@@ -169,6 +213,21 @@ RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& 
 
 // ---- the computation ------------------------------------------------------------------------------------------------
 
+/// out = the flow between two frames, refined if the job says so.
+void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, RealMatrix out,
+                        RealMatrix similarity, Trace* trace) const {
+  FlowHead::Plan& plan = job.plan->head;
+  if (job.refine_plan == nullptr) {
+    head_.run(from.matrix, to.matrix, plan, out, similarity, trace);
+    return;
+  }
+  head_.run(from.matrix, to.matrix, plan, {}, similarity, trace);
+  const RealMatrix refined = job.refined ? job.refined : out;
+  const Refiner::Start start{plan.upsampled, plan.upsampled.cols / plan.grid.width};
+  refiner_.run(*from.pyramid, *to.pyramid, {&start, 1}, job.refine, job.refine_plan->buffers, refined);
+  if (job.refined) ops_->resize_flow(refined, out);
+}
+
 void Network::encode(const Source& source, Plan& plan, Trace* trace) const {
   if (!source.frame) return;
   const Vit::Image image{*source.frame, source.slot->matrix};
@@ -185,10 +244,12 @@ void Network::compute(const Job& job, Trace* trace) const {
     if (trace != nullptr) trace->set_prefix("frame2.");
     encode(job.to, *job.plan, trace);
   }
+  for (const Source* source : {&job.from, &job.to}) {
+    if (source->frame && source->slot->pyramid) ops_->image_pyramid(*source->frame, source->slot->pyramid->levels());
+  }
   if (trace != nullptr) trace->set_prefix("head.");
-  const RealMatrix from = job.from.slot->matrix, to = job.to.slot ? job.to.slot->matrix : RealMatrix{};
-  if (job.flow) head_.run(from, to, job.plan->head, job.flow, job.similarity, trace);
-  if (job.backward) head_.run(to, from, job.plan->head, job.backward, {}, nullptr);
+  if (job.flow) find_flow(job, *job.from.slot, *job.to.slot, job.flow, job.similarity, trace);
+  if (job.backward) find_flow(job, *job.to.slot, *job.from.slot, job.backward, {}, nullptr);
   if (job.occlusion || job.confidence) ops_->round_trip(job.flow, job.backward, job.occlusion, job.confidence);
   if (job.picture) ops_->color_flow(job.flow, job.colors, job.picture);
 }

@@ -9,6 +9,7 @@
 #include "model/feature_store.h"
 #include "model/flow_head.h"
 #include "model/frame_stager.h"
+#include "model/refiner.h"
 #include "model/request.h"
 #include "model/scratch_flow.h"
 #include "model/vit.h"
@@ -43,29 +44,38 @@ class Network {
     Vit::Plan vit;                      // for one frame
     std::optional<Vit::Plan> vit_pair;  // for both frames of a pair, if one pass is faster than two
     FlowHead::Plan head;
-    FeatureSlotPtr from, to;  // for features that the caller does not keep
+  };
+  /// Buffers for one size of the flow that is refined.
+  struct RefinePlan {
+    std::uint64_t id;  // as that of a Plan
+    PixelSize size;
+    Refiner::Plan buffers;
   };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
   bool answer_duplicate(const Request& request);
   Grid grid_of(const Request& request) const;
+  std::optional<PixelSize> refined_size(const Request& request) const;
   Plan& plan(Grid grid);
-  /// `unkept` is the slot for features that the caller does not keep.
-  Source source(const Input& input, const std::optional<Frame>& staged, FeatureId keep, Grid grid,
-                const FeatureSlotPtr& unkept);
+  RefinePlan& refine_plan(PixelSize size);
+  Source source(const Input& input, const std::optional<Frame>& staged, Grid grid, std::optional<PixelSize> refined);
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
   void compute(const Job& job, Trace* trace) const;
+  void find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, RealMatrix out, RealMatrix similarity,
+                 Trace* trace) const;
   void encode(const Source& source, Plan& plan, Trace* trace) const;
 
   std::unique_ptr<Ops> ops_;
   Vit vit_;
   FlowHead head_;
+  Refiner refiner_;
   FeatureStore features_;
   FrameStager stager_;
   std::uint64_t plans_made_ = 0;
-  std::vector<std::unique_ptr<Plan>> plans_;  // most recently used first
-  std::array<ScratchFlow, 2> scratch_;        // forward, backward
+  std::vector<std::unique_ptr<Plan>> plans_;               // most recently used first
+  std::vector<std::unique_ptr<RefinePlan>> refine_plans_;  // likewise
+  std::array<ScratchFlow, 3> scratch_;                     // forward, backward, refined
 };
 
 }  // namespace flow

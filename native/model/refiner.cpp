@@ -68,6 +68,15 @@ RefineOptions RefineOptions::best() {
   return options;
 }
 
+RefineOptions RefineOptions::of(Refinement chosen) {
+  RefineOptions options = chosen.preset == RefinePreset::fast   ? fast()
+                          : chosen.preset == RefinePreset::best ? best()
+                                                                : RefineOptions{};
+  options.variational.smoothness *= chosen.smoothness;
+  options.full.smoothness *= chosen.smoothness;
+  return options;
+}
+
 // ---- Refiner --------------------------------------------------------------------------------------------------------
 
 Refiner::Plan::Plan(Ops& ops, int height, int width)

@@ -10,13 +10,18 @@
 
 namespace flow {
 
+struct PixelSize {
+  int height;
+  int width;
+  bool operator==(const PixelSize&) const = default;
+};
+
 /// The pyramid of one frame, from the size of the flow down to a few pixels.
 class FramePyramid {
  public:
   FramePyramid(Ops& ops, int height, int width);
 
-  int height() const { return levels_.front().height; }
-  int width() const { return levels_.front().width; }
+  PixelSize size() const { return {levels_.front().height, levels_.front().width}; }
   std::span<const Image> levels() const { return levels_; }
   std::size_t bytes() const { return bytes_; }
 
@@ -24,6 +29,13 @@ class FramePyramid {
   std::vector<Image> levels_;
   std::unique_ptr<Memory> memory_;
   std::size_t bytes_ = 0;
+};
+
+/// What a caller chooses.
+enum class RefinePreset : std::uint8_t { fast, normal, best };
+struct Refinement {
+  RefinePreset preset = RefinePreset::normal;
+  float smoothness = 1;  // factor on the weight of the flow's smoothness
 };
 
 /// How much is done for a flow.
@@ -39,6 +51,7 @@ struct RefineOptions {
 
   static RefineOptions fast();
   static RefineOptions best();
+  static RefineOptions of(Refinement chosen);
 };
 
 /// Refines a network's flow by the pixels of its two frames, as a sequence of RefineStages. The network

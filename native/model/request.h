@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <variant>
 
+#include "model/refiner.h"
 #include "model/trace.h"
 #include "ops/ops.h"
 
@@ -31,6 +33,10 @@ struct Request {
   /// If `to` is byte for byte the frame of `from`, nothing is computed: flow is 0, nothing is hidden, and `keep_to`
   /// names the same features. This needs features as `from`, kept by a request with this flag.
   bool skip_duplicate = false;
+
+  /// Every flow is refined by the pixels of the frames, and features that are kept keep the pixels, too. They are kept
+  /// at the size of the results; features as `from` say at which size theirs are.
+  std::optional<Refinement> refine = {};
 
   int height = 0;
   int width = 0;

@@ -81,9 +81,9 @@ struct FlowColors {
   double clip_min = 0;                                        // shorter motion is white
 };
 
-/// Identifies a sequence of stages: the plan, the slots of features, the sizes, the colours. An engine that uses the
+/// Identifies a sequence of stages: the plans, the slots of features, the sizes, the colours. An engine that uses the
 /// caller's memory adds the addresses of frames and outputs.
-using SequenceKey = std::array<std::uint64_t, 16>;
+using SequenceKey = std::array<std::uint64_t, 20>;
 
 /// Maximum number of outputs of one sequence.
 constexpr int output_slots = 8;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -47,6 +48,11 @@ struct PatchGrid {
 /// First pixel of patch `index` along a side of `size` pixels.
 constexpr int patch_start(int index, int stride, int size) { return std::min(index * stride, size - patch_side); }
 
+/// The exposure is fitted to every nth patch of every nth row, so to some 1200 at most.
+inline int exposure_step(PatchGrid grid) {
+  return std::max(1, static_cast<int>(std::ceil(std::sqrt(grid.size() / 1200.0))));
+}
+
 /// Columns of a patch's template: for R, G, B the mean of the pixels, of their x and of their y derivative; then, of
 /// the values T without those means, summed over the channels: T.T, T.gx, T.gy; the inverse of the regularised Hessian
 /// (xx, xy, yy); the smaller eigenvalue of the Hessian itself, per pixel and channel.
@@ -54,6 +60,9 @@ constexpr int template_cols = 16;
 /// Columns of a patch's state: its motion u, v in pixels of its level, the cost there, and the cost relative to the
 /// patch's own contrast, 0 to 1.
 constexpr int patch_cols = 4;
+
+/// Most hypotheses of a search.
+constexpr int most_hypotheses = 8;
 
 /// How patches search.
 struct SearchOptions {
@@ -72,6 +81,14 @@ struct FillOptions {
   float smoothness = 100;  // lambda
   float edge = 15;         // levels of difference, summed over R, G, B, at which smoothing falls to 1/e
   float keep = 0.5F;       // a pixel keeps c / (c + keep * mean) of its own motion
+
+  /// Of pass `pass`: Min et al., equation 17. Later passes smooth less; the sum of all is half of `smoothness`.
+  constexpr float lambda(int pass) const {
+    float part = 1, all = 0;
+    for (int i = 0; i < passes; i++) all = 4 * all + 1;
+    for (int later = pass + 1; later < passes; later++) part *= 4;
+    return 0.5F * smoothness * part / all;
+  }
 };
 
 /// The weights of the variational step's energy, and its iterations.
@@ -88,7 +105,7 @@ struct VariationalOptions {
 constexpr int variational_tile_height = 48, variational_tile_width = 64, variational_halo = 8;
 
 /// The stages of the refinement. The model only calls them, and never touches a pixel. Motions are in pixels of their
-/// level. An image is never smaller than a patch.
+/// level. An image is never smaller than a patch. Templates and patches are matrices without padding.
 class RefineStages {
  public:
   virtual ~RefineStages() = default;
@@ -104,7 +121,8 @@ class RefineStages {
 
   /// found (K*N x patch_cols) = for each hypothesis (a flow, planar, of any size, in pixels of its own), patches after
   /// a descent from it. `zero` adds the hypothesis that nothing moves, as the first. A hypothesis is sampled bilinearly
-  /// at the patch's centre, scaled to this level; what is not finite is 0.
+  /// at the patch's centre, scaled to this level; what is not finite is 0, and no component is longer than twice the
+  /// flow's height and width together.
   ///
   /// The descent is that of Kroeger et al. (Fast Optical Flow using Dense Inverse Search, ECCV 2016) with colour and a
   /// gain: W are the pixels of `to` under the moved patch (bilinear) without their channels' means, T those of the

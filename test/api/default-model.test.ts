@@ -34,15 +34,15 @@ describe("the package's model", () => {
 
   // Written by `python3 -m dinov3_flow.predict` from the same file: again when the weights are replaced.
   it('computes what it was trained to, to 0.01 px', async () => {
-    const flow = await model.flow(fixture('tiny/frame1.png'), fixture('tiny/frame2.png'))
+    const flow = await model.flow(fixture('tiny/frame1.png'), fixture('tiny/frame2.png'), { refine: 'off' })
     const expected = await readFlow(fixture('small/flow.flo'))
     figure('small model: flow against PyTorch, worst (px)', largestDifference(flow.data, expected.data), 0.01)
     figure('small model: flow against PyTorch, mean (px)', meanDifference(flow.data, expected.data), 0.001)
   })
 
   it.each([
-    ['rgb', 1.5],
-    ['gray', 2.5],
+    ['rgb', 0.01],
+    ['gray', 0.01],
   ] as const)('sees how far a picture was shifted: %s, to %f px', async (format, bound) => {
     const [width, height] = [256, 192]
     const [dx, dy] = [11, -6]
@@ -63,11 +63,7 @@ describe("the package's model", () => {
   })
 
   it('sees that nothing moves', async () => {
-    const flow = await model.flow(fixture('seed/frame1_640.png'), fixture('seed/frame1_640.png'))
-    const { data } = flow
-    const half = data.length / 2
-    let sum = 0
-    for (let i = 0; i < half; i++) sum += Math.hypot(data[i]!, data[half + i]!)
-    expect(sum / half).toBeLessThan(0.15)
+    const { data } = await model.flow(fixture('seed/frame1_640.png'), fixture('seed/frame1_640.png'))
+    expect(data.every((value) => value === 0)).toBe(true)
   })
 })

@@ -51,6 +51,68 @@ describe('run', () => {
     expect(done.timings.backwardHead).toBeGreaterThan(0)
   })
 
+  test('--refine refines both directions at the size of the forward flow', async () => {
+    const outputs = ['--refine', 'fast', '--backward', '--output-size', '56x80', '-o', at('r.npy')]
+    const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))
+    expect(done.refine).toBe('fast')
+    const options = { refine: 'fast', output: [56, 80] } as const
+    expect(await readFlow(at('r.npy'))).toEqual(await libraryFlow(first, second, options))
+    expect(await readFlow(at('r.backward.npy'))).toEqual(await libraryFlow(second, first, options))
+    const { code, out } = await call('run', first, second, ...MODEL, '--refine', 'fast')
+    expect(code).toBe(0)
+    expect(out).toMatch(/head and refinement/)
+    expect(out).toMatch(/^refined +fast$/m)
+  })
+
+  test('--confidence and --occlusion write maps of each direction', async () => {
+    const outputs = [
+      '--confidence',
+      at('m.npy'),
+      '--occlusion',
+      at('m.png'),
+      '--backward',
+      '--output-size',
+      '56x80',
+    ]
+    const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))
+    expect(done.files).toEqual([
+      { path: at('m.npy'), kind: 'confidence', direction: 'forward' },
+      { path: at('m.png'), kind: 'occlusion', direction: 'forward' },
+      { path: at('m.backward.npy'), kind: 'confidence', direction: 'backward' },
+      { path: at('m.backward.png'), kind: 'occlusion', direction: 'backward' },
+    ])
+    const model = await FlowModel.load({ backbone: TINY.backbone, head: TINY.head })
+    const options = { output: [56, 80], confidence: true, occlusion: true } as const
+    for (const [name, a, b] of [
+      ['m', first, second],
+      ['m.backward', second, first],
+    ] as const) {
+      const { confidence, occlusion } = await model.flowMaps(a, b, options)
+      const written = readFileSync(at(`${name}.npy`)).subarray(-4 * 56 * 80)
+      expect(written.equals(new Uint8Array(confidence!.data.buffer))).toBe(true)
+      const mask = await sharp(at(`${name}.png`))
+        .greyscale()
+        .raw()
+        .toBuffer()
+      expect([...mask]).toEqual([...occlusion!.data].map((hidden) => 255 * hidden))
+      expect(mask).toContain(255)
+      expect(mask).toContain(0)
+    }
+    await model.dispose()
+    const { code, err } = await call('run', first, second, ...MODEL, '--occlusion', at('m.flo'))
+    expect(code).toBe(2)
+    expect(err).toContain('--occlusion: maps are written as .png, .npy')
+  })
+
+  test('refines pictures of two sizes at the size of the first', async () => {
+    const larger = fixture('seed/frame1_source.png')
+    const sizes = ['--size', 'native', '--refine', 'default', '--backward', '-o', at('s.flo')]
+    const done = report(await call('run', first, larger, ...MODEL, ...sizes, '--json'))
+    expect(done.backward).toMatchObject({ width: 1024, height: 436 })
+    const options = { size: 'native', refine: 'default' } as const
+    expect(await readFlow(at('s.flo'))).toEqual(await libraryFlow(first, larger, options))
+  })
+
   test('--json prints one object with sizes, motion, times, files and the model', async () => {
     const done = report(await call('run', first, second, ...MODEL, '--json', '--size', '64x96'))
     expect(done).toMatchObject({
@@ -128,6 +190,7 @@ describe('run', () => {
       'engine',
       'load',
       'flow',
+      'refined',
       'motion',
       'wrote',
       '',

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.h"
-#include "refinement.h"
+#include "cpu_refiner.h"
 
 using namespace flow;
 
@@ -32,7 +32,7 @@ const check::Register leaving("what leaves the frame goes on as the rest of it m
     if (outside > 0) seen[i] = seen[size + i] = 0;
     if (outside > 4) gone.push_back(i);
   }
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   const auto start = coarse_start(seen, height, width, cell, 1);
   const auto error = [&](const RefineOptions& options) {
     const auto flow = refinement.run(pair.from, pair.to, start, height / cell, options);
@@ -161,7 +161,7 @@ const check::Register combined("of two starts, each pixel takes the one that is 
   }
   std::vector<float> starts[2];
   for (int k = 0; k < 2; k++) starts[k] = coarse_start(wrong[k], height, width, cell, 1);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   const auto flow = refinement.run(pair.from, pair.to, starts[0], height / cell, without_motions(), starts[1]);
   const double error = error_of(flow, pair.flow, height, width, 24);
   check::that(error < 0.1, "EPE ", error);

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "count_allocations.h"
-#include "refinement.h"
+#include "cpu_refiner.h"
 
 using namespace flow;
 
@@ -20,7 +20,7 @@ const check::Register precise(
       const Pair pair = moving_pair(height, width);
       const auto start = coarse_start(pair.flow, height, width, cell, 2);
       for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
-        Refinement refinement(height, width, 2, *kernels);
+        CpuRefiner refinement(height, width, 2, *kernels);
         for (const auto& [name, options] : presets) {
           const auto flow = refinement.run(pair.from, pair.to, start, height / cell, options);
           const double error = error_of(flow, pair.flow, height, width, 24);
@@ -33,7 +33,7 @@ const check::Register exposed("a change of exposure costs hardly anything", [] {
   constexpr int height = 240, width = 320, cell = 16;
   Pair pair = moving_pair(height, width);
   for (auto& p : pair.to.pixels) p = static_cast<std::uint8_t>(0.7 * p + 30);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   const auto flow = refinement.run(pair.from, pair.to, coarse_start(pair.flow, height, width, cell, 2), height / cell);
   const double error = error_of(flow, pair.flow, height, width, 24);
   check::that(error < 0.1, "EPE ", error);
@@ -45,7 +45,7 @@ const check::Register identical("a frame and itself have no motion at all, whate
   std::vector<float> start(2 * 15 * 20);
   std::mt19937 generator(5);
   for (auto& v : start) v = std::uniform_real_distribution<float>(-1, 1)(generator);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   for (const Picture& picture : {pair.from, noise(height, width, 4), plain(height, width, 90)}) {
     for (const auto& [name, options] : presets) {
       const auto flow = refinement.run(picture, picture, start, 15, options);
@@ -61,7 +61,7 @@ const check::Register sizes("every size, picture and start gives a finite flow",
                                          {8, 8},   {9, 17},  {16, 16}, {15, 40}, {16, 500}, {37, 61},
                                          {48, 64}, {49, 65}, {64, 48}, {113, 9}, {130, 127}};
   for (const auto& [height, width] : all) {
-    Refinement refinement(height, width, 2);
+    CpuRefiner refinement(height, width, 2);
     const Picture pictures[] = {noise(height, width, 1), plain(height, width, 0), plain(height, width, 255)};
     for (const Picture& from : pictures) {
       for (const Picture& to : pictures) {
@@ -83,10 +83,10 @@ const check::Register threads("any number of threads gives the same bits", [] {
   const std::vector<float> start(2 * 8 * 12, 0.1F);
   for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
     for (const auto& [name, options] : presets) {
-      Refinement one(height, width, 1, *kernels);
+      CpuRefiner one(height, width, 1, *kernels);
       const auto expected = one.run(pair.from, pair.to, start, 8, options);
       for (const int count : {2, 3, 8}) {
-        Refinement many(height, width, count, *kernels);
+        CpuRefiner many(height, width, count, *kernels);
         check::that(many.run(pair.from, pair.to, start, 8, options) == expected, kernels->name, ", ", name, ", ", count,
                     " threads");
       }
@@ -100,7 +100,7 @@ const check::Register sets("instruction sets agree to a hundredth of a pixel", [
   const auto start = coarse_start(pair.flow, height, width, 16, 2);
   std::vector<float> first;
   for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
-    Refinement refinement(height, width, 2, *kernels);
+    CpuRefiner refinement(height, width, 2, *kernels);
     const auto flow = refinement.run(pair.from, pair.to, start, height / 16);
     if (first.empty()) first = flow;
     std::size_t off = 0;
@@ -113,7 +113,7 @@ const check::Register steady("after the first frame of a size nothing is allocat
   constexpr int height = 97, width = 150;
   const Pair pair = moving_pair(height, width);
   std::vector<float> start(2 * 6 * 9, 0.2F), flow(static_cast<std::size_t>(2) * height * width);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   for (const auto& [name, options] : presets) {
     refinement.run_into(pair.from, pair.to, start, 6, options, flow);
     const int before = allocations;

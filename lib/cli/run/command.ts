@@ -22,6 +22,11 @@ export function addRun(program: Command, cli: Cli): void {
     .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
     .option('--arrows <file.png>', 'draw the flow as arrows over the first picture')
     .option(
+      '--confidence <file>',
+      'write how certain the flow is, pixel by pixel: .png (black is 0, white 1) or .npy',
+    )
+    .option('--occlusion <file>', 'write which pixels are hidden in the second picture: .png or .npy')
+    .option(
       '--backward',
       'also write the flow from second to first, as <name>.backward.<ext>: costs one pass of the head',
     )
@@ -42,6 +47,13 @@ export function addRun(program: Command, cli: Cli): void {
       'size that pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (like native, but ' +
         "at most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
       parseSize,
+    )
+    .addOption(
+      new Option(
+        '--refine <how>',
+        "refine the flow by the pixels of the pictures, or leave it as the model's head gives it: off (default: off; default " +
+          "for the package's model)",
+      ).choices(['off', 'fast', 'default', 'best']),
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
     .addOption(

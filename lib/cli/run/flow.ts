@@ -1,7 +1,9 @@
+import type { FeatureMap } from '../../feature-map.js'
 import type { FlowField } from '../../flow-field.js'
 import { decodeFrame } from '../../image/decode.js'
-import { defaultSize, type LoadOptions } from '../../load.js'
+import { defaultRefine, defaultSize, type LoadOptions } from '../../load.js'
 import { FlowModel } from '../../model.js'
+import type { RefinePreset } from '../../refine.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
@@ -17,11 +19,14 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly output?: string
   readonly viz?: string
   readonly arrows?: string
+  readonly confidence?: string
+  readonly occlusion?: string
   readonly backward?: true
   readonly outputSize: FlowOutput
   readonly json?: true
   readonly quiet?: true
   readonly size?: FlowSize
+  readonly refine?: 'off' | RefinePreset
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
   readonly threads?: number
@@ -65,21 +70,24 @@ async function runChecked(
     const network = networkSize(flags.size ?? defaultSize(files.backbone), a, model.info.backbone.patch)
     const size = [network.height, network.width] as const
     const output = flags.outputSize
+    const refine = flags.refine ?? defaultRefine(files.backbone)
+    // Both pictures are refined at the size of the forward flow.
+    const pixels = output === 'frame' ? ([a.height, a.width] as const) : output
 
     progress.stage('backbone, first picture')
-    const featuresA = await timed(() => model.features(a, { size }))
+    const featuresA = await timed(() => model.features(a, { size, refine, output: pixels }))
     progress.stage('backbone, second picture')
-    const featuresB = await timed(() => model.features(b, { size }))
-    progress.stage('head')
-    const forward = await timed(() => model.flowFromFeatures(featuresA.value, featuresB.value, { output }))
-    const backward =
-      flags.backward === true
-        ? await timed(() => model.flowFromFeatures(featuresB.value, featuresA.value, { output }))
-        : undefined
+    const featuresB = await timed(() => model.features(b, { size, refine, output: pixels }))
+    progress.stage(refine === 'off' ? 'head' : 'head and refinement')
+    const maps = { confidence: flags.confidence !== undefined, occlusion: flags.occlusion !== undefined }
+    const flow = (from: FeatureMap, to: FeatureMap) =>
+      timed(() => model.flowMapsFromFeatures(from, to, { output, refine, ...maps }))
+    const forward = await flow(featuresA.value, featuresB.value)
+    const backward = flags.backward === true ? await flow(featuresB.value, featuresA.value) : undefined
 
     progress.stage('writing')
-    const directions: Direction[] = [{ name: 'forward', frame: a, flow: forward.value }]
-    if (backward !== undefined) directions.push({ name: 'backward', frame: b, flow: backward.value })
+    const directions: Direction[] = [{ name: 'forward', frame: a, maps: forward.value }]
+    if (backward !== undefined) directions.push({ name: 'backward', frame: b, maps: backward.value })
     const written = await timed(() => Promise.all(directions.map((each) => writeDirection(each, flags))))
 
     return {
@@ -88,8 +96,9 @@ async function runChecked(
         { path: second, width: b.width, height: b.height },
       ],
       network,
-      forward: reportOf(forward.value),
-      backward: backward === undefined ? null : reportOf(backward.value),
+      refine,
+      forward: reportOf(forward.value.flow),
+      backward: backward === undefined ? null : reportOf(backward.value.flow),
       timings: {
         decode: decoded.milliseconds,
         load: loaded.milliseconds,

@@ -1,4 +1,5 @@
 import type { FlowModelInfo } from '../../load.js'
+import type { RefinePreset } from '../../refine.js'
 import type { OutputSize } from '../../size.js'
 import type { MotionStatistics } from '../statistics.js'
 
@@ -10,7 +11,7 @@ export interface FlowReport extends OutputSize {
 /** A file that was written. */
 export interface WrittenFile {
   readonly path: string
-  readonly kind: 'flow' | 'colors' | 'arrows'
+  readonly kind: 'flow' | 'colors' | 'arrows' | 'confidence' | 'occlusion'
   readonly direction: 'forward' | 'backward'
 }
 
@@ -19,6 +20,8 @@ export interface RunReport {
   readonly frames: readonly ({ readonly path: string } & OutputSize)[]
   /** The size that the frames were resized to. */
   readonly network: OutputSize
+  /** How the flow was refined. */
+  readonly refine: 'off' | RefinePreset
   readonly forward: FlowReport
   /** Null without `--backward`. */
   readonly backward: FlowReport | null
@@ -28,6 +31,7 @@ export interface RunReport {
     readonly load: number
     /** The backbone, once for each frame. */
     readonly backbone: readonly number[]
+    /** The head, and the refinement. */
     readonly head: number
     readonly backwardHead: number | null
     readonly write: number

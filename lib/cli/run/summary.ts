@@ -3,7 +3,13 @@ import { byteCount, count, dimensions, duration, pixels } from '../amounts.js'
 import { type Row, table } from '../table.js'
 import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
-const KINDS: Readonly<Record<WrittenFile['kind'], string>> = { flow: '', colors: 'colours', arrows: 'arrows' }
+const KINDS: Readonly<Record<WrittenFile['kind'], string>> = {
+  flow: '',
+  colors: 'colours',
+  arrows: 'arrows',
+  confidence: 'confidence',
+  occlusion: 'occlusion',
+}
 
 /** Describes the results of `run` for people. */
 export function summarize(report: RunReport): string[] {
@@ -11,18 +17,26 @@ export function summarize(report: RunReport): string[] {
   const passes = [...timings.backbone, timings.head]
   const total = passes.reduce((sum, time) => sum + time, 0)
   const [a = 0, b = 0] = timings.backbone
+  const head = report.refine === 'off' ? 'head' : 'head and refinement'
   const rows: Row[] = [
     ['frames', framesLine(report)],
     ['engine', [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')],
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
-    ['flow', `${duration(total)} (backbone ${duration(a)} + ${duration(b)}, head ${duration(timings.head)})`],
+    [
+      'flow',
+      `${duration(total)} (backbone ${duration(a)} + ${duration(b)}, ${head} ${duration(timings.head)})`,
+    ],
+    ['refined', report.refine],
     ['motion', motionLine(forward)],
   ]
   if (backward !== null && timings.backwardHead !== null)
-    rows.push(['backward', `${duration(timings.backwardHead)} (head alone), motion ${motionLine(backward)}`])
+    rows.push([
+      'backward',
+      `${duration(timings.backwardHead)} (${head} alone), motion ${motionLine(backward)}`,
+    ])
   rows.push(
     files.length === 0
-      ? ['wrote', 'nothing: --output, --viz and --arrows name files']
+      ? ['wrote', 'nothing: --output, --viz, --arrows, --confidence and --occlusion name files']
       : ['wrote', ...files.map(fileLine)],
   )
   return table(rows)

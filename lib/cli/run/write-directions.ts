@@ -1,8 +1,8 @@
-import type { FlowField } from '../../flow-field.js'
-import { writeFlow } from '../../formats/index.js'
+import { writeFlow, writeMap } from '../../formats/index.js'
 import type { Frame } from '../../frame.js'
 import { backgroundOf } from '../../image/background.js'
 import { savePng } from '../../image/rgb-image.js'
+import type { FlowMaps } from '../../request.js'
 import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.js'
 import { backwardName, type PlannedOutput } from '../outputs.js'
 import type { WrittenFile } from './report.js'
@@ -12,6 +12,8 @@ interface OutputFlags extends FlowColorOptions {
   readonly output?: string
   readonly viz?: string
   readonly arrows?: string
+  readonly confidence?: string
+  readonly occlusion?: string
   readonly backward?: true
 }
 
@@ -20,22 +22,25 @@ export interface Direction {
   readonly name: WrittenFile['direction']
   /** The picture that the flow starts from. */
   readonly frame: Frame
-  readonly flow: FlowField
+  readonly maps: FlowMaps
 }
 
 /** Every file that is going to be written. */
-export function planOutputs({ output, viz, arrows, backward }: OutputFlags): PlannedOutput[] {
+export function planOutputs(flags: OutputFlags): PlannedOutput[] {
+  const { output, viz, arrows, confidence, occlusion, backward } = flags
   const outputs: PlannedOutput[] = []
   if (output !== undefined) outputs.push({ option: '--output', path: output, kind: 'flow' })
   if (viz !== undefined) outputs.push({ option: '--viz', path: viz, kind: 'picture' })
   if (arrows !== undefined) outputs.push({ option: '--arrows', path: arrows, kind: 'picture' })
+  if (confidence !== undefined) outputs.push({ option: '--confidence', path: confidence, kind: 'map' })
+  if (occlusion !== undefined) outputs.push({ option: '--occlusion', path: occlusion, kind: 'map' })
   if (backward !== true) return outputs
   return [...outputs, ...outputs.map((each) => ({ ...each, path: backwardName(each.path) }))]
 }
 
 /** Writes the files of one direction; returns them in the order of the options. */
 export async function writeDirection(
-  { name: direction, frame, flow }: Direction,
+  { name: direction, frame, maps: { flow, confidence, occlusion } }: Direction,
   flags: OutputFlags,
 ): Promise<WrittenFile[]> {
   const files: WrittenFile[] = []
@@ -54,5 +59,7 @@ export async function writeDirection(
   await add(flags.arrows, 'arrows', async (path) =>
     savePng(path, await drawArrows(await backgroundOf(frame, flow), flow)),
   )
+  await add(flags.confidence, 'confidence', (path) => writeMap(path, confidence!))
+  await add(flags.occlusion, 'occlusion', (path) => writeMap(path, occlusion!))
   return files
 }

@@ -1,0 +1,236 @@
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { FlowField, FlowModel, PIXEL_FORMATS, type Refine } from '../../lib/index.js'
+import { flowError, sameBits } from '../support/compare.js'
+import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
+import { expectMapsOf, withFlow } from '../support/streams.js'
+
+const PRESETS = ['fast', 'default', 'best'] as const
+
+let model: FlowModel
+let a: RgbFrame
+let b: RgbFrame
+
+beforeAll(async () => {
+  model = await loadTiny()
+  ;[a, b] = await tinyFrames()
+})
+afterAll(() => model.dispose())
+
+/** A part of a photograph. */
+async function cut(left: number, top: number, width: number, height: number): Promise<RgbFrame> {
+  const picture = sharp(fixture('seed/frame1_640.png')).extract({ left, top, width, height })
+  return { data: await picture.removeAlpha().raw().toBuffer(), width, height }
+}
+
+/** A frame at another size: bilinear between the centres of pixels. */
+function resized({ data, width, height }: RgbFrame, toWidth: number, toHeight: number): RgbFrame {
+  const out = new Uint8Array(3 * toWidth * toHeight)
+  const place = (i: number, from: number, to: number) => {
+    const at = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1)
+    return [Math.floor(at), Math.min(Math.floor(at) + 1, from - 1), at - Math.floor(at)] as const
+  }
+  for (let y = 0; y < toHeight; y++)
+    for (let x = 0; x < toWidth; x++) {
+      const [top, bottom, down] = place(y, height, toHeight)
+      const [left, right, across] = place(x, width, toWidth)
+      for (let c = 0; c < 3; c++) {
+        const at = (row: number, column: number) => data[3 * (row * width + column) + c]!
+        const above = at(top, left) * (1 - across) + at(top, right) * across
+        const below = at(bottom, left) * (1 - across) + at(bottom, right) * across
+        out[3 * (y * toWidth + x) + c] = Math.round(above * (1 - down) + below * down)
+      }
+    }
+  return { data: out, width: toWidth, height: toHeight }
+}
+
+/** Mean distance of a flow from a motion, in pixels, away from the frame's edge. */
+function errorOf(
+  { x, y, width, height }: FlowField,
+  [u, v]: readonly [number, number],
+  edge: number,
+): number {
+  let sum = 0
+  for (let row = edge; row < height - edge; row++)
+    for (let column = edge; column < width - edge; column++)
+      sum += Math.hypot(x[row * width + column]! - u, y[row * width + column]! - v)
+  return sum / ((width - 2 * edge) * (height - 2 * edge))
+}
+
+describe('a refined flow', () => {
+  it.each([
+    ['fast', 0.12],
+    ['default', 0.06],
+    ['best', 0.06],
+    [{ smoothness: 3 }, 0.06],
+  ] as const)(
+    'follows a photograph that was moved, also with a model that knows nothing: %j, to %f px',
+    async (refine, bar) => {
+      const [first, second] = [await cut(180, 180, 256, 192), await cut(169, 186, 256, 192)]
+      expect(errorOf(await model.flow(first, second, { refine }), [11, -6], 24)).toBeLessThan(bar)
+      expect(errorOf(await model.flow(first, second), [11, -6], 24)).toBeGreaterThan(1)
+    },
+  )
+
+  it.each(PRESETS)('of identical frames is exactly zero: %s', async (refine) => {
+    const { data } = await model.flow(a, { ...a, data: a.data.slice() }, { refine })
+    expect(data.every((value) => value === 0)).toBe(true)
+  })
+
+  it.each(PRESETS)('is the same in every call: %s', async (refine) => {
+    const expected = await model.flow(a, b, { refine })
+    expect(sameBits(expected.data, (await model.flow(a, b)).data)).toBe(false)
+    expect(sameBits(model.flowSync(a, b, { refine }).data, expected.data)).toBe(true)
+    using first = await model.features(a, { refine })
+    using second = await model.features(b, { refine })
+    const ofMaps = await model.flowFromFeatures(first, second, { refine })
+    expect(sameBits(ofMaps.data, expected.data)).toBe(true)
+    const { flow, features } = await model.advance(first, b, { refine })
+    expect(sameBits(flow.data, expected.data)).toBe(true)
+    const fromAdvanced = await model.flowFromFeatures(features, first, { refine })
+    expect(sameBits(fromAdvanced.data, (await model.flow(b, a, { refine })).data)).toBe(true)
+    features.dispose()
+    const picture = await model.flowPicture(a, b, { refine })
+    const ofFeatures = await model.flowPictureFromFeatures(first, second, { refine })
+    expect(ofFeatures.data).toEqual(picture.data)
+    expect(picture.data).not.toEqual((await model.flowPicture(a, b)).data)
+  })
+
+  it('is what a stream gives, in both directions', async () => {
+    await using refined = await loadTiny({ refine: 'default' })
+    const stream = refined.stream({ backward: true, occlusion: true, confidence: true })
+    const frames = [a, b, noiseFrame(160, 112, 3), a]
+    await stream.push(a)
+    for (const [i, frame] of frames.slice(1).entries())
+      await expectMapsOf(refined, withFlow(await stream.push(frame)), frames[i]!, frame)
+    const plain = refined.stream({ refine: 'off' })
+    await plain.push(a)
+    expect(sameBits(withFlow(await plain.push(b)).flow.data, (await model.flow(a, b)).data)).toBe(true)
+  })
+
+  it('is refined at the size of the output', async () => {
+    const [first, second] = [await cut(180, 180, 256, 192), await cut(169, 186, 256, 192)]
+    const half = await model.flow(first, second, { refine: 'default', output: [96, 128] })
+    expect(errorOf(half, [5.5, -3], 12)).toBeLessThan(0.06)
+    const own = await model.flow(first, second, { refine: 'default', output: 'model', size: [64, 64] })
+    expect([own.width, own.height]).toEqual([64, 64])
+    expect(errorOf(own, [11 / 4, -6 / 3], 8)).toBeLessThan(0.08)
+    using kept = await model.features(first, { refine: 'default', output: [96, 128] })
+    const { flow, features } = await model.advance(kept, second, { refine: 'default', output: [96, 128] })
+    expect(features.pixels).toEqual({ height: 96, width: 128 })
+    expect(sameBits(flow.data, half.data)).toBe(true)
+    // At another size than the pixels that were kept, it is resized.
+    const large = await model.flowFromFeatures(kept, features, { refine: 'default' })
+    expect(errorOf(large, [11, -6], 24)).toBeLessThan(0.12)
+    features.dispose()
+  })
+
+  it('of frames of different sizes is in pixels of the first', async () => {
+    const first = await cut(180, 180, 256, 192)
+    for (const [width, height] of [
+      [384, 288],
+      [512, 384],
+      [300, 192],
+    ] as const) {
+      const second = resized(await cut(169, 186, 256, 192), width, height)
+      const flow = await model.flow(first, second, { refine: 'default' })
+      expect([flow.width, flow.height]).toEqual([256, 192])
+      expect(errorOf(flow, [11, -6], 24), `${width} x ${height}`).toBeLessThan(0.1)
+    }
+  })
+
+  it('is finite for frames of any size and format', async () => {
+    for (const [width, height] of [
+      [1, 1],
+      [1, 40],
+      [40, 1],
+      [7, 9],
+      [8, 8],
+      [17, 64],
+      [33, 31],
+      [200, 12],
+    ] as const)
+      for (const refine of PRESETS) {
+        const flow = await model.flow(noiseFrame(width, height, 1), noiseFrame(width, height, 2), {
+          refine,
+          size: [32, 32],
+        })
+        expect(flow.data.every(Number.isFinite), `${width} x ${height}, ${refine}`).toBe(true)
+      }
+    for (const format of PIXEL_FORMATS) {
+      const bytes = { rgb: 3, rgba: 4, bgr: 3, bgra: 4, gray: 1, nv12: 1.5 }[format] * 48 * 32
+      const frame = (value: number) => ({
+        data: noiseFrame(Math.ceil(bytes / 3), 1, value).data.slice(0, bytes),
+        width: 48,
+        height: 32,
+        format,
+      })
+      const flow = await model.flow(frame(1), frame(2), { refine: 'default', size: [32, 32] })
+      expect(flow.data.every(Number.isFinite), format).toBe(true)
+    }
+    for (const value of [0, 255]) {
+      const plain = { data: new Uint8Array(3 * 64 * 48).fill(value), width: 64, height: 48 }
+      const flow = await model.flow(plain, plain, { refine: 'best', size: [32, 32] })
+      expect(flow.data.every((v) => v === 0)).toBe(true)
+    }
+  })
+})
+
+describe('refine', () => {
+  it("is off for a model from files, on for the package's, and one option away for each", async () => {
+    await using own = await FlowModel.load({ device: 'cpu' })
+    await using off = await FlowModel.load({ device: 'cpu', refine: 'off' })
+    const [refined, network] = [await own.flow(a, b), await off.flow(a, b)]
+    expect(sameBits((await own.flow(a, b, { refine: 'default' })).data, refined.data)).toBe(true)
+    expect(sameBits((await own.flow(a, b, { refine: {} })).data, refined.data)).toBe(true)
+    expect(sameBits((await own.flow(a, b, { refine: 'off' })).data, network.data)).toBe(true)
+    expect(sameBits(refined.data, network.data)).toBe(false)
+    const files = await model.flow(a, b)
+    expect(sameBits((await model.flow(a, b, { refine: 'off' })).data, files.data)).toBe(true)
+  })
+
+  it('keeps pixels with features only where it is on, at the size of the output', async () => {
+    using none = await model.features(a)
+    expect(none.pixels).toBeNull()
+    using kept = await model.features(a, { refine: 'fast' })
+    expect(kept.pixels).toEqual({ height: 112, width: 160 })
+    using half = await model.features(a, { refine: 'fast', output: [56, 80] })
+    expect(half.pixels).toEqual({ height: 56, width: 80 })
+  })
+
+  it.each<[unknown, string]>([
+    ['very', "refine: must be one of 'off', 'fast', 'default', 'best', not \"very\""],
+    [true, "refine: must be 'off', 'fast', 'default', 'best' or { preset, smoothness }, not true"],
+    [null, 'not null'],
+    [{ preset: 'off' }, "refine.preset: must be one of 'fast', 'default', 'best', not \"off\""],
+    [{ smoothness: 0 }, 'refine.smoothness: must be a number from 0.01 to 100, not 0'],
+    [{ smoothness: Number.NaN }, 'not NaN'],
+  ])('%j is an error that says what it may be, and the model works afterwards', async (refine, message) => {
+    const options = { refine: refine as Refine }
+    await expect(model.flow(a, b, options)).rejects.toThrow(flowError('ERR_ARGUMENT', message))
+    await expect(model.features(a, options)).rejects.toThrow(flowError('ERR_ARGUMENT', message))
+    expect(() => model.stream(options)).toThrow(flowError('ERR_ARGUMENT', message))
+    if (refine !== null) await expect(loadTiny(options)).rejects.toThrow(flowError('ERR_ARGUMENT', message))
+    expect((await model.flow(a, b, { refine: 'fast' })).data.every(Number.isFinite)).toBe(true)
+  })
+
+  it('needs maps that keep pixels of one size, and says so', async () => {
+    using none = await model.features(a)
+    using kept = await model.features(b, { refine: 'default' })
+    using half = await model.features(b, { refine: 'default', output: [56, 80] })
+    const refine = 'default'
+    await expect(model.flowFromFeatures(none, kept, { refine })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'first feature map: keeps no pixels'),
+    )
+    await expect(model.flowFromFeatures(kept, none, { refine })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'second feature map: keeps no pixels'),
+    )
+    await expect(model.advance(none, b, { refine })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'feature map: keeps no pixels'),
+    )
+    await expect(model.flowFromFeatures(kept, half, { refine })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'pixels of 160 x 112 and 80 x 56', 'same output'),
+    )
+    expect((await model.flowFromFeatures(kept, half)).width).toBe(160)
+  })
+})

@@ -1,0 +1,60 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { FlowField, Precision, Refine } from '../../lib/index.js'
+import { sameBits } from '../support/compare.js'
+import { useEmulator } from '../support/emulator.js'
+import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
+import { traced } from '../support/host-trace.js'
+import { expectMapsOf, withFlow } from '../support/streams.js'
+
+useEmulator()
+const [a, b] = await tinyFrames()
+const load = (precision: Precision, refine: Refine) => loadTiny({ device: 'cuda', precision, refine })
+
+afterEach(() => vi.unstubAllEnvs())
+
+/** The share of pixels whose motions in two fields are at most `distance` px apart. */
+function shareWithin(actual: FlowField, expected: FlowField, distance: number): number {
+  let near = 0
+  actual.x.forEach((x, i) => {
+    if (Math.hypot(x - expected.x[i]!, actual.y[i]! - expected.y[i]!) <= distance) near++
+  })
+  return near / actual.x.length
+}
+
+describe('a flow that the emulated GPU refines', () => {
+  it.each(['fast', 'default', 'best'] as const)(
+    'is that of the CPU engine to 0.01 px, for 99.9 percent of pixels, in fp32: %s',
+    async (refine) => {
+      await using gpu = await load('fp32', refine)
+      await using cpu = await loadTiny({ refine })
+      for (const options of [{}, { output: [90, 131] }, { output: 'model', size: [48, 64] }] as const) {
+        const [onGpu, onCpu] = [await gpu.flow(a, b, options), await cpu.flow(a, b, options)]
+        expect(shareWithin(onGpu, onCpu, 0.01), JSON.stringify(options)).toBeGreaterThanOrEqual(0.999)
+      }
+    },
+  )
+
+  it.each(['fp16', 'bf16'] as const)('is close to that of the CPU engine in %s', async (precision) => {
+    await using gpu = await load(precision, 'default')
+    await using cpu = await loadTiny({ refine: 'default' })
+    expect(shareWithin(await gpu.flow(a, b), await cpu.flow(a, b), 0.1)).toBeGreaterThan(0.9)
+  })
+
+  it('is the same in every call, and replays one graph', async () => {
+    await using model = await load('fp16', 'default')
+    const stream = model.stream({ backward: true, occlusion: true, confidence: true })
+    const frames = [a, b, noiseFrame(160, 112, 3)]
+    await stream.push(a)
+    for (let i = 1; i < frames.length; i++)
+      await expectMapsOf(model, withFlow(await stream.push(frames[i]!)), frames[i - 1]!, frames[i]!)
+    using first = await model.features(a)
+    using second = await model.features(b)
+    const expected = await model.flow(a, b)
+    expect(sameBits((await model.flowFromFeatures(first, second)).data, expected.data)).toBe(true)
+    const oneByOne = async () => {
+      for (const frame of frames) await stream.push(frame)
+    }
+    for (let i = 0; i < 3; i++) await oneByOne() // its maps have changed places
+    expect(await traced(oneByOne)).toMatchObject({ captures: 0, replays: frames.length })
+  })
+})
