@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const PROGRAMS = [
   'ops_test',
   'model_test',
+  'label_test',
   'refine_test',
   'tiles_test',
   'cuda_runtime_test',

@@ -6,10 +6,10 @@
 #include "cpu/image_pyramid.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
+#include "cpu/motion_fit.h"
 #include "cpu/preprocess.h"
 #include "cpu/thread_pool.h"
 #include "ops/ops.h"
-#include "ops/refine_stages.h"
 
 namespace flow::cpu {
 
@@ -94,6 +94,15 @@ class CpuOps : public Ops {
                           const VariationalOptions& options, RealMatrix out) override;
   void double_flow(RealMatrix flow, RealMatrix out) override;
 
+  void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first, int count,
+                    const LabelOptions& options) override;
+  void rate_costs(const Labels& labels, const LabelOptions& options) override;
+  void fit_motions(const Labels& labels, const LabelOptions& options) override;
+  void charge_outside(const Labels& labels, const LabelOptions& options) override;
+  void choose_labels(const Image& image, const Labels& labels, const LabelOptions& options, RealMatrix chosen) override;
+  void charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix claims) override;
+  void take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) override;
+
  private:
   std::size_t qkv_elements_of_image(AttentionShape shape) const;
   QkvLayout layout(OperandMatrix qkv, AttentionShape shape, int image) const;
@@ -114,6 +123,7 @@ class CpuOps : public Ops {
   std::vector<double> row_sums_;
   Preprocess preprocess_;
   ImagePyramid image_pyramid_;
+  MotionFit motion_fit_;
 };
 
 }  // namespace flow::cpu

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "cpu/label_kernels.h"
 #include "cpu/refine_kernels.h"
 #include "ops/ops.h"
 
@@ -161,6 +162,7 @@ struct Kernels {
   /// instruction set can multiply and add.
   float (*multiply_add)(long steps, float a, float b);
   RefineKernels refine;
+  LabelKernels labels;
 };
 
 /// The instruction sets that are compiled into this binary and that this machine can run, best first. Every machine can

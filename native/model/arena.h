@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "ops/ops.h"
 
@@ -31,6 +33,18 @@ class Arena {
   Matrix<Kind> block(std::size_t elements) {
     return {take<Kind>(elements), 1, 0, 0};
   }
+
+  /// Two sets of matrices that are never in use at the same time, in the same memory.
+  template <class First, class Second>
+  void share(const First& first, const Second& second) {
+    const std::size_t start = bytes_;
+    first();
+    const std::size_t end = std::exchange(bytes_, start);
+    second();
+    bytes_ = std::max(bytes_, end);
+  }
+
+  std::size_t bytes() const { return bytes_; }
 
  private:
   template <class Kind>

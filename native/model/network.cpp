@@ -223,8 +223,8 @@ void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSl
   }
   head_.run(from.matrix, to.matrix, plan, {}, similarity, trace);
   const RealMatrix refined = job.refined ? job.refined : out;
-  refiner_.run(*from.pyramid, *to.pyramid, plan.upsampled, plan.upsampled.cols / plan.grid.width, job.refine,
-               job.refine_plan->buffers, refined);
+  const Refiner::Start start{plan.upsampled, plan.upsampled.cols / plan.grid.width};
+  refiner_.run(*from.pyramid, *to.pyramid, {&start, 1}, job.refine, job.refine_plan->buffers, refined);
   if (job.refined) ops_->resize_flow(refined, out);
 }
 

@@ -19,6 +19,12 @@ int count_levels(int height, int width) {
   return levels;
 }
 
+/// A start takes part from the level whose pixels are as large as its cells.
+int first_level(const Refiner::Start& start, int width, int levels) {
+  const float pixels = static_cast<float>(start.cell) * static_cast<float>(width) / static_cast<float>(start.flow.cols);
+  return std::clamp(static_cast<int>(std::lround(std::log2(pixels))), 1, std::max(1, levels - 1));
+}
+
 /// The first rows and columns of a matrix that is laid out for a larger level.
 RealMatrix of_size(RealMatrix m, int rows, int cols) { return {m.data, rows, cols, m.stride}; }
 
@@ -49,6 +55,7 @@ RefineOptions RefineOptions::fast() {
   options.finest = 1;
   options.fine_rounds = 2;
   options.fill.passes = 1;
+  options.labels.motions = 0;
   options.variational = {.outer = 2, .inner = 5, .halo = 4};
   return options;
 }
@@ -88,14 +95,30 @@ void Refiner::Plan::lay_out(Arena& arena) {
     levels_.push_back({h, w, grid, unpadded(grid.size(), template_cols)});
     most = std::max(most, grid.size());
   }
-  found_ = unpadded(3 * most, patch_cols);
+  found_ = unpadded((1 + most_starts) * most, patch_cols);
   patches_ = unpadded(most, patch_cols), others_ = unpadded(most, patch_cols);
   exposure_ = arena.matrix<Real>(1, 8);
   const int h = height_ / 2, w = width_ / 2;
   dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
   sure_ = arena.matrix<Real>(h, w), best_ = arena.matrix<Real>(h, w);
   scratch_ = arena.matrix<Real>(5 * h, w);
-  doubled_ = arena.matrix<Real>(2 * height_, width_);
+  coarse_ = arena.matrix<Real>(2 * (height_ >> (label_level + 1)), width_ >> (label_level + 1));
+  arena.share([&] { doubled_ = arena.matrix<Real>(2 * height_, width_); },
+              [&] {
+                const int label_height = height_ >> label_level, label_width = width_ >> label_level;
+                const auto of_labels = [&](int planes) {
+                  return arena.matrix<Real>(planes * most_labels * label_height, label_width);
+                };
+                labels_ = {label_height,
+                           label_width,
+                           0,
+                           of_labels(2),
+                           of_labels(1),
+                           of_labels(1),
+                           of_labels(1),
+                           arena.matrix<Real>(most_motions, motion_cols),
+                           arena.matrix<Real>(1, fact_cols)};
+              });
 }
 
 struct Refiner::Pair {
@@ -136,26 +159,73 @@ void Refiner::densify(const Pair& pair, int level, Plan& plan, RealMatrix dense)
   ops_.fill_flow(from, dense, sure, pair.options.fill, of_size(plan.scratch_, 5 * at.height, at.width));
 }
 
-void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell,
-                  const RefineOptions& options, Plan& plan, RealMatrix out) const {
-  const Pair pair{from.levels(), to.levels(), options};
+/// Levels `first` to `last`, from the flow of the level above, if any. Returns the last level's flow: in `out`, if it
+/// is given, or in the plan's memory.
+RealMatrix Refiner::refine_levels(const Pair& pair, int first, int last, RealMatrix above,
+                                  std::span<const Start> starts, Plan& plan, RealMatrix out) const {
   const int levels = static_cast<int>(pair.from.size());
-  // The network's flow takes part from the level whose pixels are as large as its cells.
-  const float pixels = static_cast<float>(cell) * static_cast<float>(plan.width_) / static_cast<float>(start.cols);
-  const int first = std::clamp(static_cast<int>(std::lround(std::log2(pixels))), 1, std::max(1, levels - 1));
-  RealMatrix above{};
-  for (int l = levels - 1; l >= std::max(1, options.finest); l--) {
+  for (int l = first; l >= last; l--) {
     const Image& image = pair.from[static_cast<std::size_t>(l)];
-    std::array<RealMatrix, 2> hypotheses;
+    std::array<RealMatrix, 1 + most_starts> hypotheses;
     std::size_t count = 0;
     if (above) hypotheses[count++] = above;
-    if (l <= first) hypotheses[count++] = start;
+    for (const Start& start : starts) {
+      if (l <= first_level(start, plan.width_, levels)) hypotheses[count++] = start.flow;
+    }
     search(pair, l, std::span(hypotheses).first(count), l == levels - 1, plan);
     const RealMatrix dense = of_size(plan.dense_, 2 * image.height, image.width);
     densify(pair, l, plan, dense);
-    above = of_size(plan.flow_, 2 * image.height, image.width);
-    ops_.refine_variational(image, pair.to[static_cast<std::size_t>(l)], Image::luma_of(l), dense, options.variational,
-                            above);
+    above = l == last && out ? out : of_size(plan.flow_, 2 * image.height, image.width);
+    ops_.refine_variational(image, pair.to[static_cast<std::size_t>(l)], Image::luma_of(l), dense,
+                            pair.options.variational, above);
+  }
+  return above;
+}
+
+/// The flow of the label level, from those of the starts, which are the first labels.
+RealMatrix Refiner::choose(const Pair& pair, int starts, Plan& plan) const {
+  const LabelOptions& options = pair.options.labels;
+  const Image &from = pair.from[label_level - 1], &to = pair.to[label_level - 1];  // twice as large
+  const Image& image = pair.from[label_level];
+  Labels& labels = plan.labels_;
+  labels.starts = starts;
+  const RealMatrix chosen = of_size(plan.best_, image.height, image.width);
+  const RealMatrix scratch = of_size(plan.scratch_, 2 * image.height, image.width);
+  ops_.census_costs(from, to, plan.exposure_, labels, 0, starts, options);
+  ops_.rate_costs(labels, options);
+  ops_.fit_motions(labels, options);
+  ops_.census_costs(from, to, plan.exposure_, labels, starts, options.motions, options);
+  ops_.charge_outside(labels, options);
+  ops_.choose_labels(image, labels, options, chosen);
+  ops_.charge_covered(labels, options, chosen, scratch);
+  ops_.choose_labels(image, labels, options, chosen);
+  const RealMatrix flow = of_size(plan.flow_, 2 * image.height, image.width);
+  ops_.take_labels(labels, chosen, flow);
+  return flow;
+}
+
+void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
+                  const RefineOptions& options, Plan& plan, RealMatrix out) const {
+  const Pair pair{from.levels(), to.levels(), options};
+  const int levels = static_cast<int>(pair.from.size()), last = std::max(1, options.finest);
+  const bool chooses = (starts.size() > 1 || options.labels.motions > 0) && levels > label_level && last < label_level;
+  RealMatrix above{};
+  if (chooses) {
+    int split = label_level;  // levels above are the same for all starts
+    for (const Start& start : starts) split = std::max(split, first_level(start, plan.width_, levels));
+    if (split < levels - 1) {
+      const Image& image = pair.from[static_cast<std::size_t>(split + 1)];
+      above = refine_levels(pair, levels - 1, split + 1, {}, {}, plan,
+                            of_size(plan.coarse_, 2 * image.height, image.width));
+    }
+    for (std::size_t k = 0; k < starts.size(); k++) {
+      refine_levels(pair, split, label_level, above, starts.subspan(k, 1), plan,
+                    plan.labels_.flow(static_cast<int>(k)));
+    }
+    above = choose(pair, static_cast<int>(starts.size()), plan);
+    above = refine_levels(pair, label_level - 1, last, above, {}, plan, {});
+  } else {
+    above = refine_levels(pair, levels - 1, last, {}, starts, plan, {});
   }
   if (options.finest > 0 && above) {
     ops_.resize_flow(above, out);
@@ -164,7 +234,7 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix s
   if (above) {
     ops_.double_flow(above, plan.doubled_);
   } else {
-    ops_.resize_flow(start, plan.doubled_);
+    ops_.resize_flow(starts.front().flow, plan.doubled_);
   }
   ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
 }

@@ -47,6 +47,7 @@ struct RefineOptions {
   FillOptions fill;
   VariationalOptions variational;
   VariationalOptions full = {.outer = 2, .inner = 4};  // at the full size
+  LabelOptions labels;                                 // without motions, one start is no choice
 
   static RefineOptions fast();
   static RefineOptions best();
@@ -63,6 +64,7 @@ class Refiner {
   class Plan {
    public:
     Plan(Ops& ops, int height, int width);
+    std::size_t bytes() const { return arena_.bytes(); }
 
    private:
     friend class Refiner;
@@ -75,27 +77,39 @@ class Refiner {
 
     int height_, width_;
     std::vector<Level> levels_;    // those with patches: from 1
-    RealMatrix found_;             // 3 N x patch_cols, N of the level with the most patches
+    RealMatrix found_;             // (1 + most_starts) N x patch_cols, N of the level with the most patches
     RealMatrix patches_, others_;  // N x patch_cols
     RealMatrix exposure_;          // 1 x 8
     RealMatrix dense_, flow_;      // 2 h x w of level 1
-    RealMatrix doubled_;           // 2 H x W
     RealMatrix sure_, best_;       // h x w
     RealMatrix scratch_;           // 5 h x w
+    RealMatrix coarse_;            // 2 h x w of level 3
+    Labels labels_;
+    RealMatrix doubled_;  // 2 H x W, in the memory of the labels
     Arena arena_;
   };
 
   Plan plan(int height, int width) const { return {ops_, height, width}; }
 
-  /// out (2 * height x width, planar) = the flow from `from` to `to`, which begins with `start`: planar, of any size
-  /// and in pixels of its own. `cell` is the size of one of start's independent values, in its pixels.
-  void run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell, const RefineOptions& options,
-           Plan& plan, RealMatrix out) const;
+  /// A flow to begin with: planar, of any size and in pixels of its own. `cell` is the size of one of its independent
+  /// values, in its pixels.
+  struct Start {
+    RealMatrix flow;
+    int cell;
+  };
+
+  /// out (2 * height x width, planar) = the flow from `from` to `to`. One to most_starts starts are refined to a
+  /// quarter of the size; there, each pixel takes the motion of one of them or one that many pixels share.
+  void run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
+           const RefineOptions& options, Plan& plan, RealMatrix out) const;
 
  private:
   struct Pair;
   void search(const Pair& pair, int level, std::span<const RealMatrix> hypotheses, bool zero, Plan& plan) const;
   void densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const;
+  RealMatrix refine_levels(const Pair& pair, int first, int last, RealMatrix above, std::span<const Start> starts,
+                           Plan& plan, RealMatrix out) const;
+  RealMatrix choose(const Pair& pair, int starts, Plan& plan) const;
 
   Ops& ops_;
 };

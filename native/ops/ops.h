@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ops/frame.h"
+#include "ops/label_stages.h"
 #include "ops/matrix.h"
 #include "ops/refine_stages.h"
 
@@ -101,7 +102,7 @@ constexpr int staging_slots = 4;
 /// engine implements all of them. The model only calls them, and never touches an element. Calls run in order; results
 /// are complete after `finish`. N is the number of tokens or pixels, C the number of channels. An optional matrix may
 /// be empty.
-class Ops : public RefineStages {
+class Ops : public RefineStages, public LabelStages {
  public:
   // ---- memory -----------------------------------------------------------------------------------------------------
   virtual std::unique_ptr<Memory> allocate(std::size_t bytes) = 0;

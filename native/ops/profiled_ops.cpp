@@ -170,4 +170,35 @@ void ProfiledOps::double_flow(RealMatrix flow, RealMatrix out) {
   time("double_flow", 0, [&] { inner_->double_flow(flow, out); });
 }
 
+void ProfiledOps::census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
+                               int count, const LabelOptions& options) {
+  time("census_costs", 0, [&] { inner_->census_costs(from, to, exposure, labels, first, count, options); });
+}
+
+void ProfiledOps::rate_costs(const Labels& labels, const LabelOptions& options) {
+  time("rate_costs", 0, [&] { inner_->rate_costs(labels, options); });
+}
+
+void ProfiledOps::fit_motions(const Labels& labels, const LabelOptions& options) {
+  time("fit_motions", 0, [&] { inner_->fit_motions(labels, options); });
+}
+
+void ProfiledOps::charge_outside(const Labels& labels, const LabelOptions& options) {
+  time("charge_outside", 0, [&] { inner_->charge_outside(labels, options); });
+}
+
+void ProfiledOps::choose_labels(const Image& image, const Labels& labels, const LabelOptions& options,
+                                RealMatrix chosen) {
+  time("choose_labels", 0, [&] { inner_->choose_labels(image, labels, options, chosen); });
+}
+
+void ProfiledOps::charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen,
+                                 RealMatrix claims) {
+  time("charge_covered", 0, [&] { inner_->charge_covered(labels, options, chosen, claims); });
+}
+
+void ProfiledOps::take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) {
+  time("take_labels", 0, [&] { inner_->take_labels(labels, chosen, flow); });
+}
+
 }  // namespace flow

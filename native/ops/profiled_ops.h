@@ -113,6 +113,15 @@ class ProfiledOps : public Ops {
                           const VariationalOptions& options, RealMatrix out) override;
   void double_flow(RealMatrix flow, RealMatrix out) override;
 
+  void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first, int count,
+                    const LabelOptions& options) override;
+  void rate_costs(const Labels& labels, const LabelOptions& options) override;
+  void fit_motions(const Labels& labels, const LabelOptions& options) override;
+  void charge_outside(const Labels& labels, const LabelOptions& options) override;
+  void choose_labels(const Image& image, const Labels& labels, const LabelOptions& options, RealMatrix chosen) override;
+  void charge_covered(const Labels& labels, const LabelOptions& options, RealMatrix chosen, RealMatrix claims) override;
+  void take_labels(const Labels& labels, RealMatrix chosen, RealMatrix flow) override;
+
  private:
   template <class Stage>
   void time(const char* name, double flop, const Stage& stage);

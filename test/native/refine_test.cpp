@@ -1,4 +1,4 @@
-// The refinement on frames whose motion is known, because they are drawn from formulas.
+// The refinement on frames whose motion is known.
 
 #include <cmath>
 #include <random>
@@ -6,73 +6,11 @@
 
 #include "check.h"
 #include "count_allocations.h"
-#include "cpu/cpu_ops.h"
-#include "model/refiner.h"
-#include "moving_pictures.h"
+#include "cpu_refiner.h"
 
 using namespace flow;
 
 namespace {
-
-/// A refiner on the CPU, for flows of one size.
-class Refinement {
- public:
-  Refinement(int height, int width, int threads, const cpu::Kernels& kernels = *cpu::runnable_kernels().front())
-      : height_(height),
-        width_(width),
-        ops_(threads, kernels),
-        refiner_(ops_),
-        plan_(refiner_.plan(height, width)),
-        from_(ops_, height, width),
-        to_(ops_, height, width) {}
-
-  /// `start` is planar, 2 * start_height x start_width, of cells of one pixel.
-  std::vector<float> run(const Picture& from, const Picture& to, std::vector<float> start, int start_height,
-                         const RefineOptions& options = {}) {
-    std::vector<float> flow(static_cast<std::size_t>(2) * height_ * width_, NAN);
-    run_into(from, to, start, start_height, options, flow);
-    return flow;
-  }
-  void run_into(const Picture& from, const Picture& to, std::vector<float>& start, int start_height,
-                const RefineOptions& options, std::vector<float>& flow) {
-    const int start_width = static_cast<int>(start.size()) / 2 / start_height;
-    ops_.image_pyramid(from.frame(), from_.levels());
-    ops_.image_pyramid(to.frame(), to_.levels());
-    refiner_.run(from_, to_, {start.data(), 2 * start_height, start_width, start_width}, 1, options, plan_,
-                 {flow.data(), 2 * height_, width_, width_});
-  }
-
- private:
-  int height_, width_;
-  cpu::CpuOps ops_;
-  Refiner refiner_;
-  Refiner::Plan plan_;
-  FramePyramid from_, to_;
-};
-
-/// Mean end-point error over the pixels at least `border` px from the frame's edge.
-double error_of(const std::vector<float>& flow, const std::vector<float>& truth, int height, int width, int border) {
-  double sum = 0;
-  int count = 0;
-  const auto size = static_cast<std::size_t>(height) * width;
-  for (int y = border; y < height - border; y++) {
-    for (int x = border; x < width - border; x++, count++) {
-      const std::size_t i = static_cast<std::size_t>(y) * width + x;
-      sum += std::hypot(flow[i] - truth[i], flow[size + i] - truth[size + i]);
-    }
-  }
-  return sum / count;
-}
-
-bool is_finite(const std::vector<float>& values) {
-  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
-}
-
-struct Preset {
-  const char* name;
-  RefineOptions options;
-};
-const Preset presets[] = {{"fast", RefineOptions::fast()}, {"default", {}}, {"best", RefineOptions::best()}};
 
 // ---- what it is for -------------------------------------------------------------------------------------------------
 
@@ -82,7 +20,7 @@ const check::Register precise(
       const Pair pair = moving_pair(height, width);
       const auto start = coarse_start(pair.flow, height, width, cell, 2);
       for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
-        Refinement refinement(height, width, 2, *kernels);
+        CpuRefiner refinement(height, width, 2, *kernels);
         for (const auto& [name, options] : presets) {
           const auto flow = refinement.run(pair.from, pair.to, start, height / cell, options);
           const double error = error_of(flow, pair.flow, height, width, 24);
@@ -95,7 +33,7 @@ const check::Register exposed("a change of exposure costs hardly anything", [] {
   constexpr int height = 240, width = 320, cell = 16;
   Pair pair = moving_pair(height, width);
   for (auto& p : pair.to.pixels) p = static_cast<std::uint8_t>(0.7 * p + 30);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   const auto flow = refinement.run(pair.from, pair.to, coarse_start(pair.flow, height, width, cell, 2), height / cell);
   const double error = error_of(flow, pair.flow, height, width, 24);
   check::that(error < 0.1, "EPE ", error);
@@ -107,7 +45,7 @@ const check::Register identical("a frame and itself have no motion at all, whate
   std::vector<float> start(2 * 15 * 20);
   std::mt19937 generator(5);
   for (auto& v : start) v = std::uniform_real_distribution<float>(-1, 1)(generator);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   for (const Picture& picture : {pair.from, noise(height, width, 4), plain(height, width, 90)}) {
     for (const auto& [name, options] : presets) {
       const auto flow = refinement.run(picture, picture, start, 15, options);
@@ -123,7 +61,7 @@ const check::Register sizes("every size, picture and start gives a finite flow",
                                          {8, 8},   {9, 17},  {16, 16}, {15, 40}, {16, 500}, {37, 61},
                                          {48, 64}, {49, 65}, {64, 48}, {113, 9}, {130, 127}};
   for (const auto& [height, width] : all) {
-    Refinement refinement(height, width, 2);
+    CpuRefiner refinement(height, width, 2);
     const Picture pictures[] = {noise(height, width, 1), plain(height, width, 0), plain(height, width, 255)};
     for (const Picture& from : pictures) {
       for (const Picture& to : pictures) {
@@ -145,10 +83,10 @@ const check::Register threads("any number of threads gives the same bits", [] {
   const std::vector<float> start(2 * 8 * 12, 0.1F);
   for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
     for (const auto& [name, options] : presets) {
-      Refinement one(height, width, 1, *kernels);
+      CpuRefiner one(height, width, 1, *kernels);
       const auto expected = one.run(pair.from, pair.to, start, 8, options);
       for (const int count : {2, 3, 8}) {
-        Refinement many(height, width, count, *kernels);
+        CpuRefiner many(height, width, count, *kernels);
         check::that(many.run(pair.from, pair.to, start, 8, options) == expected, kernels->name, ", ", name, ", ", count,
                     " threads");
       }
@@ -162,7 +100,7 @@ const check::Register sets("instruction sets agree to a hundredth of a pixel", [
   const auto start = coarse_start(pair.flow, height, width, 16, 2);
   std::vector<float> first;
   for (const cpu::Kernels* kernels : cpu::runnable_kernels()) {
-    Refinement refinement(height, width, 2, *kernels);
+    CpuRefiner refinement(height, width, 2, *kernels);
     const auto flow = refinement.run(pair.from, pair.to, start, height / 16);
     if (first.empty()) first = flow;
     std::size_t off = 0;
@@ -175,13 +113,21 @@ const check::Register steady("after the first frame of a size nothing is allocat
   constexpr int height = 97, width = 150;
   const Pair pair = moving_pair(height, width);
   std::vector<float> start(2 * 6 * 9, 0.2F), flow(static_cast<std::size_t>(2) * height * width);
-  Refinement refinement(height, width, 2);
+  CpuRefiner refinement(height, width, 2);
   for (const auto& [name, options] : presets) {
     refinement.run_into(pair.from, pair.to, start, 6, options, flow);
     const int before = allocations;
     refinement.run_into(pair.to, pair.from, start, 6, options, flow);
     check::that(allocations == before, name, ": ", allocations - before, " allocations");
   }
+});
+
+const check::Register memory("a refinement takes less than 60 bytes per pixel", [] {
+  constexpr int height = 480, width = 640;
+  cpu::CpuOps ops(1);
+  const FramePyramid pyramid(ops, height, width);
+  const std::size_t bytes = 2 * pyramid.bytes() + Refiner(ops).plan(height, width).bytes();
+  check::that(bytes < std::size_t{60} * height * width, static_cast<double>(bytes) / (height * width));
 });
 
 // ---- pyramid --------------------------------------------------------------------------------------------------------

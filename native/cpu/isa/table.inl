@@ -19,6 +19,8 @@ namespace {
 //
 #include "cpu/isa/fill.inl"
 #include "cpu/isa/variational.inl"
+//
+#include "cpu/isa/labels.inl"
 
 /// As many independent accumulators as the micro-kernel has. The factor and the summand are parameters, so that the
 /// compiler cannot compute the result in advance.
@@ -55,7 +57,9 @@ constexpr Kernels make_kernels(const char* name) {
           multiply_add<Isa>,
           {patch_templates, search_patches, propagate_patches, densify_scratch, densify_patches, fill_start<Isa::lanes>,
            fill_scratch, fill_along_rows, fill_along_columns<Isa::lanes>, fill_end<Isa::lanes>,
-           VariationalTile<Isa::lanes>::scratch_floats, variational<Isa::lanes>, double_row<Isa::lanes>}};
+           VariationalTile<Isa::lanes>::scratch_floats, variational<Isa::lanes>, double_row<Isa::lanes>},
+          {CensusTile<Isa::lanes>::scratch_floats, census<Isa::lanes>, message_scratch<Isa::lanes>,
+           messages_along_rows<Isa::lanes>, messages_along_columns<Isa::lanes>, explained, remove_explained}};
 }
 
 }  // namespace
