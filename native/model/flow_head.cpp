@@ -100,6 +100,7 @@ void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config) {
   coarse = arena.matrix<Real>(n, 2);
   refined = arena.matrix<Real>(n, 2);
   upsampled = arena.matrix<Real>(2 * grid.height * config.up, grid.width * config.up);
+  matched = arena.matrix<Real>(2 * grid.height, grid.width);
 }
 
 void FlowHead::ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, RealMatrix extra, Plan& plan,

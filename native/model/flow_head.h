@@ -31,6 +31,7 @@ class FlowHead {
     RealMatrix sums, scale;      // 1 x fusion
     RealMatrix coarse, refined;  // N x 2
     RealMatrix upsampled;        // 2 * H*up x W*up, planar
+    RealMatrix matched;          // 2 * H x W, planar
     Arena arena;
 
    private:
@@ -42,6 +43,9 @@ class FlowHead {
   /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out. `similarity` (1
   /// x 1), optional, receives match_similarity of their projections.
   void run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealMatrix similarity, Trace* trace) const;
+
+  /// plan.matched = match_global of the last run's projected features: also where things went beyond the window.
+  void match(Plan& plan) const { ops_.match_global(plan.proj1, plan.proj2, plan.grid, {}, plan.matched); }
 
  private:
   /// Depthwise 3x3, pointwise, batch normalisation, SiLU.

@@ -223,8 +223,10 @@ void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSl
   }
   head_.run(from.matrix, to.matrix, plan, {}, similarity, trace);
   const RealMatrix refined = job.refined ? job.refined : out;
-  const Refiner::Start start{plan.upsampled, plan.upsampled.cols / plan.grid.width};
-  refiner_.run(*from.pyramid, *to.pyramid, {&start, 1}, job.refine, job.refine_plan->buffers, refined);
+  const Refiner::Start starts[] = {{plan.upsampled, plan.upsampled.cols / plan.grid.width}, {plan.matched, 1}};
+  if (job.refine.matches) head_.match(plan);
+  refiner_.run(*from.pyramid, *to.pyramid, std::span(starts).first(job.refine.matches ? 2 : 1), job.refine,
+               job.refine_plan->buffers, refined);
   if (job.refined) ops_->resize_flow(refined, out);
 }
 

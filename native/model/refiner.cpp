@@ -57,6 +57,7 @@ RefineOptions RefineOptions::fast() {
   options.fill.passes = 1;
   options.labels.motions = 0;
   options.variational = {.outer = 2, .inner = 5, .halo = 4};
+  options.matches = false;
   return options;
 }
 

@@ -48,6 +48,7 @@ struct RefineOptions {
   VariationalOptions variational;
   VariationalOptions full = {.outer = 2, .inner = 4};  // at the full size
   LabelOptions labels;                                 // without motions, one start is no choice
+  bool matches = true;                                 // start from matches of the whole map as well
 
   static RefineOptions fast();
   static RefineOptions best();
