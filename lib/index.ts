@@ -19,7 +19,7 @@ export {
   type PixelFormat,
 } from './frame.js'
 export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from './image/rgb-image.js'
-export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress } from './load.js'
+export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset } from './load.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'
 export type { Refine, RefineOptions, RefinePreset } from './refine.js'
@@ -41,7 +41,7 @@ export type {
   RefineOption,
   SizeOption,
 } from './request.js'
-export type { FlowOutput, FlowSize } from './size.js'
+export type { FlowOutput, FlowSize, FrameSize } from './size.js'
 export { FlowStream } from './stream.js'
 export type {
   DropCounts,

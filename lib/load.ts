@@ -9,6 +9,7 @@ import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
 import { loadAddon } from './native/addon.js'
+import type { Defaults } from './request.js'
 import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import { checkRefine, type Refine } from './refine.js'
@@ -42,12 +43,22 @@ export interface LoadOptions {
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
   readonly threads?: number | undefined
   /**
-   * Size that frames are resized to, unless a call gives another one. Default: `'fit'` for the package's model, else
+   * Speed against error of the package's model: what `size` and `refine` are if they are not given. Default `'balanced'`.
+   *
+   * | preset | size | refine |
+   * | --- | --- | --- |
+   * | `'fast'` | `'half'` | `'fast'` |
+   * | `'balanced'` | `'half'` | `'default'` |
+   * | `'best'` | `'fit'` | `'best'` |
+   */
+  readonly preset?: ModelPreset | undefined
+  /**
+   * Size that frames are resized to, unless a call gives another one. Default: the preset's for the package's model, else
    * `'seed'`, the size that the original's heads were trained at.
    */
   readonly size?: FlowSize | undefined
   /**
-   * Whether and how flows are refined by the pixels of their frames, unless a call says otherwise. Default: `'default'` for the
+   * Whether and how flows are refined by the pixels of their frames, unless a call says otherwise. Default: the preset's for the
    * package's model, else `'off'`, which is exactly the original's flow.
    */
   readonly refine?: Refine | undefined
@@ -57,19 +68,31 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
-/** The default of `size`: `'fit'` for the package's model, `'seed'` for any other. */
-export function defaultSize(backbone: LoadOptions['backbone']): FlowSize {
-  return isOwn(backbone) ? 'fit' : 'seed'
-}
+/** Speed against error of the package's model. */
+export type ModelPreset = 'fast' | 'balanced' | 'best'
 
-/** The default of `refine`: `'default'` for the package's model, `'off'` for any other. */
-export function defaultRefine(backbone: LoadOptions['backbone']): Extract<Refine, string> {
-  return isOwn(backbone) ? 'default' : 'off'
-}
+const PRESETS = {
+  fast: { size: 'half', refine: 'fast' },
+  balanced: { size: 'half', refine: 'default' },
+  best: { size: 'fit', refine: 'best' },
+} as const satisfies Record<ModelPreset, Pick<LoadOptions, 'size' | 'refine'>>
 
-/** Whether that is the package's model. */
-function isOwn(backbone: LoadOptions['backbone']): boolean {
-  return backbone === undefined || backbone === DEFAULT_MODEL
+/**
+ * What a model does if a call does not say otherwise.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` for a preset that there is not, or beside a model from files
+ */
+export function defaultsOf({ backbone, preset, size, refine }: LoadOptions): Defaults {
+  const own = backbone === undefined || backbone === DEFAULT_MODEL
+  if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `preset: must be one of ${Object.keys(PRESETS).join(', ')}, not ${JSON.stringify(preset) ?? String(preset)}`,
+    )
+  if (preset !== undefined && !own)
+    throw new FlowError('ERR_ARGUMENT', "preset: is for the package's model; give size and refine instead")
+  const given = own ? PRESETS[preset ?? 'balanced'] : ({ size: 'seed', refine: 'off' } as const)
+  return { size: size ?? given.size, refine: refine === undefined ? given.refine : refine }
 }
 
 /** A GPU as its driver describes it. */

@@ -3,14 +3,7 @@ import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
 import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
 import type { RgbImage } from './image/rgb-image.js'
-import {
-  defaultRefine,
-  defaultSize,
-  type FlowModelInfo,
-  type LoadedModel,
-  loadModel,
-  type LoadOptions,
-} from './load.js'
+import { defaultsOf, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import {
   type Defaults,
@@ -28,6 +21,7 @@ import {
   type OutputOptions,
   RequestPlanner,
 } from './request.js'
+import { isFrameSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
@@ -60,13 +54,12 @@ export class FlowModel {
    */
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
-    const size = options?.size ?? defaultSize(options?.backbone)
-    const refine = options?.refine === undefined ? defaultRefine(options?.backbone) : options.refine
+    const { size, refine } = defaultsOf(options ?? {})
     const loaded = await loadModel(options, site)
     const model = new FlowModel(loaded, { size, refine })
     try {
       // Whether a size is valid depends on the checkpoint's patch size.
-      if (size !== 'native' && size !== 'fit') model.#requests.grid(size, { height: 1, width: 1 })
+      if (!isFrameSize(size)) model.#requests.grid(size, { height: 1, width: 1 })
     } catch (error) {
       model.disposeSync()
       throw error

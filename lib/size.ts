@@ -8,8 +8,22 @@ import { FlowError } from './errors.js'
  * - `[height, width]`: pixels, multiples of the patch size
  * - `'native'`: the frame's own size, each side rounded to the nearest multiple of the patch size
  * - `'fit'`: like `'native'`, but a frame of more than 640 * 640 pixels is scaled down to that many; its shape is kept
+ * - `'half'`: half of each side of `'fit'`
  */
-export type FlowSize = 'seed' | 'native' | 'fit' | readonly [height: number, width: number]
+export type FlowSize = FrameSize | 'seed' | readonly [height: number, width: number]
+
+/** The sizes that depend on the frame's: the largest number of pixels, and the scale of each side below that. */
+const FRAME_SIZES = {
+  native: { most: Infinity, scale: 1 },
+  fit: { most: 640 * 640, scale: 1 },
+  half: { most: 640 * 640, scale: 0.5 },
+} as const
+export type FrameSize = keyof typeof FRAME_SIZES
+
+/** Whether a size depends on the frame's. */
+export function isFrameSize(size: unknown): size is FrameSize {
+  return typeof size === 'string' && Object.hasOwn(FRAME_SIZES, size)
+}
 
 /** The grid of patches that the network cuts a frame into. */
 export interface PatchGrid {
@@ -47,12 +61,13 @@ export function resolveGrid(size: FlowSize, frame: OutputSize, patch: number): P
   const patches = (pixels: number) => Math.max(1, Math.round(pixels / patch))
   if (size === 'seed')
     return limited({ gridHeight: patches(SEED_SIDE), gridWidth: patches(SEED_SIDE) }, patch)
-  if (size === 'native' || size === 'fit') {
-    const scale = size === 'fit' ? Math.min(1, SEED_SIDE / Math.sqrt(frame.height * frame.width)) : 1
+  if (isFrameSize(size)) {
+    const { most, scale: part } = FRAME_SIZES[size]
+    const scale = part * Math.min(1, Math.sqrt(most / (frame.height * frame.width)))
     const [gridHeight, gridWidth] = [patches(scale * frame.height), patches(scale * frame.width)]
     return limited({ gridHeight, gridWidth }, patch)
   }
-  const [height, width] = checkPair(size, 'size', "'seed', 'native', 'fit' or [height, width]")
+  const [height, width] = checkPair(size, 'size', "'seed', 'native', 'fit', 'half' or [height, width]")
   if (height % patch !== 0 || width % patch !== 0) {
     const nearest = `[${patches(height) * patch}, ${patches(width) * patch}]`
     throw new FlowError(

@@ -19,4 +19,6 @@ test("'fit' keeps the frame's shape and at most 640 x 640 pixels of it, 'native'
   expect(sides(resolveGrid('native', hd, 8))).toEqual([1080, 1920])
   expect(sides(resolveGrid('fit', hd, 8))).toEqual([480, 856])
   expect(sides(resolveGrid('fit', { height: 1, width: 3 }, 8))).toEqual([8, 8])
+  expect(sides(resolveGrid('half', hd, 8))).toEqual([240, 424])
+  expect(sides(resolveGrid('half', { height: 480, width: 640 }, 8))).toEqual([240, 320])
 })

@@ -1,14 +1,14 @@
 import { InvalidArgumentError } from 'commander'
 import { type Device, isDevice } from '../device.js'
-import type { FlowOutput, FlowSize } from '../size.js'
+import { type FlowOutput, type FlowSize, isFrameSize } from '../size.js'
 
 // Each function parses the text of an option. commander puts the option's name in front of an error message.
 
 type Pair = readonly [height: number, width: number]
 
 export function parseSize(text: string): FlowSize {
-  if (text === 'seed' || text === 'native' || text === 'fit') return text
-  return parsePair(text, 'seed, native, fit')
+  if (text === 'seed' || isFrameSize(text)) return text
+  return parsePair(text, 'seed, native, fit, half')
 }
 
 export function parseOutputSize(text: string): FlowOutput {

@@ -34,7 +34,10 @@ describe("the package's model", () => {
 
   // Written by `python3 -m dinov3_flow.predict` from the same file: again when the weights are replaced.
   it('computes what it was trained to, to 0.01 px', async () => {
-    const flow = await model.flow(fixture('tiny/frame1.png'), fixture('tiny/frame2.png'), { refine: 'off' })
+    const flow = await model.flow(fixture('tiny/frame1.png'), fixture('tiny/frame2.png'), {
+      size: 'fit',
+      refine: 'off',
+    })
     const expected = await readFlow(fixture('small/flow.flo'))
     figure('small model: flow against PyTorch, worst (px)', largestDifference(flow.data, expected.data), 0.01)
     figure('small model: flow against PyTorch, mean (px)', meanDifference(flow.data, expected.data), 0.001)

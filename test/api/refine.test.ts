@@ -180,6 +180,20 @@ describe('refine', () => {
   it("is off for a model from files, on for the package's, and one option away for each", async () => {
     await using own = await FlowModel.load({ device: 'cpu' })
     await using off = await FlowModel.load({ device: 'cpu', refine: 'off' })
+    await using fast = await FlowModel.load({ device: 'cpu', preset: 'fast' })
+    await using best = await FlowModel.load({ device: 'cpu', preset: 'best', size: 'half' })
+    const of = async (of: FlowModel, options = {}) => (await of.flow(a, b, options)).data
+    expect(sameBits(await of(fast), await of(own, { size: 'half', refine: 'fast' }))).toBe(true)
+    expect(sameBits(await of(best), await of(own, { refine: 'best' }))).toBe(true)
+    expect(sameBits(await of(best, { size: 'fit' }), await of(own, { size: 'fit', refine: 'best' }))).toBe(
+      true,
+    )
+    await expect(FlowModel.load({ preset: 'slow' as 'fast' })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'preset: must be one of fast, balanced, best, not "slow"'),
+    )
+    await expect(loadTiny({ preset: 'fast' })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', "preset: is for the package's model"),
+    )
     const [refined, network] = [await own.flow(a, b), await off.flow(a, b)]
     expect(sameBits((await own.flow(a, b, { refine: 'default' })).data, refined.data)).toBe(true)
     expect(sameBits((await own.flow(a, b, { refine: {} })).data, refined.data)).toBe(true)

@@ -67,7 +67,7 @@ describe('load', () => {
     expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
     expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
     expectTypeOf<FlowSize>().toEqualTypeOf<
-      'seed' | 'native' | 'fit' | readonly [height: number, width: number]
+      'seed' | 'native' | 'fit' | 'half' | readonly [height: number, width: number]
     >()
     expectTypeOf<LoadOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
     FlowModel.load({

@@ -42,17 +42,21 @@ export function addRun(program: Command, cli: Cli): void {
     .option('--clip-max <px>', 'clamp both components to this', parsePixels)
     .option('--clip-min <px>', 'show shorter motion as none', parsePixels)
     .optionsGroup('Computation:')
+    .addOption(
+      new Option('--preset <name>', "speed against error of the package's model (default: balanced)").choices(
+        ['fast', 'balanced', 'best'],
+      ),
+    )
     .option(
       '--size <size>',
       'size that pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (like native, but ' +
-        "at most 640 x 640 pixels) or HEIGHTxWIDTH (default: seed; fit for the package's model)",
+        "at most 640 x 640 pixels), half (of fit) or HEIGHTxWIDTH (default: seed; the preset's for the package's model)",
       parseSize,
     )
     .addOption(
       new Option(
         '--refine <how>',
-        "refine the flow by the pixels of the pictures, or leave it as the model's head gives it: off (default: off; default " +
-          "for the package's model)",
+        "refine the flow by the pixels of the pictures, or not: off (default: off; the preset's for the package's model)",
       ).choices(['off', 'fast', 'default', 'best']),
     )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)

@@ -1,7 +1,7 @@
 import type { FeatureMap } from '../../feature-map.js'
 import type { FlowField } from '../../flow-field.js'
 import { decodeFrame } from '../../image/decode.js'
-import { defaultRefine, defaultSize, type LoadOptions } from '../../load.js'
+import { defaultsOf, type LoadOptions, type ModelPreset } from '../../load.js'
 import { FlowModel } from '../../model.js'
 import type { RefinePreset } from '../../refine.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
@@ -26,6 +26,7 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly json?: true
   readonly quiet?: true
   readonly size?: FlowSize
+  readonly preset?: ModelPreset
   readonly refine?: 'off' | RefinePreset
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
@@ -57,6 +58,7 @@ async function runChecked(
   flags: RunFlags,
   progress: Progress,
 ): Promise<RunReport> {
+  const defaults = defaultsOf({ ...flags, ...files })
   progress.stage('decoding')
   const decoded = await timed(() =>
     Promise.all([decodeFrame(first, 'first picture'), decodeFrame(second, 'second picture')]),
@@ -67,10 +69,10 @@ async function runChecked(
   const loaded = await timed(() => loadModel(files, flags, progress))
   const model = loaded.value
   try {
-    const network = networkSize(flags.size ?? defaultSize(files.backbone), a, model.info.backbone.patch)
+    const network = networkSize(defaults.size, a, model.info.backbone.patch)
     const size = [network.height, network.width] as const
     const output = flags.outputSize
-    const refine = flags.refine ?? defaultRefine(files.backbone)
+    const refine = defaults.refine as RunReport['refine']
     // Both pictures are refined at the size of the forward flow.
     const pixels = output === 'frame' ? ([a.height, a.width] as const) : output
 
