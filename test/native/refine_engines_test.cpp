@@ -50,8 +50,7 @@ const OnEveryEngine agree(
       const Pair pair = moving_pair(height, width);
       const auto start = coarse_start(pair.flow, height, width, 16, 2);
       cpu::CpuOps cpu(2);
-      for (RefineOptions options : {RefineOptions::fast(), RefineOptions{}, RefineOptions::best()}) {
-        options.labels.motions = 0;
+      for (const RefineOptions& options : {RefineOptions::fast(), RefineOptions{}, RefineOptions::best()}) {
         const auto expected = refine(cpu, pair, start, height / 16, options)[0];
         const auto flows = refine(b.ops, pair, start, height / 16, options);
         check::that(flows[0] == flows[1], "a second run gave another flow");
