@@ -99,7 +99,7 @@ int MotionFit::take_samples() {
   const int height = labels_.height, width = labels_.width, step = LabelGrids(height, width).samples;
   const int count = ((height + step - 1) / step) * ((width + step - 1) / step);
   const int padded = (count + sample_lanes - 1) / sample_lanes * sample_lanes;
-  const auto arrays = static_cast<std::size_t>(3 + 4 * starts_);
+  const std::size_t arrays = 3 + 4 * static_cast<std::size_t>(starts_);
   samples_.assign(arrays * static_cast<std::size_t>(padded), 0.F);
   float* next = samples_.data();
   const auto array = [&] { return std::exchange(next, next + padded); };

@@ -214,7 +214,7 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<co
     int split = label_level;  // levels above are the same for all starts
     for (const Start& start : starts) split = std::max(split, first_level(start, plan.width_, levels));
     if (split < levels - 1) {
-      const Image& image = pair.from[static_cast<std::size_t>(split + 1)];
+      const Image& image = pair.from[static_cast<std::size_t>(split) + 1];
       above = refine_levels(pair, levels - 1, split + 1, {}, {}, plan,
                             of_size(plan.coarse_, 2 * image.height, image.width));
     }

@@ -145,7 +145,10 @@ class Messages {
   };
 
   Messages(const LabelPlanes& labels, const LabelOptions& options)
-      : count_(labels.count), starts_(labels.starts), smoothness_(S::broadcast(options.smoothness)), most_(S::broadcast(options.most)) {}
+      : count_(labels.count),
+        starts_(labels.starts),
+        smoothness_(S::broadcast(options.smoothness)),
+        most_(S::broadcast(options.most)) {}
 
   FLOW_INLINE void start(const Pixels& at) { pass(at); }
 
