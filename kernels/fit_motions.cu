@@ -153,6 +153,7 @@ KERNEL(rate_motions, FitMotionsParams, fit_motions_threads, 1) {
   float sums[1] = {};
   for (int i = lane_id(); i < p.samples; i += warp_size) sums[0] += p.left[i] * explains(p, candidate, i);
   const float explained = warp_sum_of_lane(sums);
+  __syncwarp();  // all lanes have read the candidate
   if (lane_id() == 0) p.candidates[index].explained = explained;
 }
 
