@@ -33,9 +33,7 @@ int target(const FlowPlanes& flow, int x, int y) {
 void rate(const LabelPlanes& labels, int starts, const LabelOptions& options, float* facts) {
   constexpr int most = 4096;
   std::array<float, most> costs;  // NOLINT(cppcoreguidelines-pro-type-member-init): `count` are set
-  const double area = static_cast<double>(labels.height) * labels.width;
-  // Rows and columns round up, so a grid may have more points than the quotient: hence less than `most`.
-  const int step = std::max(1, static_cast<int>(std::ceil(std::sqrt(area / 3000))));
+  const int step = LabelGrids(labels.height, labels.width).rated;
   std::size_t count = 0;
   for (int y = step / 2; y < labels.height; y += step) {
     for (int x = step / 2; x < labels.width && count < most; x += step) {

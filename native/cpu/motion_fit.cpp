@@ -9,12 +9,6 @@ namespace flow::cpu {
 
 namespace {
 
-/// Distance of the points of a grid of about `count` points over h x w pixels, at least `least`.
-int spacing(int height, int width, int count, int least) {
-  const double area = static_cast<double>(height) * width;
-  return std::max(least, static_cast<int>(std::ceil(std::sqrt(area / count))));
-}
-
 /// Solves a symmetric positive system in place, without pivots. False if it is singular.
 template <int N>
 bool solve(double (&a)[N][N], double (&b)[N]) {
@@ -56,9 +50,9 @@ float MotionFit::tolerance(int start, int x, int y) const {
 void MotionFit::find_windows() {
   windows_.clear();
   const int height = labels_.height, width = labels_.width;
-  const int fine = spacing(height, width, 768, 5), coarse = fine * 12 / 5;
+  const LabelGrids grids(height, width);
   for (int start = 0; start < starts_; start++) {
-    for (const int radius : {fine, coarse}) {
+    for (const int radius : {grids.fine, grids.coarse}) {
       if (2 * radius + 1 > std::min(height, width)) continue;
       for (int y = radius / 2; y < height; y += radius) {
         for (int x = radius / 2; x < width; x += radius) windows_.push_back({start, x, y, radius});
@@ -101,8 +95,8 @@ void MotionFit::fit_window(const Window& window, Candidate& candidate) const {
   candidate.explained = INFINITY;
 }
 
-void MotionFit::take_samples() {
-  const int height = labels_.height, width = labels_.width, step = spacing(height, width, 540, 6);
+int MotionFit::take_samples() {
+  const int height = labels_.height, width = labels_.width, step = LabelGrids(height, width).samples;
   const int count = ((height + step - 1) / step) * ((width + step - 1) / step);
   const int padded = (count + sample_lanes - 1) / sample_lanes * sample_lanes;
   const std::size_t arrays = 3 + 4 * static_cast<std::size_t>(starts_);
@@ -133,12 +127,13 @@ void MotionFit::take_samples() {
       w[i] = weight(k, at_x, at_y), inverse[i] = 1 / tolerance(k, at_x, at_y);
     });
   }
+  return count;
 }
 
 /// Fits the eight parameters to the pixels that the motion explains. Their difference from a motion of zero is solved
 /// for, so that a flow of exact zeros gives exact zeros.
 void MotionFit::refine(Affine start, float* motion) const {
-  const int height = labels_.height, width = labels_.width, step = spacing(height, width, 1200, 2);
+  const int height = labels_.height, width = labels_.width, step = LabelGrids(height, width).fitted;
   const float unit = 1 / static_cast<float>(width), size = static_cast<float>(width);
   const float centre_x = 0.5F * size, centre_y = 0.5F * static_cast<float>(height);
   double d[8] = {start.d[0], start.d[1], start.d[2], start.d[3], start.d[4], start.d[5], 0, 0};
@@ -223,8 +218,8 @@ void MotionFit::run(ThreadPool& pool, const LabelKernels& kernels, const LabelPl
   };
   for_candidates(
       [&](int i) { fit_window(windows_[static_cast<std::size_t>(i)], candidates_[static_cast<std::size_t>(i)]); });
-  take_samples();
-  const float least = options.share * static_cast<float>(at_.count);
+  const auto samples = static_cast<float>(take_samples());
+  const float least = options.share * samples;
   Affine found[most_motions];
   float shares[most_motions] = {};
   int motion_count = 0;
@@ -237,7 +232,7 @@ void MotionFit::run(ThreadPool& pool, const LabelKernels& kernels, const LabelPl
     const auto best = std::ranges::max_element(candidates_, {}, &Candidate::explained);
     if (best == candidates_.end() || best->explained < least) break;
     found[motion_count] = best->motion;
-    shares[motion_count++] = best->explained / static_cast<float>(at_.count);
+    shares[motion_count++] = best->explained / samples;
     kernels.remove_explained(at_, best->motion, samples_.data() + (at_.left - samples_.data()));
   }
   pool.run(motion_count, [&](int i, int /*thread*/) {

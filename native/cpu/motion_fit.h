@@ -25,7 +25,7 @@ class MotionFit {
   };
   void find_windows();
   void fit_window(const Window& window, Candidate& candidate) const;
-  void take_samples();
+  int take_samples();  // returns their number
   void refine(Affine start, float* motion) const;
   void draw(const float* motion, int label, int row) const;
   float weight(int start, int x, int y) const;

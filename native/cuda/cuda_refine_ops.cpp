@@ -1,6 +1,7 @@
 #include "cuda/copy.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/tiles.h"
+#include "cuda/views.h"
 #include "kernels/densify_patches.h"
 #include "kernels/double_flow.h"
 #include "kernels/fill_flow.h"
@@ -24,13 +25,8 @@ static_assert(template_cols * sizeof(float) == sizeof(kernels::PatchTemplate));
 static_assert(patch_cols * sizeof(float) == sizeof(kernels::PatchState));
 static_assert(most_hypotheses == kernels::most_hypotheses);
 
-float* floats(RealMatrix m) { return static_cast<float*>(m.data); }
 kernels::PatchTemplate* templates_of(RealMatrix m) { return static_cast<kernels::PatchTemplate*>(m.data); }
 kernels::PatchState* states_of(RealMatrix m) { return static_cast<kernels::PatchState*>(m.data); }
-
-kernels::ImageView view_of(const Image& image) {
-  return {static_cast<float*>(image.planes.data), image.height, image.width, image.planes.stride};
-}
 
 kernels::PatchLayout layout_of(PatchGrid grid) { return {grid.stride, grid.down, grid.across}; }
 
@@ -106,10 +102,6 @@ namespace {
 static_assert(variational_tile_height == kernels::variational_tile_height &&
               variational_tile_width == kernels::variational_tile_width &&
               variational_halo == kernels::variational_halo);
-
-/// For kernels with a thread a pixel.
-constexpr Dim3 pixel_block{32, 8};
-Dim3 pixel_grid(int height, int width) { return {ceil_div(width, pixel_block.x), ceil_div(height, pixel_block.y)}; }
 
 }  // namespace
 

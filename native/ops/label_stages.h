@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "ops/matrix.h"
 
 namespace flow {
@@ -39,6 +42,25 @@ struct Labels {
   RealMatrix facts;    // 1 x fact_cols
 
   RealMatrix flow(int label) const { return rows_of(flows, 2 * height * label, 2 * height); }
+};
+
+/// Distances of the pixels that stand for all pixels of a level: each kind is a grid of about as many points on every
+/// level, so that time does not grow with it.
+struct LabelGrids {
+  int rated;         // of rate_costs: at most 4096 points
+  int fine, coarse;  // windows in which motions are looked for; their radii, too
+  int samples;       // motions compete for these
+  int fitted;        // a motion's parameters are fitted to these
+
+  LabelGrids(int height, int width) {
+    const auto spacing = [area = static_cast<double>(height) * width](int count, int least) {
+      return std::max(least, static_cast<int>(std::ceil(std::sqrt(area / count))));
+    };
+    rated = spacing(3000, 1);  // rows and columns round up, so there may be more points than that
+    fine = spacing(768, 5), coarse = fine * 12 / 5;
+    samples = spacing(540, 6);
+    fitted = spacing(1200, 2);
+  }
 };
 
 struct LabelOptions {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include "bench_image.h"
 #include "check.h"
 #include "every_engine.h"
 #include "reference_patches.h"
@@ -59,19 +60,7 @@ class PatchBench {
  public:
   PatchBench(Bench& bench, Size size) : b(bench), grid(size.grid()) {}
 
-  Image image(const Picture& picture) {
-    Image image{picture.height, picture.width, {}};
-    const int rows = picture.height + 2 * image_border, cols = picture.width + 2 * image_border;
-    Values values;
-    for (int c = 0; c < 4; c++) {  // the fourth is luma, which no patch reads
-      for (int i = 0; i < rows * cols; i++) {
-        values.push_back(c == 3 ? nan
-                                : static_cast<float>(picture.at(c, i / cols - image_border, i % cols - image_border)));
-      }
-    }
-    image.planes = b.matrix<Real>(4 * rows, cols, values);
-    return image;
-  }
+  Image image(const Picture& picture) { return image_of(b, picture); }
   RealMatrix tight(int rows, int cols) { return b.tight(rows, cols); }
   RealMatrix tight(int rows, int cols, const Values& values) {
     const RealMatrix m = tight(rows, cols);
