@@ -187,4 +187,9 @@ void CudaOps::double_flow(RealMatrix flow, RealMatrix out) {
   launch("double_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, pixel_block, 0, params);
 }
 
+void CudaOps::measure_flow(const Image& /*from*/, const Image& /*to*/, RealMatrix /*exposure*/, RealMatrix /*sure*/,
+                           RealMatrix /*flow*/, RealMatrix /*back*/, RealMatrix /*measures*/) {}
+void CudaOps::rate_flow(RealMatrix /*measures*/, const ConfidenceWeights& /*weights*/, RealMatrix /*rated*/,
+                        float /*scale_down*/, float /*scale_across*/, RealMatrix /*confidence*/) {}
+
 }  // namespace flow::cuda

@@ -1,5 +1,7 @@
 #include "model/refiner.h"
 
+#include "model/confidence_weights.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -95,6 +97,7 @@ void Refiner::Plan::lay_out(Arena& arena) {
   dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
   sure_ = arena.matrix<Real>(h, w), best_ = arena.matrix<Real>(h, w);
   scratch_ = arena.matrix<Real>(5 * h, w);
+  measures_ = arena.matrix<Real>(measure_count * h, w);
   doubled_ = arena.matrix<Real>(2 * height_, width_);
 }
 
@@ -167,6 +170,18 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, RealMatrix s
     ops_.resize_flow(start, plan.doubled_);
   }
   ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
+}
+
+void Refiner::rate(const FramePyramid& from, const FramePyramid& to, RealMatrix flow, RealMatrix back, Plan& plan,
+                   RealMatrix confidence, Trace* trace) const {
+  ops_.measure_flow(from.levels()[1], to.levels()[1], plan.exposure_, plan.sure_, flow, back, plan.measures_);
+  if (trace != nullptr) trace->record(ops_, "measures", plan.measures_);
+  // A pixel of level 1 is two of the flow's.
+  const auto scale = [](int flow_pixels, int pixels) {
+    return 0.5F * static_cast<float>(flow_pixels) / static_cast<float>(pixels);
+  };
+  ops_.rate_flow(plan.measures_, back ? weights_with_backward : weights_alone, plan.best_,
+                 scale(plan.height_, confidence.rows), scale(plan.width_, confidence.cols), confidence);
 }
 
 }  // namespace flow

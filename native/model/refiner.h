@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "model/arena.h"
+#include "model/trace.h"
 #include "ops/ops.h"
 
 namespace flow {
@@ -82,6 +84,7 @@ class Refiner {
     RealMatrix doubled_;           // 2 H x W
     RealMatrix sure_, best_;       // h x w
     RealMatrix scratch_;           // 5 h x w
+    RealMatrix measures_;          // measure_count * h x w
     Arena arena_;
   };
 
@@ -91,6 +94,13 @@ class Refiner {
   /// and in pixels of its own. `cell` is the size of one of start's independent values, in its pixels.
   void run(const FramePyramid& from, const FramePyramid& to, RealMatrix start, int cell, const RefineOptions& options,
            Plan& plan, RealMatrix out) const;
+
+  /// Whether flows of that size can be rated: there must be a level with patches.
+  static bool can_rate(PixelSize size) { return std::min(size.height, size.width) >= 2 * patch_side; }
+  /// confidence (of any size) = the probability that each motion of `flow` is right to 1 px. `flow` is that of the last
+  /// `run` with this plan; `back`, optional, is the flow from `to` to `from`, of the same size.
+  void rate(const FramePyramid& from, const FramePyramid& to, RealMatrix flow, RealMatrix back, Plan& plan,
+            RealMatrix confidence, Trace* trace) const;
 
  private:
   struct Pair;
