@@ -25,7 +25,7 @@ void measure_rows(const MeasureJob& job, int item, float* scratch);
 
 /// Row `row` of `rated`.
 void rate_row(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, int row);
-/// Row `row` of `out`: pixel x lies at (x + 1/2) * scale - 1/2 of `in`.
-void resize_row(RealMatrix in, float scale_down, float scale_across, RealMatrix out, int row);
+/// Row `row` of `out`: pixel x lies at (x + 1/2) * scale - 1/2 of `in`. `scratch` holds a row of `in`.
+void resize_row(RealMatrix in, float scale_down, float scale_across, RealMatrix out, int row, float* scratch);
 
 }  // namespace flow::cpu

@@ -143,8 +143,10 @@ void CpuOps::measure_flow(const Image& from, const Image& to, RealMatrix exposur
 void CpuOps::rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
                        float scale_across, RealMatrix confidence) {
   pool_.run(rated.rows, [&](int row, int /*thread*/) { rate_row(measures, weights, rated, row); });
-  pool_.run(confidence.rows,
-            [&](int row, int /*thread*/) { resize_row(rated, scale_down, scale_across, confidence, row); });
+  reserve_scratch(static_cast<std::size_t>(rated.cols));
+  pool_.run(confidence.rows, [&](int row, int thread) {
+    resize_row(rated, scale_down, scale_across, confidence, row, scratch(thread));
+  });
 }
 
 void CpuOps::double_flow(RealMatrix flow, RealMatrix out) {

@@ -1,11 +1,11 @@
 #include "model/refiner.h"
 
-#include "model/confidence_weights.h"
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
+
+#include "model/confidence_weights.h"
 
 namespace flow {
 
