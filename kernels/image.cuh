@@ -35,6 +35,14 @@ DEVICE ImagePosition position_in(const ImageView& image, float y, float x, int s
   return {top, left, y - static_cast<float>(top), x - static_cast<float>(left)};
 }
 
+/// A plane between its pixels, bilinear, for a position of `side` 1.
+DEVICE float between_pixels(const ImageView& image, int plane, const ImagePosition& at) {
+  const float *upper = pixel_of(image, plane, at.y, at.x), *lower = upper + image.stride;
+  const float above = upper[0] + at.part_x * (upper[1] - upper[0]);
+  const float below = lower[0] + at.part_x * (lower[1] - lower[0]);
+  return above + at.part_y * (below - above);
+}
+
 /// A motion, with 0 in place of what is not finite, and not so long that a position would lose its fraction.
 DEVICE float sane_motion(float motion, int height, int width) {
   const float longest = 2 * static_cast<float>(height + width);

@@ -27,15 +27,6 @@
 
 namespace flow::kernels {
 
-/// An image between its pixels.
-DEVICE float between_pixels(const ImageView& image, int plane, float y, float x) {
-  const ImagePosition at = position_in(image, y, x, 1);
-  const float *upper = pixel_of(image, plane, at.y, at.x), *lower = upper + image.stride;
-  const float above = upper[0] + at.part_x * (upper[1] - upper[0]);
-  const float below = lower[0] + at.part_x * (lower[1] - lower[0]);
-  return above + at.part_y * (below - above);
-}
-
 KERNEL(warp_luma, WarpLumaParams, 256, 1) {
   const int x = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   const int y = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
@@ -44,7 +35,8 @@ KERNEL(warp_luma, WarpLumaParams, 256, 1) {
   const float* flow = p.flow + static_cast<std::ptrdiff_t>(y) * p.ld_flow + x;
   const float u = sane_motion(flow[0], height, width);
   const float v = sane_motion(flow[static_cast<std::ptrdiff_t>(height) * p.ld_flow], height, width);
-  const float warped = between_pixels(p.to, p.plane, static_cast<float>(y) + v, static_cast<float>(x) + u);
+  const float warped =
+      between_pixels(p.to, p.plane, position_in(p.to, static_cast<float>(y) + v, static_cast<float>(x) + u, 1));
   const float own = *pixel_of(p.from, p.plane, y, x);
   const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(y) * width + x;
   p.mean[at] = 0.5F * (warped + own);

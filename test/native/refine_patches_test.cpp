@@ -63,12 +63,8 @@ class PatchBench {
     Image image{picture.height, picture.width, {}};
     const int rows = picture.height + 2 * image_border, cols = picture.width + 2 * image_border;
     Values values;
-    for (int c = 0; c < 4; c++) {  // the fourth is luma, which no patch reads
-      for (int i = 0; i < rows * cols; i++) {
-        values.push_back(c == 3 ? nan
-                                : static_cast<float>(picture.at(c, i / cols - image_border, i % cols - image_border)));
-      }
-    }
+    for (int c = 0; c < 3; c++) picture.append_bordered(c, values);
+    values.resize(values.size() / 3 * 4, nan);  // luma, which no patch reads
     image.planes = b.matrix<Real>(4 * rows, cols, values);
     return image;
   }
