@@ -110,11 +110,16 @@ def figures(model: Rating, rated: list[Rated]) -> dict[str, dict[str, float]]:
     return {suite: total.figures() for suite, total in sums.items()}
 
 
+def literal(value: float) -> str:
+    """A number as C++ writes a float."""
+    digits = f"{value:.5g}"
+    return digits + ("F" if "." in digits or "e" in digits else ".F")
+
+
 def rows(layer: nn.Linear) -> list[str]:
     """A layer as rows of C++, each unit's bias last."""
     table = torch.cat([layer.weight, layer.bias[:, None]], 1).tolist()
-    return ["{" + ", ".join(f"{value:.5g}F" if "." in f"{value:.5g}" or "e" in f"{value:.5g}" else f"{value:.5g}.F"
-                            for value in row) + "}" for row in table]  # fmt: skip
+    return ["{" + ", ".join(map(literal, row)) + "}" for row in table]
 
 
 def header(models: dict[str, Rating]) -> str:
