@@ -11,7 +11,6 @@ struct MapPlace {
   int top, left, bottom, right;
   float part_y, part_x;
 
-  /// Neither y nor x may be NaN.
   DEVICE MapPlace(float y, float x, int height, int width) {
     y = fminf(fmaxf(y, 0.F), static_cast<float>(height - 1));
     x = fminf(fmaxf(x, 0.F), static_cast<float>(width - 1));

@@ -1,5 +1,5 @@
-// What a refined flow's confidence is computed from: 8 measures of each pixel of level 1, most of them means over its
-// window of 5 x 5 pixels. RefineStages::measure_flow says what they are.
+// The measures from which a refined flow's confidence is computed: 8 of each pixel of level 1, most of them means over
+// its window of 5 x 5 pixels. RefineStages::measure_flow defines them.
 //
 // A block computes the values of its 8 x 32 pixels and of 2 around, once each, into shared memory: 24 KB. Beyond the
 // image the edge is repeated. Each thread then sums up the window of its pixel. Squares are of differences to the pixel
