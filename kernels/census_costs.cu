@@ -66,7 +66,8 @@ class CensusTile {
     };
     const LabelMotion near = column(x / 2), next = column(x % 2 == 0 ? x / 2 - 1 : x / 2 + 1);
     const float u = 0.75F * near.u + 0.25F * next.u, v = 0.75F * near.v + 0.25F * next.v;
-    return between_pixels(p_.to, census_luma, static_cast<float>(y) + v, static_cast<float>(x) + u);
+    return between_pixels(p_.to, census_luma,
+                          position_in(p_.to, static_cast<float>(y) + v, static_cast<float>(x) + u, 1));
   }
 
   /// Between the neighbours of element i and itself, in both frames.

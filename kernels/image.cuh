@@ -35,9 +35,8 @@ DEVICE ImagePosition position_in(const ImageView& image, float y, float x, int s
   return {top, left, y - static_cast<float>(top), x - static_cast<float>(left)};
 }
 
-/// An image between its pixels.
-DEVICE float between_pixels(const ImageView& image, int plane, float y, float x) {
-  const ImagePosition at = position_in(image, y, x, 1);
+/// A plane between its pixels, bilinear, for a position of `side` 1.
+DEVICE float between_pixels(const ImageView& image, int plane, const ImagePosition& at) {
   const float *upper = pixel_of(image, plane, at.y, at.x), *lower = upper + image.stride;
   const float above = upper[0] + at.part_x * (upper[1] - upper[0]);
   const float below = lower[0] + at.part_x * (lower[1] - lower[0]);

@@ -35,7 +35,8 @@ KERNEL(warp_luma, WarpLumaParams, 256, 1) {
   const float* flow = p.flow + static_cast<std::ptrdiff_t>(y) * p.ld_flow + x;
   const float u = sane_motion(flow[0], height, width);
   const float v = sane_motion(flow[static_cast<std::ptrdiff_t>(height) * p.ld_flow], height, width);
-  const float warped = between_pixels(p.to, p.plane, static_cast<float>(y) + v, static_cast<float>(x) + u);
+  const float warped =
+      between_pixels(p.to, p.plane, position_in(p.to, static_cast<float>(y) + v, static_cast<float>(x) + u, 1));
   const float own = *pixel_of(p.from, p.plane, y, x);
   const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(y) * width + x;
   p.mean[at] = 0.5F * (warped + own);

@@ -6,21 +6,9 @@
 
 #include "resize_flow.h"
 
-#include "kernel.cuh"
+#include "map_place.cuh"
 
 namespace flow::kernels {
-
-/// The two source positions of a value, and the weight of the second.
-struct LinearTap {
-  int first, second;
-  float fraction;
-};
-
-DEVICE LinearTap linear_tap(int to, float step, int count) {
-  const float at = fmaxf(0.F, (static_cast<float>(to) + 0.5F) * step - 0.5F);
-  const int first = min(static_cast<int>(at), count - 1);
-  return {first, min(first + 1, count - 1), at - static_cast<float>(first)};
-}
 
 KERNEL(resize_flow, ResizeFlowParams, 256, 1) {
   const int x = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -30,14 +18,11 @@ KERNEL(resize_flow, ResizeFlowParams, 256, 1) {
 
   const float width = static_cast<float>(p.width), to_width = static_cast<float>(p.to_width);
   const float height = static_cast<float>(p.height), to_height = static_cast<float>(p.to_height);
-  const LinearTap across = linear_tap(x, width / to_width, p.width), down = linear_tap(y, height / to_height, p.height);
-  const float* upper = p.in + static_cast<std::ptrdiff_t>(plane * p.height + down.first) * p.ldi;
-  const float* lower = p.in + static_cast<std::ptrdiff_t>(plane * p.height + down.second) * p.ldi;
-  const float top = upper[across.first] * (1 - across.fraction) + upper[across.second] * across.fraction;
-  const float bottom = lower[across.first] * (1 - across.fraction) + lower[across.second] * across.fraction;
+  const MapPlace place((static_cast<float>(y) + 0.5F) * (height / to_height) - 0.5F,
+                       (static_cast<float>(x) + 0.5F) * (width / to_width) - 0.5F, p.height, p.width);
   const float scale = plane == 0 ? to_width / width : to_height / height;
   p.out[static_cast<std::ptrdiff_t>(plane * p.to_height + y) * p.ldo + x] =
-      scale * (top * (1 - down.fraction) + bottom * down.fraction);
+      scale * place.mean(p.in + static_cast<std::ptrdiff_t>(plane * p.height) * p.ldi, p.ldi);
 }
 
 }  // namespace flow::kernels

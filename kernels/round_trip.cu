@@ -11,7 +11,7 @@
 
 #include "round_trip.h"
 
-#include "kernel.cuh"
+#include "map_place.cuh"
 
 namespace flow::kernels {
 
@@ -23,21 +23,14 @@ KERNEL(round_trip, RoundTripParams, 256, 1) {
   const float* forward = p.forward + static_cast<std::ptrdiff_t>(y) * p.ld_forward + x;
   const float u = forward[0], v = forward[static_cast<std::ptrdiff_t>(p.height) * p.ld_forward];
   const float to_x = static_cast<float>(x) + u, to_y = static_cast<float>(y) + v;
-  const float last_x = static_cast<float>(p.width - 1), last_y = static_cast<float>(p.height - 1);
   float confidence = 0;
   bool occluded = true;
-  if (to_x >= -0.5F && to_x < last_x + 0.5F && to_y >= -0.5F && to_y < last_y + 0.5F) {  // not if NaN
-    const float at_x = fminf(fmaxf(to_x, 0.F), last_x), at_y = fminf(fmaxf(to_y, 0.F), last_y);
-    const int left = static_cast<int>(at_x), top = static_cast<int>(at_y);
-    const int right = min(left + 1, p.width - 1), bottom = min(top + 1, p.height - 1);
-    const float part_x = at_x - static_cast<float>(left), part_y = at_y - static_cast<float>(top);
+  if (is_inside_map(to_y, to_x, p.height, p.width)) {
+    const MapPlace place(to_y, to_x, p.height, p.width);
     float back[2];
     for (int plane = 0; plane < 2; plane++) {
-      const float* upper = p.backward + static_cast<std::ptrdiff_t>(plane * p.height + top) * p.ld_backward;
-      const float* lower = p.backward + static_cast<std::ptrdiff_t>(plane * p.height + bottom) * p.ld_backward;
-      const float above = upper[left] * (1 - part_x) + upper[right] * part_x;
-      const float below = lower[left] * (1 - part_x) + lower[right] * part_x;
-      back[plane] = above * (1 - part_y) + below * part_y;
+      back[plane] =
+          place.mean(p.backward + static_cast<std::ptrdiff_t>(plane * p.height) * p.ld_backward, p.ld_backward);
     }
     const float miss_x = u + back[0], miss_y = v + back[1];
     const float miss = miss_x * miss_x + miss_y * miss_y;

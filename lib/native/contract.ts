@@ -114,7 +114,10 @@ export interface NativeRequest {
   readonly backward?: Float32Array | undefined
   /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
   readonly occlusion?: Uint8Array | undefined
-  /** `height * width`: 0 to 1, for the flow at each pixel of `from`. */
+  /**
+   * `height * width`: 0 to 1, for the flow at each pixel of `from`: of a refined flow the probability that it is right to 1 px,
+   * of any other that of the round trip.
+   */
   readonly confidence?: Float32Array | undefined
   /** `3 * height * width`: `flow` in colours. */
   readonly picture?: Uint8Array | undefined

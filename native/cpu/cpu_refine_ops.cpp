@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/confidence.h"
 #include "cpu/cpu_ops.h"
 #include "cpu/refine.h"
 #include "ops/error.h"
@@ -121,6 +122,31 @@ void CpuOps::refine_variational(const Image& from, const Image& to, int plane, R
   reserve_scratch(kernels_.refine.variational_scratch());
   pool_.run(job.across * job.down,
             [&](int item, int thread) { kernels_.refine.variational(job, item, scratch(thread)); });
+}
+
+void CpuOps::measure_flow(const Image& from, const Image& to, RealMatrix exposure, RealMatrix sure, RealMatrix flow,
+                          RealMatrix back, RealMatrix measures) {
+  MeasureJob job{};
+  job.luma = plane_of(from, Image::luma_of(1));
+  job.height = from.height, job.width = from.width;
+  for (int c = 0; c < 3; c++) job.from[c] = plane_of(from, c), job.to[c] = plane_of(to, c);
+  job.exposure = floats(exposure);
+  job.sure = floats(sure), job.ld_sure = sure.stride;
+  job.flow = planes_of(flow);
+  if (back) job.back = planes_of(back);
+  job.measures = floats(measures), job.ld_measures = measures.stride;
+  reserve_scratch(measure_scratch(job));
+  pool_.run(ceil_div(from.height, measure_band),
+            [&](int item, int thread) { measure_rows(job, item, scratch(thread)); });
+}
+
+void CpuOps::rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
+                       float scale_across, RealMatrix confidence) {
+  pool_.run(rated.rows, [&](int row, int /*thread*/) { rate_row(measures, weights, rated, row); });
+  reserve_scratch(static_cast<std::size_t>(rated.cols));
+  pool_.run(confidence.rows, [&](int row, int thread) {
+    resize_row(rated, scale_down, scale_across, confidence, row, scratch(thread));
+  });
 }
 
 void CpuOps::double_flow(RealMatrix flow, RealMatrix out) {

@@ -1,3 +1,5 @@
+#include <bit>
+
 #include "cuda/copy.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/tiles.h"
@@ -8,7 +10,9 @@
 #include "kernels/find_covered.h"
 #include "kernels/fit_exposure.h"
 #include "kernels/image_pyramid.h"
+#include "kernels/measure_flow.h"
 #include "kernels/patch_templates.h"
+#include "kernels/rate_flow.h"
 #include "kernels/refine_variational.h"
 #include "kernels/search_patches.h"
 #include "kernels/vote_patches.h"
@@ -177,6 +181,39 @@ void CudaOps::double_flow(RealMatrix flow, RealMatrix out) {
   const kernels::DoubleFlowParams params{floats(flow), floats(out), flow.rows / 2, flow.cols,
                                          out.rows / 2, out.cols,    flow.stride,   out.stride};
   launch("double_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, pixel_block, 0, params);
+}
+
+// ---- confidence -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+static_assert(measure_count == kernels::measure_count && sizeof(ConfidenceWeights) == sizeof(kernels::RatingWeights));
+
+kernels::MeasuredFlow measured(RealMatrix flow) {
+  if (!flow) return {};
+  const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(flow.rows / 2) * flow.stride;
+  return {floats(flow), floats(flow) + plane, flow.stride};
+}
+
+}  // namespace
+
+void CudaOps::measure_flow(const Image& from, const Image& to, RealMatrix exposure, RealMatrix sure, RealMatrix flow,
+                           RealMatrix back, RealMatrix measures) {
+  launch("measure_flow",
+         {ceil_div(from.width, kernels::measure_tile_width), ceil_div(from.height, kernels::measure_tile_height)},
+         {kernels::measure_tile_width, kernels::measure_tile_height}, kernels::measure_shared_bytes,
+         kernels::MeasureFlowParams{view_of(from), view_of(to), floats(exposure), floats(sure), measured(flow),
+                                    measured(back), floats(measures), sure.stride, measures.stride});
+}
+
+void CudaOps::rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
+                        float scale_across, RealMatrix confidence) {
+  launch("rate_flow", pixel_grid(rated.rows, rated.cols), pixel_block, 0,
+         kernels::RateFlowParams{floats(measures), floats(rated), rated.rows, rated.cols, measures.stride, rated.stride,
+                                 std::bit_cast<kernels::RatingWeights>(weights)});
+  launch("resize_rated", pixel_grid(confidence.rows, confidence.cols), pixel_block, 0,
+         kernels::ResizeRatedParams{floats(rated), floats(confidence), rated.rows, rated.cols, confidence.rows,
+                                    confidence.cols, rated.stride, confidence.stride, scale_down, scale_across});
 }
 
 }  // namespace flow::cuda

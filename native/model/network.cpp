@@ -64,6 +64,7 @@ struct Network::Job {
   ByteMatrix occlusion = {}, picture = {};
   FlowColors colors = {};
   bool encodes_pair = false;  // both frames in one pass of the backbone
+  bool rates = false;         // confidence is that of the refinement
 };
 
 Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
@@ -170,10 +171,13 @@ Network::Source Network::source(const Input& input, const std::optional<Frame>& 
 
 Network::Job Network::place(const Request& request) {
   const Grid grid = grid_of(request);
-  const bool wants_head = request.wants_forward() || request.wants_backward();
-  Job job;
-  if (is_frame(request.from) || is_frame(request.to) || wants_head) job.plan = &plan(grid);
   const std::optional<PixelSize> refined = refined_size(request);
+  Job job;
+  job.rates = !request.confidence.empty() && refined && Refiner::can_rate(*refined);
+  const bool wants_round_trip = !request.occlusion.empty() || (!request.confidence.empty() && !job.rates);
+  const bool wants_backward = !request.backward.empty() || wants_round_trip;
+  const bool wants_head = request.wants_forward() || wants_backward;
+  if (is_frame(request.from) || is_frame(request.to) || wants_head) job.plan = &plan(grid);
   const FrameStager::Staged staged = stager_.stage(request);
   job.from = source(request.from, staged.from, grid, refined);
   job.to = source(request.to, staged.to, grid, refined);
@@ -195,7 +199,7 @@ Network::Job Network::place(const Request& request) {
     }
   }
   if (request.wants_forward()) job.flow = flow_output(request.flow, forward_slot, request);
-  if (request.wants_backward()) job.backward = flow_output(request.backward, backward_slot, request);
+  if (wants_backward) job.backward = flow_output(request.backward, backward_slot, request);
   const int height = request.height, width = request.width;
   if (!request.occlusion.empty()) job.occlusion = ops_->output(request.occlusion, occlusion_slot, height, width);
   if (!request.confidence.empty()) job.confidence = ops_->output(request.confidence, confidence_slot, height, width);
@@ -250,9 +254,17 @@ void Network::compute(const Job& job, Trace* trace) const {
     if (source->frame && source->slot->pyramid) ops_->image_pyramid(*source->frame, source->slot->pyramid->levels());
   }
   if (trace != nullptr) trace->set_prefix("head.");
-  if (job.flow) find_flow(job, *job.from.slot, *job.to.slot, job.flow, job.similarity, trace);
+  // The forward flow comes last, because the refinement rates the flow that it found last.
   if (job.backward) find_flow(job, *job.to.slot, *job.from.slot, job.backward, {}, nullptr);
-  if (job.occlusion || job.confidence) ops_->round_trip(job.flow, job.backward, job.occlusion, job.confidence);
+  if (job.flow) find_flow(job, *job.from.slot, *job.to.slot, job.flow, job.similarity, trace);
+  if (job.rates) {
+    const RealMatrix flow = job.refined ? job.refined : job.flow;
+    const RealMatrix back = job.refined ? RealMatrix{} : job.backward;  // of another size than `refined`
+    refiner_.rate(*job.from.slot->pyramid, *job.to.slot->pyramid, flow, back, job.refine_plan->buffers, job.confidence,
+                  trace);
+  }
+  const RealMatrix confidence = job.rates ? RealMatrix{} : job.confidence;
+  if (job.occlusion || confidence) ops_->round_trip(job.flow, job.backward, job.occlusion, confidence);
   if (job.picture) ops_->color_flow(job.flow, job.colors, job.picture);
 }
 

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include "model/confidence_weights.h"
+
 namespace flow {
 
 namespace {
@@ -106,19 +108,22 @@ void Refiner::Plan::lay_out(Arena& arena) {
   coarse_ = arena.matrix<Real>(2 * (height_ >> (label_level + 1)), width_ >> (label_level + 1));
   arena.share([&] { doubled_ = arena.matrix<Real>(2 * height_, width_); },
               [&] {
-                const int label_height = height_ >> label_level, label_width = width_ >> label_level;
-                const auto of_labels = [&](int planes) {
-                  return arena.matrix<Real>(planes * most_labels * label_height, label_width);
-                };
-                labels_ = {label_height,
-                           label_width,
-                           0,
-                           of_labels(2),
-                           of_labels(1),
-                           of_labels(1),
-                           of_labels(1),
-                           arena.matrix<Real>(most_motions, motion_cols),
-                           arena.matrix<Real>(1, fact_cols)};
+                arena.share([&] { measures_ = arena.matrix<Real>(measure_count * h, w); },
+                            [&] {
+                              const int label_height = height_ >> label_level, label_width = width_ >> label_level;
+                              const auto of_labels = [&](int planes) {
+                                return arena.matrix<Real>(planes * most_labels * label_height, label_width);
+                              };
+                              labels_ = {label_height,
+                                         label_width,
+                                         0,
+                                         of_labels(2),
+                                         of_labels(1),
+                                         of_labels(1),
+                                         of_labels(1),
+                                         arena.matrix<Real>(most_motions, motion_cols),
+                                         arena.matrix<Real>(1, fact_cols)};
+                            });
               });
 }
 
@@ -238,6 +243,18 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<co
     ops_.resize_flow(starts.front().flow, plan.doubled_);
   }
   ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
+}
+
+void Refiner::rate(const FramePyramid& from, const FramePyramid& to, RealMatrix flow, RealMatrix back, Plan& plan,
+                   RealMatrix confidence, Trace* trace) const {
+  ops_.measure_flow(from.levels()[1], to.levels()[1], plan.exposure_, plan.sure_, flow, back, plan.measures_);
+  if (trace != nullptr) trace->record(ops_, "measures", plan.measures_);
+  // A pixel of level 1 is two of the flow's.
+  const auto scale = [](int flow_pixels, int pixels) {
+    return 0.5F * static_cast<float>(flow_pixels) / static_cast<float>(pixels);
+  };
+  ops_.rate_flow(plan.measures_, back ? weights_with_backward : weights_alone, plan.best_,
+                 scale(plan.height_, confidence.rows), scale(plan.width_, confidence.cols), confidence);
 }
 
 }  // namespace flow

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "model/arena.h"
+#include "model/trace.h"
 #include "ops/ops.h"
 
 namespace flow {
@@ -86,7 +88,8 @@ class Refiner {
     RealMatrix scratch_;           // 5 h x w
     RealMatrix coarse_;            // 2 h x w of level 3
     Labels labels_;
-    RealMatrix doubled_;  // 2 H x W, in the memory of the labels
+    RealMatrix doubled_;   // 2 H x W, in the memory of the labels and the measures
+    RealMatrix measures_;  // measure_count * h x w
     Arena arena_;
   };
 
@@ -103,6 +106,13 @@ class Refiner {
   /// quarter of the size; there, each pixel takes the motion of one of them or one that many pixels share.
   void run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
            const RefineOptions& options, Plan& plan, RealMatrix out) const;
+
+  /// Whether flows of that size can be rated: there must be a level with patches.
+  static bool can_rate(PixelSize size) { return std::min(size.height, size.width) >= 2 * patch_side; }
+  /// confidence (of any size) = the probability that each motion of `flow` is right to 1 px. `flow` is that of the last
+  /// `run` with this plan; `back`, optional, is the flow from `to` to `from`, of the same size.
+  void rate(const FramePyramid& from, const FramePyramid& to, RealMatrix flow, RealMatrix back, Plan& plan,
+            RealMatrix confidence, Trace* trace) const;
 
  private:
   struct Pair;

@@ -43,14 +43,15 @@ struct Request {
   std::span<float> flow = {};              // 2 * height * width: all x, then all y; from `from` to `to`
   std::span<float> backward = {};          // as `flow`, from `to` to `from`
   std::span<std::uint8_t> occlusion = {};  // height * width: 1 where a pixel of `from` is hidden in `to`, else 0
-  std::span<float> confidence = {};        // height * width: 0 to 1, for the flow at each pixel of `from`
-  std::span<std::uint8_t> picture = {};    // 3 * height * width: `flow` in colours, red, green and blue interleaved
-  FlowColors colors = {};                  // of `picture`
-  std::span<float> similarity = {};        // 1: how well the features of `from` are found in `to`, -1 to 1
-  std::span<float> features = {};          // N x dim: the features of `from`
-  Trace* trace = nullptr;                  // intermediate results, for tests
+  /// height * width: 0 to 1, for the flow at each pixel of `from`: of a refined flow the probability that it is right
+  /// to 1 px, of any other that of round_trip.
+  std::span<float> confidence = {};
+  std::span<std::uint8_t> picture = {};  // 3 * height * width: `flow` in colours, red, green and blue interleaved
+  FlowColors colors = {};                // of `picture`
+  std::span<float> similarity = {};      // 1: how well the features of `from` are found in `to`, -1 to 1
+  std::span<float> features = {};        // N x dim: the features of `from`
+  Trace* trace = nullptr;                // intermediate results, for tests
 
-  bool wants_backward() const { return !backward.empty() || !occlusion.empty() || !confidence.empty(); }
   bool wants_forward() const {
     return !flow.empty() || !occlusion.empty() || !confidence.empty() || !picture.empty() || !similarity.empty();
   }

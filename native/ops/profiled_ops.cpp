@@ -166,6 +166,16 @@ void ProfiledOps::refine_variational(const Image& from, const Image& to, int pla
   time("refine_variational", 0, [&] { inner_->refine_variational(from, to, plane, flow, options, out); });
 }
 
+void ProfiledOps::measure_flow(const Image& from, const Image& to, RealMatrix exposure, RealMatrix sure,
+                               RealMatrix flow, RealMatrix back, RealMatrix measures) {
+  time("measure_flow", 0, [&] { inner_->measure_flow(from, to, exposure, sure, flow, back, measures); });
+}
+
+void ProfiledOps::rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
+                            float scale_across, RealMatrix confidence) {
+  time("rate_flow", 0, [&] { inner_->rate_flow(measures, weights, rated, scale_down, scale_across, confidence); });
+}
+
 void ProfiledOps::double_flow(RealMatrix flow, RealMatrix out) {
   time("double_flow", 0, [&] { inner_->double_flow(flow, out); });
 }

@@ -111,6 +111,10 @@ class ProfiledOps : public Ops {
                  RealMatrix scratch) override;
   void refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,
                           const VariationalOptions& options, RealMatrix out) override;
+  void measure_flow(const Image& from, const Image& to, RealMatrix exposure, RealMatrix sure, RealMatrix flow,
+                    RealMatrix back, RealMatrix measures) override;
+  void rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
+                 float scale_across, RealMatrix confidence) override;
   void double_flow(RealMatrix flow, RealMatrix out) override;
 
   void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first, int count,

@@ -104,6 +104,17 @@ struct VariationalOptions {
 /// The variational step works in tiles, the same ones on every engine, so that the results are the same.
 constexpr int variational_tile_height = 48, variational_tile_width = 64, variational_halo = 8;
 
+/// What is measured of a refined flow to tell how certain it is; each is v / (v + s), 0 to 1.
+constexpr int measure_count = 8;
+/// A network of one hidden layer that tells from the measures m whether a flow is right: hidden_i = a_i / (1 + |a_i|),
+/// a_i = the dot product of row i of `hidden` with (m, 1); the probability is 1 / (1 + exp(-z)), z = the dot product of
+/// `out` with (hidden, 1).
+constexpr int hidden_count = 8;
+struct ConfidenceWeights {
+  float hidden[hidden_count][measure_count + 1];
+  float out[hidden_count + 1];
+};
+
 /// The stages of the refinement. The model only calls them, and never touches a pixel. Motions are in pixels of their
 /// level. An image is never smaller than a patch. Templates and patches are matrices without padding.
 class RefineStages {
@@ -174,6 +185,27 @@ class RefineStages {
   /// sqrt(. + 0.02^2); `to` is warped once. Data that leaves the frame does not count.
   virtual void refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,
                                   const VariationalOptions& options, RealMatrix out) = 0;
+
+  /// measures (measure_count*h x w, planar) of a refined flow (2*H x W), from the images of level 1. F is the flow of
+  /// level 1, half the mean of 2 x 2 motions; A are the pixels of `from`, W those of `to` at x + F (bilinear). Means
+  /// are over windows of 5 x 5 pixels of level 1, with the edge repeated. In the order of the planes: 0. how unlike the
+  /// frames are: the mean of |s (W - mean) - (A - mean)|^2, R, G and B added up, s = sqrt((var A +
+  ///    12) / (var W + 12)) in 1/2..2, var the sum over the channels; scale 12
+  /// 1. the squared mean of |W - gain A - offset|, mean of the channels, `exposure` as in fit_exposure; scale 4
+  /// 2. texture: the smaller eigenvalue of the mean of g g^T, g the central differences of A's luma; scale 4
+  /// 3. the variance of F, x and y added up; scale 0.05
+  /// 4. the share of pixels whose motion leaves the frame; no scale
+  /// 5. the mean of `sure` (h x w), as densify_patches and find_covered left it; no scale
+  /// 6. |F|^2 at the pixel; scale 64
+  /// 7. the mean of the squared distance by which a pixel misses its place on the way back, F + B(x + F), B the flow of
+  ///    level 1 of `back` (2*H x W, optional; without it 0); scale 0.05
+  virtual void measure_flow(const Image& from, const Image& to, RealMatrix exposure, RealMatrix sure, RealMatrix flow,
+                            RealMatrix back, RealMatrix measures) = 0;
+
+  /// confidence (any size) = the probabilities of `measures` by `weights`, computed in `rated` (h x w) and then
+  /// resized: pixel x of the result lies at (x + 1/2) * scale - 1/2 (bilinear, edges held).
+  virtual void rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
+                         float scale_across, RealMatrix confidence) = 0;
 
   /// out (2*H x W) = twice `flow` (2*h x w) at twice the size, bilinear; H is 2h or 2h + 1, W is 2w or 2w + 1.
   virtual void double_flow(RealMatrix flow, RealMatrix out) = 0;

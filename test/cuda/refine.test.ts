@@ -4,7 +4,7 @@ import { sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
 import { traced } from '../support/host-trace.js'
-import { expectMapsOf, withFlow } from '../support/streams.js'
+import { expectRefinedMapsOf, withFlow } from '../support/streams.js'
 
 useEmulator()
 const [a, b] = await tinyFrames()
@@ -34,6 +34,20 @@ describe('a flow that the emulated GPU refines', () => {
     },
   )
 
+  it('has the confidence of the CPU engine to 0.02, for 99 percent of pixels, in fp32', async () => {
+    await using gpu = await load('fp32', 'default')
+    await using cpu = await loadTiny({ refine: 'default' })
+    for (const options of [{}, { backward: true }, { output: [90, 131] }] as const) {
+      const [onGpu, onCpu] = await Promise.all(
+        [gpu, cpu].map(
+          async (model) => (await model.flowMaps(a, b, { confidence: true, ...options })).confidence!.data,
+        ),
+      )
+      const near = onGpu!.filter((value, i) => Math.abs(value - onCpu![i]!) <= 0.02).length
+      expect(near / onGpu!.length, JSON.stringify(options)).toBeGreaterThanOrEqual(0.99)
+    }
+  })
+
   it.each(['fp16', 'bf16'] as const)('is close to that of the CPU engine in %s', async (precision) => {
     await using gpu = await load(precision, 'default')
     await using cpu = await loadTiny({ refine: 'default' })
@@ -46,7 +60,7 @@ describe('a flow that the emulated GPU refines', () => {
     const frames = [a, b, noiseFrame(160, 112, 3)]
     await stream.push(a)
     for (let i = 1; i < frames.length; i++)
-      await expectMapsOf(model, withFlow(await stream.push(frames[i]!)), frames[i - 1]!, frames[i]!)
+      await expectRefinedMapsOf(model, withFlow(await stream.push(frames[i]!)), frames[i - 1]!, frames[i]!)
     using first = await model.features(a)
     using second = await model.features(b)
     const expected = await model.flow(a, b)

@@ -22,6 +22,13 @@ struct Picture {
     const double below = at(channel, top + 1, left) * (left + 1 - x) + at(channel, top + 1, left + 1) * (x - left);
     return above * (top + 1 - y) + below * (y - top);
   }
+  /// A channel with the border of an Image.
+  void append_bordered(int channel, Values& values) const {
+    constexpr int border = flow::image_border;
+    for (int y = -border; y < height + border; y++) {
+      for (int x = -border; x < width + border; x++) values.push_back(static_cast<float>(at(channel, y, x)));
+    }
+  }
 };
 
 /// The place of patch `index` of a picture: its first row and column.

@@ -38,16 +38,28 @@ function roundTrip({ flow, backward }: FlowResult) {
   return { confidence, occlusion: Uint8Array.from(confidence, (value) => (value < 0.5 ? 1 : 0)) }
 }
 
-/** Holds a result with all maps to calls for its pair of frames, and to the formulas. */
-export async function expectMapsOf(
-  model: FlowModel,
-  result: FlowResult,
-  before: RgbFrame,
-  frame: RgbFrame,
-): Promise<void> {
+/** Holds a result with all maps to calls for its pair of frames, and to the formulas. Its flow is not refined. */
+export async function expectMapsOf(...of: MapsOf): Promise<void> {
+  const { confidence } = await expectFlowsOf(...of)
+  expect(relativeL2(of[1].confidence!.data, confidence)).toBeLessThan(1e-5)
+}
+
+/** As {@link expectMapsOf}, but for a refined flow, whose confidence has no formula: it is that of a call. */
+export async function expectRefinedMapsOf(...of: MapsOf): Promise<void> {
+  await expectFlowsOf(...of)
+  const [model, result, before, frame] = of
+  const all = { backward: true, occlusion: true, confidence: true }
+  const { confidence } = await model.flowMaps(before, frame, all)
+  expect(sameBits(result.confidence!.data, confidence!.data)).toBe(true)
+}
+
+type MapsOf = readonly [model: FlowModel, result: FlowResult, before: RgbFrame, frame: RgbFrame]
+
+/** Holds flows to calls, and occlusion to its formula. Resolves to the maps by their formulas. */
+async function expectFlowsOf(...[model, result, before, frame]: MapsOf) {
   expect(sameBits(result.flow.data, (await model.flow(before, frame)).data)).toBe(true)
   expect(sameBits(result.backward!.data, (await model.flow(frame, before)).data)).toBe(true)
-  const { occlusion, confidence } = roundTrip(result)
-  expect(result.occlusion!.data).toEqual(occlusion)
-  expect(relativeL2(result.confidence!.data, confidence)).toBeLessThan(1e-5)
+  const maps = roundTrip(result)
+  expect(result.occlusion!.data).toEqual(maps.occlusion)
+  return maps
 }

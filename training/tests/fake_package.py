@@ -18,7 +18,8 @@ for line in iter(sys.stdin.buffer.readline, b""):
     if "error" in flow:
         answer, maps = {"error": flow["error"], "code": "ERR_ARGUMENT"}, []
     else:
-        answer = {"maps": ["flow", *request["want"]], "ms": 1500}
+        shapes = [[2, height, width], *[[height, width]] * len(request["want"])]
+        answer = {"maps": ["flow", *request["want"]], "shapes": shapes, "ms": 1500}
         maps = [np.broadcast_to(np.float32(flow["shift"])[:, None, None], (2, height, width))]
         red = {"confidence": frames[0, ..., 0], "occlusion": frames[1, ..., 0]}
         maps += [red[name] / np.float32(255) for name in request["want"]]

@@ -4,15 +4,15 @@
 //
 // ENTRY is the package's module; default: dist/index.js of this repository. A request is a line of JSON on stdin,
 // { height, width, options, want }, and the bytes of two rgb frames behind it. `options` holds `load`, the options of
-// FlowModel.load, and `flow`, those of flow; `want` lists the maps that are wanted besides the flow: confidence, occlusion.
-// They come from a stream, whose options are those of `flow`.
+// FlowModel.load, and `flow`, those of flowMaps; `want` lists the maps that are wanted besides the flow: confidence, occlusion,
+// and measures, from which confidence is computed.
 //
-// The answer is a line of JSON on stdout, { maps, ms }, and the maps behind it in that order, float32 of height x width:
-// the flow's x, its y, and what was wanted. Of a request that fails, the answer is the line { error, code } alone.
+// The answer is a line of JSON on stdout, { maps, shapes, ms }, and the maps behind it in that order, float32: the flow and what
+// was wanted. Of a request that fails, the answer is the line { error, code } alone.
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-const MAPS = ['confidence', 'occlusion']
+const MAPS = ['confidence', 'occlusion', 'measures']
 
 /** Lines and bytes of a stream, in turn. */
 class Reader {
@@ -69,19 +69,28 @@ function modelOf(FlowModel, load) {
 /** The flow of two frames and the maps that are wanted, and the milliseconds that they took. */
 async function compute(model, frames, flowOptions, want) {
   const began = performance.now()
-  if (want.length === 0) {
-    const flow = await model.flow(...frames, flowOptions)
-    return { flow, ms: performance.now() - began }
-  }
-  const stream = model.stream({ ...flowOptions, ...Object.fromEntries(want.map((map) => [map, true])) })
-  try {
-    await stream.push(frames[0])
-    const result = await stream.push(frames[1])
-    if (!result?.flow) throw new Error(`the stream gave no flow: ${result?.reason}`)
-    return { ...result, ms: performance.now() - began }
-  } finally {
-    stream.close()
-  }
+  const maps = Object.fromEntries(want.filter((map) => map !== 'measures').map((map) => [map, true]))
+  const result = await model.flowMaps(...frames, { ...flowOptions, ...maps })
+  return { ...result, ms: performance.now() - began }
+}
+
+/** What confidence is computed from, with or without a backward flow: planes of half the frames' size. */
+async function measure(load, model, frames, { refine = 'default', backward = false }) {
+  const { loadModel } = await import(new URL('load.js', entry))
+  const { native } = await loadModel(load, { stack: '' })
+  const { checkRefine } = await import(new URL('refine.js', entry))
+  const { resolveGrid } = await import(new URL('size.js', entry))
+  const [from, to] = frames.map((frame) => ({ ...frame, stride: 3 * frame.width }))
+  const { height, width } = from
+  const { gridHeight, gridWidth } = resolveGrid(load.size ?? 'fit', from, model.info.backbone.patch)
+  const made = (planes) => new Float32Array(planes * height * width)
+  const { trace } = native.run({
+    ...{ from, to, gridHeight, gridWidth, height, width, refine: checkRefine(refine), trace: true },
+    ...{ flow: made(2), confidence: made(1), backward: backward ? made(2) : undefined },
+  })
+  native.disposeSync()
+  const { values, rows, cols } = trace.find(({ name }) => name.endsWith('measures'))
+  return { data: values, height: rows, width: cols }
 }
 
 /** The answer's line and its maps. */
@@ -96,11 +105,14 @@ async function answer(FlowModel, { height, width, options = {}, want = [] }, byt
     height,
     format: 'rgb',
   }))
-  const result = await compute(await modelOf(FlowModel, load), frames, flowOptions, want)
+  const model = await modelOf(FlowModel, load)
+  const result = await compute(model, frames, flowOptions, want)
+  if (want.includes('measures')) result.measures = await measure(load, model, frames, flowOptions)
   if (result.flow.width !== width || result.flow.height !== height)
     throw new Error(`flow has ${result.flow.height} x ${result.flow.width}, frames have ${height} x ${width}`)
   const maps = [result.flow.data, ...want.map((map) => Float32Array.from(result[map].data))]
-  return { line: { maps: ['flow', ...want], ms: result.ms }, maps }
+  const shapes = want.map((map) => [result[map].height, result[map].width])
+  return { line: { maps: ['flow', ...want], shapes: [[2, height, width], ...shapes], ms: result.ms }, maps }
 }
 
 /** Resolves once the bytes are on their way. */
@@ -110,8 +122,9 @@ function write(bytes) {
   )
 }
 
-const entry = process.argv[2] ?? fileURLToPath(new URL('../../../dist/index.js', import.meta.url))
-const { FlowModel } = await import(pathToFileURL(path.resolve(entry)).href)
+const given = process.argv[2] ?? fileURLToPath(new URL('../../../dist/index.js', import.meta.url))
+const entry = pathToFileURL(path.resolve(given)).href
+const { FlowModel } = await import(entry)
 const reader = new Reader(process.stdin)
 for (let text; (text = await reader.line()) !== undefined;) {
   // If the size of a request is unknown, so is where the next one begins: the process ends with an error.

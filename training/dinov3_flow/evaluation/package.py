@@ -27,11 +27,15 @@ class PackageError(RuntimeError):
 
 
 class Answer(NamedTuple):
-    """Flow (2, H, W) px, the maps that were wanted (H, W), and what the computation took."""
+    """Flow (2, H, W) px, the maps that were wanted, and what the computation took.
+
+    Confidence and occlusion are (H, W). What confidence is computed from is (8 * (H // 2), W // 2).
+    """
 
     flow: Tensor
     confidence: Tensor | None
     occlusion: Tensor | None
+    measures: Tensor | None
     seconds: float
 
 
@@ -89,11 +93,11 @@ class Package:
         if "error" in told:
             raise PackageError(told["error"], told.get("code"))
         maps = {}
-        for name in told["maps"]:
-            shape = (2, height, width) if name == "flow" else (height, width)
+        for name, shape in zip(told["maps"], told["shapes"]):
             values = np.frombuffer(self._read(4 * int(np.prod(shape))), "<f4").reshape(shape)
             maps[name] = torch.from_numpy(values.copy())
-        return Answer(maps["flow"], maps.get("confidence"), maps.get("occlusion"), told["ms"] / 1000)
+        wanted = (maps.get(name) for name in ("confidence", "occlusion", "measures"))
+        return Answer(maps["flow"], *wanted, told["ms"] / 1000)
 
     def method(self, options: dict[str, Any]) -> Method:
         """Options of FlowModel.load as `load`, of flow as `flow`, and under `want` the maps besides the flow."""
