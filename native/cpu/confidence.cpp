@@ -47,23 +47,27 @@ float half_mean(const float* plane, std::ptrdiff_t stride, int y, int x) {
   return 0.125F * (upper[0] + upper[1] + lower[0] + lower[1]);
 }
 
+/// The two pixels of a side around a place that is held inside it, and how far the place is beyond the first.
+struct Tap {
+  int first, second;
+  float part;
+
+  Tap(float at, int count) {
+    at = std::clamp(at, 0.F, static_cast<float>(count - 1));
+    first = static_cast<int>(at), second = std::min(first + 1, count - 1);
+    part = at - static_cast<float>(first);
+  }
+  float between(float at_first, float at_second) const { return at_first * (1 - part) + at_second * part; }
+};
+
 /// A place between pixels, held inside the image.
 struct Place {
-  int x, y, right, below;  // the upper left pixel, and steps to the others
-  float part_x, part_y;
+  Tap down, across;
 
-  Place(float at_x, float at_y, int width, int height) {
-    at_x = std::clamp(at_x, 0.F, static_cast<float>(width - 1));
-    at_y = std::clamp(at_y, 0.F, static_cast<float>(height - 1));
-    x = static_cast<int>(at_x), y = static_cast<int>(at_y);
-    right = x + 1 < width ? 1 : 0, below = y + 1 < height ? 1 : 0;
-    part_x = at_x - static_cast<float>(x), part_y = at_y - static_cast<float>(y);
-  }
   template <class At>
   float mean(const At& at) const {
-    const float above = at(y, x) * (1 - part_x) + at(y, x + right) * part_x;
-    const float under = at(y + below, x) * (1 - part_x) + at(y + below, x + right) * part_x;
-    return above * (1 - part_y) + under * part_y;
+    const auto row = [&](int y) { return across.between(at(y, across.first), at(y, across.second)); };
+    return down.between(row(down.first), row(down.second));
   }
 };
 
@@ -73,7 +77,7 @@ void follow_pixel(const MeasureJob& job, int y, int x, float* out, std::ptrdiff_
   const float to_x = static_cast<float>(x) + u, to_y = static_cast<float>(y) + v;
   const bool inside = to_x >= -0.5F && to_y >= -0.5F && to_x < static_cast<float>(job.width) - 0.5F &&
                       to_y < static_cast<float>(job.height) - 0.5F;
-  const Place place(to_x, to_y, job.width, job.height);
+  const Place place{Tap(to_y, job.height), Tap(to_x, job.width)};
   for (int c = 0; c < 3; c++) {
     out[(w_r + c) * step] = place.mean([&](int row, int column) { return job.to[c].row(row)[column]; }) - middle;
   }
@@ -225,17 +229,18 @@ void rate_row(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix 
 }
 
 void resize_row(RealMatrix in, float scale_down, float scale_across, RealMatrix out, int row, float* scratch) {
-  const Place down(0, (static_cast<float>(row) + 0.5F) * scale_down - 0.5F, 1, in.rows);
-  const float* upper = static_cast<const float*>(in.data) + static_cast<std::ptrdiff_t>(down.y) * in.stride;
-  const float* lower = upper + static_cast<std::ptrdiff_t>(down.below) * in.stride;
-  for (int x = 0; x < in.cols; x++) scratch[x] = upper[x] * (1 - down.part_y) + lower[x] * down.part_y;
+  const auto tap = [](int at, float scale, int count) {
+    return Tap((static_cast<float>(at) + 0.5F) * scale - 0.5F, count);
+  };
+  const Tap down = tap(row, scale_down, in.rows);
+  const auto* pixels = static_cast<const float*>(in.data);
+  const float* upper = pixels + static_cast<std::ptrdiff_t>(down.first) * in.stride;
+  const float* lower = pixels + static_cast<std::ptrdiff_t>(down.second) * in.stride;
+  for (int x = 0; x < in.cols; x++) scratch[x] = down.between(upper[x], lower[x]);
   float* to = static_cast<float*>(out.data) + static_cast<std::ptrdiff_t>(row) * out.stride;
-  const float last = static_cast<float>(in.cols - 1);
   for (int x = 0; x < out.cols; x++) {
-    const float at = std::clamp((static_cast<float>(x) + 0.5F) * scale_across - 0.5F, 0.F, last);
-    const int left = static_cast<int>(at), right = std::min(left + 1, in.cols - 1);
-    const float part_x = at - static_cast<float>(left);
-    to[x] = scratch[left] * (1 - part_x) + scratch[right] * part_x;
+    const Tap across = tap(x, scale_across, in.cols);
+    to[x] = across.between(scratch[across.first], scratch[across.second]);
   }
 }
 
