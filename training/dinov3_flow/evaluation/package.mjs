@@ -76,13 +76,13 @@ async function compute(model, frames, flowOptions, want) {
 
 /** What confidence is computed from, with or without a backward flow: planes of half the frames' size. */
 async function measure(load, model, frames, { refine = 'default', backward = false }) {
-  const { loadModel } = await import(new URL('load.js', entry))
+  const { defaultsOf, loadModel } = await import(new URL('load.js', entry))
   const { native } = await loadModel(load, { stack: '' })
   const { checkRefine } = await import(new URL('refine.js', entry))
   const { resolveGrid } = await import(new URL('size.js', entry))
   const [from, to] = frames.map((frame) => ({ ...frame, stride: 3 * frame.width }))
   const { height, width } = from
-  const { gridHeight, gridWidth } = resolveGrid(load.size ?? 'fit', from, model.info.backbone.patch)
+  const { gridHeight, gridWidth } = resolveGrid(defaultsOf(load).size, from, model.info.backbone.patch)
   const made = (planes) => new Float32Array(planes * height * width)
   const { trace } = native.run({
     ...{ from, to, gridHeight, gridWidth, height, width, refine: checkRefine(refine), trace: true },
