@@ -8,10 +8,11 @@
 // unit is the smoothness times that of the edge between both pixels: least + (1 - least) exp(-|difference of R, G, B| /
 // edge).
 //
-// A warp has one line, the lower 16 lanes forwards and the upper 16 backwards. A lane has one label; it takes the
-// states of the others by shuffles. Both halves meet in the middle: until there, they add their messages to `sums`,
-// beyond it they find there what the other half has left. So the sums take no memory of their own for each direction.
-// The second kernel has all messages of a pixel beyond the middle, and chooses there.
+// A warp has one line, the lower 16 lanes forwards and the upper 16 backwards, in step. A lane has one label; it takes
+// the states of the others by shuffles, each of which serves both directions. Both halves meet in the middle: until
+// there, they add their messages to `sums`, beyond it they find there what the other half has left. So the sums take no
+// memory of their own for each direction. The second kernel has all messages of a pixel beyond the middle, and chooses
+// there.
 //
 // A step depends on the one before: up to 10 shuffles and minima for the states, 4 for the least message, some 200
 // cycles. The steps between labels and the reads of the next pixel do not depend on it and overlap. 480 x 270 is 750
@@ -33,6 +34,7 @@ class LabelLine {
  public:
   static constexpr int lanes = warp_size / 2;
   static_assert(most_labels <= lanes);
+  static constexpr unsigned all_lanes = 0xffffffffU;  // exchanges stay within a half
 
   DEVICE LabelLine(const ChooseLabelsParams& params, int line)
       : p_(params),
@@ -41,24 +43,20 @@ class LabelLine {
         backwards_(lane_id() >= lanes),
         label_(lane_id() % lanes),
         count_(label_count(params.labels)),
-        mask_(backwards_ ? 0xffff0000U : 0x0000ffffU),
         smoothness_(params.smoothness * (1 - params.labels.facts[0])) {}
 
   DEVICE void run() {
     const int first_half = (size_ + 1) / 2;  // the pixel in the middle belongs to the half that goes forwards
     const int meet = backwards_ ? size_ - first_half : first_half;
     next_ = read(0);
-    for (int step = 0; step < meet; step++) {
-      const float message = advance(step), before = rows || label_ >= count_ ? 0 : *sum_at(step);
-      if (label_ < count_) *sum_at(step) = before + message;  // along rows, it is the first
-    }
-    __syncwarp();  // what one half wrote, the other reads
-    for (int step = meet; step < size_; step++) {
+    for (int step = 0; step < size_; step++) {
       const float message = advance(step);
-      if (!rows) {
-        choose(step);
-      } else if (label_ < count_) {
-        *sum_at(step) += message;
+      if (step < meet) add(step, rows ? 0 : sum(step), message);  // along rows, it is the first
+      if (step + 1 == first_half) __syncwarp();                   // what one half wrote, the other reads
+      if (rows) {
+        if (step >= meet) add(step, sum(step), message);
+      } else if (step >= size_ / 2) {
+        choose(step, step >= meet);
       }
     }
   }
@@ -73,7 +71,10 @@ class LabelLine {
   DEVICE int y_of(int step) const { return rows ? line_ : along(step); }
   DEVICE int x_of(int step) const { return rows ? along(step) : line_; }
   DEVICE std::ptrdiff_t place(int step) const { return label_at(p_.labels, label_, y_of(step), x_of(step)); }
-  DEVICE float* sum_at(int step) const { return p_.labels.sums + place(step); }
+  DEVICE float sum(int step) const { return label_ < count_ ? p_.labels.sums[place(step)] : 0; }
+  DEVICE void add(int step, float sum, float message) const {
+    if (label_ < count_) p_.labels.sums[place(step)] = sum + message;
+  }
 
   DEVICE Pixel read(int step) const {
     float difference = 0;
@@ -100,8 +101,9 @@ class LabelLine {
       const float unit = smoothness_ * now_.weight, cut = unit * p_.most, scale = unit * now_.scale;
       message = no_label;
       for (int k = 0; k < count_; k++) {
-        const float u = __shfl_sync(mask_, before.u, k, lanes), v = __shfl_sync(mask_, before.v, k, lanes);
-        const float other = __shfl_sync(mask_, before.scale, k, lanes), state = __shfl_sync(mask_, state_, k, lanes);
+        const float u = __shfl_sync(all_lanes, before.u, k, lanes), v = __shfl_sync(all_lanes, before.v, k, lanes);
+        const float other = __shfl_sync(all_lanes, before.scale, k, lanes),
+                    state = __shfl_sync(all_lanes, state_, k, lanes);
         const float difference = fabsf(u - now_.u) + fabsf(v - now_.v);
         message = fminf(message, state + fminf(difference * (scale * other), cut));
       }
@@ -109,8 +111,8 @@ class LabelLine {
       if (label_ >= count_) message = no_label;
       float lowest = message;
 #pragma unroll
-      for (int step_lanes = lanes / 2; step_lanes > 0; step_lanes /= 2) {
-        lowest = fminf(lowest, __shfl_xor_sync(mask_, lowest, step_lanes, lanes));
+      for (int distance = lanes / 2; distance > 0; distance /= 2) {
+        lowest = fminf(lowest, __shfl_xor_sync(all_lanes, lowest, distance, lanes));
       }
       message -= lowest;
     }
@@ -118,24 +120,24 @@ class LabelLine {
     return message;
   }
 
-  DEVICE void choose(int step) const {
-    float least = label_ < count_ ? state_ + *sum_at(step) : no_label;
+  /// All lanes take part; a half writes only pixels for which it has all messages.
+  DEVICE void choose(int step, bool writes) const {
+    float least = label_ < count_ ? state_ + sum(step) : no_label;
     int best = label_;
 #pragma unroll
-    for (int step_lanes = lanes / 2; step_lanes > 0; step_lanes /= 2) {
-      const float other_least = __shfl_xor_sync(mask_, least, step_lanes, lanes);
-      const int other = __shfl_xor_sync(mask_, best, step_lanes, lanes);
+    for (int distance = lanes / 2; distance > 0; distance /= 2) {
+      const float other_least = __shfl_xor_sync(all_lanes, least, distance, lanes);
+      const int other = __shfl_xor_sync(all_lanes, best, distance, lanes);
       if (other_least < least || (other_least == least && other < best)) least = other_least, best = other;
     }
-    if (label_ == 0)
-      p_.chosen[static_cast<std::ptrdiff_t>(y_of(step)) * p_.ld_chosen + x_of(step)] = static_cast<float>(best);
+    if (!writes || label_ != 0) return;
+    p_.chosen[static_cast<std::ptrdiff_t>(y_of(step)) * p_.ld_chosen + x_of(step)] = static_cast<float>(best);
   }
 
   const ChooseLabelsParams& p_;
   int line_, size_;
   bool backwards_;
   int label_, count_;
-  unsigned mask_;  // the lanes of this direction
   float smoothness_;
   Pixel now_{}, next_{};
   float state_ = 0;  // cost and message of the pixel now

@@ -425,7 +425,7 @@ export const MUTATIONS = [
   {
     mistake: 'messages that do not wait for those of the other direction',
     file: 'choose_labels.cu',
-    find: '    __syncwarp();  // what one half wrote, the other reads\n',
+    find: 'if (step + 1 == first_half) __syncwarp();',
     replace: '',
     kernels: ['choose_labels.cu'],
     test: 'choose_labels',
