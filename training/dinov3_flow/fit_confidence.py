@@ -3,7 +3,7 @@
     python3 -m dinov3_flow.fit_confidence --cache FOLDER --pairs 8
 
 writes native/model/confidence_weights.h. Half of the pairs of every suite are fitted, and the figures of the other half
-are printed: `ause` and `ece` as in evaluation/confidence.py. The built package answers with flows and measures, so it
+are printed: `ause` and `ece` as in evaluation/confidence.py. Then all are fitted, for the header. The built package answers with flows and measures, so it
 is built again afterwards. The measures and the network of one hidden layer are those of native/ops/refine_stages.h.
 """
 
@@ -74,7 +74,7 @@ def fit(rated: list[Rated]) -> Rating:
     """The weights with the least cross-entropy over pixels of all suites alike."""
     generator = np.random.default_rng(SEED)
     measures, right = [], []
-    for pair in filter(lambda pair: is_fitted(pair.index), rated):
+    for pair in rated:
         height, width, _ = pair.measures.shape
         of_half = lambda plane: F.avg_pool2d(plane[None, None].float(), 2)[0, 0, :height, :width].reshape(-1)
         whole = np.flatnonzero(of_half(pair.valid).numpy() == 1)
@@ -150,10 +150,11 @@ def main() -> None:
     with Package() as package:
         for name, backward in (("weights_alone", False), ("weights_with_backward", True)):
             rated = list(pairs(suites, package, backward))
-            models[name] = fit(rated)
             print(name)
-            for suite, numbers in figures(models[name], rated).items():
+            fitted = fit([pair for pair in rated if is_fitted(pair.index)])
+            for suite, numbers in figures(fitted, rated).items():
                 print(f"  {suite:22s} ause {numbers['ause']:.2f}  ece {numbers['ece']:.3f}")
+            models[name] = fit(rated)
     args.out.write_text(header(models))
     print(f"wrote {args.out}; format and build it")
 
