@@ -53,7 +53,11 @@ async function passes(build, { driver, test, schedule = SCHEDULES[0] } = {}) {
     ...(driver !== undefined && { DINOV3_FLOW_CUDA_DRIVER: driver }),
   }
   const filter = test === undefined ? [] : [test]
-  return run(program, ['[cuda', ...filter], { env, timeout: 120_000, maxBuffer: 1 << 28 }).then(
+  return run(program, ['[cuda', ...filter], {
+    env,
+    timeout: test === undefined ? 600_000 : 120_000,
+    maxBuffer: 1 << 28,
+  }).then(
     () => true,
     () => false,
   )

@@ -95,7 +95,7 @@ void charge_claimed(const CoveredLabelsJob& job, int label, int row) {
     if (claim == ~std::uint64_t{0}) continue;
     const auto from = static_cast<int>(claim & 0xffffffff);
     if (std::abs(from / width - row) + std::abs(from % width - x) <= near) continue;
-    const float least = std::bit_cast<float>(static_cast<std::uint32_t>(claim >> 32));
+    const auto least = std::bit_cast<float>(static_cast<std::uint32_t>(claim >> 32));
     if (least < costs[x] + margin) costs[x] = std::max(costs[x], job.covered);
   }
 }

@@ -66,6 +66,20 @@ def pairs(suites: list[Suite], package: Package, backward: bool) -> Iterator[Rat
             yield Rated(suite.name, index, planes.permute(1, 2, 0), error, pair.valid)
 
 
+def strangers(suites: list[Suite], package: Package, backward: bool) -> Iterator[Rated]:
+    """Frames that show nothing in common: the first frames of two pairs, and noise. No flow between them is right."""
+    generator = torch.Generator().manual_seed(SEED)
+    for suite in suites:
+        frames = [pair.frame1 for pair in suite.pairs()]
+        frames += [torch.randint(256, frames[0].shape, generator=generator) / 255 for _ in range(2)]
+        for index, (frame1, frame2) in enumerate(zip(frames[:-1:2], frames[1::2])):
+            flow_options = {"refine": "default", "backward": backward}
+            answer = package.request(frame1, frame2, {"flow": flow_options}, ["measures"])
+            planes = answer.measures.reshape(MEASURES, -1, answer.measures.shape[-1])
+            wrong = torch.full(frame1.shape[1:], 1000.0)
+            yield Rated("strangers", index, planes.permute(1, 2, 0), wrong, torch.ones_like(wrong, dtype=torch.bool))
+
+
 def is_fitted(index: int) -> bool:
     return index % 2 == 0
 
@@ -149,7 +163,7 @@ def main() -> None:
     models = {}
     with Package() as package:
         for name, backward in (("weights_alone", False), ("weights_with_backward", True)):
-            rated = list(pairs(suites, package, backward))
+            rated = [*pairs(suites, package, backward), *strangers(suites[:3], package, backward)]
             print(name)
             fitted = fit([pair for pair in rated if is_fitted(pair.index)])
             for suite, numbers in figures(fitted, rated).items():

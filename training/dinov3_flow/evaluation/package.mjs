@@ -85,8 +85,17 @@ async function measure(load, model, frames, { refine = 'default', backward = fal
   const { gridHeight, gridWidth } = resolveGrid(defaultsOf(load).size, from, model.info.backbone.patch)
   const made = (planes) => new Float32Array(planes * height * width)
   const { trace } = native.run({
-    ...{ from, to, gridHeight, gridWidth, height, width, refine: checkRefine(refine), trace: true },
-    ...{ flow: made(2), confidence: made(1), backward: backward ? made(2) : undefined },
+    from,
+    to,
+    gridHeight,
+    gridWidth,
+    refine: checkRefine(refine),
+    height,
+    width,
+    flow: made(2),
+    confidence: made(1),
+    backward: backward ? made(2) : undefined,
+    trace: true,
   })
   native.disposeSync()
   const { values, rows, cols } = trace.find(({ name }) => name.endsWith('measures'))
