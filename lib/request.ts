@@ -135,8 +135,8 @@ export interface FlowMaps {
    * 0 to 1 for each pixel of the first frame.
    *
    * Of a refined flow it is the probability that the motion is right to 1 px, judged by the pixels of the frames and calibrated
-   * on scenes whose motion is known: there, about nine in ten of the pixels with 0.9 are right. Frames without anything in
-   * common are none of those scenes: noise after noise gets about 0.5 if there is no backward flow.
+   * on scenes whose motion is known: there, about nine in ten of the pixels with 0.9 are right. With a backward flow it is
+   * surer, unless the output is of another size than the pixels that feature maps keep.
    *
    * Of a flow that is not refined, or is less than 16 px wide or high, it is `limit / (limit + d²)`: the pixel goes along `flow`
    * and back along `backward`, and ends d pixels from its start. It counts as hidden if d² is above `limit`. So 1 is certain,

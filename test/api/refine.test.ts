@@ -215,8 +215,7 @@ describe('the confidence of a refined flow', () => {
     expect(meanOf(confidence)).toBeLessThan(0.5)
   })
 
-  // The weights were fitted to scenes: noise is more textured than all of them, and they extrapolate to 0.57.
-  it.fails('is low for noise, without a flow back', async () => {
+  it('is low for noise, without a flow back', async () => {
     expect(meanOf(await confidenceOf(noiseFrame(256, 192, 1), noiseFrame(256, 192, 2)))).toBeLessThan(0.5)
   })
 
