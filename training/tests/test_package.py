@@ -82,7 +82,7 @@ def built():
 
 def test_the_package_computes_what_pytorch_does(built):
     pair = ellipses(4, 64, 96, 6)
-    answer = built.request(*pair[:2], {"load": {"threads": 1, "device": "cpu"}})
+    answer = built.request(*pair[:2], {"load": {"threads": 1, "device": "cpu", "size": "fit", "refine": "off"}})
     expected = model(WEIGHTS, torch.device("cpu"))(*pair[:2]).flow
     assert float((answer.flow - expected).abs().max()) < 0.02
     assert answer.confidence is None and answer.seconds > 0
