@@ -262,7 +262,7 @@ export const MUTATIONS = [
   },
   {
     mistake: 'a sum over a warp that loses the lower lanes’ halves',
-    file: 'patches.cuh',
+    file: 'warp_sums.cuh',
     find: 'given = upper ? sums[i] : sums[held + i];',
     replace: 'given = sums[held + i];',
     kernels: ['patch_templates.cu'],
