@@ -1,4 +1,4 @@
-// What the labels of pixels cost that the other frame does not show, and the flow of the labels that were chosen.
+// The cost of labels for pixels that the other frame does not show, and the flow of the chosen labels.
 //
 // charge_outside mixes a cost with that of a pixel outside the frame, by the part of the pixel's window that leaves it,
 // and writes 1 / sqrt(1 + relative |motion|). claim_chosen finds for each place of the other frame the pixel that lands

@@ -148,7 +148,7 @@ KERNEL(rate_motions, FitMotionsParams, fit_motions_threads, 1) {
   const int index = static_cast<int>(blockIdx.x) * fit_motions_warps + warp_id();
   if (index >= p.windows) return;
   const MotionCandidate candidate = p.candidates[index];
-  // What is explained only ever shrinks, so a candidate that explains too little is out for good.
+  // The pixels left to explain only become fewer, so a candidate that explains too few is never tried again.
   if (candidate.explained < p.least) return;
   float sums[1] = {};
   for (int i = lane_id(); i < p.samples; i += warp_size) sums[0] += p.left[i] * explains(p, candidate, i);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the kernels of the choice between motions share: which labels there are, and where they lead.
+// Shared by the kernels of the choice between motions: the labels, and where they lead.
 
 #include "kernel.cuh"
 #include "labels.h"

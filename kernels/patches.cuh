@@ -1,6 +1,6 @@
 #pragma once
 
-// What the kernels of the refinement's patches share: where a patch begins, and which of its pixels a lane has.
+// Shared by the kernels of the refinement's patches: the first pixel of a patch, and the pixels of a lane.
 
 #include "image.cuh"
 #include "patches.h"

@@ -9,7 +9,7 @@ namespace flow::kernels {
 
 constexpr int most_hypotheses = 8;
 
-/// What both kernels search with; see SearchOptions.
+/// The options of both kernels; see SearchOptions.
 struct PatchSearchParams {
   ImageView from, to;
   PatchLayout layout;

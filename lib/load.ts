@@ -78,7 +78,7 @@ const PRESETS = {
 } as const satisfies Record<ModelPreset, Pick<LoadOptions, 'size' | 'refine'>>
 
 /**
- * What a model does if a call does not say otherwise.
+ * The size and the refinement of calls that name none.
  *
  * @throws {FlowError} `ERR_ARGUMENT` for a preset that there is not, or beside a model from files
  */

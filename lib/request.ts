@@ -177,7 +177,7 @@ export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
   }
 }
 
-/** What a call does if it does not say otherwise. */
+/** The size and the refinement of a call that names none. */
 export interface Defaults {
   readonly size: FlowSize
   readonly refine: Refine

@@ -1,6 +1,7 @@
 import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js'
 import type { Device, Precision } from '../device.js'
 import type { PixelFormat } from '../frame.js'
+import type { RefinePreset } from '../refine.js'
 
 /** A frame whose numbers were all checked; mirrors `Frame` of native/ops/frame.h. */
 export interface NativeFrame {
@@ -70,7 +71,7 @@ export interface NativeFlowColors {
 
 /** `RefineOptions`, checked; mirrors `Refinement` of native/model/refiner.h. */
 export interface NativeRefinement {
-  readonly preset: 'fast' | 'default' | 'best'
+  readonly preset: RefinePreset
   /** Above 0; 1 is the preset's. */
   readonly smoothness: number
 }

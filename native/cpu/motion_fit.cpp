@@ -224,7 +224,7 @@ void MotionFit::run(ThreadPool& pool, const LabelKernels& kernels, const LabelPl
   float shares[most_motions] = {};
   int motion_count = 0;
   while (motion_count < options.motions) {
-    // What is explained only ever shrinks, so a candidate that explains too little is out for good.
+    // The pixels left to explain only become fewer, so a candidate that explains too few is never tried again.
     for_candidates([&](int i) {
       Candidate& candidate = candidates_[static_cast<std::size_t>(i)];
       if (candidate.explained >= least) candidate.explained = kernels.explained(at_, candidate.motion);
