@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "cpu/map_place.h"
+
 namespace flow::cpu {
 
 namespace {
@@ -47,37 +49,13 @@ float half_mean(const float* plane, std::ptrdiff_t stride, int y, int x) {
   return 0.125F * (upper[0] + upper[1] + lower[0] + lower[1]);
 }
 
-/// The two pixels of a side around a place that is held inside it, and how far the place is beyond the first.
-struct Tap {
-  int first, second;
-  float part;
-
-  Tap(float at, int count) {
-    at = std::clamp(at, 0.F, static_cast<float>(count - 1));
-    first = static_cast<int>(at), second = std::min(first + 1, count - 1);
-    part = at - static_cast<float>(first);
-  }
-  float between(float at_first, float at_second) const { return at_first * (1 - part) + at_second * part; }
-};
-
-/// A place between pixels, held inside the image.
-struct Place {
-  Tap down, across;
-
-  template <class At>
-  float mean(const At& at) const {
-    const auto row = [&](int y) { return across.between(at(y, across.first), at(y, across.second)); };
-    return down.between(row(down.first), row(down.second));
-  }
-};
-
 /// Writes what depends on where a pixel goes: W, the motion, whether it leaves the frame, and its miss.
 void follow_pixel(const MeasureJob& job, int y, int x, float* out, std::ptrdiff_t step) {
   const float u = half_mean(job.flow.u, job.flow.stride, y, x), v = half_mean(job.flow.v, job.flow.stride, y, x);
   const float to_x = static_cast<float>(x) + u, to_y = static_cast<float>(y) + v;
   const bool inside = to_x >= -0.5F && to_y >= -0.5F && to_x < static_cast<float>(job.width) - 0.5F &&
                       to_y < static_cast<float>(job.height) - 0.5F;
-  const Place place{Tap(to_y, job.height), Tap(to_x, job.width)};
+  const MapPlace place(to_y, to_x, job.height, job.width);
   for (int c = 0; c < 3; c++) {
     out[(w_r + c) * step] = place.mean([&](int row, int column) { return job.to[c].row(row)[column]; }) - middle;
   }
