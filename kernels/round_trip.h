@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// Parameters of round_trip.cu. A block has 32 x 8 threads, one pixel each; the grid is (ceil(width / 32),
-// ceil(height / 8)).
+// Parameters of round_trip.cu: round_trip and check_return. A block has 32 x 8 threads, one pixel each; the grid is
+// (ceil(width / 32), ceil(height / 8)).
 
 namespace flow::kernels {
 
@@ -14,6 +14,15 @@ struct RoundTripParams {
   float* confidence;        // height x width, rows ld_confidence apart; null: not wanted
   int height, width;
   int ld_forward, ld_backward, ld_confidence;
+};
+
+struct CheckReturnParams {
+  const float* flow;  // 2 planes of height x width, rows ld_flow apart
+  const float* back;  // 2 planes of back_height x back_width, rows ld_back apart
+  float* sure;        // height x width, rows ld_sure apart
+  int height, width, back_height, back_width;
+  int ld_flow, ld_back, ld_sure;
+  float scale;  // pixels of `back` per pixel
 };
 
 }  // namespace flow::kernels

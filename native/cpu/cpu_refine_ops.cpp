@@ -4,6 +4,7 @@
 #include "cpu/confidence.h"
 #include "cpu/cpu_ops.h"
 #include "cpu/refine.h"
+#include "cpu/round_trip.h"
 #include "ops/error.h"
 
 // The refinement's stages: each becomes a job and its items.
@@ -83,6 +84,10 @@ void CpuOps::find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) {
   });
   pool_.run(best.rows, [&](int row, int /*thread*/) { claim_row(job, row); });
   pool_.run(best.rows, [&](int row, int /*thread*/) { cut_row(job, row); });
+}
+
+void CpuOps::check_return(RealMatrix flow, RealMatrix back, float scale, RealMatrix sure) {
+  pool_.run(sure.rows, [&](int row, int /*thread*/) { check_return_row(flow, back, scale, row, sure); });
 }
 
 void CpuOps::fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,

@@ -46,4 +46,16 @@ void round_trip_row(RealMatrix forward, RealMatrix backward, int row, std::uint8
   }
 }
 
+void check_return_row(RealMatrix flow, RealMatrix back, float scale, int row, RealMatrix sure) {
+  const float *u = row_of(flow, row), *v = row_of(flow, sure.rows + row);
+  float* own = row_of(sure, row);
+  for (int x = 0; x < sure.cols; x++) {
+    const float to_x = static_cast<float>(x) + u[x] + 0.5F, to_y = static_cast<float>(row) + v[x] + 0.5F;
+    const Motion motion{scale * u[x], scale * v[x]}, there = motion_at(back, to_y * scale - 0.5F, to_x * scale - 0.5F);
+    const float miss = 4 * Motion{motion.x + there.x, motion.y + there.y}.square();  // a pixel of level 1 is two
+    const float limit = 1 + 0.1F * std::sqrt(motion.square()), square = limit * limit;
+    own[x] *= square * square / (square * square + miss);
+  }
+}
+
 }  // namespace flow::cpu

@@ -109,6 +109,7 @@ class CudaOps : public Ops {
   void densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
                        RealMatrix exposure, RealMatrix flow, RealMatrix sure) override;
   void find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) override;
+  void check_return(RealMatrix flow, RealMatrix back, float scale, RealMatrix sure) override;
   void fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,
                  RealMatrix scratch) override;
   void refine_variational(const Image& from, const Image& to, int plane, RealMatrix flow,

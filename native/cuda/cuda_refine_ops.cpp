@@ -14,6 +14,7 @@
 #include "kernels/patch_templates.h"
 #include "kernels/rate_flow.h"
 #include "kernels/refine_variational.h"
+#include "kernels/round_trip.h"
 #include "kernels/search_patches.h"
 #include "kernels/vote_patches.h"
 #include "ops/error.h"
@@ -133,6 +134,12 @@ void CudaOps::find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) {
   const Dim3 grid = pixel_grid(sure.rows, sure.cols);
   launch("find_covered_claim", grid, pixel_block, 0, params);
   launch("find_covered_cut", grid, pixel_block, 0, params);
+}
+
+void CudaOps::check_return(RealMatrix flow, RealMatrix back, float scale, RealMatrix sure) {
+  launch("check_return", pixel_grid(sure.rows, sure.cols), pixel_block, 0,
+         kernels::CheckReturnParams{floats(flow), floats(back), floats(sure), sure.rows, sure.cols, back.rows / 2,
+                                    back.cols, flow.stride, back.stride, sure.stride, scale});
 }
 
 void CudaOps::fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,

@@ -156,6 +156,10 @@ void ProfiledOps::find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best
   time("find_covered", 0, [&] { inner_->find_covered(flow, sure, best); });
 }
 
+void ProfiledOps::check_return(RealMatrix flow, RealMatrix back, float scale, RealMatrix sure) {
+  time("check_return", 0, [&] { inner_->check_return(flow, back, scale, sure); });
+}
+
 void ProfiledOps::fill_flow(const Image& image, RealMatrix flow, RealMatrix sure, const FillOptions& options,
                             RealMatrix scratch) {
   time("fill_flow", 0, [&] { inner_->fill_flow(image, flow, sure, options, scratch); });

@@ -171,6 +171,11 @@ class RefineStages {
   /// the place of another that is surer (by a tenth), a fifth where it leaves the frame. `best` (h x w) is scratch.
   virtual void find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) = 0;
 
+  /// sure (h x w) *= 1 / (1 + d^2 / t^4), d the distance by which a pixel misses its place on the way back, F(x) + B(x
+  /// + F(x)), and t = 1 + |F| / 20, both in pixels of level 0. B = back (2*h' x w', planar) is the flow from the other
+  /// frame at level 1 (bilinear, edges held); `flow` is of level 1 or above, with `scale` pixels of level 1 per pixel.
+  virtual void check_return(RealMatrix flow, RealMatrix back, float scale, RealMatrix sure) = 0;
+
   /// flow = each pixel's own motion, mixed with the mean motion around, which does not reach over edges of `image`:
   /// u' = k u + (1 - k) F(c u) / F(c), c = sure, k = c / (c + keep F(c)). F is the separable smoother of Min et al.
   /// (Fast Global Image Smoothing Based on Weighted Least Squares, IEEE TIP 2014): per pass, each row and then each

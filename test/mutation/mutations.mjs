@@ -351,6 +351,15 @@ export const MUTATIONS = [
     builds: ['host'],
   },
   {
+    mistake: 'a way back that forgets that pixels have a middle',
+    file: 'round_trip.cu',
+    find: 'to_x * p.scale - 0.5F',
+    replace: 'to_x * p.scale',
+    kernels: ['round_trip.cu'],
+    test: 'check_return',
+    builds: ['host'],
+  },
+  {
     mistake: 'a fill that does not wait for its solving warp',
     file: 'fill_flow.cu',
     find: '      if (warp_id() == 0) forwards(count(i));\n      __syncthreads();\n',

@@ -207,6 +207,45 @@ const OnEveryEngine covered("find_covered cuts what cannot be seen in the other 
   }
 });
 
+double between(const Values& flow, std::size_t first, int height, int width, double y, double x) {
+  const auto held = [](double at, int count) { return std::clamp(at, 0.0, count - 1.0); };
+  y = held(y, height), x = held(x, width);
+  const double top = std::floor(y), left = std::floor(x);
+  const auto at = [&](double row, double column) {
+    return static_cast<double>(flow[first + static_cast<std::size_t>(held(row, height)) * width +
+                                    static_cast<std::size_t>(held(column, width))]);
+  };
+  const auto across = [&](double row) { return at(row, left) * (1 - x + left) + at(row, left + 1) * (x - left); };
+  return across(top) * (1 - y + top) + across(top + 1) * (y - top);
+}
+
+const OnEveryEngine returns("check_return cuts what does not come back", [](Bench& b, Random& random) {
+  for (const auto [height, width] : {std::array{1, 1}, {8, 8}, {9, 13}, {31, 47}}) {
+    for (const int scale : {1, 2}) {
+      const int back_height = scale * height + (scale - 1), back_width = scale * width;  // an odd level 1
+      const auto size = static_cast<std::size_t>(height) * width,
+                 back_size = static_cast<std::size_t>(back_height) * back_width;
+      const Values flow = random.values(2 * size, 5), back = random.values(2 * back_size, 5 * scale),
+                   sure = random.values(size);
+      Doubles expected(size);
+      for (std::size_t i = 0; i < size; i++) {
+        const double u = flow[i], v = flow[size + i], x = static_cast<double>(i % width),
+                     y = static_cast<double>(i / width);
+        const double to_x = (x + u + 0.5) * scale - 0.5, to_y = (y + v + 0.5) * scale - 0.5;
+        const double miss_x = scale * u + between(back, 0, back_height, back_width, to_y, to_x);
+        const double miss_y = scale * v + between(back, back_size, back_height, back_width, to_y, to_x);
+        const double missed = 2 * std::hypot(miss_x, miss_y),
+                     allowed = std::pow(1 + 2 * scale * std::hypot(u, v) / 20, 2);
+        expected[i] = sure[i] / (1 + std::pow(missed / allowed, 2));
+      }
+      const auto out = b.matrix<Real>(height, width, sure);
+      b.ops.check_return(b.matrix<Real>(2 * height, width, flow), b.matrix<Real>(2 * back_height, back_width, back),
+                         static_cast<float>(scale), out);
+      near(b.read(out), expected, 5e-5, height, " x ", width, ", scale ", scale);
+    }
+  }
+});
+
 // ---- fill -----------------------------------------------------------------------------------------------------------
 
 /// Solves (1 + lambda sum w) F = f + lambda sum w F along one line. `step` is the distance of its elements, w[i] the
