@@ -217,20 +217,26 @@ RealMatrix Network::flow_output(std::span<float> host, int slot, const Request& 
 
 // ---- the computation ------------------------------------------------------------------------------------------------
 
-/// out = the flow between two frames, refined if the job says so.
-void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, RealMatrix out,
+/// out = the flow between two frames, refined if the job says so. `after_back`: the last flow was that the other way.
+void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, bool after_back, RealMatrix out,
                         RealMatrix similarity, Trace* trace) const {
   FlowHead::Plan& plan = job.plan->head;
   if (job.refine_plan == nullptr) {
     head_.run(from.matrix, to.matrix, plan, out, similarity, trace);
     return;
   }
-  head_.run(from.matrix, to.matrix, plan, {}, similarity, trace);
-  const RealMatrix refined = job.refined ? job.refined : out;
   const Refiner::Start starts[] = {{plan.upsampled, plan.upsampled.cols / plan.grid.width}, {plan.matched, 1}};
+  const auto used = std::span(starts).first(job.refine.matches ? 2 : 1);
+  Refiner::Plan& buffers = job.refine_plan->buffers;
+  if (job.refine.both_ways && !after_back) {
+    head_.run(to.matrix, from.matrix, plan, {}, {}, nullptr);
+    if (job.refine.matches) head_.match(plan);
+    refiner_.run_back(*to.pyramid, *from.pyramid, used, job.refine, buffers);
+  }
+  head_.run(from.matrix, to.matrix, plan, {}, similarity, trace);
   if (job.refine.matches) head_.match(plan);
-  refiner_.run(*from.pyramid, *to.pyramid, std::span(starts).first(job.refine.matches ? 2 : 1), job.refine,
-               job.refine_plan->buffers, refined);
+  const RealMatrix refined = job.refined ? job.refined : out;
+  refiner_.run(*from.pyramid, *to.pyramid, used, job.refine, buffers, refined);
   if (job.refined) ops_->resize_flow(refined, out);
 }
 
@@ -255,8 +261,9 @@ void Network::compute(const Job& job, Trace* trace) const {
   }
   if (trace != nullptr) trace->set_prefix("head.");
   // The forward flow comes last, because the refinement rates the flow that it found last.
-  if (job.backward) find_flow(job, *job.to.slot, *job.from.slot, job.backward, {}, nullptr);
-  if (job.flow) find_flow(job, *job.from.slot, *job.to.slot, job.flow, job.similarity, trace);
+  const bool both = static_cast<bool>(job.backward);
+  if (both) find_flow(job, *job.to.slot, *job.from.slot, false, job.backward, {}, nullptr);
+  if (job.flow) find_flow(job, *job.from.slot, *job.to.slot, both, job.flow, job.similarity, trace);
   if (job.rates) {
     const RealMatrix flow = job.refined ? job.refined : job.flow;
     const RealMatrix back = job.refined ? RealMatrix{} : job.backward;  // of another size than `refined`

@@ -62,8 +62,8 @@ class Network {
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
   void compute(const Job& job, Trace* trace) const;
-  void find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, RealMatrix out, RealMatrix similarity,
-                 Trace* trace) const;
+  void find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, bool after_back, RealMatrix out,
+                 RealMatrix similarity, Trace* trace) const;
   void encode(const Source& source, Plan& plan, Trace* trace) const;
 
   std::unique_ptr<Ops> ops_;

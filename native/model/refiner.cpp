@@ -65,9 +65,8 @@ RefineOptions RefineOptions::fast() {
 
 RefineOptions RefineOptions::best() {
   RefineOptions options;
-  options.fine_rounds = 5;
-  options.search.iterations = 6;
-  options.full = {.outer = 4, .inner = 5};
+  options.full.outer = 6, options.full.inner = 8;
+  options.both_ways = true;
   return options;
 }
 
@@ -102,7 +101,7 @@ void Refiner::Plan::lay_out(Arena& arena) {
   patches_ = unpadded(most, patch_cols), others_ = unpadded(most, patch_cols);
   exposure_ = arena.matrix<Real>(1, 8);
   const int h = height_ / 2, w = width_ / 2;
-  dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w);
+  dense_ = arena.matrix<Real>(2 * h, w), flow_ = arena.matrix<Real>(2 * h, w), back_ = arena.matrix<Real>(2 * h, w);
   sure_ = arena.matrix<Real>(h, w), best_ = arena.matrix<Real>(h, w);
   scratch_ = arena.matrix<Real>(5 * h, w);
   coarse_ = arena.matrix<Real>(2 * (height_ >> (label_level + 1)), width_ >> (label_level + 1));
@@ -130,6 +129,7 @@ void Refiner::Plan::lay_out(Arena& arena) {
 struct Refiner::Pair {
   std::span<const Image> from, to;
   const RefineOptions& options;
+  RealMatrix back;  // the flow back, of level 1; optional
 };
 
 /// The patches of a level, into plan.patches_.
@@ -162,6 +162,7 @@ void Refiner::densify(const Pair& pair, int level, Plan& plan, RealMatrix dense)
                        fills ? sure : RealMatrix{});
   if (!fills) return;
   ops_.find_covered(dense, sure, best);
+  if (pair.back) ops_.check_return(dense, pair.back, level == 1 ? 1 : 2, sure);
   ops_.fill_flow(from, dense, sure, pair.options.fill, of_size(plan.scratch_, 5 * at.height, at.width));
 }
 
@@ -210,29 +211,37 @@ RealMatrix Refiner::choose(const Pair& pair, int starts, Plan& plan) const {
   return flow;
 }
 
-void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
-                  const RefineOptions& options, Plan& plan, RealMatrix out) const {
-  const Pair pair{from.levels(), to.levels(), options};
+/// The flow of the last level that has patches, in the plan's memory; none if no level has.
+RealMatrix Refiner::find_flow(const Pair& pair, std::span<const Start> starts, Plan& plan) const {
+  const RefineOptions& options = pair.options;
   const int levels = static_cast<int>(pair.from.size()), last = std::max(1, options.finest);
   const bool chooses = (starts.size() > 1 || options.labels.motions > 0) && levels > label_level && last < label_level;
+  if (!chooses) return refine_levels(pair, levels - 1, last, {}, starts, plan, {});
   RealMatrix above{};
-  if (chooses) {
-    int split = label_level;  // levels above are the same for all starts
-    for (const Start& start : starts) split = std::max(split, first_level(start, plan.width_, levels));
-    if (split < levels - 1) {
-      const Image& image = pair.from[static_cast<std::size_t>(split) + 1];
-      above = refine_levels(pair, levels - 1, split + 1, {}, {}, plan,
-                            of_size(plan.coarse_, 2 * image.height, image.width));
-    }
-    for (std::size_t k = 0; k < starts.size(); k++) {
-      refine_levels(pair, split, label_level, above, starts.subspan(k, 1), plan,
-                    plan.labels_.flow(static_cast<int>(k)));
-    }
-    above = choose(pair, static_cast<int>(starts.size()), plan);
-    above = refine_levels(pair, label_level - 1, last, above, {}, plan, {});
-  } else {
-    above = refine_levels(pair, levels - 1, last, {}, starts, plan, {});
+  int split = label_level;  // levels above are the same for all starts
+  for (const Start& start : starts) split = std::max(split, first_level(start, plan.width_, levels));
+  if (split < levels - 1) {
+    const Image& image = pair.from[static_cast<std::size_t>(split) + 1];
+    above =
+        refine_levels(pair, levels - 1, split + 1, {}, {}, plan, of_size(plan.coarse_, 2 * image.height, image.width));
   }
+  for (std::size_t k = 0; k < starts.size(); k++) {
+    refine_levels(pair, split, label_level, above, starts.subspan(k, 1), plan, plan.labels_.flow(static_cast<int>(k)));
+  }
+  above = choose(pair, static_cast<int>(starts.size()), plan);
+  return refine_levels(pair, label_level - 1, last, above, {}, plan, {});
+}
+
+void Refiner::run_back(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
+                       const RefineOptions& options, Plan& plan) const {
+  find_flow({from.levels(), to.levels(), options, {}}, starts, plan);
+}
+
+void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
+                  const RefineOptions& options, Plan& plan, RealMatrix out) const {
+  if (options.both_ways) std::swap(plan.flow_, plan.back_);
+  const Pair pair{from.levels(), to.levels(), options, options.both_ways ? plan.back_ : RealMatrix{}};
+  const RealMatrix above = find_flow(pair, starts, plan);
   if (options.finest > 0 && above) {
     ops_.resize_flow(above, out);
     return;

@@ -48,9 +48,10 @@ struct RefineOptions {
   SearchOptions search;
   FillOptions fill;
   VariationalOptions variational;
-  VariationalOptions full = {.outer = 2, .inner = 4};  // at the full size
-  LabelOptions labels;                                 // without motions, one start is no choice
-  bool matches = true;                                 // start from matches of the whole map as well
+  VariationalOptions full = {.outer = 2, .inner = 4, .smoothness = 40};  // at the full size
+  LabelOptions labels;                                                   // without motions, one start is no choice
+  bool matches = true;                                                   // start from matches of the whole map as well
+  bool both_ways = false;  // the flow back is found first: `Refiner::run_back`
 
   static RefineOptions fast();
   static RefineOptions best();
@@ -84,6 +85,7 @@ class Refiner {
     RealMatrix patches_, others_;  // N x patch_cols
     RealMatrix exposure_;          // 1 x 8
     RealMatrix dense_, flow_;      // 2 h x w of level 1
+    RealMatrix back_;              // 2 h x w of level 1: the last run's flow
     RealMatrix sure_, best_;       // h x w
     RealMatrix scratch_;           // 5 h x w
     RealMatrix coarse_;            // 2 h x w of level 3
@@ -102,8 +104,13 @@ class Refiner {
     int cell;
   };
 
+  /// Finds the flow of level 1 and keeps it in the plan, for a `run` the other way.
+  void run_back(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
+                const RefineOptions& options, Plan& plan) const;
+
   /// out (2 * height x width, planar) = the flow from `from` to `to`. One to most_starts starts are refined to a
-  /// quarter of the size; there, each pixel takes the motion of one of them or one that many pixels share.
+  /// quarter of the size; there, each pixel takes the motion of one of them or one that many pixels share. With
+  /// `both_ways`, the plan's last run was the other way, and what does not come back by its flow counts little.
   void run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
            const RefineOptions& options, Plan& plan, RealMatrix out) const;
 
@@ -118,6 +125,7 @@ class Refiner {
   struct Pair;
   void search(const Pair& pair, int level, std::span<const RealMatrix> hypotheses, bool zero, Plan& plan) const;
   void densify(const Pair& pair, int level, Plan& plan, RealMatrix dense) const;
+  RealMatrix find_flow(const Pair& pair, std::span<const Start> starts, Plan& plan) const;
   RealMatrix refine_levels(const Pair& pair, int first, int last, RealMatrix above, std::span<const Start> starts,
                            Plan& plan, RealMatrix out) const;
   RealMatrix choose(const Pair& pair, int starts, Plan& plan) const;

@@ -95,7 +95,7 @@ struct FillOptions {
 struct VariationalOptions {
   int outer = 4;            // times that the robust weights are computed
   int inner = 5;            // sweeps of red-black SOR for each
-  float smoothness = 40;    // alpha
+  float smoothness = 28;    // alpha
   float gradient = 12;      // gamma: constancy of the gradient
   float brightness = 2.5F;  // delta: constancy of the brightness
   float relaxation = 1.6F;  // omega of SOR
