@@ -11,6 +11,7 @@ from warping import warp
 
 from dinov3_flow.checkpoint import load_network, load_safetensors, save_safetensors
 from dinov3_flow.evaluation import __main__ as evaluation
+from dinov3_flow.evaluation.ablation import without_network
 from dinov3_flow.evaluation.methods import CLASSICAL, dis, model, translation, zero
 from dinov3_flow.evaluation.package import Package
 from dinov3_flow.evaluation.pictures import ellipses, leaves, warped
@@ -190,6 +191,17 @@ def test_packages_are_methods_of_one_run_with_a_card(tmp_path, monkeypatch, caps
             run(monkeypatch, evaluation.main, "--package", options, *command)
         assert "--package" in capsys.readouterr().err
     assert evaluation.named_options(wrong) == (wrong, {"flow": {"shift": [3, 4]}})
+
+
+def test_the_ablation_keeps_the_backbone_and_forgets_the_head(network, tmp_path):
+    _, path = network
+    without_network(tmp_path / "blank.safetensors", path)
+    tensors, blank = load_safetensors(path)[0], load_network(tmp_path / "blank.safetensors")
+    for name, tensor in blank.state_dict().items():
+        if name.startswith("backbone."):
+            assert torch.equal(tensor, tensors[name]), name
+    frames = torch.rand(2, 3, 64, 64)
+    assert torch.equal(blank(frames[:1], frames[1:]).flow, torch.zeros(1, 2, 64, 64))
 
 
 def test_export_keeps_every_value_as_float16_and_says_what_it_is(network, tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
 """Tests of the tables of an evaluation."""
 
+from xml.etree import ElementTree
+
 import pytest
 import torch
 
 from dinov3_flow.datasets import FlowPair
 from dinov3_flow.evaluation.methods import Prediction
+from dinov3_flow.evaluation.plot import plot, points
 from dinov3_flow.evaluation.report import Row, card, table
 from dinov3_flow.evaluation.suites import Suite
 
@@ -57,7 +60,27 @@ def test_a_table_has_all_methods_of_a_suite(suite, three):
 
 def test_a_card_has_a_row_for_each_suite(suite, three):
     lines = card([suite, suite], {"shift": three}).splitlines()
-    assert lines[0].endswith("of ours:")
+    assert lines[0].endswith("of ours, but for the very last:")
     assert lines[2].startswith("| pairs | zero | DIS medium | ours | of zero | of DIS medium | over 0.5 px | over 1 px")
-    assert lines[4] == "| everything moves by 5 px | 5.00 | 2.00 | 0.60 | 12 % | 30 % | 100 % | 0 % | 0 % | 0 % | 0 % |"
+    assert lines[4] == "| everything moves by 5 px | 5.00 | 2.00 | 0.60 | 12 % | 30 % | 100 % | 0 % | 0 % | 0 % | 0 % | 100 % |"
     assert lines[5] == lines[4] and len(lines) == 6
+
+
+def test_the_plot_shows_each_method_where_its_figures_are():
+    figures = {
+        "easy": {"zero": {"epe": 9, "ms": 0.1}, "DIS medium": {"epe": 1.0, "ms": 20}, "ours": {"epe": 0.25, "ms": 40}},
+        "hard": {"zero": {"epe": 9, "ms": 0.1}, "DIS medium": {"epe": 4.0, "ms": 20}, "ours": {"epe": 4.0, "ms": 90}},
+    }
+    assert [p.name for p in points(figures)] == ["DIS medium", "ours"]
+    assert points(figures)[0][1:] == pytest.approx((20, 1))
+    assert points(figures)[1][1:] == pytest.approx((60, 0.5))  # geometric means
+    drawing = ElementTree.fromstring(plot(figures))
+    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in drawing.iter("{http://www.w3.org/2000/svg}circle")]
+    (left, upper), (right, lower) = circles
+    assert left < right and upper < lower  # slower, and more accurate
+
+
+def test_a_method_without_error_is_still_on_the_plot():
+    figures = {"still": {"DIS medium": {"epe": 0.0, "ms": 20}, "ours": {"epe": 0.0, "ms": 40}}}
+    assert [p.error for p in points(figures)] == [1, 1]
+    ElementTree.fromstring(plot(figures))

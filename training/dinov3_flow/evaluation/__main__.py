@@ -12,6 +12,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -22,9 +23,11 @@ from tqdm import tqdm
 from ..datasets import FlowPair
 from ..metrics import epe_map, length
 from ..scenes.preview import flow_colours
+from .ablation import without_network
 from .cache import cached
 from .methods import CLASSICAL, Method, model
 from .package import ENTRY, Package, PackageError
+from .plot import plot
 from .report import REFERENCE, Row, card, table
 from .suites import SEED, Suite, chosen, on_disk, photographs, rendered
 
@@ -74,8 +77,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--package", action="append", default=[], type=named_options, metavar="NAME=JSON",
                         help='the package for Node.js too, with these options: {"load": of FlowModel.load, "flow": of '
                         'flow, "want": ["confidence"]}')
+    parser.add_argument("--ablation", action="store_true",
+                        help="also the package's model without its network: refinement from nothing but the pixels")
     parser.add_argument("--entry", default=ENTRY, metavar="FILE", help="the package's module; default: %(default)s")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="write figures.json, table.md and pictures there")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="write figures.json, table.md, plot.svg and pictures there")
     parser.add_argument("--card", action="store_true", help="also print one table of all suites, for a model's card")
     parser.add_argument("--pairs", type=int, default=16, help="of each suite without a data set; default: %(default)s")
     parser.add_argument("--seed", type=int, default=SEED, help="base seed of rendered pairs; default: %(default)s")
@@ -106,8 +111,13 @@ def methods_of(args: argparse.Namespace, stack: ExitStack) -> dict[str, Method]:
     for path in args.model:
         name = Path(path).stem
         methods[path if name in methods else name] = model(path, torch.device(args.device))
-    if args.package:
+    if args.package or args.ablation:
         package = stack.enter_context(Package(args.entry))
+        if args.ablation:
+            file = Path(stack.enter_context(TemporaryDirectory())) / "blank.safetensors"
+            without_network(file)
+            load = {"threads": args.threads, "backbone": str(file), "head": str(file), "size": "half"}
+            methods["without the network"] = package.method({"load": {**load, "refine": "default"}})
         for name, options in args.package:
             if name in methods:
                 raise ValueError(f"--package: there are two methods {name}")
@@ -142,6 +152,7 @@ def run(args: argparse.Namespace, stack: ExitStack) -> None:
     if args.output:
         (Path(args.output) / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
         (Path(args.output) / "table.md").write_text("\n".join(tables))
+        (Path(args.output) / "plot.svg").write_text(plot(figures))
 
 
 def main() -> None:

@@ -80,10 +80,10 @@ def card(suites: list[Suite], figures: dict[str, Figures]) -> str:
     """All suites, a row each: the end-point errors of all methods, and more of the last one."""
     methods = list(figures[suites[0].name])
     last = methods[-1]
-    columns = ["pairs", *methods, "of zero", f"of {REFERENCE}", *SHARES.values()]
+    columns = ["pairs", *methods, "of zero", f"of {REFERENCE}", *SHARES.values(), f"{REFERENCE} over 1 px"]
     rows = []
     for suite in suites:
         f = figures[suite.name]
-        shares = [_ratio(f, last, "zero"), _ratio(f, last, REFERENCE), *(f[last][key] for key in SHARES)]
+        shares = [_ratio(f, last, "zero"), _ratio(f, last, REFERENCE), *(f[last][key] for key in SHARES), f[REFERENCE]["out1"]]
         rows.append([suite.about, *(_px(f[name]["epe"]) for name in methods), *(f"{share:.0f} %" for share in shares)])
-    return f"End-point error in px, mean over pixels; the last columns are of {last}:\n\n{_lines(columns, rows)}"
+    return f"End-point error in px, mean over pixels; the last columns are of {last}, but for the very last:\n\n{_lines(columns, rows)}"

@@ -115,7 +115,11 @@ def _small(seed: int, index: int, largest: float = 3.0) -> FlowPair:
 
 
 def rendered(count: int, seed: int = SEED) -> list[Suite]:
-    """The suites that need no file, with `count` pairs each; `seed` is the base."""
+    """The suites that need no file, with `count` pairs each; `seed` is the base.
+
+    Those of long motion have half as many again, since their pairs differ more.
+    """
+    more = count + (count + 1) // 2
     return [
         Suite("scenes", "procedural scenes of held-out seeds and texture kinds, 512 x 512, to 64 px", count,
               lambda i: _held_out(seed, i)),
@@ -125,7 +129,7 @@ def rendered(count: int, seed: int = SEED) -> list[Suite]:
         Suite("picture changed", "that picture with frame 2 brighter, blurred and noisy", count,
               lambda i: _picture(seed + i, changed=True)),
         Suite("picture grey", "that picture without colour", count, lambda i: _grey(_picture(seed + i))),
-        Suite("large", "scenes of 376 x 1240, of which only motions of 40 to 100 px count", count,
+        Suite("large", "scenes of 376 x 1240, of which only motions of 40 to 100 px count", more,
               lambda i: _large(seed, i)),
         Suite("still", "a picture, 480 x 640, that moves by less than 0.1 px", count, lambda i: _still(seed + i)),
         Suite("small", "ellipses, pictures and scenes, 480 x 640, of which only motions below 3 px count", count,
@@ -139,7 +143,7 @@ def rendered(count: int, seed: int = SEED) -> list[Suite]:
         Suite("noise", "dark pictures and ellipses with strong sensor noise and streaks of rain", count,
               lambda i: night(_plain(seed + i), seed + i)),
         Suite("large far", "objects of 512 x 1240, of which only motions of 140 to 300 px that stay visible count",
-              count, lambda i: far(seed + i)),
+              more, lambda i: far(seed + i)),
         Suite("chairs", "furniture that flies over a picture, 384 x 512, moving as in FlyingChairs", count,
               lambda i: chairs(seed + i)),
     ]  # fmt: skip
