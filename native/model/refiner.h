@@ -51,6 +51,8 @@ struct RefineOptions {
   VariationalOptions full = {.outer = 2, .inner = 4};  // at the full size
   LabelOptions labels;                                 // without motions, one start is no choice
   bool matches = true;                                 // start from matches of the whole map as well
+  bool sharpens = false;                               // edges of the flow, before and after the step at the full size
+  SharpenOptions sharpen;
 
   static RefineOptions fast();
   static RefineOptions best();
