@@ -3,7 +3,7 @@ import type { NativeRefinement } from './native/contract.js'
 
 /**
  * How much work refines a flow. `'fast'` ends at half the output's size, and the flow is doubled from there; `'best'` spends
- * more on every step than `'default'`.
+ * more on every step than `'default'` and sharpens the flow's edges.
  */
 export type RefinePreset = 'fast' | 'default' | 'best'
 

@@ -159,4 +159,22 @@ void CpuOps::double_flow(RealMatrix flow, RealMatrix out) {
   pool_.run(out.rows, [&](int row, int /*thread*/) { kernels_.refine.double_row(in, to, row); });
 }
 
+void CpuOps::sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
+                           const SharpenOptions& options, RealMatrix out) {
+  SharpenJob job{plane_of(image, Image::luma_of(0)),
+                 {},
+                 floats(sure),
+                 sure.stride,
+                 half.height,
+                 half.width,
+                 planes_of(flow),
+                 planes_of(out),
+                 options,
+                 ceil_div(image.width, sharpen_tile_width)};
+  for (int c = 0; c < 3; c++) job.half[c] = plane_of(half, c);
+  reserve_scratch(kernels_.refine.sharpen_scratch());
+  pool_.run(job.across * ceil_div(image.height, sharpen_tile_height),
+            [&](int item, int thread) { kernels_.refine.sharpen(job, item, scratch(thread)); });
+}
+
 }  // namespace flow::cpu

@@ -113,6 +113,20 @@ struct VariationalJob {
   int down;
 };
 
+/// One item is one tile.
+constexpr int sharpen_tile_height = 32, sharpen_tile_width = 64;
+struct SharpenJob {
+  Plane luma;     // of level 0
+  Plane half[3];  // R, G, B of level 1
+  const float* sure;
+  std::ptrdiff_t ld_sure;
+  int half_height;
+  int half_width;
+  FlowPlanes in, out;
+  SharpenOptions options;
+  int across;  // tiles
+};
+
 /// Item functions as in Kernels; `scratch` belongs to the calling thread.
 struct RefineKernels {
   void (*patch_templates)(const PatchJob&, int row);
@@ -128,6 +142,8 @@ struct RefineKernels {
   std::size_t (*variational_scratch)();
   void (*variational)(const VariationalJob&, int item, float* scratch);
   void (*double_row)(const FlowPlanes& in, const FlowPlanes& out, int row);
+  std::size_t (*sharpen_scratch)();
+  void (*sharpen)(const SharpenJob&, int item, float* scratch);
 };
 
 }  // namespace flow::cpu

@@ -16,6 +16,7 @@
 #include "kernels/refine_variational.h"
 #include "kernels/round_trip.h"
 #include "kernels/search_patches.h"
+#include "kernels/sharpen_edges.h"
 #include "kernels/vote_patches.h"
 #include "ops/error.h"
 
@@ -107,6 +108,8 @@ namespace {
 static_assert(variational_tile_height == kernels::variational_tile_height &&
               variational_tile_width == kernels::variational_tile_width &&
               variational_halo == kernels::variational_halo);
+static_assert(sharpen_radius == kernels::sharpen_radius && sharpen_step == kernels::sharpen_step &&
+              sharpen_halvings == kernels::sharpen_halvings);
 
 }  // namespace
 
@@ -188,6 +191,16 @@ void CudaOps::double_flow(RealMatrix flow, RealMatrix out) {
   const kernels::DoubleFlowParams params{floats(flow), floats(out), flow.rows / 2, flow.cols,
                                          out.rows / 2, out.cols,    flow.stride,   out.stride};
   launch("double_flow", {ceil_div(out.cols, 32), ceil_div(out.rows / 2, 8), 2}, pixel_block, 0, params);
+}
+
+void CudaOps::sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
+                            const SharpenOptions& options, RealMatrix out) {
+  launch("sharpen_edges",
+         {ceil_div(image.width, kernels::sharpen_tile_width), ceil_div(image.height, kernels::sharpen_tile_height)},
+         {kernels::sharpen_tile_width, kernels::sharpen_tile_height}, kernels::sharpen_shared_bytes,
+         kernels::SharpenEdgesParams{view_of(image), view_of(half), floats(flow), floats(sure), floats(out),
+                                     flow.stride, sure.stride, out.stride, options.step, options.share, options.color,
+                                     options.distance, options.least});
 }
 
 // ---- confidence -----------------------------------------------------------------------------------------------------

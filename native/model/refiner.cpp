@@ -67,6 +67,7 @@ RefineOptions RefineOptions::best() {
   RefineOptions options;
   options.full.outer = 6, options.full.inner = 8;
   options.both_ways = true;
+  options.sharpens = true;
   return options;
 }
 
@@ -251,7 +252,16 @@ void Refiner::run(const FramePyramid& from, const FramePyramid& to, std::span<co
   } else {
     ops_.resize_flow(starts.front().flow, plan.doubled_);
   }
-  ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), plan.doubled_, options.full, out);
+  const auto step = [&](RealMatrix in, RealMatrix to) {
+    ops_.refine_variational(pair.from[0], pair.to[0], Image::luma_of(0), in, options.full, to);
+  };
+  if (!options.sharpens || !above) return step(plan.doubled_, out);
+  const auto sharpen = [&](RealMatrix in, RealMatrix to) {
+    ops_.sharpen_edges(pair.from[0], pair.from[1], in, plan.sure_, options.sharpen, to);
+  };
+  sharpen(plan.doubled_, out);
+  step(out, plan.doubled_);
+  sharpen(plan.doubled_, out);
 }
 
 void Refiner::rate(const FramePyramid& from, const FramePyramid& to, RealMatrix flow, RealMatrix back, Plan& plan,

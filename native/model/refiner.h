@@ -52,6 +52,8 @@ struct RefineOptions {
   LabelOptions labels;                                                   // without motions, one start is no choice
   bool matches = true;                                                   // start from matches of the whole map as well
   bool both_ways = false;  // the flow back is found first: `Refiner::run_back`
+  bool sharpens = false;   // edges of the flow, before and after the step at the full size
+  SharpenOptions sharpen;
 
   static RefineOptions fast();
   static RefineOptions best();

@@ -184,6 +184,11 @@ void ProfiledOps::double_flow(RealMatrix flow, RealMatrix out) {
   time("double_flow", 0, [&] { inner_->double_flow(flow, out); });
 }
 
+void ProfiledOps::sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
+                                const SharpenOptions& options, RealMatrix out) {
+  time("sharpen_edges", 0, [&] { inner_->sharpen_edges(image, half, flow, sure, options, out); });
+}
+
 void ProfiledOps::census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                                int count, const LabelOptions& options) {
   time("census_costs", 0, [&] { inner_->census_costs(from, to, exposure, labels, first, count, options); });

@@ -117,6 +117,8 @@ class ProfiledOps : public Ops {
   void rate_flow(RealMatrix measures, const ConfidenceWeights& weights, RealMatrix rated, float scale_down,
                  float scale_across, RealMatrix confidence) override;
   void double_flow(RealMatrix flow, RealMatrix out) override;
+  void sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
+                     const SharpenOptions& options, RealMatrix out) override;
 
   void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first, int count,
                     const LabelOptions& options) override;

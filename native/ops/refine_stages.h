@@ -104,6 +104,19 @@ struct VariationalOptions {
 /// The variational step works in tiles, the same ones on every engine, so that the results are the same.
 constexpr int variational_tile_height = 48, variational_tile_width = 64, variational_halo = 8;
 
+/// How the edges of a flow are sharpened.
+struct SharpenOptions {
+  float step = 1;       // px: at an edge, the motion changes by more than this
+  float share = 0.1F;   // and by more than this part of its length
+  float color = 14;     // levels of difference at which a neighbour's weight falls to 1/e
+  float distance = 7;   // px: standard deviation of the weights
+  float least = 0.03F;  // a neighbour counts as at least so sure
+};
+/// The window of a pixel is 7 x 7 pixels, two pixels apart.
+constexpr int sharpen_radius = 3, sharpen_step = 2, sharpen_reach = sharpen_radius * sharpen_step;
+/// A median is found to 2^-16 of the window's range.
+constexpr int sharpen_halvings = 16;
+
 /// What is measured of a refined flow to tell how certain it is; each is v / (v + s), 0 to 1.
 constexpr int measure_count = 8;
 /// A network of one hidden layer that tells from the measures m whether a flow is right: hidden_i = a_i / (1 + |a_i|),
@@ -214,6 +227,15 @@ class RefineStages {
 
   /// out (2*H x W) = twice `flow` (2*h x w) at twice the size, bilinear; H is 2h or 2h + 1, W is 2w or 2w + 1.
   virtual void double_flow(RealMatrix flow, RealMatrix out) = 0;
+
+  /// out (2*H x W) = `flow`; near motion edges, u and v are each the weighted median of the pixel's window (Sun, Roth
+  /// and Black, Secrets of Optical Flow Estimation and Their Principles, CVPR 2010). A neighbour d pixels away has the
+  /// weight exp(-(|dY| + (|dR| + |dG| + |dB|) / 3) / color - d^2 / (2 distance^2)) * max(sure, least). Y is the luma of
+  /// `image`, level 0; R, G, B and `sure` (h x w) are those of `half`, level 1, at half the place; differences are to
+  /// the pixel itself. Edges of the frame are repeated. A pixel with motion F is near a motion edge if |F - G|^2 >
+  /// step^2 + share^2 |F|^2, G the motion sharpen_reach pixels to the left, right, above or below.
+  virtual void sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
+                             const SharpenOptions& options, RealMatrix out) = 0;
 };
 
 }  // namespace flow

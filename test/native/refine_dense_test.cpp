@@ -529,6 +529,146 @@ const OnEveryEngine doubles("double_flow is twice the flow at twice the size, bi
   }
 });
 
+// ---- sharper edges --------------------------------------------------------------------------------------------------
+
+/// What sharpen_edges is given: a frame, a flow of level 0, and how sure level 1 was.
+struct Blurred {
+  FramePyramid pyramid;
+  Values flow, sure;
+
+  Blurred(Bench& b, const Picture& picture, Values motions, Values certain)
+      : pyramid(b.ops, picture.height, picture.width), flow(std::move(motions)), sure(std::move(certain)) {
+    build(b, picture, pyramid);
+  }
+  const Image& image() const { return pyramid.levels()[0]; }
+  const Image& half() const { return pyramid.levels()[1]; }
+
+  Values sharpened(Bench& b, int passes, const SharpenOptions& options) const {
+    const int height = image().height, width = image().width;
+    const RealMatrix certain = b.matrix<Real>(half().height, half().width, sure);
+    RealMatrix in = b.matrix<Real>(2 * height, width, flow), out = b.matrix<Real>(2 * height, width);
+    for (int i = 0; i < passes; i++) {
+      b.ops.sharpen_edges(image(), half(), in, certain, options, out);
+      std::swap(in, out);
+    }
+    return b.read(in);
+  }
+};
+
+/// Checks one pass against the definition of the weighted median: the smaller values of the window and those after it
+/// weigh no more than a half each.
+void check_sharpened(Bench& b, const Blurred& given, const SharpenOptions& options) {
+  const int height = given.image().height, width = given.image().width;
+  const Values out = given.sharpened(b, 1, options);
+  const Map flow(2 * height, width, given.flow), sure(given.half().height, given.half().width, given.sure);
+  const Map luma = plane_of(b, given.image(), 0);
+  const std::array colors{plane_of(b, given.half(), 0), plane_of(b, given.half(), 1), plane_of(b, given.half(), 2)};
+  const auto held = [](const Map& m, int y, int x) {
+    return m.at(std::clamp(y, 0, m.rows - 1), std::clamp(x, 0, m.cols - 1));
+  };
+  const auto motion = [&](int plane, int y, int x) {
+    return flow.at(plane * height + std::clamp(y, 0, height - 1), std::clamp(x, 0, width - 1));
+  };
+  const auto excess = [&](int y, int x) {
+    const double u = motion(0, y, x), v = motion(1, y, x);
+    double most = 0;
+    for (const auto [dy, dx] : {std::array{0, -6}, {0, 6}, {-6, 0}, {6, 0}}) {
+      most = std::max(most, std::pow(motion(0, y + dy, x + dx) - u, 2) + std::pow(motion(1, y + dy, x + dx) - v, 2));
+    }
+    return most - std::pow(options.step, 2) - std::pow(options.share, 2) * (u * u + v * v);
+  };
+  const auto weight = [&](int y, int x, int dy, int dx) {
+    const int to_y = std::clamp(y + dy, 0, height - 1), to_x = std::clamp(x + dx, 0, width - 1);
+    double color = 0;
+    for (const Map& c : colors) color += std::abs(held(c, to_y / 2, to_x / 2) - held(c, y / 2, x / 2)) / 3;
+    const double unlike = (std::abs(luma.at(to_y, to_x) - luma.at(y, x)) + color) / options.color;
+    return std::exp(-unlike - (dy * dy + dx * dx) / (2 * std::pow(options.distance, 2))) *
+           std::max<double>(held(sure, to_y / 2, to_x / 2), options.least);
+  };
+  int sharpened = 0;
+  for (int y = 0; y < height; y++) {
+    for (int x = 0; x < width; x++) {
+      const double beyond = excess(y, x);
+      if (std::abs(beyond) < 1e-3) continue;  // as near to an edge as float32 can tell
+      for (int plane = 0; plane < 2; plane++) {
+        const double actual = out[static_cast<std::size_t>(plane * height + y) * width + x];
+        if (beyond < 0) {
+          check::that(actual == motion(plane, y, x), height, " x ", width, ": ", y, ", ", x, " has no edge near");
+          continue;
+        }
+        sharpened++;
+        double least = actual, most = actual, all = 0, below = 0, above = 0;
+        bool found = false;
+        for (int dy = -6; dy <= 6; dy += 2) {
+          for (int dx = -6; dx <= 6; dx += 2) {
+            const double value = motion(plane, y + dy, x + dx);
+            least = std::min(least, value), most = std::max(most, value);
+            found |= value == actual;
+          }
+        }
+        const double slack = (most - least) * 2e-5;
+        for (int dy = -6; dy <= 6; dy += 2) {
+          for (int dx = -6; dx <= 6; dx += 2) {
+            const double value = motion(plane, y + dy, x + dx), part = weight(y, x, dy, dx);
+            all += part;
+            if (value < actual - slack) below += part;
+            if (value > actual + slack) above += part;
+          }
+        }
+        check::that(found && below <= 0.5001 * all && above <= 0.5001 * all, height, " x ", width, ": ", actual, " at ",
+                    y, ", ", x, ", of which ", below / all, " is less and ", above / all, " is more");
+      }
+    }
+  }
+  check::that(sharpened > height * width / 4, "only ", sharpened, " values were sharpened");
+}
+
+const OnEveryEngine sharpens("sharpen_edges takes the weighted median near motion edges", [](Bench& b, Random& random) {
+  for (const auto [height, width] : {std::array{16, 16}, {17, 23}, {61, 47}, {45, 131}}) {
+    const auto size = static_cast<std::size_t>(height) * width;
+    Values flow = random.values(2 * size, 1.5F);
+    for (std::size_t i = 0; i < size; i++) {  // a third of the columns moves far, and a little of it varies
+      if (static_cast<int>(i) % width > width * 2 / 3) flow[i] -= 70, flow[i] *= 0.1F;
+    }
+    Values sure = random.values(static_cast<std::size_t>(height / 2) * (width / 2));
+    for (float& v : sure) v = std::max(v, 0.F);
+    Picture picture(height, width, PixelFormat::rgb, random);
+    for (std::uint8_t& v : picture.bytes) v = static_cast<std::uint8_t>(v / 8);  // alike enough for many to count
+    const Blurred given(b, picture, flow, sure);
+    check_sharpened(b, given, {});
+    check_sharpened(b, given, {.step = 2, .share = 0.5F, .color = 5, .distance = 3, .least = 0.2F});
+  }
+});
+
+/// A frame of two colours side by side, the border at column `border`, and a flow whose step there is blurred.
+Blurred two_colors(Bench& b, Random& random, int height, int width, int border) {
+  Picture picture(height, width, PixelFormat::rgb, random);
+  Values flow;
+  for (int y = 0; y < 2 * height; y++) {
+    for (int x = 0; x < width; x++) {
+      const float part = std::clamp((static_cast<float>(x - border) + 4.5F) / 8, 0.F, 1.F);
+      flow.push_back(y < height ? 5 * part : -3 * part);
+      std::uint8_t* pixel = &picture.bytes[static_cast<std::size_t>((y % height) * picture.stride() + 3 * x)];
+      pixel[0] = 90, pixel[1] = x < border ? 60 : 120, pixel[2] = x < border ? 150 : 40;
+    }
+  }
+  return {b, picture, flow, Values(static_cast<std::size_t>(height / 2) * (width / 2), 1)};
+}
+
+const OnEveryEngine steps("sharpen_edges makes a blurred step of the flow one at the border of two colours",
+                          [](Bench& b, Random& random) {
+                            constexpr int height = 40, width = 90, border = 44;
+                            const Values out = two_colors(b, random, height, width, border).sharpened(b, 3, {});
+                            for (int y = 0; y < height; y++) {
+                              for (int x = 0; x < width; x++) {
+                                const auto i = static_cast<std::size_t>(y) * width + x;
+                                const float u = out[i], v = out[static_cast<std::size_t>(height) * width + i];
+                                check::that(u == (x < border ? 0.F : 5.F) && v == (x < border ? 0.F : -3.F), u, ", ", v,
+                                            " at column ", x);
+                              }
+                            }
+                          });
+
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
 /// All stages of this file, one after the other, from frames of another size to a flow.
@@ -556,9 +696,10 @@ class Sequence {
       ops.refine_variational(from[1], to[1], Image::luma_of(1), flow_, {}, refined_);
       ops.double_flow(refined_, doubled_);
       ops.refine_variational(from[0], to[0], Image::luma_of(0), doubled_, {}, out_);
+      ops.sharpen_edges(from[0], from[1], out_, sure_, {}, doubled_);
     });
     ops.finish();
-    return b_.read(out_);
+    return b_.read(doubled_);
   }
 
  private:

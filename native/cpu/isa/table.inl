@@ -18,6 +18,7 @@ namespace {
 #include "cpu/isa/patches.inl"
 //
 #include "cpu/isa/fill.inl"
+#include "cpu/isa/sharpen.inl"
 #include "cpu/isa/variational.inl"
 //
 #include "cpu/isa/labels.inl"
@@ -57,7 +58,8 @@ constexpr Kernels make_kernels(const char* name) {
           multiply_add<Isa>,
           {patch_templates, search_patches, propagate_patches, densify_scratch, densify_patches, fill_start<Isa::lanes>,
            fill_scratch, fill_along_rows, fill_along_columns<Isa::lanes>, fill_end<Isa::lanes>,
-           VariationalTile<Isa::lanes>::scratch_floats, variational<Isa::lanes>, double_row<Isa::lanes>},
+           VariationalTile<Isa::lanes>::scratch_floats, variational<Isa::lanes>, double_row<Isa::lanes>,
+           SharpenTile<Isa::lanes>::scratch_floats, sharpen<Isa::lanes>},
           {CensusTile<Isa::lanes>::scratch_floats, census<Isa::lanes>, message_scratch<Isa::lanes>,
            messages_along_rows<Isa::lanes>, messages_along_columns<Isa::lanes>, explained, remove_explained}};
 }
