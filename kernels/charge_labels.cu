@@ -12,6 +12,7 @@
 
 #include "charge_labels.h"
 
+#include "image.h"
 #include "labels.cuh"
 
 namespace flow::kernels {
@@ -24,6 +25,9 @@ struct LabelPixel {
   DEVICE bool exists(const LabelsView& labels) const { return y < labels.height && x < labels.width; }
 };
 
+/// Added to the cost from label to label: of labels that are the same but for rounding, the first is chosen.
+constexpr float label_order = 2e-3F;
+
 KERNEL(charge_outside, ChargeOutsideParams, 256, 1) {
   const LabelsView& labels = p.labels;
   const LabelPixel pixel;
@@ -32,14 +36,16 @@ KERNEL(charge_outside, ChargeOutsideParams, 256, 1) {
   const LabelMotion motion = motion_at(labels, label, pixel.y, pixel.x);
   const std::ptrdiff_t at = label_at(labels, label, pixel.y, pixel.x);
   const float outside = labels.facts[1];
-  labels.costs[at] = outside + part_inside(labels, motion, pixel.y, pixel.x) * (labels.costs[at] - outside);
+  labels.costs[at] = outside + part_inside(labels, motion, pixel.y, pixel.x) * (labels.costs[at] - outside) +
+                     label_order * static_cast<float>(label);
   labels.scales[at] = 1 / sqrtf(1 + p.relative * (fabsf(motion.u) + fabsf(motion.v)));
 }
 
 /// Index of the pixel that (y, x) moves to; -1 outside the frame.
 DEVICE int place_of(const LabelsView& labels, int label, int y, int x) {
   const LabelMotion motion = motion_at(labels, label, y, x);
-  const float to_x = static_cast<float>(x) + motion.u + 0.5F, to_y = static_cast<float>(y) + motion.v + 0.5F;
+  const float to_x = static_cast<float>(x) + motion.u + nearest_pixel;
+  const float to_y = static_cast<float>(y) + motion.v + nearest_pixel;
   const bool inside =
       to_x >= 0 && to_y >= 0 && to_x < static_cast<float>(labels.width) && to_y < static_cast<float>(labels.height);
   return inside ? static_cast<int>(to_y) * labels.width + static_cast<int>(to_x) : -1;

@@ -8,6 +8,7 @@
 
 #include "find_covered.h"
 
+#include "image.h"
 #include "kernel.cuh"
 
 namespace flow::kernels {
@@ -15,8 +16,9 @@ namespace flow::kernels {
 /// Where pixel (y, x) moves to in `best`; null outside the frame, or for a motion that is NaN.
 DEVICE int* covered_place(const FindCoveredParams& p, int y, int x) {
   const float* flow = p.flow + static_cast<std::ptrdiff_t>(y) * p.ld_flow + x;
-  const float to_x = floorf(static_cast<float>(x) + flow[0] + 0.5F);
-  const float to_y = floorf(static_cast<float>(y) + flow[static_cast<std::ptrdiff_t>(p.height) * p.ld_flow] + 0.5F);
+  const float to_x = floorf(static_cast<float>(x) + flow[0] + nearest_pixel);
+  const float v = flow[static_cast<std::ptrdiff_t>(p.height) * p.ld_flow];
+  const float to_y = floorf(static_cast<float>(y) + v + nearest_pixel);
   const bool inside =
       to_x >= 0 && to_y >= 0 && to_x < static_cast<float>(p.width) && to_y < static_cast<float>(p.height);
   return inside ? p.best + static_cast<std::ptrdiff_t>(to_y) * p.ld_best + static_cast<int>(to_x) : nullptr;
@@ -38,8 +40,8 @@ KERNEL(find_covered_cut, FindCoveredParams, 256, 1) {
   const int* place = covered_place(p, y, x);
   if (place == nullptr) {
     *sure *= 0.2F;
-  } else if (*sure < 0.9F * __int_as_float(*place)) {
-    *sure *= 0.05F;
+  } else if (const float surest = __int_as_float(*place); surest > 0) {
+    *sure *= fminf(fmaxf(10 * (*sure / surest) - 9, 0.05F), 1.F);
   }
 }
 

@@ -20,9 +20,9 @@ constexpr int fit_exposure_rounds = 4;
 enum { sum_w, sum_x, sum_y, sum_xx, sum_xy };
 constexpr float exposure_middle = 128;
 
-/// Mean of the patch that begins at the pixel nearest to (x, y).
+/// Mean of the patch that begins at the pixel of (x, y).
 DEVICE float patch_mean(const ImageView& image, int channel, float x, float y) {
-  const float* row = pixel_of(image, channel, static_cast<int>(lroundf(y)), static_cast<int>(lroundf(x)));
+  const float* row = pixel_of(image, channel, static_cast<int>(y + nearest_pixel), static_cast<int>(x + nearest_pixel));
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < patch_side; i++, row += image.stride) {
@@ -52,6 +52,11 @@ DEVICE void add_patches(const FitExposureParams& p, bool weighted, float gain, f
   }
 }
 
+/// `difference`, or 0 up to `noise`, and less of it up to twice `noise`.
+DEVICE float without_noise(float difference, float noise) {
+  return difference * fminf(fmaxf(fabsf(difference) / noise - 1, 0.F), 1.F);
+}
+
 KERNEL(fit_exposure, FitExposureParams, fit_exposure_threads, 1) {
   SHARED_MEMORY(float, shared);
   float* const line = shared + fit_exposure_warps * fit_exposure_sums;
@@ -74,7 +79,9 @@ KERNEL(fit_exposure, FitExposureParams, fit_exposure_threads, 1) {
       if (weight > 0) {
         const double slope = (sums[sum_xy] - x * y / weight + prior) / (sums[sum_xx] - x * x / weight + prior);
         gain = static_cast<float>(slope);
-        offset = static_cast<float>((y - slope * x) / weight + exposure_middle * (1 - slope));
+        if (round == fit_exposure_rounds - 1) gain = 1 + without_noise(gain - 1, 0.04F);
+        offset = static_cast<float>((y - gain * x) / weight + exposure_middle * (1 - gain));
+        if (round == fit_exposure_rounds - 1) offset = without_noise(offset, 1);
       }
       if (lane_id() == 0) line[0] = gain, line[1] = offset;
     }

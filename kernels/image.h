@@ -4,6 +4,10 @@
 
 namespace flow::kernels {
 
+/// A position plus this, rounded down, is its pixel, where one is needed. It is not 1/2, because motions of whole and
+/// half pixels are common, and rounding errors would decide where those lead.
+constexpr float nearest_pixel = 0.6F;
+
 /// Planes of height x width pixels, each with `border` pixels around it that repeat its edge. Level 0 has luma, the
 /// others R, G, B and luma.
 struct ImageView {

@@ -7,6 +7,9 @@
 
 namespace flow::kernels {
 
+/// A patch's cost is known to this part of the template's square.
+constexpr float patch_rounding = 4e-6F;
+
 /// All lanes have equal results: the branches are the same for the whole warp.
 class PatchSearch {
  public:
@@ -47,17 +50,18 @@ class PatchSearch {
   }
   DEVICE void descend() {
     if (template_.texture < p_.texture) return;
-    const float from_u = u_, from_v = v_, reach = p_.reach * p_.reach, stop = p_.stop * p_.stop;
+    const float from_u = u_, from_v = v_, reach = p_.reach * p_.reach, rounding = patch_rounding * template_.tt;
 #pragma unroll 1
     for (int i = 0; i < p_.iterations && now_.cost > 0; i++) {
       const float du = template_.xx * now_.x + template_.xy * now_.y;
       const float dv = template_.xy * now_.x + template_.yy * now_.y;
-      const float u = u_ - du, v = v_ - dv;
+      const float taken = fminf(2 * sqrtf(du * du + dv * dv) / p_.stop - 1, 1.F);
+      if (taken <= 0) return;
+      const float u = u_ - taken * du, v = v_ - taken * dv;
       if ((u - from_u) * (u - from_u) + (v - from_v) * (v - from_v) > reach) return;
       const Step next = evaluate(u, v);
-      if (!(next.cost < now_.cost)) return;
+      if (!(next.cost < now_.cost + rounding)) return;
       u_ = u, v_ = v, now_ = next;
-      if (du * du + dv * dv < stop) return;
     }
   }
   DEVICE PatchState state() const {
@@ -103,7 +107,7 @@ class PatchSearch {
     const float gain = fminf(fmaxf(ratio, 0.5F), 2.F);
     const float cost = gain * gain * square - 2 * gain * sums[wt] + template_.tt;
     // Below that, the rest is rounding: a frame and itself must not move.
-    return {cost < 4e-6F * template_.tt ? 0 : cost, gain * x - template_.tx, gain * y - template_.ty};
+    return {cost < patch_rounding * template_.tt ? 0 : cost, gain * x - template_.tx, gain * y - template_.ty};
   }
 
   const PatchSearchParams& p_;

@@ -34,6 +34,7 @@ KERNEL(vote_patches, VotePatchesParams, vote_threads, 1) {
   const int patches = p.down * p.across;
   if (index >= patches) return;
   const int y = index / p.across, first = max(y - p.window, 0), last = min(y + p.window, p.down - 1);
+  constexpr float margin = 1e-3F;  // by which a later one is better
   float least = 0;
   const PatchState* best = nullptr;
   for (int k = 0; k < p.count; k++) {
@@ -42,7 +43,7 @@ KERNEL(vote_patches, VotePatchesParams, vote_threads, 1) {
     for (int i = first; i <= last; i++) sum += own[(i - y) * p.across].relative;
     const float cost =
         relative_cost(own->cost, p.templates[index]) + p.support * sum / static_cast<float>(last - first + 1);
-    if (best == nullptr || cost < least) least = cost, best = own;
+    if (best == nullptr || cost < least - margin) least = cost, best = own;
   }
   p.patches[index] = {best->u, best->v, best->cost, relative_cost(best->cost, p.templates[index])};
 }

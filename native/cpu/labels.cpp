@@ -10,6 +10,9 @@ namespace flow::cpu {
 
 namespace {
 
+/// Added to the cost from label to label: of labels that are the same but for rounding, the first is chosen.
+constexpr float label_order = 2e-3F;
+
 /// The part of a pixel's window of 3 x 3 pixels that stays in the frame.
 float part_inside(const FlowPlanes& flow, int x, int y) {
   const auto part = [](float to, int size) {
@@ -22,7 +25,8 @@ float part_inside(const FlowPlanes& flow, int x, int y) {
 /// Index of the pixel that (x, y) moves to, or -1 outside the frame.
 int target(const FlowPlanes& flow, int x, int y) {
   const std::ptrdiff_t at = y * flow.stride + x;
-  const float to_x = static_cast<float>(x) + flow.u[at] + 0.5F, to_y = static_cast<float>(y) + flow.v[at] + 0.5F;
+  const float to_x = static_cast<float>(x) + flow.u[at] + nearest_pixel;
+  const float to_y = static_cast<float>(y) + flow.v[at] + nearest_pixel;
   const bool inside =
       to_x >= 0 && to_y >= 0 && to_x < static_cast<float>(flow.width) && to_y < static_cast<float>(flow.height);
   return inside ? static_cast<int>(to_y) * flow.width + static_cast<int>(to_x) : -1;
@@ -54,8 +58,9 @@ void charge_outside_row(const LabelPlanes& labels, int label, int row, const Lab
   const FlowPlanes flow = labels.flow(label);
   float *cost = labels.cost(label) + row * labels.ld, *scale = labels.scale(label) + row * labels.ld;
   const float *u = flow.u + row * flow.stride, *v = flow.v + row * flow.stride;
+  const float later = label_order * static_cast<float>(label);
   for (int x = 0; x < labels.width; x++) {
-    cost[x] = outside + part_inside(flow, x, row) * (cost[x] - outside);
+    cost[x] = outside + part_inside(flow, x, row) * (cost[x] - outside) + later;
     scale[x] = 1 / std::sqrt(1 + options.relative * (std::abs(u[x]) + std::abs(v[x])));
   }
 }

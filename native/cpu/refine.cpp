@@ -34,6 +34,7 @@ void spread_row(const VoteJob& job, int row) {
 void vote_row(const VoteJob& job, int row) {
   const int across = job.grid.across, down = job.grid.down, radius = job.options.window;
   const int first = std::max(0, row - radius), last = std::min(down - 1, row + radius);
+  constexpr float margin = 1e-3F;
   for (int i = 0; i < across; i++) {
     const PatchTemplate& patch = job.templates[row * across + i];
     float least = INFINITY;
@@ -44,13 +45,22 @@ void vote_row(const VoteJob& job, int row) {
       for (int y = first; y <= last; y++) sum += column[y * across].relative;
       const float relative = relative_cost(column[row * across], patch);
       const float cost = relative + job.options.support * sum / static_cast<float>(last - first + 1);
-      if (best == nullptr || cost < least) least = cost, best = column + row * across;
+      if (best == nullptr || cost < least - margin) least = cost, best = column + row * across;
     }
     job.patches[row * across + i] = {best->u, best->v, best->cost, relative_cost(*best, patch)};
   }
 }
 
 // ---- exposure -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// `difference`, or 0 up to `noise`, and less of it up to twice `noise`.
+float without_noise(float difference, float noise) {
+  return difference * std::clamp(std::abs(difference) / noise - 1, 0.F, 1.F);
+}
+
+}  // namespace
 
 void fit_channel(const PatchJob& job, const PatchState* states, int channel, float* exposure) {
   constexpr int rounds = 4;
@@ -67,7 +77,7 @@ void fit_channel(const PatchJob& job, const PatchState* states, int channel, flo
         const auto last_x = static_cast<float>(job.width - patch_side);
         const auto last_y = static_cast<float>(job.height - patch_side);
         if (x < 0 || y < 0 || x > last_x || y > last_y) continue;
-        const float* p = job.to[channel].row(std::lround(y)) + std::lround(x);
+        const float* p = job.to[channel].row(static_cast<int>(y + nearest_pixel)) + static_cast<int>(x + nearest_pixel);
         float sum = 0;
         for (int r = 0; r < patch_side; r++, p += job.to[channel].stride) {
           for (int c = 0; c < patch_side; c++) sum += p[c];
@@ -82,6 +92,9 @@ void fit_channel(const PatchJob& job, const PatchState* states, int channel, flo
     const double slope = (ab - a * b / weight + prior) / (aa - a * a / weight + prior);
     gain = static_cast<float>(slope);
     offset = static_cast<float>((b - slope * a) / weight);
+    if (round < rounds - 1) continue;
+    gain = 1 + without_noise(gain - 1, 0.04F);
+    offset = without_noise(static_cast<float>((b - gain * a) / weight), 1);
   }
   exposure[channel] = std::clamp(gain, 0.3F, 3.F);
   exposure[4 + channel] = offset;
@@ -94,8 +107,8 @@ namespace {
 /// Where pixel (x, y) moves to, or null outside the frame.
 int* target(const CoveredJob& job, int x, int y) {
   const FlowPlanes& flow = job.flow;
-  const float to_x = std::floor(static_cast<float>(x) + flow.u[y * flow.stride + x] + 0.5F);
-  const float to_y = std::floor(static_cast<float>(y) + flow.v[y * flow.stride + x] + 0.5F);
+  const float to_x = std::floor(static_cast<float>(x) + flow.u[y * flow.stride + x] + nearest_pixel);
+  const float to_y = std::floor(static_cast<float>(y) + flow.v[y * flow.stride + x] + nearest_pixel);
   const bool inside =
       to_x >= 0 && to_y >= 0 && to_x < static_cast<float>(flow.width) && to_y < static_cast<float>(flow.height);
   return inside ? job.best + static_cast<int>(to_y) * job.ld_best + static_cast<int>(to_x) : nullptr;
@@ -121,8 +134,8 @@ void cut_row(const CoveredJob& job, int row) {
     const int* to = target(job, x, row);
     if (to == nullptr) {
       sure *= 0.2F;
-    } else if (sure < 0.9F * std::bit_cast<float>(*to)) {
-      sure *= 0.05F;
+    } else if (const auto surest = std::bit_cast<float>(*to); surest > 0) {
+      sure *= std::clamp(10 * (sure / surest) - 9, 0.05F, 1.F);
     }
   }
 }

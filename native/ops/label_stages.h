@@ -101,7 +101,8 @@ class LabelStages {
   /// the frame.
   virtual void fit_motions(const Labels& labels, const LabelOptions& options) = 0;
 
-  /// costs = mixed with the cost outside, by the part of the window that leaves the frame. Computes the scales.
+  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus 0.002 times the label:
+  /// between labels that are the same but for rounding, the first is chosen. Computes the scales.
   virtual void charge_outside(const Labels& labels, const LabelOptions& options) = 0;
 
   /// chosen (h x w) = the label with the least sum of its cost and the messages from all four sides (Hirschmueller,

@@ -64,12 +64,16 @@ constexpr int patch_cols = 4;
 /// Most hypotheses of a search.
 constexpr int most_hypotheses = 8;
 
+/// The pixel that a position belongs to, where one is needed, is the position plus this, rounded down. It is not 1/2,
+/// because motions of whole and half pixels are common, and rounding errors would decide where those lead.
+constexpr float nearest_pixel = 0.6F;
+
 /// How patches search.
 struct SearchOptions {
   int iterations = 4;    // of the descent, at most
   float texture = 2;     // a patch whose template has a smaller eigenvalue does not descend
   float reach = 4.8F;    // px that a descent may lead away from its start
-  float stop = 0.02F;    // px: a descent ends with a shorter step
+  float stop = 0.02F;    // px: shorter steps of a descent get less and less
   float better = 0.95F;  // a neighbour's motion is adopted if its cost is below `better` times the own cost
   float support = 8;     // weight of the neighbourhood's relative cost in the choice between hypotheses
   int window = 10;       // radius of that neighbourhood, in patches
@@ -152,13 +156,16 @@ class RefineStages {
   /// gain: W are the pixels of `to` under the moved patch (bilinear) without their channels' means, T those of the
   /// template, n = 64 * 3, s = sqrt((T.T + 4n) / (W.W + 4n)) in 1/2..2; cost = |s W - T|^2, 0 below
   /// 4e-6 T.T; (u, v) -= H^-1 g.(s W - T).
-  /// It ends where the cost does not fall. Relative cost = min(1, cost / (T.T + n)).
+  /// It ends where the cost rises by more than 4e-6 T.T. A step shorter than `stop` is shortened, to nothing at half of
+  /// `stop`, where the descent ends: so rounding does not decide whether there is another one. Relative cost = min(1,
+  /// cost / (T.T + n)).
   virtual void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                               std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                               RealMatrix found) = 0;
 
   /// patches (N x patch_cols) = for each patch the one of `count` candidates in `found` with the least r + support *
-  /// mean(r), r the relative cost and its mean over the patches around, the first of equal ones.
+  /// mean(r), r the relative cost and its mean over the patches around. A later one must be better by 0.001: where two
+  /// are the same, rounding does not choose.
   virtual void vote_patches(PatchGrid grid, RealMatrix templates, int count, const SearchOptions& options,
                             RealMatrix found, RealMatrix patches) = 0;
 
@@ -169,7 +176,9 @@ class RefineStages {
 
   /// exposure (1 x 8) = gains of R, G, B and 0, offsets of R, G, B and 0, so that channel means of moved patches in
   /// `to` are gain * mean in the template + offset: a line per channel through at most some thousand patches,
-  /// reweighted four times by 1 / (4 + |residual|), its gain drawn towards 1 and kept in 0.3..3.
+  /// reweighted four times by 1 / (4 + |residual|), its gain drawn towards 1 and kept in 0.3..3. A gain within 0.04 of
+  /// 1 is 1 and an offset within 1 of 0 is 0, with a ramp up to twice that, so that frames of one exposure have exactly
+  /// one, whatever single patches do.
   virtual void fit_exposure(const Image& to, PatchGrid grid, RealMatrix templates, RealMatrix patches,
                             RealMatrix exposure) = 0;
 
@@ -180,8 +189,9 @@ class RefineStages {
   virtual void densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                                RealMatrix patches, RealMatrix exposure, RealMatrix flow, RealMatrix sure) = 0;
 
-  /// Cuts what `sure` (h x w) says of pixels that cannot be seen in the other frame: a twentieth where a pixel moves to
-  /// the place of another that is surer (by a tenth), a fifth where it leaves the frame. `best` (h x w) is scratch.
+  /// Cuts what `sure` (h x w) says of pixels that cannot be seen in the other frame: to a fifth where a pixel leaves
+  /// the frame; where it moves to the place of another that is surer, by max(0.05, 10 r - 9), r its part of the surest.
+  /// `best` (h x w) is scratch.
   virtual void find_covered(RealMatrix flow, RealMatrix sure, RealMatrix best) = 0;
 
   /// sure (h x w) *= 1 / (1 + d^2 / t^4), d the distance by which a pixel misses its place on the way back, F(x) + B(x

@@ -281,7 +281,7 @@ export const MUTATIONS = [
   {
     mistake: 'a descent that keeps a step that costs more',
     file: 'patch_search.cuh',
-    find: 'if (!(next.cost < now_.cost)) return;',
+    find: 'if (!(next.cost < now_.cost + rounding)) return;',
     replace: '',
     kernels: ['search_patches.cu'],
     test: 'search_patches',
@@ -299,7 +299,7 @@ export const MUTATIONS = [
   {
     mistake: 'a vote for the last of equal candidates',
     file: 'vote_patches.cu',
-    find: 'cost < least)',
+    find: 'cost < least - margin)',
     replace: 'cost <= least)',
     kernels: ['vote_patches.cu'],
     test: 'vote_patches',

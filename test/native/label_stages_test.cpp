@@ -168,7 +168,7 @@ const OnEveryEngine outside(
         for (int row = 0; row < maps.count * size.height; row++) {
           for (int x = 0; x < size.width; x++) {
             const double part = maps.part_inside(row / size.height, row % size.height, x);
-            costs.push_back(part * maps.costs.at(row, x) + (1 - part) * .2F);
+            costs.push_back(part * maps.costs.at(row, x) + (1 - part) * .2F + .002 * (row / size.height));
             scales.push_back(1 / std::sqrt(1 + .7 * (std::abs(maps.u.at(row, x)) + std::abs(maps.v.at(row, x)))));
           }
         }

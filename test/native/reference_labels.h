@@ -21,8 +21,8 @@ struct LabelMaps {
   }
   /// Index of the pixel that (y, x) moves to, or -1 outside the frame. Exact for quarters of pixels.
   int target(int label, int y, int x) const {
-    const double to_x = std::floor(x + u.at(label * height + y, x) + 0.5);
-    const double to_y = std::floor(y + v.at(label * height + y, x) + 0.5);
+    const double to_x = std::floor(x + u.at(label * height + y, x) + 0.6);
+    const double to_y = std::floor(y + v.at(label * height + y, x) + 0.6);
     const bool inside = to_x >= 0 && to_y >= 0 && to_x < width && to_y < height;
     return inside ? static_cast<int>(to_y) * width + static_cast<int>(to_x) : -1;
   }

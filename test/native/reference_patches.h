@@ -106,11 +106,11 @@ class PatchDescent {
   PatchStep descend(PatchStep from, const flow::SearchOptions& options) const {
     PatchStep now = from;
     for (int i = 0; i < options.iterations && t_[15] >= options.texture && now.cost > 0; i++) {
-      const PatchStep next = at(now.u + now.du, now.v + now.dv);
-      const double length = std::hypot(now.du, now.dv);
-      if (std::hypot(next.u - from.u, next.v - from.v) > options.reach || next.cost >= now.cost) break;
+      const double part = std::min(1., 2 * std::hypot(now.du, now.dv) / options.stop - 1);
+      if (part <= 0) break;
+      const PatchStep next = at(now.u + part * now.du, now.v + part * now.dv);
+      if (std::hypot(next.u - from.u, next.v - from.v) > options.reach || next.cost >= now.cost + 4e-6 * t_[9]) break;
       now = next;
-      if (length < options.stop) break;
     }
     return now;
   }
@@ -229,7 +229,7 @@ inline Doubles fit_exposure(const Picture& to, flow::PatchGrid grid, const Map& 
         if (y < 0 || x < 0 || y > to.height - 8 || x > to.width - 8) continue;
         double sum = 0;
         for (int i = 0; i < 64; i++) {
-          sum += to.at(c, static_cast<int>(std::lround(y)) + i / 8, static_cast<int>(std::lround(x)) + i % 8);
+          sum += to.at(c, static_cast<int>(y + .6) + i / 8, static_cast<int>(x + .6) + i % 8);
         }
         from.push_back(templates.at(n, c)), at.push_back(sum / 64);
         weights.push_back(round == 0 ? 1 : 1 / (4 + std::abs(sum / 64 - gain * templates.at(n, c) - offset)));
@@ -245,6 +245,9 @@ inline Doubles fit_exposure(const Picture& to, flow::PatchGrid grid, const Map& 
         product += weights[i] / weight * (from[i] - mean_from) * (at[i] - mean_at);
       }
       gain = (product + 10) / (square + 10), offset = mean_at - gain * mean_from;
+      if (round < 3) continue;
+      const auto without_noise = [](double d, double noise) { return d * std::clamp(std::abs(d) / noise - 1, 0., 1.); };
+      gain = 1 + without_noise(gain - 1, .04), offset = without_noise(mean_at - gain * mean_from, 1);
     }
     out[c] = std::clamp(gain, 0.3, 3.), out[4 + c] = offset;
   }

@@ -188,7 +188,7 @@ const OnEveryEngine covered("find_covered cuts what cannot be seen in the other 
     const auto target = [&](int y, int x) {
       const double u = flow[static_cast<std::size_t>(y) * width + x],
                    v = flow[size + static_cast<std::size_t>(y) * width + x];
-      const double to_x = std::floor(x + u + 0.5), to_y = std::floor(y + v + 0.5);
+      const double to_x = std::floor(x + u + 0.6), to_y = std::floor(y + v + 0.6);
       const bool inside = to_x >= 0 && to_y >= 0 && to_x < width && to_y < height;
       return inside ? static_cast<int>(to_y) * width + static_cast<int>(to_x) : -1;
     };
@@ -199,7 +199,7 @@ const OnEveryEngine covered("find_covered cuts what cannot be seen in the other 
     }
     for (int i = 0; i < height * width; i++) {
       const int to = target(i / width, i % width);
-      expected[i] *= to < 0 ? 0.2 : sure[i] < 0.9 * best[to] ? 0.05 : 1;
+      expected[i] *= to < 0 ? 0.2 : best[to] > 0 ? std::clamp(10 * sure[i] / best[to] - 9, 0.05, 1.) : 1;
     }
     const auto in = b.matrix<Real>(2 * height, width, flow), out = b.matrix<Real>(height, width, sure);
     b.ops.find_covered(in, out, b.matrix<Real>(height, width, Values(size, 9)));  // what `best` holds does not count

@@ -86,4 +86,27 @@ const OnEveryEngine combined("the refined flow from two starts is the CPU's", []
   check_agreement(b, pair, starts, without_motions);
 });
 
+const OnEveryEngine insane("starts that are not finite give a finite flow", [](Bench& b, Random& random) {
+  for (const auto& [rows, cols] : {std::pair{16, 16}, {17, 64}, {70, 45}}) {
+    const Refiner refiner(b.ops);
+    Refiner::Plan plan = refiner.plan(rows, cols);
+    const FramePyramid from(b.ops, rows, cols), to(b.ops, rows, cols);
+    const Picture pictures[] = {noise(rows, cols, 1), noise(rows, cols, 2)};
+    const RealMatrix out = b.matrix<Real>(2 * rows, cols);
+    for (const float strange : {NAN, INFINITY, -INFINITY, 1e30F, -1e30F}) {
+      Values mixed = random.values(2 * 3 * 4, 5);
+      mixed[random.values(1)[0] < 0 ? 5 : 17] = strange;
+      const Refiner::Start starts[] = {{b.matrix<Real>(2 * 3, 4, Values(2 * 3 * 4, strange)), 1},
+                                       {b.matrix<Real>(2 * 3, 4, mixed), 1}};
+      for (const RefineOptions& options : {RefineOptions::fast(), RefineOptions{}, RefineOptions::best()}) {
+        b.ops.image_pyramid(b.ops.stage(pictures[0].frame(), 0, rows, cols), from.levels());
+        b.ops.image_pyramid(b.ops.stage(pictures[1].frame(), 1, rows, cols), to.levels());
+        refiner.run(from, to, starts, options, plan, out);
+        for (const float v : b.read(out))
+          check::that(std::isfinite(v), rows, " x ", cols, ", start ", strange, ": ", v);
+      }
+    }
+  }
+});
+
 }  // namespace

@@ -3,6 +3,8 @@
 using PatchRow = Simd<patch_side>;
 /// Added to the Hessian's diagonal, per sample.
 constexpr float patch_regularisation = 1.3f;
+/// A patch's cost is known to this part of the template's square.
+constexpr float patch_rounding = 4e-6f;
 
 /// The four pixels around a position, all within the image and its border.
 struct Position {
@@ -119,16 +121,18 @@ class PatchSearch {
   }
   void descend() {
     if (template_.texture < options_.texture) return;
-    const float from_u = u_, from_v = v_, reach = options_.reach * options_.reach, stop = options_.stop * options_.stop;
+    const float from_u = u_, from_v = v_, reach = options_.reach * options_.reach;
+    const float rounding = patch_rounding * template_.tt;
     for (int i = 0; i < options_.iterations && now_.cost > 0; i++) {
       const float du = template_.xx * now_.x + template_.xy * now_.y;
       const float dv = template_.xy * now_.x + template_.yy * now_.y;
-      const float u = u_ - du, v = v_ - dv;
+      const float part = 2 * std::sqrt(du * du + dv * dv) / options_.stop - 1, taken = part < 1 ? part : 1;
+      if (taken <= 0) return;
+      const float u = u_ - taken * du, v = v_ - taken * dv;
       if ((u - from_u) * (u - from_u) + (v - from_v) * (v - from_v) > reach) return;
       const Step next = evaluate(u, v);
-      if (!(next.cost < now_.cost)) return;
+      if (!(next.cost < now_.cost + rounding)) return;
       u_ = u, v_ = v, now_ = next;
-      if (du * du + dv * dv < stop) return;
     }
   }
   PatchState state() const {
@@ -175,7 +179,7 @@ class PatchSearch {
     const float gain = ratio < 0.5f ? 0.5f : ratio > 2 ? 2 : ratio;
     const float cost = gain * gain * square - 2 * gain * product + template_.tt;
     // Below that, what is left is rounding: a frame and itself must not move.
-    return {cost < 4e-6f * template_.tt ? 0 : cost, gain * x - template_.tx, gain * y - template_.ty};
+    return {cost < patch_rounding * template_.tt ? 0 : cost, gain * x - template_.tx, gain * y - template_.ty};
   }
 
   const PatchJob& job_;
