@@ -4,8 +4,10 @@
 #include "call.h"
 #include "device.h"
 #include "exports.h"
+#include "images.h"
 
-// Modules, functions, launches. A module holds the kernels that were compiled into this library, whatever its image.
+// Modules, functions, launches. An image is only judged by its headers: whatever it is, its module holds the kernels
+// that were compiled into this library.
 
 namespace flow::cuda {
 
@@ -31,8 +33,9 @@ void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::siz
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   return context_call("cuModuleLoadData", Capture::unsafe, [&](State& s, Context& context) {
     if (module == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *module = s.modules.add(&context);
-    return CUDA_SUCCESS;
+    const CUresult judged = judge_image(image, device::driver_version(), device::capability());
+    if (judged == CUDA_SUCCESS) *module = s.modules.add(&context);
+    return judged;
   });
 }
 
