@@ -2,23 +2,32 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 
 namespace flow::cuda {
 
-/// The compiled kernels of one file of kernels/, for cuModuleLoadData. A build without nvcc has a single, empty image.
+/// The compiled kernels of one file of kernels/, for cuModuleLoadData.
 struct KernelImage {
   const char* name;
   const void* data;
   std::size_t size;
 };
 
-std::span<const KernelImage> kernel_images();
+/// All kernels, compiled for one architecture. A build has several, and a GPU uses one of them (image_choice.h).
+struct ImageSet {
+  const char*
+      architecture;  // "sm_86" is machine code for compute capability 8.6; "compute_80" is PTX for 8.0 and later
+  int driver;        // the oldest driver that reads it, in the format of cuDriverGetVersion: 11040 is CUDA 11.4
+  std::span<const KernelImage> images;
+};
 
-/// The architectures of the compiled kernels, "sm_90a sm_120 compute_120". sm_ is machine code of a GPU, compute_ is
-/// PTX for that GPU and all later ones. Empty if there are no kernels.
-const char* built_architectures();
+/// The sets of this build. A build without nvcc has one, with a single, empty image.
+std::span<const ImageSet> image_sets();
 
-/// The compiler's CUDA version in the driver's format: 13000 is CUDA 13.0. 0 if there are no kernels.
-int built_version();
+/// "sm_86 sm_90 compute_80"
+std::string architectures(std::span<const ImageSet> sets);
+
+/// The architectures of this build's kernels. Empty if there are no kernels.
+std::string built_architectures();
 
 }  // namespace flow::cuda

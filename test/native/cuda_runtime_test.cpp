@@ -2,9 +2,6 @@
 // Without either, only the tests of a missing driver run; the others are skipped. A driver that the environment names
 // must show a GPU.
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -23,6 +20,7 @@
 #include "cuda/staging.h"
 #include "cuda/stream.h"
 #include "cuda_for_tests.h"
+#include "in_child.h"
 #include "kernels/resize_flow.h"
 
 using namespace flow;
@@ -33,11 +31,7 @@ namespace {
 /// The error of a child process that asks for the driver `library`. This process must not have asked for a driver yet,
 /// because the answer is remembered.
 std::string failure_with(const char* library) {
-  std::array<int, 2> ends{};
-  check::that(pipe(ends.data()) == 0, "no pipe");
-  const pid_t child = fork();
-  check::that(child >= 0, "no child");
-  if (child == 0) {
+  return in_child([library] {
     setenv("DINOV3_FLOW_CUDA_DRIVER", library, 1);
     std::string text = "there is a driver";
     for (int i = 0; i < 2; i++) {  // the second answer is remembered
@@ -47,17 +41,8 @@ std::string failure_with(const char* library) {
         text = error.code() == ErrorCode::device ? error.what() : "another code";
       }
     }
-    const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    _exit(written ? 0 : 1);
-  }
-  close(ends[1]);
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (ssize_t n = 0; (n = read(ends[0], buffer.data(), buffer.size())) > 0;) text.append(buffer.data(), n);
-  close(ends[0]);
-  int status = 0;
-  check::that(waitpid(child, &status, 0) == child && status == 0, "the child ended with ", status);
-  return text;
+    return text;
+  });
 }
 
 void expect_text(const std::string& text, std::string_view part) {
@@ -445,10 +430,9 @@ const OnEmulator load_errors("a failure to load the kernels is explained", [](Gp
     const char* fault;
     const char* says;
   };
-  for (const Case c : {Case{"cuModuleLoadData:1:209",
-                            "is sm_90; build the addon on this machine, with nvcc (npx cmake-js compile) "
-                            "(cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU"},
-                       {"cuModuleLoadData:1:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}}) {
+  for (const Case c : {Case{"cuModuleLoadData:1+:209", "compute capability 9.0"},
+                       {"cuModuleLoadData:1+:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+                       {"cuModuleLoadData:1+:200", "update the driver, or build the addon on this machine"}}) {
     const Fault fault(c.fault);
     expect_error(ErrorCode::device, c.says, [&] { Modules modules(gpu.context); });
   }
