@@ -106,6 +106,11 @@ export interface GpuInfo {
   readonly memory: number
   /** Whether it shares the host's memory, as on Jetson. */
   readonly integrated: boolean
+  /**
+   * The kernels in use: `sm_86` are compiled for compute capability 8.6 and run on 8.9 as well; `compute_80` is PTX, which the
+   * driver compiles at the first use.
+   */
+  readonly kernels: string
   /** The newest version of CUDA that the driver supports, such as `13.0`. */
   readonly driver: string
 }
@@ -243,9 +248,9 @@ function describe(
 
 /** The public description of a GPU. */
 export function describeGpu(gpu: NativeGpu): GpuInfo {
-  const { index, computeCapability, multiprocessors, memory, integrated, driverVersion } = gpu
+  const { index, computeCapability, multiprocessors, memory, integrated, kernels, driverVersion } = gpu
   const driver = `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`
-  return { index, computeCapability, multiprocessors, memory, integrated, driver }
+  return { index, computeCapability, multiprocessors, memory, integrated, kernels, driver }
 }
 
 function checkOptions(options: LoadOptions): void {
