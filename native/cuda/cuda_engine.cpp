@@ -3,6 +3,7 @@
 #include "cuda/cuda_ops.h"
 #include "cuda/host_block.h"
 #include "cuda/image_choice.h"
+#include "cuda/in_place.h"
 
 namespace flow::cuda {
 
@@ -13,6 +14,7 @@ CudaEngine::CudaEngine(int device, Precision precision) : context_(Context::of(d
                                        " has " + info.capability() + ": use 'fp16' or 'fp32'");
   }
   images_ = &choose_images(*context_);
+  in_place_ = computes_in_place(context_);
 }
 
 EngineInfo CudaEngine::describe() const {
@@ -24,6 +26,7 @@ EngineInfo CudaEngine::describe() const {
                          .multiprocessors = info.multiprocessors,
                          .memory = info.memory,
                          .integrated = info.integrated,
+                         .in_place = in_place_,
                          .kernels = images_->architecture,
                          .driver_version = driver().version}};
 }

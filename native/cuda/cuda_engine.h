@@ -21,6 +21,7 @@ class CudaEngine : public Engine {
   ContextPtr context_;
   Precision precision_;
   const ImageSet* images_ = nullptr;
+  bool in_place_ = false;
 };
 
 }  // namespace flow::cuda

@@ -20,6 +20,7 @@ struct GpuInfo {
   int multiprocessors;
   std::size_t memory;   // bytes
   bool integrated;      // its memory is the host's
+  bool in_place;        // it computes in page-locked host memory instead of copying
   std::string kernels;  // the architecture that its kernels were compiled for: "sm_86"; "compute_80" if by the driver
   int driver_version;   // 13000 is CUDA 13.0: the newest that the driver supports
 };

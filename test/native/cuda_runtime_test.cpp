@@ -14,6 +14,7 @@
 #include "cuda/copy.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/host_block.h"
+#include "cuda/in_place.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
 #include "cuda/module.h"
@@ -136,6 +137,19 @@ const check::Register old_driver("a driver that is too old says so", [] {
   const std::string text = failure_with(FLOW_EMULATOR);
   expect_text(text, "older than CUDA 11.4");
 });
+
+const check::Register in_place("an integrated GPU computes in the host's memory unless that is slow", [] {
+  const auto answer = [](const char* is_integrated, const char* is_slow) {
+    const Variable integrated("EMULATOR_INTEGRATED", is_integrated), slow("EMULATOR_SLOW_HOST", is_slow);
+    return in_child([] {
+      setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 1);
+      return std::string(computes_in_place(Context::of(0)) ? "in place" : "copied");
+    });
+  };
+  check::that(answer("0", "0") == "copied", "a GPU with memory of its own");
+  check::that(answer("1", "0") == "in place", "one memory");
+  check::that(answer("1", "1") == "copied", "one memory, slow");
+});
 #endif
 
 const check::Register has_gpu("the driver that the environment names shows a GPU", [] {
@@ -255,7 +269,7 @@ const OnGpu staged("a frame and a result pass through blocks and other memory al
   constexpr std::size_t bytes = std::size_t{3} * width * height;
   const HostBlockPtr block = HostBlock::allocate(gpu.context, 2 * bytes + 16);
   std::vector<std::byte> plain(2 * bytes + 16);
-  const bool one_memory = gpu.context->device().integrated;
+  const bool one_memory = computes_in_place(gpu.context);
   StagedFrame frame(gpu.stream);
   HostOutput output(gpu.stream);
   for (const std::span<std::byte> host : {block->bytes(), std::span(plain), block->bytes()}) {
