@@ -108,7 +108,7 @@ export interface GpuInfo {
   readonly integrated: boolean
   /**
    * Whether it reads frames and writes results where `createFrame` and `createField` put them, instead of copying them. True
-   * only if it is integrated, and a measurement at loading found that it is not slower so.
+   * only if it is integrated, and a measurement at loading found that it is not much slower so.
    */
   readonly inPlace: boolean
   /**

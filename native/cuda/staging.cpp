@@ -34,8 +34,7 @@ void copy_rows(const Frame& frame, std::size_t row, std::byte* to) {
 
 // ---- SharedBuffer ---------------------------------------------------------------------------------------------------
 
-SharedBuffer::SharedBuffer(const Stream& stream)
-    : stream_(stream), one_memory_(computes_in_place(stream.context())) {}
+SharedBuffer::SharedBuffer(const Stream& stream) : stream_(stream), one_memory_(computes_in_place(stream.context())) {}
 
 void SharedBuffer::reserve(std::size_t bytes, Sides sides) {
   if ((one_memory_ || sides == Sides::both) && (!host_ || host_->size() < bytes)) {
