@@ -55,7 +55,7 @@ const char* first_release(int version) {
 CUresult try_to_load(const ImageSet& set) {
   const KernelImage& image = *std::ranges::min_element(set.images, {}, &KernelImage::size);
   CUmodule module = nullptr;
-  const CUresult result = driver().cuModuleLoadData(&module, image.data);
+  const CUresult result = driver().cuModuleLoadData(&module, unpack(image).data());
   if (result == CUDA_SUCCESS) driver().cuModuleUnload(module);
   return result;
 }

@@ -1,12 +1,35 @@
 #include "cuda/kernel_images.h"
 
-// If there is a CUDA compiler, tools/cmake/kernels.cmake defines FLOW_IMAGE_LIST: a file that has, for each
-// architecture, FLOW_IMAGE_SET(architecture, driver), then FLOW_KERNEL_IMAGE(architecture, name, path) per
-// kernels/*.cu, then FLOW_IMAGE_SET_END.
+#include "cuda/image_file.h"
+#include "cuda/inflate.h"
+#include "ops/error.h"
+
+// The images of a release are in a file (FLOW_IMAGES_ID). In other builds they are in the addon: if there is a CUDA
+// compiler, tools/cmake/kernels.cmake defines FLOW_IMAGE_LIST: a file that has, for each architecture,
+// FLOW_IMAGE_SET(architecture, driver), then FLOW_KERNEL_IMAGE(architecture, name, path) per kernels/*.cu, then
+// FLOW_IMAGE_SET_END.
 
 namespace flow::cuda {
 
-#ifdef FLOW_IMAGE_LIST
+#ifdef FLOW_IMAGES_ID
+
+namespace {
+
+const ImageFile& image_file() {
+  static const ImageFile& file = *new ImageFile(ImageFile::read(image_file_path(), FLOW_IMAGES_ID));
+  return file;
+}
+
+}  // namespace
+
+std::span<const ImageSet> image_sets() {
+  if (!image_file().error.empty()) throw Error(ErrorCode::device, "CUDA: " + image_file().error);
+  return image_file().sets;
+}
+
+std::string built_architectures() { return architectures(image_file().sets); }
+
+#elif defined(FLOW_IMAGE_LIST)
 
 // The assembler reads the files, which is quick for files of any size. PTX must end with a zero byte.
 #define FLOW_IMAGE_SET(architecture, driver)
@@ -73,6 +96,18 @@ std::span<const ImageSet> image_sets() {
 std::string built_architectures() { return ""; }
 
 #endif
+
+std::vector<unsigned char> unpack(const KernelImage& image) {
+  const std::span bytes(static_cast<const unsigned char*>(image.data), image.size);
+  std::vector<unsigned char> contents;
+  if (image.unpacked_size == 0) {
+    contents.assign(bytes.begin(), bytes.end());
+  } else {
+    contents = inflate(bytes, image.unpacked_size);
+  }
+  contents.push_back(0);
+  return contents;
+}
 
 std::string architectures(std::span<const ImageSet> sets) {
   std::string all;

@@ -3,15 +3,20 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace flow::cuda {
 
-/// The compiled kernels of one file of kernels/, for cuModuleLoadData.
+/// The compiled kernels of one file of kernels/.
 struct KernelImage {
   const char* name;
   const void* data;
   std::size_t size;
+  std::size_t unpacked_size = 0;  // if `data` is packed (inflate.h)
 };
+
+/// The image for cuModuleLoadData, with a zero byte behind it, which PTX needs.
+std::vector<unsigned char> unpack(const KernelImage& image);
 
 /// All kernels, compiled for one architecture. A build has several, and a GPU uses one of them (image_choice.h).
 struct ImageSet {
@@ -21,13 +26,14 @@ struct ImageSet {
   std::span<const KernelImage> images;
 };
 
-/// The sets of this build. A build without nvcc has one, with a single, empty image.
+/// The sets of this build. A build without nvcc has one, with a single, empty image. Throws Error(device) if the file
+/// that they are in cannot be used (image_file.h).
 std::span<const ImageSet> image_sets();
 
 /// "sm_86 sm_90 compute_80"
 std::string architectures(std::span<const ImageSet> sets);
 
-/// The architectures of this build's kernels. Empty if there are no kernels.
+/// The architectures of this build's kernels. Empty if there are no kernels, or not the file that they are in.
 std::string built_architectures();
 
 }  // namespace flow::cuda

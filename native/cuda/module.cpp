@@ -15,7 +15,7 @@ Modules::Modules(ContextPtr context) : context_(std::move(context)) {
   const Context::Scope scope(*context_);
   for (const KernelImage& image : choose_images(*context_).images) {
     CUmodule module = nullptr;
-    check(driver().cuModuleLoadData(&module, image.data), "cuModuleLoadData");
+    check(driver().cuModuleLoadData(&module, unpack(image).data()), "cuModuleLoadData");
     modules_.emplace_back(context_, module);
   }
 }

@@ -17,6 +17,9 @@ set(FLOW_CUDA_ARCHITECTURES "$ENV{CUDAARCHS}" CACHE STRING
 
 set(FLOW_PTXAS "$ENV{FLOW_PTXAS}" CACHE FILEPATH
   "ptxas of CUDA 12, for machine code that drivers before CUDA 13 read. Empty: a release fetches it, other builds have none")
+set(FLOW_SHARED_IMAGES "" CACHE PATH
+  "A folder to make the images in, and of them one file, kernels.bin, for addons of several systems, which look for it beside \
+them and one folder up. Empty: the images are in the addon")
 
 function(flow_find_nvcc)
   if(NOT FLOW_NVCC AND DEFINED ENV{CUDACXX})
@@ -240,6 +243,9 @@ function(flow_add_kernels)
   file(GLOB kernels CONFIGURE_DEPENDS "${sources}/*.cu")
   file(GLOB headers CONFIGURE_DEPENDS "${sources}/*.h" "${sources}/*.cuh")
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/kernels")
+  if(FLOW_SHARED_IMAGES)
+    set(folder "${FLOW_SHARED_IMAGES}")
+  endif()
   flow_cuda_version("${FLOW_NVCC}" FLOW_NVCC_VERSION)
 
   flow_choose_architectures(architectures)
@@ -280,6 +286,7 @@ function(flow_add_kernels)
   set(ptx_with_commands "")
   set(files "")
   set(list "")
+  set(packed_list "")
   set(told "")
   foreach(image IN LISTS images)
     flow_driver_of(${image} driver)
@@ -301,10 +308,24 @@ function(flow_add_kernels)
       endif()
       list(APPEND files "${file}")
       string(APPEND list "FLOW_KERNEL_IMAGE(${image}, ${name}, \"${file}\")\n")
+      string(APPEND packed_list "${image} ${driver} ${name} ${file}\n")
     endforeach()
     string(APPEND list "FLOW_IMAGE_SET_END\n")
   endforeach()
   message(STATUS "CUDA kernels, by ${FLOW_NVCC}:${told}")
+  if(FLOW_SHARED_IMAGES)
+    set(script "${CMAKE_CURRENT_SOURCE_DIR}/tools/cmake/pack_images.py")
+    file(CONFIGURE OUTPUT "${folder}/image_list.txt" CONTENT "${packed_list}" @ONLY)
+    add_custom_command(OUTPUT "${folder}/kernels.bin" "${folder}/images_id.h"
+      COMMAND python3 "${script}" "${folder}/image_list.txt" "${folder}/kernels.bin" "${folder}/images_id.h"
+      DEPENDS ${files} "${folder}/image_list.txt" "${script}"
+      COMMENT "Packing the images of the kernels"
+      VERBATIM)
+    set_source_files_properties(native/cuda/kernel_images.cpp PROPERTIES
+      OBJECT_DEPENDS "${folder}/images_id.h"
+      COMPILE_OPTIONS "-include;${folder}/images_id.h")
+    return()
+  endif()
   file(CONFIGURE OUTPUT "${folder}/image_list.inl" CONTENT "${list}" @ONLY)
   set_source_files_properties(native/cuda/kernel_images.cpp PROPERTIES
     OBJECT_DEPENDS "${files};${folder}/image_list.inl")
