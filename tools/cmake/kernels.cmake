@@ -19,7 +19,7 @@ set(FLOW_PTXAS "$ENV{FLOW_PTXAS}" CACHE FILEPATH
   "ptxas of CUDA 12, for machine code that drivers before CUDA 13 read. Empty: a release fetches it, other builds have none")
 set(FLOW_SHARED_IMAGES "" CACHE PATH
   "A folder to make the images in, and of them one file, kernels.bin, for addons of several systems, which look for it beside \
-them and one folder up. Empty: the images are in the addon")
+them and one folder up. With FLOW_CUDA=OFF the file must be there already. Empty: the images are in the addon")
 
 function(flow_find_nvcc)
   if(NOT FLOW_NVCC AND DEFINED ENV{CUDACXX})
@@ -238,6 +238,14 @@ function(flow_add_ptx kernel architecture ptx headers)
     VERBATIM)
 endfunction()
 
+# Lets the addon look for the images in the file of FLOW_SHARED_IMAGES, and for no other version of it.
+function(flow_use_shared_images)
+  set(id "${FLOW_SHARED_IMAGES}/images_id.h")
+  set_source_files_properties(native/cuda/kernel_images.cpp PROPERTIES
+    OBJECT_DEPENDS "${id}"
+    COMPILE_OPTIONS "-include;${id}")
+endfunction()
+
 function(flow_add_kernels)
   set(sources "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
   file(GLOB kernels CONFIGURE_DEPENDS "${sources}/*.cu")
@@ -321,9 +329,8 @@ function(flow_add_kernels)
       DEPENDS ${files} "${folder}/image_list.txt" "${script}"
       COMMENT "Packing the images of the kernels"
       VERBATIM)
-    set_source_files_properties(native/cuda/kernel_images.cpp PROPERTIES
-      OBJECT_DEPENDS "${folder}/images_id.h"
-      COMPILE_OPTIONS "-include;${folder}/images_id.h")
+    add_custom_target(flow_images DEPENDS "${folder}/kernels.bin")
+    flow_use_shared_images()
     return()
   endif()
   file(CONFIGURE OUTPUT "${folder}/image_list.inl" CONTENT "${list}" @ONLY)
@@ -343,4 +350,11 @@ if(FLOW_CUDA AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
   else()
     message(STATUS "CUDA kernels: none; nvcc was not found")
   endif()
+elseif(FLOW_SHARED_IMAGES)
+  if(NOT EXISTS "${FLOW_SHARED_IMAGES}/images_id.h")
+    message(FATAL_ERROR "FLOW_SHARED_IMAGES: ${FLOW_SHARED_IMAGES} holds no images; make them with FLOW_CUDA=ON first, "
+      "target flow_images")
+  endif()
+  message(STATUS "CUDA kernels: ${FLOW_SHARED_IMAGES}/kernels.bin")
+  flow_use_shared_images()
 endif()
