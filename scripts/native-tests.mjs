@@ -21,6 +21,7 @@ const PROGRAMS = [
   'refine_test',
   'tiles_test',
   'cuda_runtime_test',
+  'images_test',
   'emulator_test',
   'parity_test',
 ]

@@ -1,10 +1,10 @@
 """Counts tensor-core instructions in the machine code of kernels, and fails where a matrix kernel of 16-bit operands has
 none.
 
-    python3 tensor_cores.py FOLDER --expect gemm attention
+    python3 tensor_cores.py PATH --expect gemm attention
 
-FOLDER holds what nvcc --keep leaves, at any depth: gemm.compute_80.cubin, gemm.compute_120.sm_120.cubin. Neither
-cuobjdump nor nvdisasm is needed: a cubin is an ELF file with a section for every kernel.
+PATH is a cubin, such as gemm.sm_86.cubin, or a folder of them, at any depth. Neither cuobjdump nor nvdisasm is needed: a
+cubin is an ELF file with a section for every kernel.
 """
 
 import argparse
@@ -60,12 +60,13 @@ def judge(found, expected):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("path", type=Path)
     parser.add_argument("--expect", nargs="+", choices=FAMILIES, default=[], help="families that must be there")
     parser.add_argument("--json", action="store_true", help="say how many are in every kernel")
     options = parser.parse_args()
 
-    found = sorted(entry for cubin in options.folder.rglob("*.cubin") for entry in count(cubin))
+    cubins = [options.path] if options.path.is_file() else options.path.rglob("*.cubin")
+    found = sorted(entry for cubin in cubins for entry in count(cubin))
     wrong = judge(found, options.expect)
     if options.json:
         kernels = [

@@ -37,6 +37,10 @@ export interface NativeGpu {
   readonly memory: number
   /** Whether its memory is the host's. */
   readonly integrated: boolean
+  /** Whether it computes in page-locked host memory instead of copying. */
+  readonly inPlace: boolean
+  /** The architecture that the kernels in use were compiled for: `sm_86`, or `compute_80` if by the driver. */
+  readonly kernels: string
   /** 13000 is CUDA 13.0: the newest that the driver supports. */
   readonly driverVersion: number
 }

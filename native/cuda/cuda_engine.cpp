@@ -2,14 +2,19 @@
 
 #include "cuda/cuda_ops.h"
 #include "cuda/host_block.h"
+#include "cuda/image_choice.h"
+#include "cuda/in_place.h"
 
 namespace flow::cuda {
 
 CudaEngine::CudaEngine(int device, Precision precision) : context_(Context::of(device)), precision_(precision) {
   const DeviceInfo& info = context_->device();
-  if (has_precision(info.capability_major, precision)) return;
-  throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +
-                                     " has " + info.capability() + ": use 'fp16' or 'fp32'");
+  if (!has_precision(info.capability_major, precision)) {
+    throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +
+                                       " has " + info.capability() + ": use 'fp16' or 'fp32'");
+  }
+  images_ = &choose_images(*context_);
+  in_place_ = computes_in_place(context_);
 }
 
 EngineInfo CudaEngine::describe() const {
@@ -21,6 +26,8 @@ EngineInfo CudaEngine::describe() const {
                          .multiprocessors = info.multiprocessors,
                          .memory = info.memory,
                          .integrated = info.integrated,
+                         .in_place = in_place_,
+                         .kernels = images_->architecture,
                          .driver_version = driver().version}};
 }
 

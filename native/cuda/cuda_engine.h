@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "cuda/kernel_images.h"
 #include "engine/engine.h"
 
 namespace flow::cuda {
@@ -8,7 +9,7 @@ namespace flow::cuda {
 /// One GPU as an engine.
 class CudaEngine : public Engine {
  public:
-  /// Throws Error(device) if there is no such device, or it lacks the precision.
+  /// Throws Error(device) if there is no such device, it lacks the precision, or can load none of the kernels.
   CudaEngine(int device, Precision precision);
 
   EngineInfo describe() const override;
@@ -19,6 +20,8 @@ class CudaEngine : public Engine {
  private:
   ContextPtr context_;
   Precision precision_;
+  const ImageSet* images_ = nullptr;
+  bool in_place_ = false;
 };
 
 }  // namespace flow::cuda

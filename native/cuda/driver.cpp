@@ -26,7 +26,8 @@ const char* advice(CUresult result) {
     case 34:  // CUDA_ERROR_STUB_LIBRARY
       return "this is the stub that the CUDA toolkit links with, not a driver; take its folder out of LD_LIBRARY_PATH";
     case CUDA_ERROR_NO_DEVICE:
-      return "there is no GPU that it can use; look at CUDA_VISIBLE_DEVICES, and start a container with --gpus all";
+      return "there is no GPU that it can use; look at CUDA_VISIBLE_DEVICES, start a container with --gpus all, and "
+             "update a driver that is older than the GPU";
     case 802:  // CUDA_ERROR_SYSTEM_NOT_READY
       return "the system is not ready; on machines with NVSwitch, start nvidia-fabricmanager";
     case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
@@ -63,13 +64,14 @@ Driver load() {
 #undef FLOW_CUDA_FIND
   if (!missing.empty()) no_driver("the driver (" + name + ") lacks " + missing + ": " + older_than_minimum);
 
-  if (const CUresult result = driver.cuInit(0); result != CUDA_SUCCESS) {
-    no_driver("the driver does not start: " + error_name(driver, result) + ": " + advice(result));
-  }
   if (const CUresult result = driver.cuDriverGetVersion(&driver.version); result != CUDA_SUCCESS) {
     no_driver("the driver does not tell its version: " + error_name(driver, result));
   }
   if (driver.version < minimum_version) no_driver(std::string("the driver is too old: ") + older_than_minimum);
+  if (const CUresult result = driver.cuInit(0); result != CUDA_SUCCESS) {
+    no_driver("the driver, for CUDA " + version_text(driver.version) +
+              ", does not start: " + error_name(driver, result) + ": " + advice(result));
+  }
   return driver;
 }
 
@@ -93,6 +95,10 @@ struct Answer {
 };
 
 }  // namespace
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 const Driver& driver() {
   static const Answer& answer = *new Answer;  // never destroyed: threads may outlive the static objects

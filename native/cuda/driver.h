@@ -22,6 +22,9 @@ struct Driver {
 /// reason and the remedy. The outcome is remembered.
 const Driver& driver();
 
+/// "12.4" of 12040
+std::string version_text(int version);
+
 /// "CUDA_ERROR_OUT_OF_MEMORY (out of memory)"
 std::string error_name(const Driver& driver, CUresult result);
 

@@ -1,54 +1,121 @@
 #include "cuda/kernel_images.h"
 
-// If there is a CUDA compiler, tools/cmake/kernels.cmake defines FLOW_KERNEL_LIST: a file of one
-// FLOW_KERNEL_IMAGE(name, path) per kernels/*.cu.
+#include "cuda/image_file.h"
+#include "cuda/inflate.h"
+#include "ops/error.h"
+
+// The images of a release are in a file (FLOW_IMAGES_ID). In other builds they are in the addon: if there is a CUDA
+// compiler, tools/cmake/kernels.cmake defines FLOW_IMAGE_LIST: a file that has, for each architecture,
+// FLOW_IMAGE_SET(architecture, driver), then FLOW_KERNEL_IMAGE(architecture, name, path) per kernels/*.cu, then
+// FLOW_IMAGE_SET_END.
 
 namespace flow::cuda {
 
-#ifdef FLOW_KERNEL_LIST
+#ifdef FLOW_IMAGES_ID
 
-// The assembler reads the files, which is quick for files of any size.
-#define FLOW_KERNEL_IMAGE(name, path)                                                       \
-  asm(".pushsection .rodata\n"                                                              \
-      ".balign 64\n"                                                                        \
-      "flow_image_" #name                                                                   \
-      ":\n"                                                                                 \
-      ".incbin \"" path                                                                     \
-      "\"\n"                                                                                \
-      "flow_image_end_" #name                                                               \
-      ":\n"                                                                                 \
-      ".byte 0\n"                                                                           \
-      ".popsection\n");                                                                     \
-  extern "C" const unsigned char flow_image_##name[] __attribute__((visibility("hidden"))); \
-  extern "C" const unsigned char flow_image_end_##name[] __attribute__((visibility("hidden")));
-#include FLOW_KERNEL_LIST
-#undef FLOW_KERNEL_IMAGE
+namespace {
 
-std::span<const KernelImage> kernel_images() {
-#define FLOW_KERNEL_IMAGE(name, path) \
-  {#name, flow_image_##name, static_cast<std::size_t>(flow_image_end_##name - flow_image_##name)},
-  static const KernelImage images[] = {
-#include FLOW_KERNEL_LIST
-  };
-#undef FLOW_KERNEL_IMAGE
-  return images;
+const ImageFile& image_file() {
+  static const ImageFile& file = *new ImageFile(ImageFile::read(image_file_path(), FLOW_IMAGES_ID));
+  return file;
 }
 
-const char* built_architectures() { return FLOW_BUILT_ARCHITECTURES; }
-int built_version() { return FLOW_BUILT_VERSION; }
+}  // namespace
+
+std::span<const ImageSet> image_sets() {
+  if (!image_file().error.empty()) throw Error(ErrorCode::device, "CUDA: " + image_file().error);
+  return image_file().sets;
+}
+
+std::string built_architectures() { return architectures(image_file().sets); }
+
+#elif defined(FLOW_IMAGE_LIST)
+
+// The assembler reads the files, which is quick for files of any size. PTX must end with a zero byte.
+#define FLOW_IMAGE_SET(architecture, driver)
+#define FLOW_KERNEL_IMAGE(architecture, name, path)                                                          \
+  asm(".pushsection .rodata\n"                                                                               \
+      ".balign 64\n"                                                                                         \
+      "flow_image_" #architecture "_" #name                                                                  \
+      ":\n"                                                                                                  \
+      ".incbin \"" path                                                                                      \
+      "\"\n"                                                                                                 \
+      "flow_image_end_" #architecture "_" #name                                                              \
+      ":\n"                                                                                                  \
+      ".byte 0\n"                                                                                            \
+      ".popsection\n");                                                                                      \
+  extern "C" const unsigned char flow_image_##architecture##_##name[] __attribute__((visibility("hidden"))); \
+  extern "C" const unsigned char flow_image_end_##architecture##_##name[] __attribute__((visibility("hidden")));
+#define FLOW_IMAGE_SET_END
+#include FLOW_IMAGE_LIST
+#undef FLOW_IMAGE_SET
+#undef FLOW_KERNEL_IMAGE
+#undef FLOW_IMAGE_SET_END
+
+namespace {
+
+#define FLOW_IMAGE_SET(architecture, driver) const KernelImage images_##architecture[] = {
+#define FLOW_KERNEL_IMAGE(architecture, name, path) \
+  {#name, flow_image_##architecture##_##name,       \
+   static_cast<std::size_t>(flow_image_end_##architecture##_##name - flow_image_##architecture##_##name)},
+#define FLOW_IMAGE_SET_END \
+  }                        \
+  ;
+#include FLOW_IMAGE_LIST
+#undef FLOW_IMAGE_SET
+#undef FLOW_KERNEL_IMAGE
+#undef FLOW_IMAGE_SET_END
+
+}  // namespace
+
+std::span<const ImageSet> image_sets() {
+#define FLOW_IMAGE_SET(architecture, driver) {#architecture, driver, images_##architecture},
+#define FLOW_KERNEL_IMAGE(architecture, name, path)
+#define FLOW_IMAGE_SET_END
+  static const ImageSet sets[] = {
+#include FLOW_IMAGE_LIST
+  };
+#undef FLOW_IMAGE_SET
+#undef FLOW_KERNEL_IMAGE
+#undef FLOW_IMAGE_SET_END
+  return sets;
+}
+
+std::string built_architectures() { return architectures(image_sets()); }
 
 #else
 
-std::span<const KernelImage> kernel_images() {
+std::span<const ImageSet> image_sets() {
   // A module without kernels, so that the rest of the code is the same. An emulated driver has its own kernels.
   static constexpr char empty[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
   static constexpr KernelImage images[] = {{"empty", empty, sizeof empty}};
-  return images;
+  static constexpr ImageSet sets[] = {{"compute_75", 11040, images}};
+  return sets;
 }
 
-const char* built_architectures() { return ""; }
-int built_version() { return 0; }
+std::string built_architectures() { return ""; }
 
 #endif
+
+std::vector<unsigned char> unpack(const KernelImage& image) {
+  const std::span bytes(static_cast<const unsigned char*>(image.data), image.size);
+  std::vector<unsigned char> contents;
+  if (image.unpacked_size == 0) {
+    contents.assign(bytes.begin(), bytes.end());
+  } else {
+    contents = inflate(bytes, image.unpacked_size);
+  }
+  contents.push_back(0);
+  return contents;
+}
+
+std::string architectures(std::span<const ImageSet> sets) {
+  std::string all;
+  for (const ImageSet& set : sets) {
+    if (!all.empty()) all += ' ';
+    all += set.architecture;
+  }
+  return all;
+}
 
 }  // namespace flow::cuda

@@ -2,23 +2,38 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace flow::cuda {
 
-/// The compiled kernels of one file of kernels/, for cuModuleLoadData. A build without nvcc has a single, empty image.
+/// The compiled kernels of one file of kernels/.
 struct KernelImage {
   const char* name;
   const void* data;
   std::size_t size;
+  std::size_t unpacked_size = 0;  // if `data` is packed (inflate.h)
 };
 
-std::span<const KernelImage> kernel_images();
+/// The image for cuModuleLoadData, with a zero byte behind it, which PTX needs.
+std::vector<unsigned char> unpack(const KernelImage& image);
 
-/// The architectures of the compiled kernels, "sm_90a sm_120 compute_120". sm_ is machine code of a GPU, compute_ is
-/// PTX for that GPU and all later ones. Empty if there are no kernels.
-const char* built_architectures();
+/// All kernels, compiled for one architecture. A build has several, and a GPU uses one of them (image_choice.h).
+struct ImageSet {
+  const char*
+      architecture;  // "sm_86" is machine code for compute capability 8.6; "compute_80" is PTX for 8.0 and later
+  int driver;        // the oldest driver that reads it, in the format of cuDriverGetVersion: 11040 is CUDA 11.4
+  std::span<const KernelImage> images;
+};
 
-/// The compiler's CUDA version in the driver's format: 13000 is CUDA 13.0. 0 if there are no kernels.
-int built_version();
+/// The sets of this build. A build without nvcc has one, with a single, empty image. Throws Error(device) if the file
+/// that they are in cannot be used (image_file.h).
+std::span<const ImageSet> image_sets();
+
+/// "sm_86 sm_90 compute_80"
+std::string architectures(std::span<const ImageSet> sets);
+
+/// The architectures of this build's kernels. Empty if there are no kernels, or not the file that they are in.
+std::string built_architectures();
 
 }  // namespace flow::cuda

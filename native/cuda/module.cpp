@@ -1,6 +1,6 @@
 #include "cuda/module.h"
 
-#include "cuda/kernel_images.h"
+#include "cuda/image_choice.h"
 
 namespace flow::cuda {
 
@@ -9,38 +9,13 @@ namespace {
 /// Bytes of shared memory that any kernel may use. A kernel must ask for a larger size.
 constexpr int shared_bytes_of_all = 48 << 10;
 
-std::string version_text(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
-/// As `check`. Errors of loading also say how they relate to this build.
-void check_load(CUresult result, const char* what, const DeviceInfo& device) {
-  switch (result) {
-    case CUDA_ERROR_NO_BINARY_FOR_GPU:
-    case CUDA_ERROR_INVALID_IMAGE:
-    case CUDA_ERROR_INVALID_PTX:
-    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION: break;
-    default: check(result, what); return;
-  }
-  const std::string why = " (" + std::string(what) + ": " + error_name(driver(), result) + ")";
-  if (built_version() / 1000 > driver().version / 1000) {  // within one major version, all are compatible
-    throw Error(ErrorCode::device, "CUDA: the driver is too old: it knows CUDA " + version_text(driver().version) +
-                                       ", and the kernels of this build are of CUDA " + version_text(built_version()) +
-                                       "; update the driver" + why);
-  }
-  const std::string built = *built_architectures() == '\0' ? "no GPU" : built_architectures();
-  throw Error(ErrorCode::device, "CUDA: this build has kernels for " + built + " only, and " + device.name + " is sm_" +
-                                     std::to_string(device.capability_major) + std::to_string(device.capability_minor) +
-                                     "; build the addon on this machine, with nvcc (npx cmake-js compile)" + why);
-}
-
 }  // namespace
 
 Modules::Modules(ContextPtr context) : context_(std::move(context)) {
   const Context::Scope scope(*context_);
-  for (const KernelImage& image : kernel_images()) {
+  for (const KernelImage& image : choose_images(*context_).images) {
     CUmodule module = nullptr;
-    check_load(driver().cuModuleLoadData(&module, image.data), "cuModuleLoadData", context_->device());
+    check(driver().cuModuleLoadData(&module, unpack(image).data()), "cuModuleLoadData");
     modules_.emplace_back(context_, module);
   }
 }
@@ -52,13 +27,13 @@ Kernel& Modules::look_up(std::string_view name) {
     CUfunction function = nullptr;
     const CUresult result = driver().cuModuleGetFunction(&function, module.get(), key.c_str());
     if (result == CUDA_ERROR_NOT_FOUND) continue;
-    check_load(result, "cuModuleGetFunction", context_->device());
+    check(result, "cuModuleGetFunction");
     return kernels_.emplace(key, Kernel{key, function, shared_bytes_of_all}).first->second;
   }
   throw Error(ErrorCode::device, "CUDA: this build holds no kernel " + key +
-                                     (*built_architectures() == '\0'
+                                     (built_architectures().empty()
                                           ? ": it was built without nvcc; install the CUDA toolkit and build it again "
-                                            "(npx cmake-js compile)"
+                                            "(npx dinov3-flow build)"
                                           : ""));
 }
 

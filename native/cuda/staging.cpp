@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cuda/copy.h"
+#include "cuda/in_place.h"
 #include "ops/resize_taps.h"
 
 namespace flow::cuda {
@@ -33,8 +34,7 @@ void copy_rows(const Frame& frame, std::size_t row, std::byte* to) {
 
 // ---- SharedBuffer ---------------------------------------------------------------------------------------------------
 
-SharedBuffer::SharedBuffer(const Stream& stream)
-    : stream_(stream), one_memory_(stream.context()->device().integrated) {}
+SharedBuffer::SharedBuffer(const Stream& stream) : stream_(stream), one_memory_(computes_in_place(stream.context())) {}
 
 void SharedBuffer::reserve(std::size_t bytes, Sides sides) {
   if ((one_memory_ || sides == Sides::both) && (!host_ || host_->size() < bytes)) {
@@ -91,7 +91,7 @@ const std::byte* StagedFrame::put_pixels(const Frame& frame) {
   const std::size_t bytes = row * static_cast<std::size_t>(stored_rows(frame.format, frame.height));
   const bool tight = frame.stride == static_cast<std::ptrdiff_t>(row);
   const HostBlockPtr block = tight ? HostBlock::holding(bytes_of(frame)) : nullptr;
-  if (block && stream_.context()->device().integrated) return block->device_address(frame.data);
+  if (block && computes_in_place(stream_.context())) return block->device_address(frame.data);
   pixels_.reserve(bytes, block ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
   if (block) {
     copy_to_device(frame.data, bytes, pixels_.device(), stream_);
@@ -106,7 +106,7 @@ const std::byte* StagedFrame::put_pixels(const Frame& frame) {
 
 std::byte* HostOutput::prepare(std::span<std::byte> host) {
   const HostBlockPtr block = HostBlock::holding(host);
-  const bool one_memory = stream_.context()->device().integrated;
+  const bool one_memory = computes_in_place(stream_.context());
   const bool aligned = reinterpret_cast<std::uintptr_t>(host.data()) % alignment == 0;
   way_ = !block ? Way::staged : !one_memory ? Way::direct : aligned ? Way::in_place : Way::staged;
   std::byte* at = nullptr;

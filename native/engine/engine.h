@@ -18,9 +18,11 @@ struct GpuInfo {
   std::string name;
   std::string compute_capability;  // "9.0"
   int multiprocessors;
-  std::size_t memory;  // bytes
-  bool integrated;     // its memory is the host's
-  int driver_version;  // 13000 is CUDA 13.0: the newest that the driver supports
+  std::size_t memory;   // bytes
+  bool integrated;      // its memory is the host's
+  bool in_place;        // it computes in page-locked host memory instead of copying
+  std::string kernels;  // the architecture that its kernels were compiled for: "sm_86"; "compute_80" if by the driver
+  int driver_version;   // 13000 is CUDA 13.0: the newest that the driver supports
 };
 
 /// Describes an engine: `gpu` for a CUDA engine, `instruction_set` and `threads` for a CPU engine.

@@ -66,8 +66,8 @@ describe('a GPU that cannot be used', () => {
     ['an old driver', { EMULATOR_DRIVER_VERSION: '10000' }, 'update it'],
     // CUDA_ERROR_NO_BINARY_FOR_GPU
     [
-      'a GPU that the build is not for',
-      { EMULATOR_FAIL: 'cuModuleLoadData:1:209' },
+      'a driver that refuses all kernels',
+      { EMULATOR_FAIL: 'cuModuleLoadData:1+:209' },
       'build the addon on this machine',
     ],
   ])('%s: cuda is refused with the reason, auto takes the CPU and says why', async (_, env, reason) => {

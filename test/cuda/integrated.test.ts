@@ -19,7 +19,7 @@ it('a GPU that shares the host’s memory reads frames and writes fields in plac
   vi.stubEnv('EMULATOR_INTEGRATED', '1')
   await using model = await load()
   vi.unstubAllEnvs()
-  expect(model.info.gpu).toMatchObject({ integrated: true })
+  expect(model.info.gpu).toMatchObject({ integrated: true, inPlace: true })
   await model.flow(a, b) // packs the tables of this size
   const [[first], [second]] = [await madeCopy(model, a), await madeCopy(model, b)]
   const fields = [model.createField(a.width, a.height), model.createField(a.width, a.height)]

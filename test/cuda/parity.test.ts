@@ -145,7 +145,13 @@ describe('the emulated GPU', () => {
       instructionSet: null,
       threads: null,
       gpuUnused: null,
-      gpu: { index: 0, computeCapability: '9.0', driver: '13.0', integrated: false },
+      gpu: {
+        index: 0,
+        computeCapability: '9.0',
+        driver: '13.0',
+        integrated: false,
+        kernels: expect.stringMatching(/^(sm|compute)_\d/),
+      },
     })
   })
 })

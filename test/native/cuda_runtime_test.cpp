@@ -2,9 +2,6 @@
 // Without either, only the tests of a missing driver run; the others are skipped. A driver that the environment names
 // must show a GPU.
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -17,12 +14,14 @@
 #include "cuda/copy.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/host_block.h"
+#include "cuda/in_place.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
 #include "cuda/module.h"
 #include "cuda/staging.h"
 #include "cuda/stream.h"
 #include "cuda_for_tests.h"
+#include "in_child.h"
 #include "kernels/resize_flow.h"
 
 using namespace flow;
@@ -33,11 +32,7 @@ namespace {
 /// The error of a child process that asks for the driver `library`. This process must not have asked for a driver yet,
 /// because the answer is remembered.
 std::string failure_with(const char* library) {
-  std::array<int, 2> ends{};
-  check::that(pipe(ends.data()) == 0, "no pipe");
-  const pid_t child = fork();
-  check::that(child >= 0, "no child");
-  if (child == 0) {
+  return in_child([library] {
     setenv("DINOV3_FLOW_CUDA_DRIVER", library, 1);
     std::string text = "there is a driver";
     for (int i = 0; i < 2; i++) {  // the second answer is remembered
@@ -47,17 +42,8 @@ std::string failure_with(const char* library) {
         text = error.code() == ErrorCode::device ? error.what() : "another code";
       }
     }
-    const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    _exit(written ? 0 : 1);
-  }
-  close(ends[1]);
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (ssize_t n = 0; (n = read(ends[0], buffer.data(), buffer.size())) > 0;) text.append(buffer.data(), n);
-  close(ends[0]);
-  int status = 0;
-  check::that(waitpid(child, &status, 0) == child && status == 0, "the child ended with ", status);
-  return text;
+    return text;
+  });
 }
 
 void expect_text(const std::string& text, std::string_view part) {
@@ -150,6 +136,19 @@ const check::Register old_driver("a driver that is too old says so", [] {
   const Variable old("EMULATOR_DRIVER_VERSION", "11020"), one("EMULATOR_DEVICES", "1");
   const std::string text = failure_with(FLOW_EMULATOR);
   expect_text(text, "older than CUDA 11.4");
+});
+
+const check::Register in_place("an integrated GPU computes in the host's memory unless that is slow", [] {
+  const auto answer = [](const char* is_integrated, const char* is_slow) {
+    const Variable integrated("EMULATOR_INTEGRATED", is_integrated), slow("EMULATOR_SLOW_HOST", is_slow);
+    return in_child([] {
+      setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 1);
+      return std::string(computes_in_place(Context::of(0)) ? "in place" : "copied");
+    });
+  };
+  check::that(answer("0", "0") == "copied", "a GPU with memory of its own");
+  check::that(answer("1", "0") == "in place", "one memory");
+  check::that(answer("1", "1") == "copied", "one memory, slow");
 });
 #endif
 
@@ -270,7 +269,7 @@ const OnGpu staged("a frame and a result pass through blocks and other memory al
   constexpr std::size_t bytes = std::size_t{3} * width * height;
   const HostBlockPtr block = HostBlock::allocate(gpu.context, 2 * bytes + 16);
   std::vector<std::byte> plain(2 * bytes + 16);
-  const bool one_memory = gpu.context->device().integrated;
+  const bool one_memory = computes_in_place(gpu.context);
   StagedFrame frame(gpu.stream);
   HostOutput output(gpu.stream);
   for (const std::span<std::byte> host : {block->bytes(), std::span(plain), block->bytes()}) {
@@ -445,10 +444,9 @@ const OnEmulator load_errors("a failure to load the kernels is explained", [](Gp
     const char* fault;
     const char* says;
   };
-  for (const Case c : {Case{"cuModuleLoadData:1:209",
-                            "is sm_90; build the addon on this machine, with nvcc (npx cmake-js compile) "
-                            "(cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU"},
-                       {"cuModuleLoadData:1:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}}) {
+  for (const Case c : {Case{"cuModuleLoadData:1+:209", "compute capability 9.0"},
+                       {"cuModuleLoadData:1+:222", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+                       {"cuModuleLoadData:1+:200", "update the driver, or build the addon on this machine"}}) {
     const Fault fault(c.fault);
     expect_error(ErrorCode::device, c.says, [&] { Modules modules(gpu.context); });
   }

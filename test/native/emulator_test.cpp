@@ -13,11 +13,13 @@
 #include <thread>
 
 #include "../emulator/driver/exports.h"
+#include "../emulator/driver/images.h"
 #include "../emulator/driver/memory.h"
 #include "../emulator/half.h"
 #include "../emulator/launch.h"
 #include "../emulator/probe_kernels.h"
 #include "check.h"
+#include "made_images.h"
 
 using namespace flow::cuda;
 
@@ -309,7 +311,7 @@ struct Gpu {
     ok(cuDevicePrimaryCtxRetain(&context, 0), "cuDevicePrimaryCtxRetain");
     ok(cuCtxSetCurrent(context), "cuCtxSetCurrent");
     ok(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    ok(cuModuleLoadData(&module, "any image"), "cuModuleLoadData");
+    ok(cuModuleLoadData(&module, flow::made_images::ptx("7.4", "75").c_str()), "cuModuleLoadData");
   }
   ~Gpu() { cuDevicePrimaryCtxRelease_v2(0); }
 
@@ -546,6 +548,109 @@ const OnGpu devices("the device is what the environment says", [](Gpu&) {
   check::that(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) == 3, "multiprocessors");
   const Variable none("EMULATOR_DEVICES", "0");
   expect(cuInit(0), CUDA_ERROR_NO_DEVICE, "cuInit");
+});
+
+// ---- drivers and images ------------------------------------------------------------------------------------------
+
+/// A driver of a CUDA version, 12020 for 12.2, on a GPU of a capability, judges images.
+struct Judge {
+  int version;
+  emu::device::Capability gpu;
+
+  void expect(const std::string& image, CUresult result, const char* what) const {
+    const CUresult judged = emu::judge_image(image.data(), version, gpu);
+    check::that(judged == result, what, ": ", judged, " from the driver of ", version, " on ", gpu.major, ".",
+                gpu.minor);
+  }
+};
+
+const check::Register machine_code("machine code runs on its own major capability, and no lower minor one", [] {
+  using flow::made_images::cubin;
+  for (const int abi : {7, 8}) {
+    const Judge on89{13000, {8, 9}};
+    for (const int sm : {80, 86, 89}) on89.expect(cubin(abi, sm), CUDA_SUCCESS, "an older one of its major");
+    for (const int sm : {75, 90, 120}) on89.expect(cubin(abi, sm), CUDA_ERROR_NO_BINARY_FOR_GPU, "another major");
+    on89.expect(cubin(abi, 87), CUDA_ERROR_NO_BINARY_FOR_GPU, "a Tegra's");
+    Judge{13000, {8, 0}}.expect(cubin(abi, 86), CUDA_ERROR_NO_BINARY_FOR_GPU, "a newer minor one");
+    Judge{13000, {8, 7}}.expect(cubin(abi, 87), CUDA_SUCCESS, "a Tegra's own");
+    Judge{13000, {8, 7}}.expect(cubin(abi, 80), CUDA_ERROR_NO_BINARY_FOR_GPU, "another's on a Tegra");
+  }
+});
+
+const check::Register elf_abi("a driver older than CUDA 13 refuses machine code of CUDA 13", [] {
+  using flow::made_images::cubin;
+  for (const int version : {11040, 12020, 12090}) {
+    Judge{version, {8, 0}}.expect(cubin(7, 80), CUDA_SUCCESS, "ABI 7");
+    Judge{version, {8, 0}}.expect(cubin(8, 80), CUDA_ERROR_INVALID_IMAGE, "ABI 8");
+  }
+  Judge{13000, {8, 0}}.expect(cubin(8, 80), CUDA_SUCCESS, "ABI 8");
+  Judge{13000, {8, 0}}.expect(cubin(9, 80), CUDA_ERROR_INVALID_IMAGE, "ABI 9");
+});
+
+const check::Register ptx_version("a driver refuses PTX that is newer than its compiler, or for a newer GPU", [] {
+  using flow::made_images::ptx;
+  struct Case {
+    int version;
+    const char *known, *unknown;
+  };
+  for (const Case c :
+       {Case{11040, "7.4", "7.5"}, {12020, "8.2", "8.3"}, {12060, "8.5", "8.6"}, {13000, "9.0", "9.1"}}) {
+    const Judge judge{c.version, {8, 6}};
+    judge.expect(ptx(c.known, "80"), CUDA_SUCCESS, c.known);
+    judge.expect(ptx("7.0", "80"), CUDA_SUCCESS, "7.0");
+    judge.expect(ptx(c.unknown, "80"), CUDA_ERROR_UNSUPPORTED_PTX_VERSION, c.unknown);
+    judge.expect(ptx("7.0", "90"), CUDA_ERROR_INVALID_PTX, "a newer GPU's");
+  }
+  Judge{13000, {9, 0}}.expect(ptx("8.0", "90a"), CUDA_SUCCESS, "sm_90a on 9.0");
+  Judge{13000, {10, 0}}.expect(ptx("8.0", "90a"), CUDA_ERROR_INVALID_PTX, "sm_90a on 10.0");
+  Judge{13000, {8, 0}}.expect("no image at all", CUDA_ERROR_INVALID_IMAGE, "another text");
+});
+
+const check::Register compression("a driver takes from a fatbin what it can read", [] {
+  using namespace flow::made_images;
+  const Judge driver114{11040, {8, 6}}, driver122{12020, {8, 6}}, driver126{12060, {8, 6}}, driver130{13000, {8, 6}};
+  const Entry code{false, 1, 7, 80}, newer{false, 1, 8, 80}, text{true, 7, 4, 80}, newest{true, 9, 0, 80};
+  const auto packed = [](Entry e, Compression how) {
+    e.compression = how;
+    return fatbin({e});
+  };
+  for (const Judge& judge : {driver114, driver122}) {
+    judge.expect(packed(code, Compression::lz4), CUDA_SUCCESS, "LZ4");
+    judge.expect(packed(code, Compression::zstandard), CUDA_ERROR_NO_BINARY_FOR_GPU, "zstd");
+    judge.expect(packed(text, Compression::zstandard), CUDA_ERROR_NO_BINARY_FOR_GPU, "PTX by zstd");
+  }
+  driver126.expect(packed(code, Compression::zstandard), CUDA_SUCCESS, "zstd");
+  driver126.expect(packed(newer, Compression::zstandard), CUDA_ERROR_NO_BINARY_FOR_GPU, "ABI 8");
+  driver126.expect(fatbin({newer, newest}), CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "only newer ones");
+  driver126.expect(fatbin({newer, newest, text}), CUDA_SUCCESS, "one of three");
+  driver130.expect(packed(newer, Compression::zstandard), CUDA_SUCCESS, "ABI 8");
+  const Judge h100{13000, {9, 0}}, gh200_to_be{13000, {9, 1}};
+  h100.expect(fatbin({{false, 1, 8, 90, true}}), CUDA_SUCCESS, "sm_90a");
+  gh200_to_be.expect(fatbin({{false, 1, 8, 90, true}}), CUDA_ERROR_NO_BINARY_FOR_GPU, "sm_90a on 9.1");
+});
+
+const OnGpu refused_image("an image that the driver refuses makes no module", [](Gpu&) {
+  const Variable old("EMULATOR_DRIVER_VERSION", "12020");
+  CUmodule module = nullptr;
+  expect(cuModuleLoadData(&module, flow::made_images::cubin(8, 90).data()), CUDA_ERROR_INVALID_IMAGE, "a new cubin");
+  check::that(module == nullptr, "a module");
+  ok(cuModuleLoadData(&module, flow::made_images::cubin(7, 90).data()), "an old cubin");
+});
+
+const OnGpu newer_gpu("a driver does not show a GPU that is newer than itself", [](Gpu&) {
+  struct Case {
+    const char *capability, *last_without, *first_with;
+  };
+  for (const Case c : {Case{"8.9", "11070", "11080"},
+                       {"9.0", "11040", "12020"},
+                       {"12.0", "12060", "12080"},
+                       {"11.0", "12090", "13000"}}) {
+    const Variable gpu("EMULATOR_CAPABILITY", c.capability);
+    const Variable older("EMULATOR_DRIVER_VERSION", c.last_without);
+    expect(cuInit(0), CUDA_ERROR_NO_DEVICE, c.capability);
+    setenv("EMULATOR_DRIVER_VERSION", c.first_with, 1);
+    ok(cuInit(0), c.capability);
+  }
 });
 
 }  // namespace

@@ -33,9 +33,12 @@ function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
       ...nvidia(engine.nvidia),
     ]
   const { device, gpu } = engine
+  const used = gpu.kernels.startsWith('sm_')
+    ? `uses those for ${gpu.kernels}`
+    : `uses ${gpu.kernels}, which the driver compiles at the first use`
   return [
     `works: ${device}, compute capability ${gpu.computeCapability}, ${byteCount(gpu.memory)}`,
-    `driver for CUDA ${gpu.driver}, ${kernels}`,
+    `driver for CUDA ${gpu.driver}, ${kernels}; ${used}`,
   ]
 }
 

@@ -13,7 +13,9 @@ long long number(const char* variable, long long otherwise) {
 
 }  // namespace
 
-int count() { return static_cast<int>(number("EMULATOR_DEVICES", 1)); }
+int count() {
+  return driver_version() < first_driver_of(capability()) ? 0 : static_cast<int>(number("EMULATOR_DEVICES", 1));
+}
 
 Capability capability() {
   Capability c{9, 0};
@@ -25,8 +27,17 @@ Capability capability() {
 
 std::size_t memory() { return static_cast<std::size_t>(number("EMULATOR_MEMORY", 4LL << 30)); }
 int multiprocessors() { return static_cast<int>(number("EMULATOR_SMS", 8)); }
+bool slow_host() { return number("EMULATOR_SLOW_HOST", 0) != 0; }
 bool integrated() { return number("EMULATOR_INTEGRATED", 0) != 0; }
 int driver_version() { return static_cast<int>(number("EMULATOR_DRIVER_VERSION", 13000)); }
+
+int first_driver_of(Capability capability) {
+  const auto [major, minor] = capability;
+  if (major < 8) return 10000;
+  if (major == 8) return minor < 6 ? 11000 : minor == 6 ? 11010 : minor == 7 ? 11040 : 11080;
+  if (major == 9) return 11080;
+  return major == 11 ? 13000 : 12080;
+}
 
 std::size_t shared_bytes_per_block() {
   const auto [major, minor] = capability();

@@ -10,7 +10,11 @@
 //   EMULATOR_MEMORY          bytes (4 GiB)
 //   EMULATOR_SMS             multiprocessors (8)
 //   EMULATOR_INTEGRATED      1 where host and device share their memory (0)
-//   EMULATOR_DRIVER_VERSION  13000
+//   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it is not
+//                            cached (0)
+//   EMULATOR_DRIVER_VERSION  the CUDA version that the driver supports: 11040 is 11.4 (13000)
+//
+// As a real driver, it does not show a GPU that is newer than itself.
 
 namespace emu::device {
 
@@ -18,12 +22,16 @@ struct Capability {
   int major, minor;
 };
 
+/// 0 if the driver is older than the GPUs.
 int count();
 Capability capability();
 std::size_t memory();
 int multiprocessors();
 bool integrated();
+bool slow_host();
 int driver_version();
+/// The CUDA version whose driver was the first to drive GPUs of that capability.
+int first_driver_of(Capability capability);
 
 /// Shared memory of one block, if the function asks for more than 48 KiB. A multiprocessor has 1 KiB more.
 std::size_t shared_bytes_per_block();

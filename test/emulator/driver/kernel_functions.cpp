@@ -1,11 +1,16 @@
+#include <chrono>
+#include <cstring>
+#include <thread>
 #include <vector>
 
 #include "../launch.h"
 #include "call.h"
 #include "device.h"
 #include "exports.h"
+#include "images.h"
 
-// Modules, functions, launches. A module holds the kernels that were compiled into this library, whatever its image.
+// Modules, functions, launches. An image is only judged by its headers: whatever it is, its module holds the kernels
+// that were compiled into this library.
 
 namespace flow::cuda {
 
@@ -13,12 +18,27 @@ using namespace emu;
 
 namespace {
 
+/// Whether a word of a kernel's parameters is an address in page-locked memory.
+bool reaches_host(const Context& context, const Kernel& kernel, const void* parameters) {
+  const auto* const bytes = static_cast<const unsigned char*>(parameters);
+  for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= kernel.parameter_bytes; at += sizeof(std::uintptr_t)) {
+    std::uintptr_t word = 0;
+    std::memcpy(&word, bytes + at, sizeof word);
+    if (context.memory.is_host(word)) return true;
+  }
+  return false;
+}
+
 /// Runs a kernel. Its mistakes become the error of the context, as on a GPU, where the call has already returned when
 /// they happen.
 void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
          const void* parameters) {
   try {
+    const auto begin = std::chrono::steady_clock::now();
     launch(kernel, grid, block, shared_bytes, parameters, device::capability().major >= 8);
+    if (device::slow_host() && reaches_host(context, kernel, parameters)) {
+      std::this_thread::sleep_for(4 * (std::chrono::steady_clock::now() - begin));
+    }
     check_guards(context, kernel.name);
   } catch (const Error& e) {
     report(e.what());
@@ -31,8 +51,9 @@ void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::siz
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   return context_call("cuModuleLoadData", Capture::unsafe, [&](State& s, Context& context) {
     if (module == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *module = s.modules.add(&context);
-    return CUDA_SUCCESS;
+    const CUresult judged = judge_image(image, device::driver_version(), device::capability());
+    if (judged == CUDA_SUCCESS) *module = s.modules.add(&context);
+    return judged;
   });
 }
 

@@ -76,12 +76,19 @@ void Memory::release(Allocation a) {
   }
 }
 
-bool Memory::contains(std::uintptr_t p, std::size_t bytes) const {
+const Memory::Allocation* Memory::find(std::uintptr_t p, std::size_t bytes) const {
   auto next = allocations_.upper_bound(p);
-  if (next == allocations_.begin()) return false;
+  if (next == allocations_.begin()) return nullptr;
   const Allocation& a = std::prev(next)->second;
   const std::size_t offset = p - std::prev(next)->first;
-  return offset <= a.bytes && bytes <= a.bytes - offset;
+  return offset <= a.bytes && bytes <= a.bytes - offset ? &a : nullptr;
+}
+
+bool Memory::contains(std::uintptr_t p, std::size_t bytes) const { return find(p, bytes) != nullptr; }
+
+bool Memory::is_host(std::uintptr_t p) const {
+  const Allocation* const found = find(p, 1);
+  return found != nullptr && found->kind == Kind::host;
 }
 
 std::string Memory::broken_guard(Allocation& a) {

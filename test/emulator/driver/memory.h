@@ -27,6 +27,8 @@ class Memory {
   bool free(void* p, Kind kind);
   /// Whether [p, p + bytes) lies within one allocation, of either kind.
   bool contains(std::uintptr_t p, std::size_t bytes) const;
+  /// Whether p lies within an allocation of host memory.
+  bool is_host(std::uintptr_t p) const;
   bool is_start(const void* p, Kind kind) const;
   std::size_t device_bytes() const { return device_bytes_; }
 
@@ -41,6 +43,8 @@ class Memory {
     Kind kind;
   };
 
+  /// The allocation that [p, p + bytes) lies within, or null.
+  const Allocation* find(std::uintptr_t p, std::size_t bytes) const;
   static std::string broken_guard(Allocation& a);
   void release(Allocation a);
 

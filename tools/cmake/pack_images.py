@@ -1,0 +1,41 @@
+"""Packs the images of the kernels into one file, for addons that share it: native/cuda/image_file.h reads it.
+
+    python3 pack_images.py LIST OUT ID_HEADER
+
+LIST has a line "ARCHITECTURE DRIVER NAME PATH" for each image, those of an architecture in a row. ID_HEADER is written,
+too: an addon that was built with it takes no other file.
+"""
+
+import hashlib
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+MAGIC = b"dinov3-flow images 1".ljust(24, b"\0")
+HEADER = struct.Struct("<24s32sQ")  # magic, id, number of images
+ENTRY = struct.Struct("<24s40s4Q")  # architecture, name, offset, size, size when unpacked, driver
+
+
+def deflate(image):
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)  # raw: without zlib's header
+    return compressor.compress(image) + compressor.flush()
+
+
+def main(list_path, out_path, id_header_path):
+    lines = [line.split(" ", 3) for line in Path(list_path).read_text().splitlines()]
+    start = HEADER.size + ENTRY.size * len(lines)
+    entries, body = b"", b""
+    for architecture, driver, name, path in lines:
+        image = Path(path).read_bytes()
+        packed = deflate(image)
+        offset = start + len(body)
+        entries += ENTRY.pack(architecture.encode(), name.encode(), offset, len(packed), len(image), int(driver))
+        body += packed
+    identity = hashlib.sha256(entries + body).hexdigest()[:31]
+    Path(out_path).write_bytes(HEADER.pack(MAGIC, identity.encode(), len(lines)) + entries + body)
+    Path(id_header_path).write_text(f'#define FLOW_IMAGES_ID "{identity}"\n')
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
