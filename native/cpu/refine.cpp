@@ -34,7 +34,7 @@ void spread_row(const VoteJob& job, int row) {
 void vote_row(const VoteJob& job, int row) {
   const int across = job.grid.across, down = job.grid.down, radius = job.options.window;
   const int first = std::max(0, row - radius), last = std::min(down - 1, row + radius);
-  constexpr float margin = 1e-3F;
+  constexpr float margin = 1e-3F;  // by which a later one is better
   for (int i = 0; i < across; i++) {
     const PatchTemplate& patch = job.templates[row * across + i];
     float least = INFINITY;
