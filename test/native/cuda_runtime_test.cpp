@@ -141,6 +141,7 @@ const check::Register old_driver("a driver that is too old says so", [] {
 const check::Register in_place("an integrated GPU computes in the host's memory unless that is slow", [] {
   const auto answer = [](const char* is_integrated, const char* is_slow) {
     const Variable integrated("EMULATOR_INTEGRATED", is_integrated), slow("EMULATOR_SLOW_HOST", is_slow);
+    const Variable one("EMULATOR_DEVICES", "1");
     return in_child([] {
       setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 1);
       return std::string(computes_in_place(Context::of(0)) ? "in place" : "copied");
