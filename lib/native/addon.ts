@@ -26,16 +26,15 @@ function findAddon(): NativeAddon {
     throw new FlowError(
       'ERR_NATIVE',
       `the native addon of dinov3-flow could not be loaded (${system}): ${messageOf(cause).trim()}\n` +
-        `${remedy(cause, root)}\nOnly models need the addon: files, formats, pictures and metrics work without it`,
+        `${remedy(cause)}\nOnly models need the addon: files, formats, pictures and metrics work without it`,
       { cause },
     )
   }
 }
 
-function remedy(cause: unknown, root: string): string {
+function remedy(cause: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  const unreadable = process.permission?.has('fs.read', root) === false
-  if (code === 'ERR_DLOPEN_DISABLED' || unreadable)
-    return `Node runs with --permission: allow it with --allow-addons --allow-fs-read=${root}`
+  if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
+    return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
   return 'Build it for this system, from source: npx dinov3-flow build'
 }
