@@ -20,14 +20,12 @@ const OLDEST_GLIBC = '2.28'
 
 const TARGETS = [
   { system: 'linux-x64', libc: 'glibc', zig: `x86_64-linux-gnu.${OLDEST_GLIBC}`, gcc: 'g++' },
-  { system: 'linux-x64', libc: 'musl', zig: 'x86_64-linux-musl', gcc: 'g++' },
   {
     system: 'linux-arm64',
     libc: 'glibc',
     zig: `aarch64-linux-gnu.${OLDEST_GLIBC}`,
     gcc: 'aarch64-linux-gnu-g++',
   },
-  { system: 'linux-arm64', libc: 'musl', zig: 'aarch64-linux-musl', gcc: 'aarch64-linux-gnu-g++' },
 ].map((target) => ({ ...target, name: `${target.system}-${target.libc}` }))
 
 /** Runs a program to its end; throws if it fails. */

@@ -28,6 +28,8 @@ function suffix(remark) {
   return remark === undefined ? '' : `: ${remark}`
 }
 
-console.log(['| situation | |', '| --- | --- |', ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n'))
+console.log(
+  ['| situation | result |', '| --- | --- |', ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n'),
+)
 console.log(`${rows.length - failed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
