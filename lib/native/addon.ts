@@ -36,5 +36,6 @@ function remedy(cause: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
     return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
+  if (process.platform === 'win32') return 'The engine does not run on Windows itself: use WSL'
   return 'Build it for this system, from source: npx dinov3-flow build'
 }
