@@ -23,6 +23,18 @@ export function checkAddon(file, glibc) {
 }
 
 /**
+ * Throws if an object that is compiled for wide registers defines a symbol that other objects may define, too: the linker could
+ * choose it for code that runs on every processor.
+ * @param {string} file
+ */
+export function checkWideObject(file) {
+  const { status, stdout, stderr } = spawnSync('readelf', ['-W', '-s', file], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`readelf ${file}: ${stderr}`)
+  const shared = [...stdout.matchAll(/ (?:WEAK|UNIQUE) +\w+ +\d+ (\S+)/g)].map(([, name]) => name)
+  if (shared.length > 0) throw new Error(`${file} shares ${shared.join(', ')} with the rest of the addon`)
+}
+
+/**
  * @param {string} text of readelf
  * @param {string} [glibc]
  * @returns {string[]}

@@ -7,11 +7,11 @@
 // the C++ library inside. GCC compiles the kernels of native/cpu/isa, which are a tenth faster by it. Needs python3 with pip,
 // CMake, ninja, g++ and g++-aarch64-linux-gnu.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkAddon } from './addon-check.mjs'
+import { checkAddon, checkWideObject } from './addon-check.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const ZIG_VERSION = '0.17.1'
@@ -65,6 +65,8 @@ function build({ name, system, libc, zig: target, gcc }, kernels) {
   run('cmake', '--build', folder, '--target', 'dinov3_flow', '--parallel', String(availableParallelism()))
 
   const built = path.join(folder, 'Release', 'dinov3_flow.node')
+  const wide = readdirSync(path.join(folder, 'isa')).filter((file) => file.endsWith('.o'))
+  for (const file of wide) checkWideObject(path.join(folder, 'isa', file))
   checkAddon(built, libc === 'glibc' ? OLDEST_GLIBC : undefined)
   const addon = path.join(root, 'prebuilds', system, `dinov3-flow.${libc}.node`)
   mkdirSync(path.dirname(addon), { recursive: true })
