@@ -55,7 +55,7 @@ describe('build', () => {
     expect(code).toBe(0)
     const [configure, compile] = calls().slice(-2)
     expect(configure).toContain(options)
-    expect(configure).toMatch(/-DFLOW_NODE_HEADERS=[^ ]*node-api-headers[^ ]*;[^ ]*node-addon-api/)
+    expect(configure).toMatch(/-DFLOW_NODE_HEADERS=\/[^ ]*node-api-headers[^ ]*;\/[^ ]*node-addon-api/)
     expect(compile).toMatch(/^cmake --build .*--target dinov3_flow/)
     expect(out).toContain('dinov3_flow.node')
   })

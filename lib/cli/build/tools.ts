@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { PACKAGE_ROOT } from '../package.js'
 
 /** What a build from source needs on this machine. */
@@ -69,7 +69,7 @@ function headerFolder(name: string): string | undefined {
       const { include_dir: found } = createRequire(join(folder, 'package.json'))(name) as {
         include_dir: string
       }
-      return found
+      return resolve(found) // node-addon-api's is relative to the working directory
     } catch {
       // It is not installed there.
     }
