@@ -10,7 +10,8 @@ const DATASET = 'flow'
  * Reads Spring's `.flo5`. Invalid flow is NaN in the file and stays NaN. Spring's own ground truth has twice the width and
  * height of its frames; it is not resized.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2).
+ * @throws {FlowError} `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2); `ERR_NATIVE` if h5wasm
+ *   is not installed.
  */
 export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
   try {
@@ -30,13 +31,14 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
 /**
  * Writes Spring's `.flo5`. h5py and the benchmark's tools can read the file.
  *
- * @throws {FlowError} `ERR_NATIVE` if the HDF5 library fails.
+ * @throws {FlowError} `ERR_NATIVE` if the HDF5 library fails, or is not installed.
  */
 export async function encodeFlo5(flow: FlowField): Promise<Uint8Array> {
   try {
     const shape = [flow.height, flow.width, 2] as const
     return await writeHdf5({ name: DATASET, shape, values: toInterleaved(flow) })
   } catch (cause) {
+    if (cause instanceof FlowError) throw cause
     throw new FlowError('ERR_NATIVE', `could not write .flo5: ${messageOf(cause)}`, { cause })
   }
 }

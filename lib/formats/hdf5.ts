@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { FlowError, messageOf } from '../errors.js'
 import {
   type Hdf5Array,
   readDataset,
@@ -31,6 +32,7 @@ type Answer<Value> = { readonly value: Value } | { readonly reason: string }
 /**
  * Reads a dataset from the bytes of an HDF5 file.
  *
+ * @throws {FlowError} `ERR_NATIVE` if there is no HDF5 library; the message says how to get it
  * @throws {Error} if the file cannot be read; the message is the reason.
  */
 export function readHdf5(
@@ -66,7 +68,7 @@ async function inWorker<Value>(
   const worker = new Worker(`(${BOOTSTRAP})(${task})`, {
     eval: true,
     // The library's path is resolved here: a worker without a file would look for it in the working directory.
-    workerData: { request, library: import.meta.resolve('h5wasm') },
+    workerData: { request, library: libraryUrl() },
     transferList: [transferred],
     // Flags such as --import or --input-type are meant for the main program, not for this worker.
     execArgv: [],
@@ -80,6 +82,19 @@ async function inWorker<Value>(
     return answer.value
   } finally {
     await worker.terminate()
+  }
+}
+
+/** The library is an optional peer of this package. */
+function libraryUrl(): string {
+  try {
+    return import.meta.resolve('h5wasm')
+  } catch (cause) {
+    throw new FlowError(
+      'ERR_NATIVE',
+      `h5wasm, which reads and writes .flo5, could not be found: ${messageOf(cause)}\nInstall it: npm install h5wasm`,
+      { cause },
+    )
   }
 }
 

@@ -6,9 +6,9 @@ import type { NativeAddon } from './contract.js'
 let addon: NativeAddon | undefined
 
 /**
- * The addon: a prebuilt binary of the package, or the one that was built in its folder.
+ * The addon: the one that was built in the package's folder, or else the package's binary for this system.
  *
- * @throws {FlowError} `ERR_NATIVE` if there is none for this system; the message says how to get one
+ * @throws {FlowError} `ERR_NATIVE` if there is none for this system, or it cannot be loaded; the message says what to do
  */
 export function loadAddon(): NativeAddon {
   addon ??= findAddon()
@@ -25,10 +25,17 @@ function findAddon(): NativeAddon {
     const system = `${process.platform}-${process.arch}, Node ${process.version}`
     throw new FlowError(
       'ERR_NATIVE',
-      `the native addon of dinov3-flow could not be loaded (${system}): ${messageOf(cause)}\n` +
-        'Install it again with scripts allowed: npm rebuild dinov3-flow --foreground-scripts\n' +
-        `or build it, with CMake and a C++20 compiler, in ${root}: npx cmake-js compile`,
+      `the native addon of dinov3-flow could not be loaded (${system}): ${messageOf(cause).trim()}\n` +
+        `${remedy(cause)}\nOnly models need the addon: files, formats, pictures and metrics work without it`,
       { cause },
     )
   }
+}
+
+function remedy(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
+    return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
+  if (process.platform === 'win32') return 'The engine does not run on Windows itself: use WSL'
+  return 'Build it for this system, from source: npx dinov3-flow build'
 }

@@ -85,8 +85,8 @@ constexpr int match_near = 2;
 /// How lengths of motion, in pixels, become colours. Mirrors FlowColorOptions of lib/viz/flow-to-color.ts.
 struct FlowColors {
   double scale = 0;  // length with the full colour; longer motion is darker; 0: the longest motion of the picture
-  double clip_max = std::numeric_limits<double>::infinity();  // each component is clamped to [-clip_max, clip_max]
-  double clip_min = 0;                                        // shorter motion is white
+  double clip_max = std::numeric_limits<double>::max();  // each component is clamped to [-clip_max, clip_max]
+  double clip_min = 0;                                   // shorter motion is white
 };
 
 /// Identifies a sequence of stages: the plans, the slots of features, the sizes, the colours. An engine that uses the

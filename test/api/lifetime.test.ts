@@ -287,7 +287,7 @@ describe('a process', () => {
     const { stdout } = await runScript('print-flow.mjs', [], { DINOV3_FLOW_PREBUILD: '/nowhere' })
     const { code, message } = JSON.parse(stdout)
     expect(code).toBe('ERR_NATIVE')
-    expect(message).toMatch(/npm rebuild dinov3-flow[^]*npx cmake-js compile/)
+    expect(message).toMatch(/npx dinov3-flow build\nOnly models need/)
   })
 
   it('gets the memory of forgotten feature maps back', async () => {

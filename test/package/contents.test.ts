@@ -34,6 +34,6 @@ test('the package holds all that is compiled, loaded or run from it', () => {
   const weights = DEFAULT_MODEL.slice(PACKAGE_ROOT.length).replaceAll('\\', '/')
   const program = ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
   const files = packed()
-  const needed = ['CMakeLists.txt', 'binding.gyp', 'scripts/gyp-cmake.cjs', ...sources, weights, ...program]
+  const needed = ['CMakeLists.txt', 'tools/cmake/kernels.cmake', ...sources, weights, ...program]
   expect(needed.filter((path) => !files.has(path))).toEqual([])
 })

@@ -191,8 +191,9 @@ class PatchSearch {
 };
 
 /// A motion as a search can begin with it: 0 for NaN and infinities, which comparisons do not find under
-/// -ffinite-math-only, and not so long that sums could overflow.
-FLOW_INLINE float sane_motion(float motion, int height, int width) {
+/// -ffinite-math-only, and not so long that sums could overflow. By reference: clang takes a float that is passed by
+/// value for finite.
+FLOW_INLINE float sane_motion(const float& motion, int height, int width) {
   std::uint32_t bits;
   std::memcpy(&bits, &motion, sizeof bits);
   if ((bits & 0x7f800000U) == 0x7f800000U) return 0;
