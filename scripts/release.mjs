@@ -20,6 +20,7 @@ const OLDEST_GLIBC = '2.28'
 
 const TARGETS = [
   { system: 'linux-x64', libc: 'glibc', zig: `x86_64-linux-gnu.${OLDEST_GLIBC}`, gcc: 'g++' },
+  { system: 'linux-x64', libc: 'musl', zig: 'x86_64-linux-musl', gcc: 'g++' },
   {
     system: 'linux-arm64',
     libc: 'glibc',
