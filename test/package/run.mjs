@@ -1,6 +1,5 @@
 // Installs the packed package as users do, and uses it.  node test/package/run.mjs [PART OF A NAME...]
 //   Needs the tarball of `npm run release`. Prints the support table of the README; the last line is "N passed, N failed".
-//   DINOV3_FLOW_SLOW_MACHINE=1: no limit of time, for a machine that does other work besides.
 import { SITUATIONS } from './situations.mjs'
 import { installTools } from './tools.mjs'
 

@@ -15,7 +15,6 @@ const CJS = `const { FlowModel } = require('dinov3-flow')\n;(async () => {${USE}
 
 const WORKS = 'works\n'
 const MAX_PACKAGES = 12
-const MAX_SECONDS = 15
 const MAX_DOWNLOAD = 15e6
 const MAX_UNPACKED = 40e6
 /**
@@ -60,7 +59,6 @@ const installs = NODE_LINES.map((line) => ({
       const begin = performance.now()
       await sameFlow(project.mainJob())
       const total = seconds + (performance.now() - begin) / 1000
-      expect(total < MAX_SECONDS || process.env.DINOV3_FLOW_SLOW_MACHINE, `took ${total.toFixed(1)} s`)
       console.error(`installed in ${seconds.toFixed(1)} s, with the main job ${total.toFixed(1)} s`)
     }),
 }))
