@@ -2,12 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FlowModel, type Frame, PIXEL_FORMATS, type Refine } from '../../lib/index.js'
 import { sameBits } from '../support/compare.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
-import { randomFrom } from '../support/random.mjs'
+import { type Random, randomFrom } from '../support/random.mjs'
 
 const SEEDS = Array.from({ length: 32 }, (_, i) => i + 1)
 const REFINES: readonly Refine[] = ['fast', 'default', 'best', 'off', { preset: 'best', smoothness: 20 }]
-
-type Random = ReturnType<typeof randomFrom>
 
 /** Bytes of a frame: one value, squares of two values, or noise. */
 function paint(random: Random, row: number, rows: number): Uint8Array {
