@@ -37,10 +37,10 @@ def points(figures: dict[str, Figures], left_out: Iterable[str] = ("zero", "tran
     ]
 
 
-def _ticks(least: float, most: float) -> list[float]:
-    """1, 2 and 5 times powers of ten that lie between."""
+def _ticks(least: float, most: float, steps: tuple[int, ...]) -> list[float]:
+    """These times powers of ten that lie between."""
     decades = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    return [step * 10.0**d for d in decades for step in (1, 2, 5) if least <= step * 10.0**d <= most]
+    return [step * 10.0**d for d in decades for step in steps if least <= step * 10.0**d <= most]
 
 
 def plot(figures: dict[str, Figures]) -> str:
@@ -60,16 +60,19 @@ def plot(figures: dict[str, Figures]) -> str:
         'font-size="13">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
     ]
-    for ms in _ticks(low_x, high_x):
+    for ms in _ticks(low_x, high_x, (1, 2, 5)):
         lines.append(f'<path d="M{x(ms):.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>')
         lines.append(f'<text x="{x(ms):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{ms:g}</text>')
-    for error in _ticks(low_y, high_y):
+    for error in _ticks(low_y, high_y, (1, 2, 3, 5, 7)):
         lines.append(f'<path d="M{LEFT} {y(error):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         lines.append(f'<text x="{LEFT - 8}" y="{y(error) + 4:.1f}" text-anchor="end">{100 * error:.0f} %</text>')
-    for name, ms, error in shown:
+    above = -math.inf
+    for name, ms, error in sorted(shown, key=lambda p: p.error, reverse=True):
+        above = label = max(y(error) + 4, above + 15)  # no name lies on another
         colour = "#888" if "DIS" in name else "#c33"
         lines.append(f'<circle cx="{x(ms):.1f}" cy="{y(error):.1f}" r="5" fill="{colour}"/>')
-        lines.append(f'<text x="{x(ms) + 9:.1f}" y="{y(error) + 4:.1f}" fill="{colour}">{escape(name)}</text>')
+        lines.append(f'<text x="{x(ms) + 9:.1f}" y="{label:.1f}" fill="{colour}" stroke="#fff" '
+                     f'stroke-width="4" paint-order="stroke">{escape(name)}</text>')
     lines.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">ms a pair</text>')
     lines.append(f'<text x="{LEFT}" y="{TOP - 8}">error, of that of {REFERENCE}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
