@@ -10,6 +10,7 @@
 #include "cpu/cpu_ops.h"
 #include "model/refiner.h"
 #include "moving_pictures.h"
+#include "refine_pair.h"
 
 namespace flow {
 
@@ -40,8 +41,8 @@ class CpuRefiner {
     ops_.image_pyramid(to.frame(), to_.levels());
     const Refiner::Start starts[] = {{{start.data(), 2 * start_height, start_width, start_width}, 1},
                                      {{second.data(), 2 * start_height, start_width, start_width}, 1}};
-    refiner_.run(from_, to_, std::span(starts).first(second.empty() ? 1 : 2), options, plan_,
-                 {flow.data(), 2 * height_, width_, width_});
+    refine_pair(refiner_, from_, to_, std::span(starts).first(second.empty() ? 1 : 2), options, plan_,
+                {flow.data(), 2 * height_, width_, width_});
   }
 
  private:

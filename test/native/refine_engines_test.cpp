@@ -10,6 +10,7 @@
 #include "every_engine.h"
 #include "model/refiner.h"
 #include "moving_pictures.h"
+#include "refine_pair.h"
 
 using namespace flow;
 
@@ -43,7 +44,7 @@ std::array<Values, 2> refine(Ops& ops, const Pair& pair, std::span<const Values>
     ops.sequence(&key, frames, [&] {
       ops.image_pyramid(frames[0], from.levels());
       ops.image_pyramid(frames[1], to.levels());
-      refiner.run(from, to, begin, options, plan, out);
+      refine_pair(refiner, from, to, begin, options, plan, out);
     });
     ops.finish();
     flow = host;
@@ -101,7 +102,7 @@ const OnEveryEngine insane("starts that are not finite give a finite flow", [](B
       for (const RefineOptions& options : {RefineOptions::fast(), RefineOptions{}, RefineOptions::best()}) {
         b.ops.image_pyramid(b.ops.stage(pictures[0].frame(), 0, rows, cols), from.levels());
         b.ops.image_pyramid(b.ops.stage(pictures[1].frame(), 1, rows, cols), to.levels());
-        refiner.run(from, to, starts, options, plan, out);
+        refine_pair(refiner, from, to, starts, options, plan, out);
         for (const float v : b.read(out))
           check::that(std::isfinite(v), rows, " x ", cols, ", start ", strange, ": ", v);
       }
