@@ -126,7 +126,9 @@ const OnEveryEngine searches("search_patches descends from every hypothesis, of 
     std::vector<Hypothesis> all = {around(random, size.height / 2, size.width / 2, 1.1F, -.7F, .4F),
                                    around(random, size.height / 3 + 2, size.width / 3 + 1, .7F, -.5F, .5F),
                                    around(random, 1, 1, .01F, 0, 0), around(random, 3, 4, 0, 0, 50)};
-    all[1].v[1] = nan, all[1].v[2] = infinity, all[1].v[all[1].v.size() - 1] = -infinity;
+    for (std::size_t i = 1; i < all[1].v.size(); i += 4) {
+      all[1].v[i] = i % 3 == 0 ? nan : i % 3 == 1 ? infinity : -infinity;
+    }
     const auto from_image = bench.image(from), to_image = bench.image(to);
     const auto ready = bench.tight(templates);
     std::vector<RealMatrix> hypotheses;
