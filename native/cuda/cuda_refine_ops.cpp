@@ -30,6 +30,7 @@ static_assert(patch_side == kernels::patch_side && image_border == kernels::Imag
 static_assert(template_cols * sizeof(float) == sizeof(kernels::PatchTemplate));
 static_assert(patch_cols * sizeof(float) == sizeof(kernels::PatchState));
 static_assert(most_hypotheses == kernels::most_hypotheses);
+static_assert(nearest_pixel == kernels::nearest_pixel);
 
 kernels::PatchTemplate* templates_of(RealMatrix m) { return static_cast<kernels::PatchTemplate*>(m.data); }
 kernels::PatchState* states_of(RealMatrix m) { return static_cast<kernels::PatchState*>(m.data); }

@@ -51,7 +51,7 @@ const char* first_release(int version) {
   }
 }
 
-/// What the driver says to the smallest image of a set.
+/// Loads the smallest image of a set and unloads it again. Returns the driver's answer.
 CUresult try_to_load(const ImageSet& set) {
   const KernelImage& image = *std::ranges::min_element(set.images, {}, &KernelImage::size);
   CUmodule module = nullptr;

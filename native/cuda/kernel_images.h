@@ -20,9 +20,10 @@ std::vector<unsigned char> unpack(const KernelImage& image);
 
 /// All kernels, compiled for one architecture. A build has several, and a GPU uses one of them (image_choice.h).
 struct ImageSet {
-  const char*
-      architecture;  // "sm_86" is machine code for compute capability 8.6; "compute_80" is PTX for 8.0 and later
-  int driver;        // the oldest driver that reads it, in the format of cuDriverGetVersion: 11040 is CUDA 11.4
+  /// "sm_86" is machine code for compute capability 8.6; "compute_80" is PTX for 8.0 and later.
+  const char* architecture;
+  /// The oldest driver that reads it, in the format of cuDriverGetVersion: 11040 is CUDA 11.4.
+  int driver;
   std::span<const KernelImage> images;
 };
 
