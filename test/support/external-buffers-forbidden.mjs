@@ -1,0 +1,23 @@
+// Computes a flow into a field and from frames that the model makes, where the runtime forbids buffers over memory of others.
+//   node external-buffers-forbidden.mjs STANDIN   what forbids them, linked with the addon
+import { constants } from 'node:os'
+
+const { dlopen } = process
+process.dlopen = (module, file, flags) =>
+  file.endsWith('dinov3_flow.node')
+    ? dlopen(module, process.argv[2], constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_DEEPBIND)
+    : dlopen(module, file, flags)
+
+const { loadTiny, noise } = await import('./tiny.mjs')
+const model = await loadTiny({ device: 'cuda' })
+const frames = [noise(160, 112, 1), noise(160, 112, 2)].map((frame) => {
+  const made = model.createFrame({ width: frame.width, height: frame.height, format: 'rgb' })
+  made.data.set(frame.data)
+  return made
+})
+const { data } = await model.flow(noise(160, 112, 1), noise(160, 112, 2))
+const into = model.createField(160, 112)
+await model.flow(...frames, { into })
+await model.dispose()
+const { engine } = model.info
+console.log(JSON.stringify({ engine, same: data.every((value, i) => value === into.data[i]) }))
