@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <atomic>
-#include <typeinfo>
 #include <utility>
 
 namespace flow::addon {
@@ -19,24 +18,21 @@ bool knows_pointers_of_v8() { return true; }
 #else
 
 /// The control block of a std::shared_ptr as libstdc++ lays it out. node's V8 is built with libstdc++, the addon may be
-/// built with another library.
-class ControlBlock {
- public:
+/// built with another library. Its virtual functions are called through the table, as the ABI says: a class that
+/// declares them has no implementation here, and GCC then takes the calls for impossible.
+struct ControlBlock {
+  using Function = void (*)(ControlBlock*);
+  enum Slot { destructor, deleting_destructor, dispose, destroy };
+
+  const Function* functions;
+  std::atomic<int> uses;
+  std::atomic<int> observers;
+
   void release() noexcept {
-    if (uses_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    dispose();
-    if (observers_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    if (uses.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    functions[dispose](this);
+    if (observers.fetch_sub(1, std::memory_order_acq_rel) == 1) functions[destroy](this);
   }
-
-  // In the order of libstdc++'s table of virtual functions.
-  virtual ~ControlBlock() = default;
-  virtual void dispose() noexcept = 0;
-  virtual void destroy() noexcept = 0;
-  virtual void* deleter(const std::type_info&) noexcept = 0;
-
- private:
-  std::atomic<int> uses_{1};
-  std::atomic<int> observers_{1};
 };
 
 /// A std::shared_ptr that V8 returned.
