@@ -281,8 +281,8 @@ export const MUTATIONS = [
   {
     mistake: 'a descent that keeps a step that costs more',
     file: 'patch_search.cuh',
-    find: 'if (!(next.cost < now_.cost + rounding)) return;',
-    replace: '',
+    find: 'now_.cost + rounding',
+    replace: '2 * now_.cost + rounding',
     kernels: ['search_patches.cu'],
     test: 'search_patches',
     builds: ['host'],
