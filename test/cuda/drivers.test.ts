@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { Diagnosis } from '../../lib/cli/doctor/diagnose.js'
@@ -24,24 +25,37 @@ async function cudaEngine(driver: string, capability: string): Promise<Diagnosis
   return (JSON.parse(await doctor(driver, capability, '--json')) as Diagnosis).engines.cuda
 }
 
-const CAPABILITIES = ['7.5', '8.0', '8.6', '8.7', '8.9', '9.0', '10.0', '11.0', '12.0']
-
-/** The kernels that a release loads. A dot: the driver is older than the GPU, and does not show it. */
-const TABLE: Readonly<Record<string, string>> = {
-  '11.4': 'sm_75 sm_80 sm_86 sm_87 . . . . .',
-  '12.2': 'sm_75 sm_80 sm_86 sm_87 sm_89 sm_90 . . .',
-  '12.6': 'sm_75 sm_80 sm_86 sm_87 sm_89 sm_90 . . .',
-  '13.0': 'sm_75 sm_80 sm_86 sm_87 sm_89 sm_90 sm_100 sm_110 sm_120',
+/** README's table: the kernels that a release loads under each driver, for each compute capability. */
+function tableOfReadme(): { driver: string; capability: string; kernels: string }[] {
+  const text = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const [, head, rows] = /^\| driver for CUDA +\|(.*)\|\n.*\n((?:\|.*\n)+)/m.exec(text)!
+  const cellsOf = (row: string) => row.split('|').map((cell) => cell.trim())
+  const capabilities = cellsOf(head!).map((cell) => /\d+\.\d/.exec(cell)![0])
+  return rows!
+    .trimEnd()
+    .split('\n')
+    .flatMap((row) => {
+      const [driver, ...cells] = cellsOf(row.slice(1, -1))
+      return cells.map((kernels, i) => ({
+        driver: /^[\d.]+/.exec(driver!)![0],
+        capability: capabilities[i]!,
+        kernels,
+      }))
+    })
 }
 
 describe('a release', () => {
-  const cells = Object.entries(TABLE).flatMap(([driver, row]) =>
-    row.split(' ').map((kernels, i) => [driver, CAPABILITIES[i]!, kernels] as const),
-  )
-  it.for(cells)('under a driver for CUDA %s, on %s: %s', async ([driver, capability, kernels]) => {
+  const cells = tableOfReadme()
+
+  it('is told of under five drivers, on nine GPUs', () => {
+    expect(cells).toHaveLength(5 * 9)
+  })
+
+  it.for(cells)('under a driver for CUDA $driver, on $capability: $kernels', async (cell) => {
     skipIf(BUILT !== RELEASE, 'the addon is no release')
+    const { driver, capability, kernels } = cell
     const engine = await cudaEngine(driver, capability)
-    if (kernels === '.')
+    if (kernels === '–')
       expect(engine).toMatchObject({
         works: false,
         error: {
@@ -51,14 +65,6 @@ describe('a release', () => {
       })
     else
       expect(engine).toMatchObject({ works: true, gpu: { computeCapability: capability, driver, kernels } })
-  })
-
-  it.for(['10.0', '12.0'])('under a driver for CUDA 12.8, on %s: PTX', async (capability) => {
-    skipIf(BUILT !== RELEASE, 'the addon is no release')
-    expect(await cudaEngine('12.8', capability)).toMatchObject({
-      works: true,
-      gpu: { kernels: 'compute_80' },
-    })
   })
 })
 

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { node, npm, registry, root, tarball } from './tools.mjs'
+import { node, npm, registry, root } from './tools.mjs'
 
 /** What a machine needs to reach its registry. */
 const NETWORK =
@@ -43,16 +43,21 @@ export class Project {
     return path.join(this.folder, ...parts)
   }
 
+  /** The script of the installed package's command. */
+  get program() {
+    return this.path('node_modules/dinov3-flow/dist/cli/index.js')
+  }
+
   write(name, text) {
     writeFileSync(this.path(name), text)
   }
 
-  /** Runs a program; returns its status and output. */
+  /** Runs a program; resolves to its status and output. */
   run(program, args, { env = {}, uid } = {}) {
-    const done = spawnSync(program, args, {
+    const child = spawn(program, args, {
       cwd: this.folder,
-      encoding: 'utf8',
       uid,
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: path.join(this.base, 'bin'),
         HOME: path.join(this.base, 'home'),
@@ -61,25 +66,28 @@ export class Project {
         ...env,
       },
     })
-    if (done.error) throw done.error
-    return done
+    const texts = { stdout: '', stderr: '' }
+    for (const name of ['stdout', 'stderr'])
+      child[name].setEncoding('utf8').on('data', (text) => (texts[name] += text))
+    return new Promise((resolve, reject) => {
+      child.on('error', reject)
+      child.on('close', (status, signal) => resolve({ status, signal, ...texts }))
+    })
   }
 
-  /** As {@link run}, and throws if the program fails. Returns its output. */
-  must(program, args, options) {
-    const { status, signal, stdout, stderr } = this.run(program, args, options)
+  /** As {@link run}, and fails if the program does. Resolves to its output. */
+  async must(program, args, options) {
+    const { status, signal, stdout, stderr } = await this.run(program, args, options)
     if (status !== 0) throw new Error(`${args.join(' ')}: ${signal ?? status}\n${stdout}${stderr}`)
     return stdout
   }
 
-  /** Installs the package as a user of npm 12 does; returns the seconds that it took. */
-  install(...options) {
-    const begin = performance.now()
-    const args = [npm, 'install', tarball(), '--no-fund', '--no-audit', '--fetch-retries=1', ...options]
-    const { status, stdout, stderr } = this.run(this.node, args)
+  /** Installs packages as a user of npm 12 does. */
+  async install(...packages) {
+    const args = [npm, 'install', ...packages, '--no-fund', '--no-audit', '--fetch-retries=1']
+    const { status, stdout, stderr } = await this.run(this.node, args)
     if (status !== 0 || /scripts? blocked/.test(stdout + stderr))
       throw new Error(`npm install: ${status}\n${stdout}${stderr}`)
-    return (performance.now() - begin) / 1000
   }
 
   /** Number of installed packages besides ours. */
@@ -88,11 +96,14 @@ export class Project {
     return Object.keys(lock.packages).filter((name) => name !== 'node_modules/dinov3-flow').length
   }
 
-  /** The program's main job on the two pictures. Returns the flow; `begin` is what comes before the script. */
-  mainJob(begin = [this.node], options) {
-    const program = this.path('node_modules/dinov3-flow/dist/cli/index.js')
+  /** The program's main job on the two pictures. Resolves to the flow; `begin` is what comes before the script. */
+  async mainJob(begin = [this.node], options) {
     const [command, ...args] = begin
-    this.must(command, [...args, program, 'run', ...PICTURES, '-o', 'flow.flo', '--viz', 'flow.png'], options)
+    await this.must(
+      command,
+      [...args, this.program, 'run', ...PICTURES, '-o', 'flow.flo', '--viz', 'flow.png'],
+      options,
+    )
     if (statSync(this.path('flow.png')).size < 1000) throw new Error('flow.png is no picture')
     return readFlo(this.path('flow.flo'))
   }

@@ -1,5 +1,7 @@
 // Installs the packed package as users do, and uses it.  node test/package/run.mjs [PART OF A NAME...]
 //   Needs the tarball of `npm run release`. Prints the support table of the README; the last line is "N passed, N failed".
+import { availableParallelism } from 'node:os'
+import { each } from '../../scripts/pool.mjs'
 import { SITUATIONS } from './situations.mjs'
 import { installTools } from './tools.mjs'
 
@@ -9,26 +11,29 @@ const chosen = SITUATIONS.filter(
 )
 installTools()
 
-const rows = []
+const results = new Map()
 let failed = 0
-for (const { name, run } of chosen) {
+async function attempt({ name, run }) {
   const begin = performance.now()
+  let result
   try {
-    rows.push([name, `works${suffix(await run())}`])
+    const remark = await run()
+    result = remark === undefined ? 'works' : `works: ${remark}`
   } catch (error) {
     failed++
     console.error(`FAILED ${name}: ${error.message}`)
-    rows.push([name, 'fails'])
+    result = 'fails'
   }
-  console.error(`${name}: ${rows.at(-1)[1]} (${((performance.now() - begin) / 1000).toFixed(1)} s)`)
+  results.set(name, result)
+  console.error(`${name}: ${result} (${((performance.now() - begin) / 1000).toFixed(1)} s)`)
 }
 
-function suffix(remark) {
-  return remark === undefined ? '' : `: ${remark}`
-}
+// Those that measure time run alone.
+for (const situation of chosen) if (situation.alone) await attempt(situation)
+const others = chosen.filter(({ alone }) => !alone)
+await each(others, availableParallelism(), attempt)
 
-console.log(
-  ['| situation | result |', '| --- | --- |', ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n'),
-)
+const rows = chosen.map(({ name }) => `| ${name} | ${results.get(name)} |`)
+console.log(['| situation | result |', '| --- | --- |', ...rows].join('\n'))
 console.log(`${rows.length - failed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -1,6 +1,6 @@
 // What a user may do with the package. Each situation is a project of its own, into which the tarball is installed. It fails by
 // throwing, and returns what there is to say about it.
-import { chmodSync, cpSync, mkdirSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { Project, sizeOf } from './project.mjs'
 import { bun, module, NODE_LINES, nodeForArm, pnpm, root, tarball } from './tools.mjs'
@@ -12,6 +12,23 @@ const USE = `const model = await FlowModel.load()
   console.log(data.length > 1000 && data.every(Number.isFinite) ? 'works' : 'no flow')`
 const ESM = `import { FlowModel } from 'dinov3-flow'\n${USE}`
 const CJS = `const { FlowModel } = require('dinov3-flow')\n;(async () => {${USE}})()`
+
+/** Two frames of noise, small because a GPU is emulated slowly. */
+const GPU = `import { FlowModel } from 'dinov3-flow'
+  const model = await FlowModel.load({ device: 'cuda' })
+  const frame = (seed) => ({
+    width: 96, height: 64, data: Uint8Array.from({ length: 3 * 96 * 64 }, (_, i) => (i * i * seed) % 251),
+  })
+  const { data } = await model.flow(frame(7), frame(11), { refine: 'off' })
+  console.log(model.info.engine, model.info.gpu.kernels)
+  console.log(data.length === 2 * 96 * 64 && data.every(Number.isFinite) ? 'works' : 'no flow')
+  await model.dispose()`
+
+/** x64 processors as qemu names them, and the instructions that the CPU engine takes there. */
+const PROCESSORS = [
+  { model: 'Nehalem', set: 'sse2' },
+  { model: 'Haswell', set: 'avx2' },
+]
 
 const WORKS = 'works\n'
 const MAX_PACKAGES = 12
@@ -33,43 +50,67 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
 async function inProject(options, use) {
   const project = new Project(options)
   try {
-    if (options.install !== false) project.install()
+    if (options.install !== false) await project.install(tarball())
     return await use(project)
   } finally {
     project.remove()
   }
 }
 
-/** The flow of the first main job, which all others must find. */
+/** The flow of a main job on this machine, which all others must find. */
 let reference
 
 async function sameFlow(flow) {
-  reference ??= await inProject({}, async (project) => project.mainJob())
-  expect(flow.length === reference.length, `${flow.length} values of flow, not ${reference.length}`)
-  const differences = flow.map((value, i) => Math.abs(value - reference[i]))
+  reference ??= inProject({}, (project) => project.mainJob())
+  const expected = await reference
+  expect(flow.length === expected.length, `${flow.length} values of flow, not ${expected.length}`)
+  const differences = flow.map((value, i) => Math.abs(value - expected[i]))
   const mean = differences.reduce((sum, value) => sum + value, 0) / differences.length
   expect(mean <= SAME_FLOW, `flow differs by ${mean} px on average`)
 }
 
+/** Installs the package for arm64 and calls `use` with what comes before a script there. */
+function onArm64(use) {
+  return inProject({ install: false }, async (project) => {
+    await project.install(tarball(), '--cpu=arm64', '--os=linux', '--libc=glibc')
+    return use(project, ['/usr/bin/qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', nodeForArm])
+  })
+}
+
+const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`
+
+async function timed(work) {
+  const begin = performance.now()
+  await work()
+  return performance.now() - begin
+}
+
 const installs = NODE_LINES.map((line) => ({
   name: `npm 12, scripts blocked, no compiler, Node ${line}`,
-  run: () =>
-    inProject({ line, install: false }, async (project) => {
-      const seconds = project.install()
-      const begin = performance.now()
-      await sameFlow(project.mainJob())
-      const total = seconds + (performance.now() - begin) / 1000
-      console.error(`installed in ${seconds.toFixed(1)} s, with the main job ${total.toFixed(1)} s`)
-    }),
+  run: () => inProject({ line }, async (project) => sameFlow(await project.mainJob())),
 }))
 
 export const SITUATIONS = [
+  {
+    name: 'time of an install and of the main job',
+    alone: true,
+    run: async () => {
+      const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+      const others = Object.entries(dependencies).map(([name, version]) => `${name}@${version}`)
+      const theirs = await inProject({ install: false }, (project) => timed(() => project.install(...others)))
+      return inProject({ install: false }, async (project) => {
+        const all = await timed(() => project.install(tarball()))
+        const job = await timed(() => project.mainJob())
+        return `${seconds(all)} and ${seconds(job)}; ${seconds(theirs)} for its dependencies alone`
+      })
+    },
+  },
   ...installs,
   {
     name: 'sizes',
     run: () =>
       inProject({ install: false }, async (project) => {
-        project.install('--omit=optional')
+        await project.install(tarball(), '--omit=optional')
         const packages = project.packages()
         const unpacked = sizeOf(project.path('node_modules/dinov3-flow'))
         const download = statSync(tarball()).size
@@ -84,7 +125,7 @@ export const SITUATIONS = [
     run: () =>
       inProject({}, async (project) => {
         project.write('main.mjs', ESM)
-        expect(project.must(project.node, ['main.mjs']) === WORKS, 'no flow')
+        expect((await project.must(project.node, ['main.mjs'])) === WORKS, 'no flow')
       }),
   },
   {
@@ -92,7 +133,7 @@ export const SITUATIONS = [
     run: () =>
       inProject({}, async (project) => {
         project.write('main.cjs', CJS)
-        expect(project.must(project.node, ['main.cjs']) === WORKS, 'no flow')
+        expect((await project.must(project.node, ['main.cjs'])) === WORKS, 'no flow')
       }),
   },
   {
@@ -102,7 +143,7 @@ export const SITUATIONS = [
         cpSync(path.join(root, 'test/types/consumer'), project.path('consumer'), { recursive: true })
         const types = path.join(root, 'node_modules/@types')
         const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
-        project.must(project.node, [tsc, '-p', 'consumer', '--typeRoots', types])
+        await project.must(project.node, [tsc, '-p', 'consumer', '--typeRoots', types])
       }),
   },
   {
@@ -116,8 +157,8 @@ export const SITUATIONS = [
           `import { build } from ${JSON.stringify(path.join(module('esbuild'), 'lib/main.js'))}
           await build(${JSON.stringify({ ...options, outfile: 'out.mjs', external: ['dinov3-flow'] })})`,
         )
-        project.must(project.node, ['bundle.mjs'])
-        expect(project.must(project.node, ['out.mjs']) === WORKS, 'no flow')
+        await project.must(project.node, ['bundle.mjs'])
+        expect((await project.must(project.node, ['out.mjs'])) === WORKS, 'no flow')
       }),
   },
   {
@@ -136,21 +177,30 @@ export const SITUATIONS = [
             if (error ?? stats.hasErrors()) throw error ?? new Error(stats.toString())
           })`,
         )
-        project.must(project.node, ['bundle.cjs'])
-        expect(project.must(project.node, ['out.mjs']) === WORKS, 'no flow')
+        await project.must(project.node, ['bundle.cjs'])
+        expect((await project.must(project.node, ['out.mjs'])) === WORKS, 'no flow')
       }),
   },
   {
     name: 'pnpm, symlinked tree',
     run: () =>
       inProject({ install: false }, async (project) => {
-        project.must(project.node, [pnpm, 'add', tarball(), '--store-dir', path.join(project.base, 'store')])
-        await sameFlow(project.mainJob())
+        await project.must(project.node, [
+          pnpm,
+          'add',
+          tarball(),
+          '--store-dir',
+          path.join(project.base, 'store'),
+        ])
+        await sameFlow(await project.mainJob())
       }),
   },
   {
     name: 'a path with spaces and letters that are not ASCII',
-    run: () => inProject({ name: 'Überfluss & 光流/my project' }, (project) => sameFlow(project.mainJob())),
+    run: () =>
+      inProject({ name: 'Überfluss & 光流/my project' }, async (project) =>
+        sameFlow(await project.mainJob()),
+      ),
   },
   {
     name: 'an install folder that is read-only to the user',
@@ -159,11 +209,14 @@ export const SITUATIONS = [
         // Root may write everywhere, so another user runs it. What it writes goes elsewhere.
         mkdirSync(project.path('out'))
         chmodSync(project.path('out'), 0o777)
-        const program = project.path('node_modules/dinov3-flow/dist/cli/index.js')
         const pictures = ['frame1_source.png', 'frame2_source.png']
-        const done = project.must(project.node, [program, 'run', ...pictures, '-o', 'out/flow.flo'], {
-          uid: 65534,
-        })
+        const done = await project.must(
+          project.node,
+          [project.program, 'run', ...pictures, '-o', 'out/flow.flo'],
+          {
+            uid: 65534,
+          },
+        )
         expect(statSync(project.path('out/flow.flo')).size > 1000, `no flow: ${done}`)
       }),
   },
@@ -173,13 +226,13 @@ export const SITUATIONS = [
       inProject({}, async (project) => {
         project.write('main.mjs', ESM)
         const folder = `--allow-fs-read=${project.folder}/*`
-        const refused = project.run(project.node, ['--permission', folder, 'main.mjs'])
+        const refused = await project.run(project.node, ['--permission', folder, 'main.mjs'])
         expect(
           /--allow-addons/.test(refused.stderr),
           `the refusal does not say what to allow: ${refused.stderr}`,
         )
         const flags = ['--permission', '--allow-addons', '--allow-fs-read=*', '--allow-worker', 'main.mjs']
-        expect(project.must(project.node, flags) === WORKS, 'no flow')
+        expect((await project.must(project.node, flags)) === WORKS, 'no flow')
         return 'with --allow-addons --allow-fs-read=*'
       }),
   },
@@ -193,7 +246,7 @@ export const SITUATIONS = [
           `import { Worker } from 'node:worker_threads'
           for (let i = 0; i < 2; i++) new Worker(new URL('worker.mjs', import.meta.url))`,
         )
-        expect(project.must(project.node, ['main.mjs']) === WORKS.repeat(2), 'no flow')
+        expect((await project.must(project.node, ['main.mjs'])) === WORKS.repeat(2), 'no flow')
       }),
   },
   {
@@ -201,17 +254,34 @@ export const SITUATIONS = [
     run: () =>
       inProject({}, async (project) => {
         project.write('main.mjs', ESM)
-        expect(project.must(bun, ['main.mjs']) === WORKS, 'no flow')
+        expect((await project.must(bun, ['main.mjs'])) === WORKS, 'no flow')
       }),
   },
+  ...PROCESSORS.map(({ model, set }) => ({
+    name: `x64 with ${set.toUpperCase()}, under qemu`,
+    run: () =>
+      inProject({}, async (project) => {
+        const emulated = ['/usr/bin/qemu-x86_64-static', '-cpu', model, project.node]
+        const [command, ...args] = emulated
+        const found = await project.must(command, [...args, project.program, 'doctor', '--json'])
+        expect(JSON.parse(found).engines.cpu.instructionSet === set, found)
+        await sameFlow(await project.mainJob(emulated))
+      }),
+  })),
   {
     name: 'linux-arm64 under qemu',
+    run: () => onArm64(async (project, emulated) => sameFlow(await project.mainJob(emulated))),
+  },
+  {
+    name: 'linux-arm64 under qemu, GPU emulated',
     run: () =>
-      inProject({ install: false }, async (project) => {
-        project.install('--cpu=arm64', '--os=linux', '--libc=glibc')
-        await sameFlow(
-          project.mainJob(['/usr/bin/qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', nodeForArm]),
-        )
+      onArm64(async (project, [command, ...args]) => {
+        project.write('main.mjs', GPU)
+        const driver = path.join(root, 'build/tests-arm64/test/emulator/libcuda_emu.so')
+        expect(existsSync(driver), `${driver} is not there: npm run test:native -- --arm64`)
+        const env = { DINOV3_FLOW_CUDA_DRIVER: driver }
+        const text = await project.must(command, [...args, 'main.mjs'], { env })
+        expect(/^cuda sm_\d+\nworks\n$/.test(text), text)
       }),
   },
   ...['darwin-arm64', 'win32-x64'].map((system) => ({
@@ -219,7 +289,7 @@ export const SITUATIONS = [
     run: () =>
       inProject({ install: false }, async (project) => {
         const [os, cpu] = system.split('-')
-        project.install(`--os=${os}`, `--cpu=${cpu}`)
+        await project.install(tarball(), `--os=${os}`, `--cpu=${cpu}`)
         // node-gyp-build takes the system from these, sharp from the machine.
         const env = { npm_config_platform: os, npm_config_arch: cpu }
         project.write(
@@ -229,7 +299,7 @@ export const SITUATIONS = [
           console.log((await encodeFlow(flow, 'flo')).length, flowToColor(flow).width, evaluate(flow, flow).epe)
           await FlowModel.load().catch(({ code, message }) => console.log(code, message))`,
         )
-        const text = project.must(project.node, ['main.mjs'], { env })
+        const text = await project.must(project.node, ['main.mjs'], { env })
         expect(/^28 2 0\nERR_NATIVE [^]*npx dinov3-flow build\n/.test(text), text)
         return 'installs; models say how to build'
       }),
@@ -238,8 +308,7 @@ export const SITUATIONS = [
     name: 'a build without tools',
     run: () =>
       inProject({}, async (project) => {
-        const program = project.path('node_modules/dinov3-flow/dist/cli/index.js')
-        const { status, stderr } = project.run(project.node, [program, 'build'])
+        const { status, stderr } = await project.run(project.node, [project.program, 'build'])
         expect(
           status === 1 && /CMake[^]*compiler[^]*make or ninja[^]*npm install .*node-addon-api/.test(stderr),
           stderr,
@@ -251,13 +320,12 @@ export const SITUATIONS = [
     name: 'a build from source',
     run: () =>
       inProject({ install: false }, async (project) => {
-        project.install('node-api-headers', 'node-addon-api')
-        const program = project.path('node_modules/dinov3-flow/dist/cli/index.js')
+        await project.install(tarball(), 'node-api-headers', 'node-addon-api')
         const env = { PATH: `${path.dirname(project.node)}:${process.env.PATH}` }
-        project.must(project.node, [program, 'build', '--cuda', 'off'], { env })
-        const found = JSON.parse(project.must(project.node, [program, 'doctor', '--json']))
+        await project.must(project.node, [project.program, 'build', '--cuda', 'off'], { env })
+        const found = JSON.parse(await project.must(project.node, [project.program, 'doctor', '--json']))
         expect(found.addon.endsWith('build/Release/dinov3_flow.node') && found.ok, JSON.stringify(found))
-        await sameFlow(project.mainJob())
+        await sameFlow(await project.mainJob())
       }),
   },
 ]
