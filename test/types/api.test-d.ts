@@ -101,7 +101,7 @@ describe('a frame', () => {
   })
 
   it('may be a path or a URL', () => {
-    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL>()
+    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL | Uint8Array>()
   })
 })
 
