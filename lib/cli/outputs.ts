@@ -69,7 +69,7 @@ function checkExtension(option: string, path: string, kind: PlannedOutput['kind'
 
 /** The path that a file has without links: an output is written through a link, and so must not be one to an input. */
 function identity(path: string): string {
-  const file = resolve(followLinks(path))
+  const file = resolve(followLinks(/^file:/i.test(path) ? toPath(path, 'file') : path))
   try {
     return join(realpathSync(dirname(file)), basename(file))
   } catch {

@@ -1,6 +1,6 @@
-import { FlowError, messageOf } from '../errors.js'
+import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
-import { loadSharp } from '../image/sharp.js'
+import { loadSharp, reasonOf } from '../image/sharp.js'
 import { quoted } from '../support/quote.js'
 import { damaged, LARGEST_INFLATION, MAX_DECODED_PIXELS } from './floats.js'
 import { isUnknown } from './unknown.js'
@@ -73,7 +73,7 @@ export async function decodeKitti(
       .raw({ depth: 'ushort' })
       .toBuffer()
   } catch (cause) {
-    throw damaged('KITTI PNG', messageOf(cause), cause)
+    throw damaged('KITTI PNG', reasonOf(cause), cause)
   }
   if (decoded.length !== 6 * width * height) throw damaged('KITTI PNG', 'it is not of three channels')
 

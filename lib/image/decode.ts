@@ -1,4 +1,4 @@
-import { FlowError, messageOf } from '../errors.js'
+import { FlowError } from '../errors.js'
 import { checkFrame, type EncodedSource } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
 import { kindOf } from '../support/file-kind.js'
@@ -8,7 +8,7 @@ import { readWhole } from '../support/read-file.js'
 import { decodeBmp, looksLikeBmp } from './bmp.js'
 import { decodeNetpbm, looksLikeNetpbm } from './netpbm.js'
 import { type Samples, toBytes, Undecodable } from './samples.js'
-import { loadSharp } from './sharp.js'
+import { loadSharp, reasonOf } from './sharp.js'
 import { decodeTiffFloats, looksLikeTiff } from './tiff.js'
 
 /** Decoded pixels: 8 bits a channel, interleaved, rows from the top. */
@@ -90,7 +90,7 @@ export function decodeOwn(bytes: Uint8Array): Samples | undefined {
 export function undecodable(bytes: Uint8Array, name: string, cause: unknown): FlowError {
   if (cause instanceof FlowError) return cause
   const kind = kindOf(bytes)
-  const reason = cause instanceof Undecodable ? cause.message : tidy(messageOf(cause))
+  const reason = cause instanceof Undecodable ? cause.message : reasonOf(cause)
   const unknown = /unsupported image format/.test(reason)
   const message = unknown
     ? `is ${kind}, not a picture of a kind that is read (${READ_KINDS}): save it as PNG` + hint(bytes)
@@ -128,7 +128,7 @@ async function decodeBySharp(bytes: Uint8Array, name: string, { strict }: Decode
     try {
       const picture = await decode(failOn)
       if (faults.length === 0) return picture
-      const fault = tidy(faults.map(messageOf).join('\n'))
+      const fault = reasonOf(...faults)
       if (strict !== true) return { ...picture, fault }
       throw new FlowError(
         'ERR_FRAME',
@@ -140,18 +140,6 @@ async function decodeBySharp(bytes: Uint8Array, name: string, { strict }: Decode
       faults.push(cause)
     }
   throw faults[0]
-}
-
-/** The decoder's message on one line, each of its lines once, without the names of its parts. */
-function tidy(message: string): string {
-  const lines = message
-    .split('\n')
-    .map((line) =>
-      line.replace(/^Input \w+ has corrupt header:|^Warning treated as error.*|^Unknown error/, '').trim(),
-    )
-    .map((line) => line.replace(/^vips\w+: /i, ''))
-  const told = [...new Set(lines)].filter((line) => line !== '').join('; ')
-  return quoted(told === '' ? 'its header is damaged' : told).slice(1, -1)
 }
 
 /** Whether a file's first bytes are those of a JPEG. */

@@ -1,8 +1,9 @@
 import { extname } from 'node:path'
 import type { Sharp } from 'sharp'
-import { FlowError, messageOf } from '../errors.js'
+import { FlowError } from '../errors.js'
 import { toPath } from '../support/file-path.js'
 import { writeWhole } from '../support/write-file.js'
+import { reasonOf } from './sharp.js'
 import { type RgbImage, toSharp } from './rgb-image.js'
 
 // Colours of flow carry its values, so that lossy formats keep the full resolution of colour. WebP can do so only without loss.
@@ -43,7 +44,7 @@ export async function saveImage(path: string | URL, image: RgbImage): Promise<vo
     const { width, height } = image
     throw new FlowError(
       'ERR_FRAME',
-      `${file}: a picture of ${width} x ${height} pixels cannot be written so: ${messageOf(cause)}; try .png`,
+      `${file}: a picture of ${width} x ${height} pixels cannot be written so: ${reasonOf(cause)}; try .png`,
       { cause },
     )
   }
