@@ -51,7 +51,7 @@ export interface FrameBuffer extends Frame {
 
 /**
  * A picture that is decoded first: a path, `-` for standard input, a file: URL, or the bytes of a file (PNG, JPEG, WebP, AVIF,
- * TIFF, GIF, SVG, BMP, PPM, PGM, PBM). Pixels are never given as bytes alone, but as a {@link Frame}.
+ * TIFF, GIF, SVG, BMP, PPM, PGM, PBM, PAM). Pixels are never given as bytes alone, but as a {@link Frame}.
  */
 export type EncodedSource = string | URL | Uint8Array
 

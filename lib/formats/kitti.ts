@@ -133,7 +133,7 @@ function checkHeader(bytes: Uint8Array): { width: number; height: number } {
     const kind = COLOUR_TYPES[header.getUint8(25)] ?? 'unknown colours'
     throw damaged(
       'KITTI PNG',
-      `flow needs 16-bit RGB, and this is ${kind} of ${bits} bits${bits === 16 ? '' : ', perhaps a picture of flow, which does not hold its values'}`,
+      `flow needs 16-bit RGB, and this is ${kind} of ${bits} bits${bits === 16 ? '' : ', perhaps a picture of flow, which does not hold its values: give the 16-bit file'}`,
     )
   }
   if (width * height > MAX_DECODED_PIXELS)

@@ -96,6 +96,11 @@ function readHeader(view: DataView): Header {
   const usual = bits === 16 ? ([0x7c00, 0x03e0, 0x001f] as const) : ([0xff0000, 0xff00, 0xff] as const)
 
   const paletteAt = FILE_HEADER + size + (fields && size === WINDOWS_HEADER ? 12 : 0)
+  const pixelsAt = view.getUint32(10, true)
+  if (pixelsAt < paletteAt)
+    throw new Undecodable(
+      `its pixels would begin inside its header, at ${pixelsAt}: it is damaged, get it again`,
+    )
   const used = os2 ? 0 : view.getUint32(46, true)
   const most = 2 ** Math.min(bits, 8)
   return {
@@ -103,7 +108,7 @@ function readHeader(view: DataView): Header {
     height,
     rows: signedHeight < 0 ? 'top-down' : 'bottom-up',
     bits,
-    pixelsAt: view.getUint32(10, true),
+    pixelsAt,
     palette: { at: paletteAt, colors: used === 0 ? most : Math.min(used, most), bytes: os2 ? 3 : 4 },
     masks: fields ? [mask(0), mask(1), mask(2)] : usual,
   }

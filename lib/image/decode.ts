@@ -7,6 +7,7 @@ import { quoted } from '../support/quote.js'
 import { readWhole } from '../support/read-file.js'
 import { decodeBmp, looksLikeBmp } from './bmp.js'
 import { decodeNetpbm, looksLikeNetpbm } from './netpbm.js'
+import { decodePam, looksLikePam } from './pam.js'
 import { type Samples, toBytes, Undecodable } from './samples.js'
 import { loadSharp, reasonOf } from './sharp.js'
 import { decodeTiffFloats, looksLikeTiff } from './tiff.js'
@@ -28,7 +29,7 @@ export interface DecodeOptions {
 }
 
 /** The kinds of pictures that are read, for messages and help. */
-export const READ_KINDS = 'PNG, JPEG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM or PBM'
+export const READ_KINDS = 'PNG, JPEG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM, PBM or PAM'
 
 /**
  * Decodes a picture. It is turned upright by its EXIF orientation and converted to sRGB; alpha is dropped. The floats of a
@@ -80,9 +81,10 @@ export async function decodeForCall(source: EncodedSource, name: string): Promis
   return frame
 }
 
-/** The samples of a PBM, PGM, PPM or BMP, which `sharp` does not read; undefined for any other file. */
+/** The samples of a PBM, PGM, PPM, PAM or BMP, which `sharp` does not read; undefined for any other file. */
 export function decodeOwn(bytes: Uint8Array): Samples | undefined {
   if (looksLikeNetpbm(bytes)) return decodeNetpbm(bytes)
+  if (looksLikePam(bytes)) return decodePam(bytes)
   return looksLikeBmp(bytes) ? decodeBmp(bytes) : undefined
 }
 

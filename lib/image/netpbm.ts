@@ -1,3 +1,4 @@
+import type { OutputSize } from '../size.js'
 import { latin1 } from '../support/file-kind.js'
 import { checkSize, type Samples, Undecodable } from './samples.js'
 
@@ -13,10 +14,18 @@ interface Header {
   readonly end: number
 }
 
-type Kind = '1' | '2' | '3' | '4' | '5' | '6'
+/** The kinds of files: how many channels, whether a sample is one bit, and how samples are stored. */
+const KINDS = {
+  P1: { channels: 1, sample: 'bit', stored: 'text' },
+  P2: { channels: 1, sample: 'number', stored: 'text' },
+  P3: { channels: 3, sample: 'number', stored: 'text' },
+  P4: { channels: 1, sample: 'bit', stored: 'binary' },
+  P5: { channels: 1, sample: 'number', stored: 'binary' },
+  P6: { channels: 3, sample: 'number', stored: 'binary' },
+} as const
 
 /** Limit on the bytes of a header, comments included. */
-const LONGEST_HEADER = 65_536
+export const LONGEST_HEADER = 65_536
 
 /** Whether a file's first bytes are those of a PBM, PGM or PPM. */
 export function looksLikeNetpbm(bytes: Uint8Array): boolean {
@@ -30,36 +39,36 @@ export function looksLikeNetpbm(bytes: Uint8Array): boolean {
  * @throws {Undecodable} if the header is damaged, or samples are missing or too large
  */
 export function decodeNetpbm(bytes: Uint8Array): Samples {
-  const kind = String.fromCharCode(bytes[1]!) as Kind
-  const header = readHeader(bytes, kind === '1' || kind === '4' ? 'bits' : 'samples')
-  const { width, height, white } = header
-  const channels = kind === '3' || kind === '6' ? 3 : 1
-  const binary = kind === '4' || kind === '5' || kind === '6'
-  const rowBits = white === 1 && kind === '4' ? width : (white > 255 ? 16 : 8) * channels * width
-  // Text takes at least one byte a sample, and a separator between two numbers.
+  const { channels, sample, stored } = KINDS[latin1(bytes.subarray(0, 2)) as keyof typeof KINDS]
+  const { width, height, white, end } = readHeader(bytes, sample)
   const count = channels * width * height
-  const needed = binary ? Math.ceil(rowBits / 8) * height : kind === '1' ? count : 2 * count - 1
-  const body = bytes.subarray(dataStart(bytes, header.end, needed))
-  if (body.length < needed)
-    throw new Undecodable(
-      `its header says ${width} x ${height}, which takes at least ${needed} bytes, but only ${body.length} follow: ` +
-        'it is cut short, get it again',
-    )
-  const data =
-    kind === '4'
-      ? unpackBits(body, width, height)
-      : kind === '1'
-        ? readDigits(body, count)
-        : binary
-          ? readBinary(body, count, white)
-          : readNumbers(body, count, white)
+  if (stored === 'text') {
+    const body = bytes.subarray(end)
+    // Each digit is a byte, and a space stands between two numbers. This bounds what a header can make allocate.
+    checkLength(body, sample === 'bit' ? count : 2 * count - 1, { width, height })
+    const data = sample === 'bit' ? readDigits(body, count) : readNumbers(body, count, white)
+    return { width, height, channels, white, data }
+  }
+  const needed = sample === 'bit' ? Math.ceil(width / 8) * height : (white > 255 ? 2 : 1) * count
+  const body = bytes.subarray(dataStart(bytes, end, needed))
+  checkLength(body, needed, { width, height })
+  const data = sample === 'bit' ? unpackBits(body, width, height) : readBinary(body, count, white)
   return { width, height, channels, white, data }
 }
 
-function readHeader(bytes: Uint8Array, kind: 'bits' | 'samples'): Header {
+/** @throws {Undecodable} if fewer than `needed` bytes of samples follow a header */
+export function checkLength(body: Uint8Array, needed: number, { width, height }: OutputSize): void {
+  if (body.length >= needed) return
+  throw new Undecodable(
+    `its header says ${width} x ${height}, which takes at least ${needed} bytes, but only ${body.length} follow: ` +
+      'it is cut short, get it again',
+  )
+}
+
+function readHeader(bytes: Uint8Array, sample: 'bit' | 'number'): Header {
   const text = latin1(bytes.subarray(0, LONGEST_HEADER))
   const numbers: number[] = []
-  const wanted = kind === 'bits' ? 2 : 3
+  const wanted = sample === 'bit' ? 2 : 3
   const token = /(?:[\t-\r ]|#[^\r\n]*[\r\n])+(\d{1,9})(?=[\t-\r #])/y
   token.lastIndex = 2
   while (numbers.length < wanted) {
@@ -71,9 +80,14 @@ function readHeader(bytes: Uint8Array, kind: 'bits' | 'samples'): Header {
   // A regular expression that is sticky stays where its last match ended.
   const [width = 0, height = 0, white = 1] = numbers
   checkSize(width, height)
+  checkWhite(white)
+  return { width, height, white, end: token.lastIndex }
+}
+
+/** @throws {Undecodable} if the largest value of a sample is none */
+export function checkWhite(white: number): void {
   if (white < 1 || white > 65_535)
     throw new Undecodable(`its header says values up to ${white}, and that is 1 to 65535: get the file again`)
-  return { width, height, white, end: token.lastIndex }
 }
 
 /**
@@ -86,7 +100,8 @@ function dataStart(bytes: Uint8Array, end: number, needed: number): number {
   return /^[ \t]*(#[^\n]*)?\r?\n$/.test(between) ? rest : end + 1
 }
 
-function readBinary(body: Uint8Array, count: number, white: number): Uint8Array | Uint16Array {
+/** Samples of one byte, or of two with the high byte first if the largest value takes two. */
+export function readBinary(body: Uint8Array, count: number, white: number): Uint8Array | Uint16Array {
   if (white <= 255) {
     const samples = new Uint8Array(body.subarray(0, count))
     for (const value of samples) if (value > white) throw tooLarge(value, white)

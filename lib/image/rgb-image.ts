@@ -23,7 +23,7 @@ export interface LoadedImage extends RgbImage {
 }
 
 /**
- * Decodes a picture: PNG, JPEG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM or PBM. It is turned upright by its EXIF orientation and
+ * Decodes a picture: PNG, JPEG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM, PBM or PAM. It is turned upright by its EXIF orientation and
  * converted to 8-bit sRGB; transparency is dropped. TIFF's floats are read if they are from 0 to 1. An {@link RgbImage} is
  * returned unchanged.
  *

@@ -33,6 +33,24 @@ describe('PPM, PGM and PBM', () => {
     ['P5 of 12 bits', text('P5\n2 1\n4095\n', [0x0f, 0xff, 0, 16]), [255, 1]],
     ['P6', text('P6\n1 2\n255\n', [1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 5, 6]],
     ['P6 of 16 bits', text('P6\n1 1\n65535\n', [0x80, 0, 0x40, 0, 0, 0]), [128, 64, 0]],
+    [
+      'P7, whose alpha is dropped',
+      text(
+        'P7\n# PAM\nHEIGHT 1\nWIDTH 2\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n',
+        [1, 2, 3, 9, 4, 5, 6, 9],
+      ),
+      [1, 2, 3, 4, 5, 6],
+    ],
+    [
+      'P7 of bits, whose 1 is white',
+      text('P7\nWIDTH 2\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n', [0, 1]),
+      [0, 255],
+    ],
+    [
+      'P7 of gray with alpha in 16 bits',
+      text('P7\nWIDTH 1\nHEIGHT 1\nDEPTH 2\nMAXVAL 65535\nENDHDR\n', [128, 0, 7, 7]),
+      [128],
+    ],
     ['comments', text('P5\n# made by\n#\n2 # width\n 1\n# largest\n255\n', [7, 8]), [7, 8]],
     ['tabs and more blanks', text('P5\t2\v 1\f\r\n255 ', [7, 8]), [7, 8]],
     ['lines that end in CRLF', text('P5\r\n2 1\r\n255\r\n', [7, 8]), [7, 8]],
@@ -57,6 +75,8 @@ describe('PPM, PGM and PBM', () => {
     ['a largest value above 16 bits', text('P5\n1 1\n65536\n', [1, 1]), '1 to 65535'],
     ['no size', text('P5\n0 4\n255\n', [1]), '0 x 4'],
     ['a size beyond reason', text('P1\n999999999 999999999\n1'), '999999999 x 999999999'],
+    ['a PAM without width', text('P7\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n', [1]), 'no WIDTH'],
+    ['a PAM of 5 channels', text('P7\nWIDTH 1\nHEIGHT 1\nDEPTH 5\nMAXVAL 1\nENDHDR\n', [1]), '5 channels'],
     ['no header', text('P6 hello\n'), 'header is damaged'],
   ])('refuses %s, and says so', async (_, bytes, reason) => {
     await expect(loadImage(bytes)).rejects.toThrow(flowError('ERR_FRAME', reason))
@@ -69,6 +89,7 @@ describe('PPM, PGM and PBM', () => {
       text('P1\n4 2\n0110\n1001'),
       text('P4\n17 2\n', [1, 2, 3, 4, 5, 6]),
       text('P5\n3 1\n65535\n', [1, 2, 3, 4, 5, 6]),
+      text('P7\nWIDTH 1\nHEIGHT 2\nDEPTH 3\nMAXVAL 255\nENDHDR\n', [1, 2, 3, 4, 5, 6]),
     ]
     for (const file of files) await survivesDamage(file)
   })

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { FlowError } from '../../errors.js'
 import type { FlowField } from '../../flow-field.js'
 import { type PngCode, readFlow, readMask } from '../../formats/index.js'
-import { evaluate, type FlowErrors } from '../../metrics.js'
+import { evaluate, type EvaluateOptions, type FlowErrors, type FlowMetricsOptions } from '../../metrics.js'
 import { isTwice, subsampleValues } from '../../subsample.js'
 import { dimensions, pixels } from '../amounts.js'
 import { type Cli, printJson, printLines } from '../cli.js'
@@ -53,10 +53,8 @@ Examples:
         readFlow(prediction, flags),
         readFlow(groundTruth, flags),
       ])
-      const errors = await compare(predicted, truth, flags).catch((cause: unknown) => {
-        if (!(cause instanceof FlowError) || cause.code !== 'ERR_ARGUMENT') throw cause
-        throw new FlowError(cause.code, `${prediction} against ${groundTruth}: ${cause.message}`, { cause })
-      })
+      const valid = await countedPixels(predicted, truth, flags)
+      const errors = compare([prediction, predicted], [groundTruth, truth], { valid, maxFlow: flags.maxFlow })
       if (errors.validPixels === 0) throw nothingValid(groundTruth, flags)
       if (flags.json === true) {
         printJson(cli.out, errors)
@@ -86,13 +84,29 @@ Examples:
     })
 }
 
-async function compare(predicted: FlowField, truth: FlowField, flags: MetricsFlags): Promise<FlowErrors> {
+function compare(
+  [prediction, predicted]: readonly [string, FlowField],
+  [groundTruth, truth]: readonly [string, FlowField],
+  options: EvaluateOptions & FlowMetricsOptions,
+): FlowErrors {
+  try {
+    return evaluate(predicted, truth, options)
+  } catch (cause) {
+    if (!(cause instanceof FlowError)) throw cause
+    throw new FlowError(cause.code, `${prediction} against ${groundTruth}: ${cause.message}`, { cause })
+  }
+}
+
+/** 1 for every pixel that the masks leave; undefined if there is no mask. */
+async function countedPixels(
+  predicted: FlowField,
+  truth: FlowField,
+  flags: MetricsFlags,
+): Promise<ArrayLike<number> | undefined> {
+  if (flags.valid === undefined && flags.invalid === undefined) return undefined
   const valid = flags.valid === undefined ? undefined : await maskFor(flags.valid, predicted, truth)
   const invalid = flags.invalid === undefined ? undefined : await maskFor(flags.invalid, predicted, truth)
-  const { maxFlow } = flags
-  if (valid === undefined && invalid === undefined) return evaluate(predicted, truth, { maxFlow })
-  const counted = predicted.x.map((_, i) => (valid?.[i] ?? 1) * (1 - (invalid?.[i] ?? 0)))
-  return evaluate(predicted, truth, { maxFlow, valid: counted })
+  return predicted.x.map((_, i) => (valid?.[i] ?? 1) * (1 - (invalid?.[i] ?? 0)))
 }
 
 /** A mask at the size of the prediction. */
