@@ -66,7 +66,7 @@ async function maskOfPicture(bytes: Uint8Array, name: string): Promise<PixelMap<
       `${name}: is a JPEG picture, whose black is not exactly 0, so that it cannot be a mask: get the mask as PNG`,
     )
   try {
-    const { data, width, height, channels } = decodeOwn(bytes) ?? (await samplesBySharp(bytes))
+    const { data, width, height, channels } = (await decodeOwn(bytes)) ?? (await samplesBySharp(bytes))
     const mask = new Uint8Array(width * height)
     for (let i = 0; i < data.length; i++) if (data[i] !== 0) mask[Math.floor(i / channels)] = 1
     return { data: mask, width, height }
@@ -78,7 +78,10 @@ async function maskOfPicture(bytes: Uint8Array, name: string): Promise<PixelMap<
 /** All 16 bits: 1 of 65535 is black in 8 bits. */
 async function samplesBySharp(bytes: Uint8Array) {
   const sharp = await loadSharp()
-  const decoder = sharp(bytes).removeAlpha().toColourspace('rgb16').raw({ depth: 'ushort' })
+  const decoder = sharp(bytes, { ignoreIcc: true })
+    .removeAlpha()
+    .toColourspace('rgb16')
+    .raw({ depth: 'ushort' })
   const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
   const samples = new Uint16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength))
   return { data: samples, width: info.width, height: info.height, channels: info.channels }

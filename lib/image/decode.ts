@@ -81,11 +81,12 @@ export async function decodeForCall(source: EncodedSource, name: string): Promis
   return frame
 }
 
-/** The samples of a PBM, PGM, PPM, PAM or BMP, which `sharp` does not read; undefined for any other file. */
-export function decodeOwn(bytes: Uint8Array): Samples | undefined {
+/** The samples of a PBM, PGM, PPM, PAM, BMP, or TIFF of floats, which `sharp` does not read as they are; undefined for others. */
+export async function decodeOwn(bytes: Uint8Array): Promise<Samples | undefined> {
   if (looksLikeNetpbm(bytes)) return decodeNetpbm(bytes)
   if (looksLikePam(bytes)) return decodePam(bytes)
-  return looksLikeBmp(bytes) ? decodeBmp(bytes) : undefined
+  if (looksLikeBmp(bytes)) return decodeBmp(bytes)
+  return looksLikeTiff(bytes) ? decodeTiffFloats(bytes) : undefined
 }
 
 /** The error for bytes that no decoder takes. */
@@ -102,7 +103,7 @@ export function undecodable(bytes: Uint8Array, name: string, cause: unknown): Fl
 
 async function decodeBytes(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Picture> {
   try {
-    const own = decodeOwn(bytes) ?? (looksLikeTiff(bytes) ? await decodeTiffFloats(bytes) : undefined)
+    const own = await decodeOwn(bytes)
     if (own === undefined) return await decodeBySharp(bytes, name, options)
     const { width, height, channels } = own
     return { data: toBytes(own), width, height, channels }

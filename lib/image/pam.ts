@@ -1,4 +1,5 @@
 import { latin1 } from '../support/file-kind.js'
+import { quoted } from '../support/quote.js'
 import { checkLength, checkWhite, LONGEST_HEADER, readBinary } from './netpbm.js'
 import { checkSize, type Samples, Undecodable } from './samples.js'
 
@@ -29,6 +30,11 @@ export function decodePam(bytes: Uint8Array): Samples {
   checkWhite(white)
   if (depth < 1 || depth > 4)
     throw new Undecodable(`it has ${depth} channels, and 1 to 4 are read: save it as PNG`)
+  const [, type = ''] = /^TUPLTYPE[ \t]+(\w{1,40})[ \t\r]*$/m.exec(text) ?? []
+  if (depth >= 3 && !type.startsWith('RGB'))
+    throw new Undecodable(
+      `its ${depth} channels are of TUPLTYPE ${quoted(type)}, not RGB, so that their order is unknown: save it as PPM or PNG`,
+    )
   const count = depth * width * height
   const body = bytes.subarray(header.length)
   checkLength(body, (white > 255 ? 2 : 1) * count, { width, height })

@@ -36,7 +36,8 @@ export function toPath(file: string | URL, name: string): string {
 
 /** A text that begins like a URL as one. A drive letter (`C:\`) is no scheme: schemes have two letters or more. */
 function urlOf(file: string): URL | undefined {
-  if (typeof file !== 'string' || !/^(?:[a-z][a-z0-9+.-]+:\/\/|data:|blob:)/i.test(file)) return undefined
+  if (typeof file !== 'string' || !/^(?:[a-z][a-z0-9+.-]+:\/\/|file:\/|data:|blob:)/i.test(file))
+    return undefined
   try {
     return new URL(file)
   } catch {

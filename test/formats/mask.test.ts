@@ -4,6 +4,7 @@ import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { readMask, writeMap } from '../../lib/index.js'
 import { writeNpyArray } from '../../lib/formats/npy-array.js'
+import { tiff } from '../image/helpers.js'
 import { flowError } from '../support/compare.js'
 import { fixture, withFolder } from '../support/fixtures.js'
 import { zipOf } from '../support/zip.js'
@@ -28,6 +29,7 @@ describe('readMask', () => {
           .toBuffer(),
     ],
     ['TIFF', () => png([0, 255, 255, 0]).tiff({ compression: 'lzw' }).toBuffer()],
+    ['TIFF of floats', () => tiff({ samples: [0, 1, 1, 0], width: 4, bits: 32, format: 3 })],
     ['PBM, whose 1 is black', () => Buffer.from('P1\n4 1\n1001')],
     ['PGM of 16 bits', () => Buffer.from('P2\n4 1\n65535\n0 1 65535 0')],
     ['.npy of bool', () => writeNpyArray('|b1', [1, 4], Uint8Array.of(0, 1, 1, 0))],

@@ -77,6 +77,11 @@ describe('PPM, PGM and PBM', () => {
     ['a size beyond reason', text('P1\n999999999 999999999\n1'), '999999999 x 999999999'],
     ['a PAM without width', text('P7\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n', [1]), 'no WIDTH'],
     ['a PAM of 5 channels', text('P7\nWIDTH 1\nHEIGHT 1\nDEPTH 5\nMAXVAL 1\nENDHDR\n', [1]), '5 channels'],
+    [
+      'a PAM that does not say RGB, as OpenCV writes BGR',
+      text('P7\nWIDTH 1\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nENDHDR\n', [1, 2, 3]),
+      'their order is unknown',
+    ],
     ['no header', text('P6 hello\n'), 'header is damaged'],
   ])('refuses %s, and says so', async (_, bytes, reason) => {
     await expect(loadImage(bytes)).rejects.toThrow(flowError('ERR_FRAME', reason))
@@ -89,7 +94,7 @@ describe('PPM, PGM and PBM', () => {
       text('P1\n4 2\n0110\n1001'),
       text('P4\n17 2\n', [1, 2, 3, 4, 5, 6]),
       text('P5\n3 1\n65535\n', [1, 2, 3, 4, 5, 6]),
-      text('P7\nWIDTH 1\nHEIGHT 2\nDEPTH 3\nMAXVAL 255\nENDHDR\n', [1, 2, 3, 4, 5, 6]),
+      text('P7\nWIDTH 1\nHEIGHT 2\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n', [1, 2, 3, 4, 5, 6]),
     ]
     for (const file of files) await survivesDamage(file)
   })

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { loadImage } from '../../lib/index.js'
 import { flowError, largestDifference } from '../support/compare.js'
 import { fixture, withFolder } from '../support/fixtures.js'
-import { survivesDamage, wanted } from './helpers.js'
+import { survivesDamage, type Tiff, tiff, wanted } from './helpers.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PPM = fixture('pictures/x.ppm')
@@ -52,57 +52,6 @@ describe('TIFF', () => {
   test('a damaged file is a picture or a refusal', () =>
     survivesDamage(tiff({ samples: [0, 0.5, 1], bits: 32, format: 3 })))
 })
-
-interface Tiff {
-  readonly samples: readonly number[]
-  readonly bits: 16 | 32 | 64
-  /** 1: unsigned, 2: with a sign, 3: floats. */
-  readonly format: 1 | 2 | 3
-}
-
-/** A little-endian TIFF of one pixel. */
-function tiff({ samples, bits, format }: Tiff): Buffer {
-  const data = Buffer.alloc(samples.length * (bits / 8))
-  samples.forEach((value, i) => {
-    if (format !== 3 || bits === 16) data.writeUIntLE(value, i * (bits / 8), bits / 8)
-    else if (bits === 32) data.writeFloatLE(value, 4 * i)
-    else data.writeDoubleLE(value, 8 * i)
-  })
-  const short = (tag: number, values: readonly number[]) => ({ tag, type: 3, values })
-  const repeat = (value: number) => samples.map(() => value)
-  const tags = [
-    short(256, [1]),
-    short(257, [1]),
-    short(258, repeat(bits)),
-    short(259, [1]),
-    short(262, [samples.length === 1 ? 1 : 2]),
-    { tag: 273, type: 4, values: [512] },
-    short(277, [samples.length]),
-    short(278, [1]),
-    { tag: 279, type: 4, values: [data.length] },
-    ...(samples.length === 4 ? [short(338, [2])] : []),
-    short(339, repeat(format)),
-  ]
-  const file = Buffer.alloc(512)
-  file.write('II*\0\x08\0\0\0', 'latin1')
-  file.writeUInt16LE(tags.length, 8)
-  let beyond = 256
-  tags.forEach(({ tag, type, values }, i) => {
-    const at = 10 + 12 * i
-    file.writeUInt16LE(tag, at)
-    file.writeUInt16LE(type, at + 2)
-    file.writeUInt32LE(values.length, at + 4)
-    const size = type === 3 ? 2 : 4
-    const inside = size * values.length <= 4
-    const place = inside ? at + 8 : beyond
-    if (!inside) {
-      file.writeUInt32LE(beyond, at + 8)
-      beyond += size * values.length
-    }
-    values.forEach((value, j) => file.writeUIntLE(value, place + size * j, size))
-  })
-  return Buffer.concat([file, data])
-}
 
 describe('faults that decoders recover from', () => {
   const JUNK = fixture('pictures/extra_before_marker.jpg')
