@@ -5,7 +5,7 @@ import { MAP_EXTENSIONS } from '../formats/map.js'
 import { PICTURE_EXTENSIONS } from '../image/save.js'
 import { toPath } from '../support/file-path.js'
 import { STANDARD_INPUT } from '../support/read-file.js'
-import { quoted } from '../support/quote.js'
+import { quoted, shortPath } from '../support/quote.js'
 import { followLinks } from '../support/write-file.js'
 import { UsageError } from './cli.js'
 
@@ -49,7 +49,8 @@ export function checkOutputs(outputs: readonly PlannedOutput[], inputs: readonly
     checkExtension(option, path, kind)
     const file = toPath(path, option)
     const other = taken.get(identity(file))
-    if (other !== undefined) throw new UsageError(`${option}: ${path} is also ${other}: give another name`)
+    if (other !== undefined)
+      throw new UsageError(`${option}: ${shortPath(path)} is also ${other}: give another name`)
     taken.set(identity(file), `the output of ${option}`)
     checkPlace(file)
   }
@@ -64,7 +65,7 @@ export function backwardName(path: string): string {
 function checkExtension(option: string, path: string, kind: PlannedOutput['kind']): void {
   const { extensions, named }: { extensions: readonly string[]; named: string } = KINDS[kind]
   if (extensions.includes(extname(path).toLowerCase())) return
-  throw new UsageError(`${option}: ${named} ${extensions.join(', ')}, not ${path}`)
+  throw new UsageError(`${option}: ${named} ${extensions.join(', ')}, not ${shortPath(path)}`)
 }
 
 /** The path that a file has without links: an output is written through a link, and so must not be one to an input. */
@@ -84,15 +85,25 @@ function checkPlace(path: string): void {
   try {
     accessSync(folder, constants.W_OK)
   } catch (cause) {
-    throw new FlowError('ERR_IO', `cannot write ${path}: the folder ${folder} is missing or read-only`, {
-      cause,
-    })
+    throw new FlowError(
+      'ERR_IO',
+      `cannot write ${shortPath(path, 100)}: the folder ${shortPath(folder, 100)} is missing or read-only`,
+      {
+        cause,
+      },
+    )
   }
   if (!statSync(folder).isDirectory())
-    throw new FlowError('ERR_IO', `cannot write ${path}: ${folder} is not a folder`)
+    throw new FlowError(
+      'ERR_IO',
+      `cannot write ${shortPath(path, 100)}: ${shortPath(folder, 100)} is not a folder`,
+    )
   try {
     if (lstatSync(real).isDirectory())
-      throw new FlowError('ERR_IO', `cannot write ${path}: it is a folder: give the name of a file in it`)
+      throw new FlowError(
+        'ERR_IO',
+        `cannot write ${shortPath(path, 100)}: it is a folder: give the name of a file in it`,
+      )
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
     const { code } = cause as NodeJS.ErrnoException
@@ -104,6 +115,6 @@ function checkPlace(path: string): void {
         { cause },
       )
     if (code !== 'ENOENT')
-      throw new FlowError('ERR_IO', `cannot write ${path}: ${messageOf(cause)}`, { cause })
+      throw new FlowError('ERR_IO', `cannot write ${shortPath(path, 100)}: ${messageOf(cause)}`, { cause })
   }
 }

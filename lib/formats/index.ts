@@ -3,6 +3,7 @@ import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import { kindOf, latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { readWhole, STANDARD_INPUT } from '../support/read-file.js'
 import { writeWhole } from '../support/write-file.js'
 import { decodeFlo, encodeFlo } from './flo.js'
@@ -73,7 +74,7 @@ export const FLOW_FORMATS = Object.keys(WRITTEN) as readonly FlowFormat[]
 export async function readFlow(file: string | URL, options: ReadFlowOptions = {}): Promise<FlowField> {
   const path = toPath(file, 'file')
   const format = path === STANDARD_INPUT ? undefined : formatOfPath(path, READ)
-  const name = path === STANDARD_INPUT ? 'standard input' : path
+  const name = path === STANDARD_INPUT ? 'standard input' : shortPath(path)
   const bytes = await readWhole(path, { name, expected: 'a flow file', code: 'ERR_FORMAT' })
   try {
     if (format === undefined) return await decodeFlow(bytes, options)
@@ -144,7 +145,7 @@ function formatOfPath<Format extends string>(path: string, codecs: Readonly<Reco
   if (format !== undefined) return format
   const known = formats.map((candidate) => codecs[candidate].extension).join(', ')
   const given = extension === '' ? 'and this has no extension' : `not '${extension}'`
-  throw new FlowError('ERR_FORMAT', `${path}: flow files end in ${known}, ${given}`)
+  throw new FlowError('ERR_FORMAT', `${shortPath(path)}: flow files end in ${known}, ${given}`)
 }
 
 function sniff(bytes: Uint8Array): FlowFormat | 'npz' | undefined {

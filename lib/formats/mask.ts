@@ -4,6 +4,7 @@ import { loadSharp } from '../image/sharp.js'
 import type { PixelMap } from '../request.js'
 import { latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { readWhole } from '../support/read-file.js'
 import { damaged, decodeFloats } from './floats.js'
 import { inCOrder, readNpyArray } from './npy-array.js'
@@ -20,8 +21,9 @@ import { unpackArray } from './npz.js'
  *   array that cannot be read; `ERR_IO`; `ERR_ARGUMENT` for a URL other than a file: URL; `ERR_NATIVE` if `sharp` cannot be loaded
  */
 export async function readMask(file: string | URL): Promise<PixelMap<Uint8Array>> {
-  const name = toPath(file, 'mask')
-  const bytes = await readWhole(name, { name, expected: 'a mask', code: 'ERR_FRAME' })
+  const path = toPath(file, 'mask')
+  const name = shortPath(path)
+  const bytes = await readWhole(path, { name, expected: 'a mask', code: 'ERR_FRAME' })
   try {
     const start = latin1(bytes.subarray(0, 6))
     if (start === '\x93NUMPY') return maskOfArray(bytes)

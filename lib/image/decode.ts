@@ -3,7 +3,7 @@ import { checkFrame, type EncodedSource } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
 import { kindOf } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
-import { quoted } from '../support/quote.js'
+import { quoted, shortPath } from '../support/quote.js'
 import { readWhole } from '../support/read-file.js'
 import { decodeBmp, looksLikeBmp } from './bmp.js'
 import { decodeNetpbm, looksLikeNetpbm } from './netpbm.js'
@@ -59,7 +59,7 @@ export async function decodeFrame(
   name: string,
   options: DecodeOptions = {},
 ): Promise<{ readonly frame: NativeFrame; readonly fault: string | undefined }> {
-  const what = source instanceof Uint8Array ? name : `${name}: ${toPath(source, name)}`
+  const what = source instanceof Uint8Array ? name : `${name}: ${shortPath(toPath(source, name))}`
   const { data, width, height, channels, fault } = await decodePicture(source, what, options)
   const frame = checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
   return { frame, fault }

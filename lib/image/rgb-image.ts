@@ -2,6 +2,7 @@ import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { type EncodedSource, isFile } from '../frame.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { writeWhole } from '../support/write-file.js'
 import { type DecodeOptions, decodePicture, type Picture } from './decode.js'
 import { loadSharp } from './sharp.js'
@@ -33,7 +34,7 @@ export interface LoadedImage extends RgbImage {
  */
 export async function loadImage(source: ImageSource, options: DecodeOptions = {}): Promise<LoadedImage> {
   if (!isFile(source)) return checkImage(source)
-  const name = source instanceof Uint8Array ? 'the picture' : toPath(source, 'the picture')
+  const name = source instanceof Uint8Array ? 'the picture' : shortPath(toPath(source, 'the picture'))
   return toRgb(await decodePicture(source, name, options))
 }
 

@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { writeWhole } from '../support/write-file.js'
 import { reasonOf } from './sharp.js'
 import { type RgbImage, toSharp } from './rgb-image.js'
@@ -34,7 +35,7 @@ export async function saveImage(path: string | URL, image: RgbImage): Promise<vo
   if (encode === undefined)
     throw new FlowError(
       'ERR_FRAME',
-      `${file}: pictures are written as ${PICTURE_EXTENSIONS.join(', ')}: give one of these extensions`,
+      `${shortPath(file)}: pictures are written as ${PICTURE_EXTENSIONS.join(', ')}: give one of these extensions`,
     )
   const picture = encode(await toSharp(image))
   let bytes: Uint8Array
@@ -44,7 +45,7 @@ export async function saveImage(path: string | URL, image: RgbImage): Promise<vo
     const { width, height } = image
     throw new FlowError(
       'ERR_FRAME',
-      `${file}: a picture of ${width} x ${height} pixels cannot be written so: ${reasonOf(cause)}; try .png`,
+      `${shortPath(file)}: a picture of ${width} x ${height} pixels cannot be written so: ${reasonOf(cause)}; try .png`,
       { cause },
     )
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
-import { loadImage } from '../../lib/index.js'
+import { loadImage, readFlow, readMask, saveImage } from '../../lib/index.js'
 import { flowError, largestDifference } from '../support/compare.js'
 import { fixture, withFolder } from '../support/fixtures.js'
 import { survivesDamage, type Tiff, tiff, wanted } from './helpers.js'
@@ -107,6 +107,8 @@ describe('faults that decoders recover from', () => {
 
 const PPM_PIXELS = Uint8Array.of(1, 2, 3, 40, 50, 60, 7, 8, 9, 100, 110, 120)
 
+const PIXEL = { width: 1, height: 1, data: new Uint8Array(3) }
+
 describe('a picture', () => {
   test('is named by a path, a file: URL as object or as text, or given as bytes', async () => {
     const expected = await loadImage(PPM)
@@ -179,6 +181,19 @@ describe('a picture', () => {
       expect(error).toEqual(flowError('ERR_FRAME', path, kind))
       expect((error as Error).message).toMatch(/^[^\p{Cc}]{1,400}$/u)
     })
+  })
+
+  test('with a path of thousands of bytes makes no long message', async () => {
+    const path = `${'folder/'.repeat(500)}a.png`
+    for (const read of [
+      () => loadImage(path),
+      () => saveImage(path.replace('.png', '.xyz'), PIXEL),
+      () => readMask(path),
+      () => readFlow(path),
+    ]) {
+      const error = await read().catch((cause: unknown) => cause)
+      expect((error as Error).message).toMatch(/^[^\p{Cc}]{1,400}$/u)
+    }
   })
 
   test('is not a folder: the message asks for a file in it', async () => {

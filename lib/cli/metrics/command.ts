@@ -3,6 +3,7 @@ import { FlowError } from '../../errors.js'
 import type { FlowField } from '../../flow-field.js'
 import { type PngCode, readFlow, readMask } from '../../formats/index.js'
 import { evaluate, type EvaluateOptions, type FlowErrors, type FlowMetricsOptions } from '../../metrics.js'
+import { shortPath } from '../../support/quote.js'
 import { isTwice, subsampleValues } from '../../subsample.js'
 import { dimensions, pixels } from '../amounts.js'
 import { type Cli, printJson, printLines } from '../cli.js'
@@ -93,7 +94,11 @@ function compare(
     return evaluate(predicted, truth, options)
   } catch (cause) {
     if (!(cause instanceof FlowError)) throw cause
-    throw new FlowError(cause.code, `${prediction} against ${groundTruth}: ${cause.message}`, { cause })
+    throw new FlowError(
+      cause.code,
+      `${shortPath(prediction, 70)} against ${shortPath(groundTruth, 70)}: ${cause.message}`,
+      { cause },
+    )
   }
 }
 
@@ -116,7 +121,7 @@ async function maskFor(path: string, predicted: FlowField, truth: FlowField): Pr
   if (isTwice(mask, predicted) && isTwice(truth, predicted)) return subsampleValues(mask.data, predicted)
   throw new FlowError(
     'ERR_FRAME',
-    `${path}: the mask is ${dimensions(mask)}, and the flow ${dimensions(predicted)}: give the mask of this frame, not resized`,
+    `${shortPath(path)}: the mask is ${dimensions(mask)}, and the flow ${dimensions(predicted)}: give the mask of this frame, not resized`,
   )
 }
 
@@ -124,10 +129,10 @@ function nothingValid(groundTruth: string, { valid, invalid, maxFlow }: MetricsF
   const masks = [valid, invalid].filter((path) => path !== undefined)
   const causes = [
     `its flow is unknown or ${maxFlow} px and more`,
-    ...masks.map((path) => `left out by ${path}`),
+    ...masks.map((path) => `left out by ${shortPath(path, 70)}`),
   ]
   return new FlowError(
     'ERR_ARGUMENT',
-    `${groundTruth}: no pixel is valid (${causes.join(', or ')}): there is nothing to compare`,
+    `${shortPath(groundTruth, 100)}: no pixel is valid (${causes.join(', or ')}): there is nothing to compare`,
   )
 }

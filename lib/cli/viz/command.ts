@@ -14,6 +14,7 @@ import { motionStatistics } from '../statistics.js'
 interface VizFlags extends FlowColorOptions {
   readonly output: string
   readonly frame?: string
+  readonly strict?: true
   readonly pngCode: PngCode
 }
 
@@ -29,6 +30,7 @@ export function addViz(program: Command, cli: Cli): void {
     .argument('<flow>', FLOW_FILES)
     .requiredOption('-o, --output <file>', `picture to write: ${PICTURE_EXTENSIONS.join(', ')}`)
     .option('--frame <file>', 'draw arrows over this picture, the one that the flow starts from')
+    .option('--strict', 'refuse a picture with faults that decoders recover from')
     .addOption(pngCodeOption())
     .addOption(color('--scale <px>', 'motion that gets the full colour (default: the longest in the file)'))
     .addOption(color('--clip-max <px>', 'clamp both components to this'))
@@ -47,7 +49,7 @@ Examples:
       const inputs = frame === undefined ? [path] : [path, frame]
       checkOutputs([{ option: '--output', path: output, kind: 'picture' }], inputs)
       const flow = await readFlow(path, flags)
-      const background = frame === undefined ? undefined : await decodeFrame(frame, '--frame')
+      const background = frame === undefined ? undefined : await decodeFrame(frame, '--frame', flags)
       const picture =
         background === undefined
           ? flowToColor(flow, flags)
