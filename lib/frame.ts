@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import { FlowError } from './errors.js'
 import { isResizable, WHY_NOT_RESIZABLE } from './support/allocate.js'
 import type { NativeFrame } from './native/contract.js'
@@ -74,7 +75,7 @@ type Fail = (message: string) => never
 
 /** Whether a source has to be decoded first. */
 export function isFile(source: FrameSource): source is EncodedSource {
-  return typeof source === 'string' || source instanceof URL || source instanceof Uint8Array
+  return typeof source === 'string' || source instanceof URL || isUint8Array(source)
 }
 
 /**
@@ -142,7 +143,7 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
   if (isFile(source))
     throw new FlowError(
       'ERR_FRAME',
-      `${name}: a synchronous call takes decoded frames, { data, width, height }, not ${source instanceof Uint8Array ? 'the bytes of a picture' : `the path ${describe(String(source))}`}: ` +
+      `${name}: a synchronous call takes decoded frames, { data, width, height }, not ${isUint8Array(source) ? 'the bytes of a picture' : `the path ${describe(String(source))}`}: ` +
         'decode it before, or use the asynchronous call',
     )
   return checkFrame(source, name)

@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import { FlowError } from '../errors.js'
 import { checkFrame, type EncodedSource } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
@@ -45,7 +46,11 @@ export async function decodePicture(
   name: string,
   options: DecodeOptions = {},
 ): Promise<Picture> {
-  if (source instanceof Uint8Array) return decodeBytes(source, name, options)
+  if (isUint8Array(source)) {
+    // A view of this realm, which sharp asks for.
+    const bytes = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
+    return decodeBytes(bytes, name, options)
+  }
   return decodeBytes(
     await readWhole(toPath(source, name), { name, expected: 'a picture', code: 'ERR_FRAME' }),
     name,
@@ -59,7 +64,7 @@ export async function decodeFrame(
   name: string,
   options: DecodeOptions = {},
 ): Promise<{ readonly frame: NativeFrame; readonly fault: string | undefined }> {
-  const what = source instanceof Uint8Array ? name : `${name}: ${shortPath(toPath(source, name))}`
+  const what = isUint8Array(source) ? name : `${name}: ${shortPath(toPath(source, name))}`
   const { data, width, height, channels, fault } = await decodePicture(source, what, options)
   const frame = checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
   return { frame, fault }
@@ -72,7 +77,7 @@ export async function decodeForCall(source: EncodedSource, name: string): Promis
   const { frame, fault } = await decodeFrame(source, name)
   if (fault !== undefined && !warned) {
     warned = true
-    const file = source instanceof Uint8Array ? name : String(source)
+    const file = isUint8Array(source) ? name : String(source)
     process.emitWarning(`${quoted(file)} has a fault: ${fault}. It was decoded as far as it goes.`, {
       code: 'DINOV3_FLOW_FAULT',
       detail: 'Further pictures with faults are not reported. loadImage with { strict: true } refuses them.',

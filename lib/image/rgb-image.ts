@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { type EncodedSource, isFile } from '../frame.js'
@@ -34,7 +35,7 @@ export interface LoadedImage extends RgbImage {
  */
 export async function loadImage(source: ImageSource, options: DecodeOptions = {}): Promise<LoadedImage> {
   if (!isFile(source)) return checkImage(source)
-  const name = source instanceof Uint8Array ? 'the picture' : shortPath(toPath(source, 'the picture'))
+  const name = isUint8Array(source) ? 'the picture' : shortPath(toPath(source, 'the picture'))
   return toRgb(await decodePicture(source, name, options))
 }
 

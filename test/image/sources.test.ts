@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { loadImage, readFlow, readMask, saveImage } from '../../lib/index.js'
@@ -119,6 +120,14 @@ describe('a picture', () => {
       Uint8Array.from(readFileSync(PPM)),
     ])
       expect(await loadImage(source)).toEqual(expected)
+    // Another realm, as of Jest: its arrays are of another class.
+    const foreign = runInNewContext('Uint8Array.from(bytes)', { bytes: readFileSync(PPM) }) as Uint8Array
+    expect(foreign).not.toBeInstanceOf(Uint8Array)
+    expect((await loadImage(foreign)).width).toBe(56)
+    const png = runInNewContext('Uint8Array.from(bytes)', {
+      bytes: readFileSync(fixture('tiny/frame1.png')),
+    }) as Uint8Array
+    expect((await loadImage(png)).width).toBe(160)
   })
 
   test('comes from standard input, or from a pipe', () => {
