@@ -58,7 +58,7 @@ const READ: Readonly<Record<FlowFormat | 'npz', Codec>> = {
   npz: { extension: '.npz', magic: 'PK\x03\x04', decode: decodeNpz },
 }
 
-/** Every format, in the order of the documentation. */
+/** Every format that is read and written, in the order of the documentation. `.npz` is only read. */
 export const FLOW_FORMATS = Object.keys(WRITTEN) as readonly FlowFormat[]
 
 /**

@@ -104,7 +104,7 @@ function dataStart(bytes: Uint8Array, end: number, needed: number): number {
 export function readBinary(body: Uint8Array, count: number, white: number): Uint8Array | Uint16Array {
   if (white <= 255) {
     const samples = new Uint8Array(body.subarray(0, count))
-    for (const value of samples) if (value > white) throw tooLarge(value, white)
+    if (white < 255) for (const value of samples) if (value > white) throw tooLarge(value, white)
     return samples
   }
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength)

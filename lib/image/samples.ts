@@ -28,5 +28,7 @@ export function checkSize(width: number, height: number): void {
 /** Samples rounded to 8 bits. */
 export function toBytes({ data, white }: Samples): Uint8Array {
   if (data instanceof Uint8Array && white === 255) return data
-  return Uint8Array.from(data, (value) => Math.round((255 * value) / white))
+  const bytes = new Uint8Array(data.length)
+  for (let i = 0; i < data.length; i++) bytes[i] = Math.round((255 * data[i]!) / white)
+  return bytes
 }

@@ -28,7 +28,11 @@ export async function decodeTiffFloats(bytes: Uint8Array): Promise<Samples | und
         'save it with 8 or 16 bits',
     )
   // The colour space of the file itself, so that nothing is converted.
-  const decoder = sharp(bytes).autoOrient().toColourspace(space).removeAlpha().raw({ depth: 'float' })
+  const decoder = sharp(bytes, { failOn: 'truncated' })
+    .autoOrient()
+    .toColourspace(space)
+    .removeAlpha()
+    .raw({ depth: 'float' })
   const { data: raw, info } = await decoder.toBuffer({ resolveWithObject: true })
   const channels = info.channels === 1 ? 1 : 3
   const values = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength))

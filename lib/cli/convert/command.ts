@@ -12,7 +12,7 @@ export function addConvert(program: Command, cli: Cli): void {
     .summary('turn a flow file into another format')
     .description(
       'Turns a flow file into another format: .flo, .png (KITTI), .pfm, .npy or .flo5.\n' +
-        'All but KITTI keep every value; KITTI rounds to 1/64 px and clamps to +-512 px.',
+        'All but KITTI keep every known value; KITTI rounds to 1/64 px and clamps to +-512 px.',
     )
     .argument('<in>', `flow file to read: ${FLOW_FILES}`)
     .argument('<out>', 'flow file to write; its extension gives the format')
