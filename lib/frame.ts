@@ -1,6 +1,7 @@
 import { isUint8Array } from 'node:util/types'
 import { FlowError } from './errors.js'
 import { isResizable, WHY_NOT_RESIZABLE } from './support/allocate.js'
+import { quoted } from './support/quote.js'
 import type { NativeFrame } from './native/contract.js'
 
 /** Every {@link PixelFormat}. */
@@ -143,7 +144,7 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
   if (isFile(source))
     throw new FlowError(
       'ERR_FRAME',
-      `${name}: a synchronous call takes decoded frames, { data, width, height }, not ${isUint8Array(source) ? 'the bytes of a picture' : `the path ${describe(String(source))}`}: ` +
+      `${name}: a synchronous call takes decoded frames, { data, width, height }, not ${isUint8Array(source) ? 'the bytes of a picture' : `the path ${quoted(String(source))}`}: ` +
         'decode it before, or use the asynchronous call',
     )
   return checkFrame(source, name)

@@ -4,7 +4,7 @@ import type { FlowField } from '../flow-field.js'
 import { kindOf, latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
 import { shortPath } from '../support/quote.js'
-import { readWhole, STANDARD_INPUT } from '../support/read-file.js'
+import { readWhole, refuseFolder, STANDARD_INPUT } from '../support/read-file.js'
 import { writeWhole } from '../support/write-file.js'
 import { decodeFlo, encodeFlo } from './flo.js'
 import { decodeFlo5, encodeFlo5 } from './flo5.js'
@@ -73,9 +73,15 @@ export const FLOW_FORMATS = Object.keys(WRITTEN) as readonly FlowFormat[]
  */
 export async function readFlow(file: string | URL, options: ReadFlowOptions = {}): Promise<FlowField> {
   const path = toPath(file, 'file')
+  const role = {
+    name: path === STANDARD_INPUT ? 'standard input' : shortPath(path),
+    expected: 'a flow file',
+    code: 'ERR_FORMAT',
+  } as const
+  const { name } = role
+  await refuseFolder(path, role)
   const format = path === STANDARD_INPUT ? undefined : formatOfPath(path, READ)
-  const name = path === STANDARD_INPUT ? 'standard input' : shortPath(path)
-  const bytes = await readWhole(path, { name, expected: 'a flow file', code: 'ERR_FORMAT' })
+  const bytes = await readWhole(path, role)
   try {
     if (format === undefined) return await decodeFlow(bytes, options)
     const { extension, decode } = READ[format]

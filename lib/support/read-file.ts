@@ -22,18 +22,28 @@ export interface FileRole {
  *
  * @throws {FlowError} `ERR_IO` if it cannot be read, or is larger than 2 GiB; `code` if it is a folder
  */
-export async function readWhole(path: string, { name, expected, code }: FileRole): Promise<Uint8Array> {
+export async function readWhole(path: string, role: FileRole): Promise<Uint8Array> {
+  const { name } = role
   try {
     if (path === STANDARD_INPUT) return await readStream(process.stdin, name)
     const found = await stat(path)
-    if (found.isDirectory())
-      throw new FlowError(code, `${name}: is a folder, not ${expected}: name one file in it`)
+    if (found.isDirectory()) throw folderError(role)
     if (!found.isFile()) return await readStream(createReadStream(path), name)
     if (found.size > LARGEST) throw tooLarge(name)
     return await readFile(path)
   } catch (cause) {
     throw ioError(name, 'read', cause)
   }
+}
+
+/** @throws {FlowError} `code` if the path is that of a folder, whatever the end of its name */
+export async function refuseFolder(path: string, role: FileRole): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory() === true) throw folderError(role)
+}
+
+function folderError({ name, expected, code }: FileRole): FlowError {
+  return new FlowError(code, `${name}: is a folder, not ${expected}: name one file in it`)
 }
 
 async function readStream(stream: AsyncIterable<Buffer | string>, name: string): Promise<Uint8Array> {

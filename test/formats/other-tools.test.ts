@@ -85,6 +85,7 @@ describe('a file that holds no flow is refused with what it holds', () => {
         code: 'ERR_FORMAT',
         message: `${path}: is a folder, not a flow file: name one file in it`,
       })
+      await expect(readFlow(folder)).rejects.toThrow('is a folder, not a flow file')
     })
     await expect(readFlow('https://example.com/a.flo')).rejects.toMatchObject({
       code: 'ERR_ARGUMENT',
