@@ -1,5 +1,7 @@
+import { isUint8Array } from 'node:util/types'
 import { FlowError } from './errors.js'
 import { isResizable, WHY_NOT_RESIZABLE } from './support/allocate.js'
+import { quoted } from './support/quote.js'
 import type { NativeFrame } from './native/contract.js'
 
 /** Every {@link PixelFormat}. */
@@ -49,8 +51,14 @@ export interface FrameBuffer extends Frame {
   readonly stride: number
 }
 
-/** A decoded frame, or the path (or file: URL) of a picture that `sharp` decodes. */
-export type FrameSource = Frame | string | URL
+/**
+ * A picture that is decoded first: a path, `-` for standard input, a file: URL, or the bytes of a file (PNG, JPEG, WebP, AVIF,
+ * TIFF, GIF, SVG, BMP, PPM, PGM, PBM, PAM). Pixels are never given as bytes alone, but as a {@link Frame}.
+ */
+export type EncodedSource = string | URL | Uint8Array
+
+/** A decoded frame, or a picture to decode. */
+export type FrameSource = Frame | EncodedSource
 
 const MAX_SIDE = 65_535
 const MAX_STRIDE = 2 ** 31 - 1
@@ -67,8 +75,8 @@ const ROW_BYTES: Readonly<Record<PixelFormat, number>> = {
 type Fail = (message: string) => never
 
 /** Whether a source has to be decoded first. */
-export function isFile(source: FrameSource): source is string | URL {
-  return typeof source === 'string' || source instanceof URL
+export function isFile(source: FrameSource): source is EncodedSource {
+  return typeof source === 'string' || source instanceof URL || isUint8Array(source)
 }
 
 /**
@@ -82,7 +90,7 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
     throw new FlowError('ERR_FRAME', `${name}: ${message}`)
   }
   if (typeof frame !== 'object' || frame === null)
-    fail(`a frame is { data, width, height } or a path, not ${describe(frame)}`)
+    fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
   const { data, width, height } = frame
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
     fail(`its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
@@ -136,7 +144,7 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
   if (isFile(source))
     throw new FlowError(
       'ERR_FRAME',
-      `${name}: a synchronous call takes decoded frames, { data, width, height }, not the path ${source}: ` +
+      `${name}: a synchronous call takes decoded frames, { data, width, height }, not ${isUint8Array(source) ? 'the bytes of a picture' : `the path ${quoted(String(source))}`}: ` +
         'decode it before, or use the asynchronous call',
     )
   return checkFrame(source, name)

@@ -11,6 +11,7 @@ export {
 export { FlowField } from './flow-field.js'
 export * from './formats/index.js'
 export {
+  type EncodedSource,
   type Frame,
   type FrameBuffer,
   type FrameShape,
@@ -18,7 +19,16 @@ export {
   PIXEL_FORMATS,
   type PixelFormat,
 } from './frame.js'
-export { encodePng, type ImageSource, loadImage, type RgbImage, savePng } from './image/rgb-image.js'
+export type { DecodeOptions } from './image/decode.js'
+export {
+  encodePng,
+  type ImageSource,
+  loadImage,
+  type LoadedImage,
+  type RgbImage,
+  savePng,
+} from './image/rgb-image.js'
+export { saveImage } from './image/save.js'
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset } from './load.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'

@@ -1,5 +1,6 @@
 import { FlowError } from './errors.js'
 import type { FlowField } from './flow-field.js'
+import { isTwice, subsample, subsampleValues } from './subsample.js'
 
 /** Errors of flow against its ground truth, over all valid pixels of all fields that were added. */
 export interface FlowErrors {
@@ -16,10 +17,15 @@ export interface FlowErrors {
   readonly validPixels: number
   /** The training loss: the sum of |x error| + |y error| over the valid pixels, divided by twice the number of all pixels. */
   readonly loss: number
+  /** Fields whose ground truth had twice the width and height, so that every second pixel of every second row was taken. */
+  readonly subsampled: number
 }
 
 export interface EvaluateOptions {
-  /** One value per pixel, row by row. A pixel is valid if its value is 0.5 or more. Default: every pixel is valid. */
+  /**
+   * One value per pixel, row by row, of the prediction or of the ground truth. A pixel is valid if its value is 0.5 or more. Default:
+   * every pixel is valid.
+   */
   readonly valid?: ArrayLike<number> | undefined
 }
 
@@ -46,6 +52,7 @@ export class FlowMetrics {
   #below3 = 0
   #below5 = 0
   #outliers = 0
+  #subsampled = 0
 
   /** @throws {FlowError} `ERR_ARGUMENT` if `maxFlow` is not above 0. */
   constructor({ maxFlow = DEFAULT_MAX_FLOW }: FlowMetricsOptions = {}) {
@@ -54,30 +61,37 @@ export class FlowMetrics {
     this.#maxFlow = maxFlow
   }
 
-  /** @throws {FlowError} `ERR_ARGUMENT` if the sizes differ; then nothing is added. */
+  /**
+   * Adds a field. Ground truth of twice the width and height is subsampled as Spring's is, whose frames have half its size: every
+   * second pixel of every second row is taken, and its motion as it is, in pixels of the frames.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ otherwise; then nothing is added.
+   */
   add(prediction: FlowField, groundTruth: FlowField, { valid }: EvaluateOptions = {}): this {
-    const { width, height } = groundTruth
-    if (prediction.width !== width || prediction.height !== height) {
-      const sizes = `${prediction.width} x ${prediction.height}, the ground truth ${width} x ${height}`
+    const twice = isTwice(groundTruth, prediction)
+    const { width, height } = prediction
+    if (!twice && (groundTruth.width !== width || groundTruth.height !== height)) {
+      const sizes = `${width} x ${height}, the ground truth ${groundTruth.width} x ${groundTruth.height}`
       throw new FlowError(
         'ERR_ARGUMENT',
-        `cannot compare flow of different sizes: the prediction is ${sizes}`,
+        `cannot compare flow of different sizes: the prediction is ${sizes}; it must be of the same size, or of half of it ` +
+          'in both directions: compute flow at the size of the frames',
       )
     }
-    if (valid !== undefined && valid.length !== width * height) {
-      throw new FlowError(
-        'ERR_ARGUMENT',
-        `valid has ${valid.length} values, not one per pixel, ${width * height}`,
-      )
-    }
-    const [px, py, gx, gy] = [prediction.x, prediction.y, groundTruth.x, groundTruth.y]
+    const truth = twice ? subsample(groundTruth) : groundTruth
+    const mask =
+      valid === undefined || valid.length === width * height
+        ? valid
+        : halfMask(valid, prediction, groundTruth)
+    const [px, py, gx, gy] = [prediction.x, prediction.y, truth.x, truth.y]
     for (let i = 0; i < gx.length; i++) {
       const motion = Math.hypot(gx[i]!, gy[i]!)
       // Written so that NaN, which compares false, is left out.
-      if (!(motion < this.#maxFlow) || (valid !== undefined && !(valid[i]! >= 0.5))) continue
+      if (!(motion < this.#maxFlow) || (mask !== undefined && !(mask[i]! >= 0.5))) continue
       this.#addPixel(px[i]! - gx[i]!, py[i]! - gy[i]!, motion)
     }
     this.#pixels += gx.length
+    if (twice) this.#subsampled += 1
     return this
   }
 
@@ -90,6 +104,7 @@ export class FlowMetrics {
       flAll: (100 * this.#outliers) / this.#valid,
       validPixels: this.#valid,
       loss: this.#absoluteError / (2 * this.#pixels),
+      subsampled: this.#subsampled,
     }
   }
 
@@ -109,7 +124,9 @@ export class FlowMetrics {
 /**
  * The errors of one field. See {@link FlowMetrics} for several.
  *
- * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ or `maxFlow` is not above 0.
+ * Ground truth of twice the size is subsampled, as {@link FlowMetrics.add} says.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ otherwise, or `maxFlow` is not above 0.
  */
 export function evaluate(
   prediction: FlowField,
@@ -117,4 +134,15 @@ export function evaluate(
   options: EvaluateOptions & FlowMetricsOptions = {},
 ): FlowErrors {
   return new FlowMetrics(options).add(prediction, groundTruth, options).result()
+}
+
+/** @throws {FlowError} `ERR_ARGUMENT` if the mask has neither the size of the ground truth nor half of it */
+function halfMask(
+  valid: ArrayLike<number>,
+  prediction: FlowField,
+  { width, height }: FlowField,
+): ArrayLike<number> {
+  const pixels = prediction.width * prediction.height
+  if (width * height === 4 * pixels && valid.length === 4 * pixels) return subsampleValues(valid, prediction)
+  throw new FlowError('ERR_ARGUMENT', `valid has ${valid.length} values, not one per pixel, ${pixels}`)
 }

@@ -8,8 +8,15 @@ import type { Lane } from './calls/scheduler.js'
 import { StreamCounter } from './calls/stream-counter.js'
 import { type Answer, type MakeField, type PushedFrame, StreamSteps } from './calls/stream-steps.js'
 import { FlowError } from './errors.js'
-import { checkDecoded, checkFrame, type Frame, type FrameSource, isFile } from './frame.js'
-import { decodeFrame } from './image/decode.js'
+import {
+  checkDecoded,
+  checkFrame,
+  type EncodedSource,
+  type Frame,
+  type FrameSource,
+  isFile,
+} from './frame.js'
+import { decodeForCall } from './image/decode.js'
 import type { NativeFrame } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import type { RequestPlanner } from './request.js'
@@ -122,7 +129,7 @@ export class FlowStream {
           new Promise<StreamResult | undefined>((resolve, reject) => {
             entry = { ...pushed, site, options, frame: decoded, resolve, reject }
             this.#enqueue(entry)
-            if (decoded === undefined) void this.#decode(entry, frame as string | URL)
+            if (decoded === undefined) void this.#decode(entry, frame as EncodedSource)
           }),
       )
     })
@@ -288,9 +295,9 @@ export class FlowStream {
     }
   }
 
-  async #decode(entry: Entry, source: string | URL): Promise<void> {
+  async #decode(entry: Entry, source: EncodedSource): Promise<void> {
     try {
-      entry.frame = await decodeFrame(source, 'frame')
+      entry.frame = await decodeForCall(source, 'frame')
     } catch (error) {
       if (this.#remove(entry)) {
         this.#counter.drop('failed')

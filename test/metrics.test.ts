@@ -62,6 +62,7 @@ describe('flow metrics', () => {
       flAll: 0,
       validPixels: 2,
       loss: 0,
+      subsampled: 0,
     })
   })
 
@@ -104,6 +105,25 @@ describe('flow metrics', () => {
         }
       }),
     )
+  })
+
+  test('ground truth of twice the size is subsampled: every second pixel of every second row, its motion as it is', () => {
+    const prediction = new FlowField(2, 1, Float32Array.of(1, 2, 0, 0))
+    const truth = new FlowField(4, 2, Float32Array.of(1, 90, 4, 90, 90, 90, 90, 90, ...new Float32Array(8)))
+    expect(evaluate(prediction, truth)).toMatchObject({ epe: 1, validPixels: 2, subsampled: 1 })
+    expect(evaluate(prediction, truth, { valid: [1, 0] })).toMatchObject({ epe: 0, validPixels: 1 })
+    expect(evaluate(prediction, truth, { valid: [0, 1, 1, 1, 1, 1, 1, 1] })).toMatchObject({
+      epe: 2,
+      validPixels: 1,
+    })
+    expect(() => evaluate(prediction, truth, { valid: [1, 1, 1] })).toThrow('3 values')
+    for (const [width, height] of [
+      [4, 1],
+      [2, 2],
+      [1, 1],
+      [8, 4],
+    ] as const)
+      expect(() => evaluate(prediction, new FlowField(width, height))).toThrow(`${width} x ${height}`)
   })
 
   test('sizes that differ are refused, and nothing is added', () => {

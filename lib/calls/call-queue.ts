@@ -1,6 +1,6 @@
 import { FlowError } from '../errors.js'
-import { checkDecoded, checkFrame, type FrameSource, isFile } from '../frame.js'
-import { decodeFrame } from '../image/decode.js'
+import { checkDecoded, checkFrame, type Frame, type FrameSource, isFile } from '../frame.js'
+import { decodeForCall } from '../image/decode.js'
 import type { FeatureId, NativeFrame, NativeModel, NativeRequest, NativeResult } from '../native/contract.js'
 import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
@@ -79,9 +79,7 @@ export class CallQueue {
       this.check(call.options)
       const frames = call.frames.some(({ source }) => isFile(source))
         ? await Promise.all(call.frames.map(decode))
-        : call.frames.map(({ source, name }) =>
-            checkFrame(source as Exclude<FrameSource, string | URL>, name),
-          )
+        : call.frames.map(({ source, name }) => checkFrame(source as Frame, name))
       const { request, answer } = call.plan(frames)
       return answer(await this.send(site, call.options.signal, request))
     })
@@ -137,5 +135,5 @@ export class CallQueue {
 }
 
 async function decode({ source, name }: NamedFrame): Promise<NativeFrame> {
-  return isFile(source) ? decodeFrame(source, name) : checkFrame(source, name)
+  return isFile(source) ? decodeForCall(source, name) : checkFrame(source, name)
 }

@@ -9,6 +9,13 @@ export interface Source {
   readonly fd: number
   /** Bytes. */
   readonly size: number
+  /** The whole file, where it is in memory already; `fd` is not used then. */
+  readonly bytes?: Uint8Array
+}
+
+/** A file that is in memory. */
+export function memorySource(bytes: Uint8Array): Source {
+  return { path: '', fd: -1, size: bytes.length, bytes }
 }
 
 /**
@@ -38,6 +45,8 @@ export function openSource(path: string): Source {
 export function readRange(source: Source, offset: number, length: number): Buffer {
   if (!(offset >= 0 && length >= 0 && offset + length <= source.size))
     throw new Malformed(`is cut short: ${offset + length} bytes are needed, the file has ${source.size}`)
+  if (source.bytes !== undefined)
+    return Buffer.from(source.bytes.buffer, source.bytes.byteOffset + offset, length)
   const bytes = Buffer.allocUnsafe(length)
   let done = 0
   while (done < length) {

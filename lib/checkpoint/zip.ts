@@ -29,7 +29,16 @@ export interface ZipEntry {
   /** Bytes from the beginning of the file to the entry's local header. */
   readonly header: number
   readonly storage: 'plain' | 'compressed' | 'encrypted'
+  /** Bytes in the archive: as `size`, unless the entry is compressed. */
+  readonly packed: number
+  /** How the entry is compressed: {@link DEFLATED}, or another number of the format. */
+  readonly method: number
+  /** CRC-32 of the unpacked bytes. */
+  readonly crc: number
 }
+
+/** The method of zip's usual compression. */
+export const DEFLATED = 8
 
 /** Whether a file's first bytes are those of a zip archive. */
 export function looksLikeZip(start: Uint8Array): boolean {
@@ -67,12 +76,21 @@ export function zipDataOffset(source: Source, entry: ZipEntry): number {
     throw new Malformed(
       `its zip entry ${quoted(entry.name)} is ${entry.storage}, which torch.save never does: unpack it and save it again`,
     )
+  return packedOffset(source, entry)
+}
+
+/**
+ * Bytes from the beginning of the file to an entry's data, packed or not.
+ *
+ * @throws {Malformed} if the entry is not inside the file
+ */
+export function packedOffset(source: Source, entry: ZipEntry): number {
   const header = readRange(source, entry.header, LOCAL_BYTES)
   if (header.readUInt32LE(0) !== LOCAL_HEADER)
     throw new Malformed(`its zip entry ${quoted(entry.name)} does not begin where the directory says`)
   // The local header's lengths, not the directory's: torch pads the local header to align the data to 64 bytes.
   const offset = entry.header + LOCAL_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28)
-  if (offset + entry.size > source.size)
+  if (offset + entry.packed > source.size)
     throw new Malformed(`its zip entry ${quoted(entry.name)} ends outside the file`)
   return offset
 }
@@ -139,9 +157,10 @@ function readEntry(bytes: Buffer, at: number): { entry: ZipEntry; next: number }
   const packed = take(packed32)
   const header = take(header32)
   const encrypted = (bytes.readUInt16LE(at + 8) & 1) !== 0
-  const compressed = bytes.readUInt16LE(at + 10) !== 0 || packed !== size
+  const method = bytes.readUInt16LE(at + 10)
+  const compressed = method !== 0 || packed !== size
   const storage = encrypted ? 'encrypted' : compressed ? 'compressed' : 'plain'
-  return { entry: { name, size, header, storage }, next }
+  return { entry: { name, size, header, storage, packed, method, crc: bytes.readUInt32LE(at + 16) }, next }
 }
 
 function zip64Fields(extra: Buffer): number[] {

@@ -1,17 +1,17 @@
 import type { FlowField } from '../flow-field.js'
 import { concatBytes, damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+import { isUnknown, markUnknown } from './unknown.js'
 
 // The file: 'PIEH', int32 width, int32 height, then width * height pairs of float32 x and y, all little-endian.
 // https://vision.middlebury.edu/flow/code/flow-code/README.txt
 const MAGIC = 'PIEH'
 const HEADER_BYTES = 12
 
-/** Middlebury's convention: a component of a larger magnitude marks a pixel whose motion is unknown. */
-const UNKNOWN_ABOVE = 1e9
+/** Middlebury's mark of a pixel whose motion is unknown. */
 const UNKNOWN = 1e10
 
 /**
- * Reads a Middlebury `.flo` file. If one component of a pixel is NaN or of a magnitude above 1e9, both become NaN.
+ * Reads a Middlebury `.flo` file. If one component of a pixel is NaN or of a magnitude of 1e9 or more, both become NaN.
  *
  * @throws {FlowError} `ERR_FORMAT` if it is not such a file, or if its length does not match the size in its header.
  */
@@ -27,12 +27,10 @@ export function decodeFlo(bytes: Uint8Array): FlowField {
     throw damaged('.flo', `${width} x ${height} takes ${expected} bytes, but there are ${bytes.length}`)
   }
   const values = decodeFloats(bytes.subarray(HEADER_BYTES), { size: 4, order: 'little' })
-  const flow = fromInterleaved(width, height, values)
-  replaceUnknown(flow, NaN)
-  return flow
+  return markUnknown(fromInterleaved(width, height, values))
 }
 
-/** Writes a Middlebury `.flo` file. A pixel whose motion is unknown (not finite, or above 1e9) is written as 1e10. */
+/** Writes a Middlebury `.flo` file. A pixel whose motion is unknown (not finite, or 1e9 or more) is written as 1e10. */
 export function encodeFlo(flow: FlowField): Uint8Array {
   const header = new Uint8Array(HEADER_BYTES)
   const view = new DataView(header.buffer)
@@ -45,16 +43,4 @@ export function encodeFlo(flow: FlowField): Uint8Array {
     if (isUnknown(values[i]!, values[i + 1]!)) values.fill(UNKNOWN, i, i + 2)
   }
   return concatBytes(header, encodeFloats(values, 'little'))
-}
-
-function replaceUnknown(flow: FlowField, replacement: number): void {
-  const { x, y } = flow
-  for (let i = 0; i < x.length; i++) {
-    if (isUnknown(x[i]!, y[i]!)) x[i] = y[i] = replacement
-  }
-}
-
-function isUnknown(x: number, y: number): boolean {
-  // Written so that NaN, which compares false, counts as unknown.
-  return !(Math.abs(x) <= UNKNOWN_ABOVE && Math.abs(y) <= UNKNOWN_ABOVE)
 }

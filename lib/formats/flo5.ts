@@ -2,13 +2,14 @@ import { FlowError, messageOf } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import { damaged, fromInterleaved, MAX_DECODED_PIXELS, toInterleaved } from './floats.js'
 import { readHdf5, writeHdf5 } from './hdf5.js'
+import { markUnknown } from './unknown.js'
 
 // The file: HDF5 with one dataset 'flow' of shape (H, W, 2), float32, gzip. https://spring-benchmark.org
 const DATASET = 'flow'
 
 /**
- * Reads Spring's `.flo5`. Invalid flow is NaN in the file and stays NaN. Spring's own ground truth has twice the width and
- * height of its frames; it is not resized.
+ * Reads Spring's `.flo5`. Unknown flow (NaN in Spring's files) becomes NaN. Spring's own ground truth has twice the width and
+ * height of its frames; it is not resized, and `evaluate` takes it as it is.
  *
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or holds no float dataset 'flow' of shape (H, W, 2); `ERR_NATIVE` if h5wasm
  *   is not installed.
@@ -21,7 +22,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
       channels: 2,
       maxPixels: MAX_DECODED_PIXELS,
     })
-    return fromInterleaved(shape[1], shape[0], values)
+    return markUnknown(fromInterleaved(shape[1], shape[0], values))
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
     throw damaged('.flo5', messageOf(cause), cause)

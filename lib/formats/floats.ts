@@ -18,6 +18,9 @@ export interface FloatType {
  */
 export const MAX_DECODED_PIXELS = 2 ** 26
 
+/** Inflating a deflate stream makes it at most this many times as large. A header that claims more is false. */
+export const LARGEST_INFLATION = 1032
+
 const HOST_ORDER: ByteOrder = endianness() === 'LE' ? 'little' : 'big'
 
 /** The error of every decoder here. `format` is the format that the file was read as; `reason` tells the defect. */

@@ -1,25 +1,29 @@
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import { kindOf, latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
-import { ioError } from '../support/io-error.js'
+import { shortPath } from '../support/quote.js'
+import { readWhole, refuseFolder, STANDARD_INPUT } from '../support/read-file.js'
 import { writeWhole } from '../support/write-file.js'
 import { decodeFlo, encodeFlo } from './flo.js'
 import { decodeFlo5, encodeFlo5 } from './flo5.js'
-import { decodeKitti, encodeKitti } from './kitti.js'
+import { decodeKitti, encodeKitti, type PngCodeOptions } from './kitti.js'
 import { decodeNpy, encodeNpy } from './npy.js'
+import { decodeNpz } from './npz.js'
 import { decodePfmFlow, encodePfmFlow } from './pfm.js'
 
 export { decodeFlo, encodeFlo } from './flo.js'
 export { decodeFlo5, encodeFlo5 } from './flo5.js'
 export type { ByteOrder } from './floats.js'
-export { decodeKitti, encodeKitti } from './kitti.js'
+export { decodeKitti, encodeKitti, PNG_CODES, type PngCode, type PngCodeOptions } from './kitti.js'
 export { writeMap } from './map.js'
+export { readMask } from './mask.js'
 export { decodeNpy, encodeNpy } from './npy.js'
+export { decodeNpz } from './npz.js'
 export { decodePfm, decodePfmFlow, encodePfmFlow, type FloatImage } from './pfm.js'
 
-/** The flow formats: Middlebury, KITTI, FlyingThings3D, NumPy, Spring. */
+/** The flow formats that are read and written: Middlebury, KITTI, FlyingThings3D, NumPy, Spring. */
 export type FlowFormat = 'flo' | 'kitti' | 'pfm' | 'npy' | 'flo5'
 
 export interface WriteFlowOptions {
@@ -27,15 +31,21 @@ export interface WriteFlowOptions {
   readonly format?: FlowFormat | undefined
 }
 
+/** Options of reading: the code of a 16-bit PNG. */
+export type ReadFlowOptions = PngCodeOptions
+
 interface Codec {
   readonly extension: string
   /** First bytes of every file of this format. */
   readonly magic: string
-  readonly decode: (bytes: Uint8Array) => FlowField | Promise<FlowField>
+  readonly decode: (bytes: Uint8Array, options: ReadFlowOptions) => FlowField | Promise<FlowField>
+}
+
+interface WritingCodec extends Codec {
   readonly encode: (flow: FlowField) => Uint8Array | Promise<Uint8Array>
 }
 
-const CODECS: Readonly<Record<FlowFormat, Codec>> = {
+const WRITTEN: Readonly<Record<FlowFormat, WritingCodec>> = {
   flo: { extension: '.flo', magic: 'PIEH', decode: decodeFlo, encode: encodeFlo },
   kitti: { extension: '.png', magic: '\x89PNG', decode: decodeKitti, encode: encodeKitti },
   pfm: { extension: '.pfm', magic: 'PF', decode: decodePfmFlow, encode: (flow) => encodePfmFlow(flow) },
@@ -43,37 +53,48 @@ const CODECS: Readonly<Record<FlowFormat, Codec>> = {
   flo5: { extension: '.flo5', magic: '\x89HDF', decode: decodeFlo5, encode: encodeFlo5 },
 }
 
-/** Every format, in the order of the documentation. */
-export const FLOW_FORMATS = Object.keys(CODECS) as readonly FlowFormat[]
+const READ: Readonly<Record<FlowFormat | 'npz', Codec>> = {
+  ...WRITTEN,
+  npz: { extension: '.npz', magic: 'PK\x03\x04', decode: decodeNpz },
+}
+
+/** Every format that is read and written, in the order of the documentation. `.npz` is only read. */
+export const FLOW_FORMATS = Object.keys(WRITTEN) as readonly FlowFormat[]
 
 /**
- * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy` or `.flo5`. Unknown flow becomes NaN for every format.
+ * Reads a flow file: `.flo`, KITTI's `.png`, `.pfm`, `.npy`, `.npz` or `.flo5`; the path `-` is standard input, in any of these
+ * formats. Unknown flow becomes NaN, both components, whatever the file marks it with: NaN, infinity, a component of 1e9 or more,
+ * or what its format has for it.
  *
  * @throws {FlowError} `ERR_FORMAT` for another extension, for a file of another format than its extension names, for a
- *   damaged file, and for a compressed file (KITTI, `.flo5`) of more than 2^26 pixels; `ERR_IO` if it cannot be read;
- *   `ERR_ARGUMENT` for a URL other than a file: URL; `ERR_NATIVE` if KITTI's `.png` is read and `sharp` cannot be loaded.
+ *   damaged file, and for a compressed file (KITTI, `.npz`, `.flo5`) of more than 2^26 pixels; `ERR_IO` if it cannot be read;
+ *   `ERR_ARGUMENT` for a URL other than a file: URL, or an unknown `pngCode`; `ERR_NATIVE` if KITTI's `.png` is read and `sharp`
+ *   cannot be loaded.
  */
-export async function readFlow(file: string | URL): Promise<FlowField> {
+export async function readFlow(file: string | URL, options: ReadFlowOptions = {}): Promise<FlowField> {
   const path = toPath(file, 'file')
-  const format = formatOfPath(path)
-  let bytes: Buffer
+  const role = {
+    name: path === STANDARD_INPUT ? 'standard input' : shortPath(path),
+    expected: 'a flow file',
+    code: 'ERR_FORMAT',
+  } as const
+  const { name } = role
+  await refuseFolder(path, role)
+  const format = path === STANDARD_INPUT ? undefined : formatOfPath(path, READ)
+  const bytes = await readWhole(path, role)
   try {
-    bytes = await readFile(path)
-  } catch (cause) {
-    throw ioError(path, 'read', cause)
-  }
-  const found = sniff(bytes)
-  if (found !== undefined && found !== format) {
-    throw new FlowError(
-      'ERR_FORMAT',
-      `${path}: its content is ${found}, rename it to ${CODECS[found].extension}`,
-    )
-  }
-  try {
-    return await CODECS[format].decode(bytes)
+    if (format === undefined) return await decodeFlow(bytes, options)
+    const { extension, decode } = READ[format]
+    const found = sniff(bytes)
+    if (found !== undefined && found !== format)
+      throw new FlowError('ERR_FORMAT', `its content is ${found}, rename it to ${READ[found].extension}`)
+    // A gray PFM is told apart by its decoder.
+    if (found === undefined && !(format === 'pfm' && latin1(bytes.subarray(0, 2)) === 'Pf'))
+      throw new FlowError('ERR_FORMAT', `is ${kindOf(bytes)}, not a ${extension} file of flow: get it again`)
+    return await decode(bytes, options)
   } catch (error) {
     if (!(error instanceof FlowError)) throw error
-    throw new FlowError(error.code, `${path}: ${error.message}`, { cause: error })
+    throw new FlowError(error.code, `${name}: ${error.message}`, { cause: error })
   }
 }
 
@@ -89,7 +110,7 @@ export async function writeFlow(
   options: WriteFlowOptions = {},
 ): Promise<void> {
   const path = toPath(file, 'file')
-  const bytes = await encodeFlow(flow, options.format ?? formatOfPath(path))
+  const bytes = await encodeFlow(flow, options.format ?? formatOfPath(path, WRITTEN))
   await writeWhole(path, bytes)
 }
 
@@ -98,11 +119,14 @@ export async function writeFlow(
  *
  * @throws {FlowError} `ERR_FORMAT` if they are of no known format, or damaged.
  */
-export async function decodeFlow(bytes: Uint8Array): Promise<FlowField> {
+export async function decodeFlow(bytes: Uint8Array, options: ReadFlowOptions = {}): Promise<FlowField> {
   const format = sniff(bytes)
   if (format === undefined)
-    throw new FlowError('ERR_FORMAT', `not a flow file: known are ${FLOW_FORMATS.join(', ')}`)
-  return CODECS[format].decode(bytes)
+    throw new FlowError(
+      'ERR_FORMAT',
+      `is ${kindOf(bytes)}, not a flow file: known are ${Object.keys(READ).join(', ')}`,
+    )
+  return READ[format].decode(bytes, options)
 }
 
 /**
@@ -117,20 +141,20 @@ export async function encodeFlow(flow: FlowField, format: FlowFormat): Promise<U
       `unknown flow format '${format}': known are ${FLOW_FORMATS.join(', ')}`,
     )
   }
-  return CODECS[format].encode(flow)
+  return WRITTEN[format].encode(flow)
 }
 
-function formatOfPath(path: string): FlowFormat {
+function formatOfPath<Format extends string>(path: string, codecs: Readonly<Record<Format, Codec>>): Format {
   const extension = extname(path).toLowerCase()
-  const format = FLOW_FORMATS.find((candidate) => CODECS[candidate].extension === extension)
-  if (format === undefined) {
-    const known = FLOW_FORMATS.map((candidate) => CODECS[candidate].extension).join(', ')
-    throw new FlowError('ERR_FORMAT', `${path}: flow files end in ${known}, not '${extension}'`)
-  }
-  return format
+  const formats = Object.keys(codecs) as Format[]
+  const format = formats.find((candidate) => codecs[candidate].extension === extension)
+  if (format !== undefined) return format
+  const known = formats.map((candidate) => codecs[candidate].extension).join(', ')
+  const given = extension === '' ? 'and this has no extension' : `not '${extension}'`
+  throw new FlowError('ERR_FORMAT', `${shortPath(path)}: flow files end in ${known}, ${given}`)
 }
 
-function sniff(bytes: Uint8Array): FlowFormat | undefined {
-  const start = String.fromCharCode(...bytes.subarray(0, 8))
-  return FLOW_FORMATS.find((format) => start.startsWith(CODECS[format].magic))
+function sniff(bytes: Uint8Array): FlowFormat | 'npz' | undefined {
+  const start = latin1(bytes.subarray(0, 8))
+  return (Object.keys(READ) as (FlowFormat | 'npz')[]).find((format) => start.startsWith(READ[format].magic))
 }

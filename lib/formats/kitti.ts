@@ -1,27 +1,69 @@
-import { messageOf } from '../errors.js'
+import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
-import { loadSharp } from '../image/sharp.js'
-import { damaged, MAX_DECODED_PIXELS } from './floats.js'
+import { loadSharp, reasonOf } from '../image/sharp.js'
+import { quoted } from '../support/quote.js'
+import { damaged, LARGEST_INFLATION, MAX_DECODED_PIXELS } from './floats.js'
+import { isUnknown } from './unknown.js'
 
-// The file: a 16-bit RGB PNG. Red is 64 x + 2^15, green is 64 y + 2^15, blue is 1 where the flow is valid, else 0.
-// https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php?benchmark=flow (readme.txt of the development kit)
-const STEPS_PER_PIXEL = 64
-const ZERO = 2 ** 15
+// The file: a 16-bit RGB PNG. Red is x, green is y, blue is 1 where the flow is valid, else 0. Its pixels do not tell the code of
+// x and y, and the datasets' codes differ.
 const LARGEST = 2 ** 16 - 1
+
+/**
+ * How a 16-bit PNG codes flow. `kitti` (KITTI, HD1K): (v - 2^15) / 64 px. `dsec` (DSEC): (v - 2^15) / 128 px. `vkitti2` (Virtual
+ * KITTI 2): v is spread over twice the frame's size, (2 v / 65535 - 1) (side - 1) px.
+ */
+export type PngCode = 'kitti' | 'dsec' | 'vkitti2'
+
+/** Pixels are `step * (v - zero)` along a side of so many pixels. */
+interface Scale {
+  readonly step: number
+  readonly zero: number
+}
+
+// kitti: https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php?benchmark=flow (readme.txt of the development kit)
+// dsec: https://dsec.ifi.uzh.ch/optical-flow-submission-format/
+// vkitti2: https://europe.naverlabs.com/research/proxy-virtual-worlds-vkitti-2/
+const CODES: Readonly<Record<PngCode, (side: number) => Scale>> = {
+  kitti: () => ({ step: 1 / 64, zero: 2 ** 15 }),
+  dsec: () => ({ step: 1 / 128, zero: 2 ** 15 }),
+  vkitti2: (side) => ({ step: (2 * (side - 1)) / LARGEST, zero: LARGEST / 2 }),
+}
+
+/** Every {@link PngCode}. */
+export const PNG_CODES = Object.keys(CODES) as readonly PngCode[]
+
+export interface PngCodeOptions {
+  /** The code of x and y in a 16-bit PNG. It cannot be told from the file. Default `kitti`. */
+  readonly pngCode?: PngCode | undefined
+}
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 const PNG_HEADER_BYTES = 33
 const RGB = 2
-
-/** Inflating a deflate stream makes it at most this many times as large. A header that claims more is false. */
-const LARGEST_INFLATION = 1032
+const COLOUR_TYPES: Readonly<Record<number, string>> = {
+  0: 'gray',
+  2: 'RGB',
+  3: 'a palette',
+  4: 'gray with alpha',
+  6: 'RGBA',
+}
 
 /**
- * Reads KITTI's flow, a 16-bit PNG in steps of 1/64 px. Invalid pixels become NaN.
+ * Reads flow from a 16-bit PNG: KITTI's, in steps of 1/64 px, or that of another dataset, which `pngCode` names. Invalid pixels
+ * become NaN.
  *
- * @throws {FlowError} `ERR_FORMAT` if it is not a 16-bit RGB PNG, or is damaged.
+ * @throws {FlowError} `ERR_FORMAT` if it is not a 16-bit RGB PNG, or is damaged; `ERR_ARGUMENT` for an unknown code.
  */
-export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
+export async function decodeKitti(
+  bytes: Uint8Array,
+  { pngCode = 'kitti' }: PngCodeOptions = {},
+): Promise<FlowField> {
+  if (!PNG_CODES.includes(pngCode))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `pngCode is one of ${PNG_CODES.join(', ')}, not ${quoted(String(pngCode))}`,
+    )
   const { width, height } = checkHeader(bytes)
   const sharp = await loadSharp()
   let decoded: Buffer
@@ -31,30 +73,31 @@ export async function decodeKitti(bytes: Uint8Array): Promise<FlowField> {
       .raw({ depth: 'ushort' })
       .toBuffer()
   } catch (cause) {
-    throw damaged('KITTI PNG', messageOf(cause), cause)
+    throw damaged('KITTI PNG', reasonOf(cause), cause)
   }
   if (decoded.length !== 6 * width * height) throw damaged('KITTI PNG', 'it is not of three channels')
 
   const samples = toSamples(decoded)
   const flow = new FlowField(width, height)
   const { x, y } = flow
+  const [ofX, ofY] = [CODES[pngCode](width), CODES[pngCode](height)]
   for (let i = 0; i < x.length; i++) {
     const valid = samples[3 * i + 2] !== 0
-    x[i] = valid ? (samples[3 * i]! - ZERO) / STEPS_PER_PIXEL : NaN
-    y[i] = valid ? (samples[3 * i + 1]! - ZERO) / STEPS_PER_PIXEL : NaN
+    x[i] = valid ? (samples[3 * i]! - ofX.zero) * ofX.step : NaN
+    y[i] = valid ? (samples[3 * i + 1]! - ofY.zero) * ofY.step : NaN
   }
   return flow
 }
 
 /**
- * Writes KITTI's flow: rounded to 1/64 px and clamped to the range of 16 bits, -512 to 511.98 px. A pixel whose flow is not
- * finite is written as invalid.
+ * Writes KITTI's flow: rounded to 1/64 px and clamped to the range of 16 bits, -512 to 511.98 px. A pixel whose flow is
+ * unknown (not finite, or 1e9 or more) is written as invalid.
  */
 export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
   const { width, height, x, y } = flow
   const samples = new Uint16Array(3 * width * height)
   for (let i = 0; i < x.length; i++) {
-    if (!Number.isFinite(x[i]) || !Number.isFinite(y[i])) continue
+    if (isUnknown(x[i]!, y[i]!)) continue
     samples[3 * i] = quantise(x[i]!)
     samples[3 * i + 1] = quantise(y[i]!)
     samples[3 * i + 2] = 1
@@ -73,7 +116,8 @@ function toSamples(decoded: Buffer): Uint16Array {
 }
 
 function quantise(pixels: number): number {
-  return Math.min(Math.max(Math.round(STEPS_PER_PIXEL * pixels) + ZERO, 0), LARGEST)
+  const { step, zero } = CODES.kitti(0)
+  return Math.min(Math.max(Math.round(pixels / step) + zero, 0), LARGEST)
 }
 
 /** Checks width and height before the decoder runs, because the decoder allocates as much memory as the header claims. */
@@ -86,9 +130,10 @@ function checkHeader(bytes: Uint8Array): { width: number; height: number } {
   const height = header.getUint32(20)
   const bits = header.getUint8(24)
   if (bits !== 16 || header.getUint8(25) !== RGB) {
+    const kind = COLOUR_TYPES[header.getUint8(25)] ?? 'unknown colours'
     throw damaged(
       'KITTI PNG',
-      `flow needs 16-bit RGB, this is colour type ${header.getUint8(25)} of ${bits} bits`,
+      `flow needs 16-bit RGB, and this is ${kind} of ${bits} bits${bits === 16 ? '' : ', perhaps a picture of flow, which does not hold its values: give the 16-bit file'}`,
     )
   }
   if (width * height > MAX_DECODED_PIXELS)

@@ -3,6 +3,7 @@ import { FlowError } from '../errors.js'
 import { encodePng } from '../image/rgb-image.js'
 import type { PixelMap } from '../request.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { writeWhole } from '../support/write-file.js'
 import { mapToImage } from '../viz/map-to-image.js'
 import { encodeMapNpy } from './npy.js'
@@ -21,6 +22,9 @@ export async function writeMap(file: string | URL, map: PixelMap<Uint8Array | Fl
   const path = toPath(file, 'file')
   const extension = extname(path).toLowerCase()
   if (!MAP_EXTENSIONS.includes(extension))
-    throw new FlowError('ERR_FORMAT', `${path}: maps end in ${MAP_EXTENSIONS.join(', ')}, not '${extension}'`)
+    throw new FlowError(
+      'ERR_FORMAT',
+      `${shortPath(path)}: maps end in ${MAP_EXTENSIONS.join(', ')}, not '${extension}'`,
+    )
   await writeWhole(path, extension === '.npy' ? encodeMapNpy(map) : await encodePng(mapToImage(map)))
 }

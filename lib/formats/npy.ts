@@ -1,140 +1,97 @@
 import { FlowField } from '../flow-field.js'
 import type { PixelMap } from '../request.js'
-import { quoted } from '../support/quote.js'
-import {
-  concatBytes,
-  damaged,
-  decodeFloats,
-  encodeFloats,
-  type FloatType,
-  fromInterleaved,
-  toInterleaved,
-} from './floats.js'
+import { damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+import { inCOrder, readNpyArray, writeNpyArray } from './npy-array.js'
+import { markUnknown } from './unknown.js'
 
-// The file: '\x93NUMPY', a version, the length of a header, the header (a Python dictionary literal, padded so that the
-// data is aligned to 64 bytes), the data. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
-const ALIGNMENT = 64
-const LONGEST_HEADER = 4096
-
-interface Header {
-  readonly type: FloatType
-  readonly order: 'C' | 'Fortran'
-  readonly shape: readonly [number, number, number]
-  readonly dataAt: number
+/** The place of the channels: x, y and, of three, whether the pixel is valid. */
+interface Layout {
+  readonly width: number
+  readonly height: number
+  readonly channels: 2 | 3
+  readonly place: 'first' | 'last'
 }
+
+const SHAPES =
+  '(H, W, 2), (2, H, W), or either with 3 channels, the third 1 where flow is valid and 0 elsewhere'
 
 /**
  * Reads optical flow from NumPy's `.npy`: float16, float32 or float64 of either byte order, in C or Fortran order, of shape
- * (H, W, 2) or (2, H, W). If both fit, it is (H, W, 2).
+ * (H, W, 2) or (2, H, W), also with an axis of 1 in front, as a batch of one. A third channel says which pixels are valid: 0 is
+ * invalid, and all other pixels have one value. If several shapes fit, it is the first of (H, W, 2), (2, H, W), (H, W, 3),
+ * (3, H, W). Unknown flow (not finite, or 1e9 or more) becomes NaN.
  *
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or of another type or shape.
  */
 export function decodeNpy(bytes: Uint8Array): FlowField {
-  const { type, order, shape, dataAt } = readHeader(bytes)
-  const count = shape[0] * shape[1] * shape[2]
-  if (bytes.length - dataAt !== count * type.size) {
-    const expected = count * type.size
+  const array = readNpyArray(bytes, 'flow')
+  const { width, height, channels, place } = layoutOf(array.shape)
+  if (array.type.kind !== 'float')
     throw damaged(
       '.npy',
-      `(${shape}) takes ${expected} bytes of data, but there are ${bytes.length - dataAt}`,
+      "flow needs float16, float32 or float64, not integers: convert it with astype('float32')",
     )
-  }
-  const values = decodeFloats(bytes.subarray(dataAt), type)
-
-  // In C order the values are interleaved or already planar. Fortran order only differs by its strides.
-  const channelsLast = shape[2] === 2
-  const [height, width] = channelsLast ? [shape[0], shape[1]] : [shape[1], shape[2]]
-  if (order === 'C') {
-    return channelsLast ? fromInterleaved(width, height, values) : new FlowField(width, height, values)
-  }
-  return fromFortran(width, height, values, channelsLast ? 'last' : 'first')
+  const values = inCOrder(decodeFloats(array.data, array.type), array)
+  const flow =
+    channels === 2
+      ? place === 'last'
+        ? fromInterleaved(width, height, values)
+        : new FlowField(width, height, values)
+      : withValidity(width, height, values, place)
+  return markUnknown(flow)
 }
 
 /** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
   const values = encodeFloats(toInterleaved(flow), 'little')
-  return encodeArray('<f4', [flow.height, flow.width, 2], values)
+  return writeNpyArray('<f4', [flow.height, flow.width, 2], values)
 }
 
 /** Writes `.npy` of shape (H, W), C order: a mask as bool, any other map as float32. */
 export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Float32Array>): Uint8Array {
   return data instanceof Uint8Array
-    ? encodeArray('|b1', [height, width], data)
-    : encodeArray('<f4', [height, width], encodeFloats(data, 'little'))
+    ? writeNpyArray('|b1', [height, width], data)
+    : writeNpyArray('<f4', [height, width], encodeFloats(data, 'little'))
 }
 
-function encodeArray(descr: string, shape: readonly number[], values: Uint8Array): Uint8Array {
-  const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`
-  const prefix = MAGIC.length + 4
-  const padding = ALIGNMENT - ((prefix + dictionary.length + 1) % ALIGNMENT)
-  const text = `${dictionary}${' '.repeat(padding)}\n`
-
-  const header = new Uint8Array(prefix + text.length)
-  header.set([...MAGIC, 1, 0, text.length & 255, text.length >> 8])
-  header.set(new TextEncoder().encode(text), prefix)
-  return concatBytes(header, values)
+function layoutOf(shape: readonly number[]): Layout {
+  const refuse = (why: string) =>
+    damaged('.npy', `flow needs shape ${SHAPES}, not (${shape.join(', ')})${why}`)
+  if (shape.length === 4 && shape[0]! > 1)
+    throw refuse(`: it is a batch of ${shape[0]}, save one field of it`)
+  const [a = 0, b = 0, c = 0, ...rest] = shape.length === 4 ? shape.slice(1) : shape
+  if (rest.length > 0 || a < 1 || b < 1 || c < 1) throw refuse('')
+  if (c === 2) return { height: a, width: b, channels: 2, place: 'last' }
+  if (a === 2) return { height: b, width: c, channels: 2, place: 'first' }
+  if (c === 3) return { height: a, width: b, channels: 3, place: 'last' }
+  if (a === 3) return { height: b, width: c, channels: 3, place: 'first' }
+  throw refuse('')
 }
 
-function readHeader(bytes: Uint8Array): Header {
-  if (bytes.length < 12 || MAGIC.some((byte, i) => bytes[i] !== byte))
-    throw damaged('.npy', 'it has no NumPy header')
-  const view = new DataView(bytes.buffer, bytes.byteOffset, 12)
-  const version = view.getUint8(6)
-  if (version < 1 || version > 3) throw damaged('.npy', `version ${version} is unknown`)
-  const [textAt, length] = version === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)]
-  const dataAt = textAt + length
-  if (length > LONGEST_HEADER || dataAt > bytes.length) throw damaged('.npy', `a header of ${length} bytes`)
-
-  const text = String.fromCharCode(...bytes.subarray(textAt, dataAt))
-  const [, descr = ''] = /'descr':\s?'([^']{1,16})'/.exec(text) ?? []
-  const [, fortran = ''] = /'fortran_order':\s?(True|False)/.exec(text) ?? []
-  const [, extents = ''] = /'shape':\s?\(([0-9, ]{1,64})\)/.exec(text) ?? []
-  if (fortran === '') throw damaged('.npy', 'its header does not say fortran_order')
-  return {
-    type: readType(descr),
-    order: fortran === 'True' ? 'Fortran' : 'C',
-    shape: readShape(extents),
-    dataAt,
-  }
-}
-
-function readType(descr: string): FloatType {
-  const [, order, size] = /^([<>])f([248])$/.exec(descr) ?? []
-  if (order === undefined)
-    throw damaged('.npy', `flow needs float16, float32 or float64, not ${quoted(descr)}`)
-  return { size: size === '2' ? 2 : size === '4' ? 4 : 8, order: order === '<' ? 'little' : 'big' }
-}
-
-function readShape(extents: string): [number, number, number] {
-  const [a, b, c, ...rest] = extents
-    .split(',')
-    .filter((part) => part.trim() !== '')
-    .map(Number)
-  const three = a !== undefined && b !== undefined && c !== undefined && rest.length === 0
-  if (!three || !(a >= 1 && b >= 1 && c >= 1) || (a !== 2 && c !== 2)) {
-    throw damaged('.npy', `flow needs shape (H, W, 2) or (2, H, W), not (${extents})`)
-  }
-  return [a, b, c]
-}
-
-/** Fortran order: the first axis varies fastest. */
-function fromFortran(
+/** @throws {FlowError} `ERR_FORMAT` if the third channel does not tell valid pixels from invalid ones */
+function withValidity(
   width: number,
   height: number,
   values: Float32Array,
-  channels: 'first' | 'last',
+  place: Layout['place'],
 ): FlowField {
   const flow = new FlowField(width, height)
   const { x, y } = flow
-  const step = channels === 'first' ? 2 : 1
-  const toY = channels === 'first' ? 1 : width * height
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const from = step * (column * height + row)
-      x[row * width + column] = values[from]!
-      y[row * width + column] = values[from + toY]!
-    }
+  const [pixel, channel] = place === 'last' ? [3, 1] : [1, width * height]
+  let valid = 0
+  for (let i = 0; i < x.length; i++) {
+    const validity = values[pixel * i + 2 * channel]!
+    if (valid === 0 && validity > 0) valid = validity
+    if (validity !== 0 && validity !== valid && !Number.isNaN(validity))
+      throw damaged(
+        '.npy',
+        `its third channel holds ${valid} and ${validity}, and only 0 and one other value tell whether flow is valid: save x and y alone`,
+      )
+    const known = validity > 0
+    x[i] = known ? values[pixel * i]! : NaN
+    y[i] = known ? values[pixel * i + channel]! : NaN
   }
+  if (valid === 0)
+    throw damaged('.npy', 'its third channel is 0 everywhere, so no flow would be valid: save x and y alone')
   return flow
 }

@@ -1,11 +1,20 @@
 import { FlowField } from '../flow-field.js'
 import { allocateFloats } from '../support/allocate.js'
+import { latin1 } from '../support/file-kind.js'
 import { type ByteOrder, concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
+import { markUnknown } from './unknown.js'
 
 // The file: 'PF' (colour) or 'Pf' (grey), width, height and a scale as text, then float32 rows from the bottom up. The
 // sign of the scale gives the byte order: negative is little-endian. https://www.pauldebevec.com/Research/HDR/PFM/
-const HEADER = /^(PF|Pf)\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?[0-9.]{1,20}(?:[eE][-+]?\d{1,2})?)\s/
-const LONGEST_HEADER = 128
+//
+// Tools end the lines in '\n' or '\r\n', leave blanks there, and some write comments, from '#' to the end of the line. The
+// samples may begin with bytes that look like any of these, so where they begin is known from their length alone.
+const GAP = /(?:[\t-\r ]|#[^\n]*\n)/
+const HEADER = new RegExp(
+  `^(PF|Pf)${GAP.source}+(\\d{1,9})${GAP.source}+(\\d{1,9})${GAP.source}+([-+]?[0-9.]{1,20}(?:[eE][-+]?\\d{1,3})?)(?=[\\t-\\r #])`,
+)
+const LAST_GAP = new RegExp(`^${GAP.source}+$`)
+const LONGEST_HEADER = 65_536
 
 /** A picture of floats: `data` is interleaved, `channels * width * height` values, the top row first. */
 export interface FloatImage {
@@ -22,27 +31,32 @@ export interface FloatImage {
  * @throws {FlowError} `ERR_FORMAT` if it is not a PFM file, or if its length does not match the size in its header.
  */
 export function decodePfm(bytes: Uint8Array): FloatImage {
-  const match = HEADER.exec(String.fromCharCode(...bytes.subarray(0, LONGEST_HEADER)))
+  const start = latin1(bytes.subarray(0, LONGEST_HEADER))
+  const match = HEADER.exec(start)
   const [header = '', kind = '', columns = '', rows = '', scale = ''] = match ?? []
   if (match === null || !(Math.abs(Number(scale)) > 0)) throw damaged('PFM', 'it has no PFM header')
 
   const channels = kind === 'PF' ? 3 : 1
   const width = Number(columns)
   const height = Number(rows)
-  const expected = header.length + 4 * channels * width * height
-  if (width < 1 || height < 1 || bytes.length !== expected) {
+  const expected = 4 * channels * width * height
+  const dataAt = bytes.length - expected
+  const gap = dataAt > start.length ? '' : start.slice(header.length, Math.max(dataAt, 0))
+  if (width < 1 || height < 1 || !LAST_GAP.test(gap)) {
     throw damaged(
       'PFM',
-      `${width} x ${height} x ${channels} takes ${expected} bytes, but there are ${bytes.length}`,
+      `${width} x ${height} x ${channels} takes ${expected} bytes behind a header of ${header.length + 1}, but the file has ` +
+        `${bytes.length}: it is cut short or longer, get it again`,
     )
   }
   const order: ByteOrder = Number(scale) < 0 ? 'little' : 'big'
-  const values = decodeFloats(bytes.subarray(header.length), { size: 4, order })
+  const values = decodeFloats(bytes.subarray(dataAt), { size: 4, order })
   return { width, height, channels, data: flipRows(values, channels * width) }
 }
 
 /**
- * Reads optical flow from a colour PFM with the channels x, y and any third one, as in FlyingThings3D.
+ * Reads optical flow from a colour PFM with the channels x, y and any third one, as in FlyingThings3D. Unknown flow
+ * (not finite, or 1e9 or more) becomes NaN.
  *
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or grey: one channel cannot hold flow.
  */
@@ -56,7 +70,7 @@ export function decodePfmFlow(bytes: Uint8Array): FlowField {
     x[i] = data[3 * i]!
     y[i] = data[3 * i + 1]!
   }
-  return flow
+  return markUnknown(flow)
 }
 
 /** Writes optical flow as a colour PFM: x, y, 0. */

@@ -1,8 +1,11 @@
+import { isUint8Array } from 'node:util/types'
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
+import { type EncodedSource, isFile } from '../frame.js'
 import { toPath } from '../support/file-path.js'
+import { shortPath } from '../support/quote.js'
 import { writeWhole } from '../support/write-file.js'
-import { decodePicture, type Picture } from './decode.js'
+import { type DecodeOptions, decodePicture, type Picture } from './decode.js'
 import { loadSharp } from './sharp.js'
 
 /** An 8-bit RGB picture: `data` is `3 * width * height` bytes, interleaved, row by row. */
@@ -12,21 +15,28 @@ export interface RgbImage {
   readonly height: number
 }
 
-/** A picture, or a file that `sharp` decodes: its path, its file: URL or its bytes. */
-export type ImageSource = RgbImage | string | URL | Uint8Array
+/** A picture, or a file to decode: its path, `-` for standard input, its file: URL or its bytes. */
+export type ImageSource = RgbImage | EncodedSource
+
+/** A picture that was decoded. */
+export interface LoadedImage extends RgbImage {
+  /** The fault in its file that the decoder recovered from, such as a missing end. Undefined if there is none. */
+  readonly fault?: string | undefined
+}
 
 /**
- * Decodes a picture. It is turned upright by its EXIF orientation and converted to sRGB; transparency is dropped. An
- * {@link RgbImage} is returned unchanged.
+ * Decodes a picture: PNG, JPEG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM, PBM or PAM. It is turned upright by its EXIF orientation and
+ * converted to 8-bit sRGB; transparency is dropped. TIFF's floats are read if they are from 0 to 1. An {@link RgbImage} is
+ * returned unchanged.
  *
+ * @param options `strict`: refuse files with faults that decoders recover from
  * @throws {FlowError} `ERR_IO` if the file cannot be opened; `ERR_FRAME` if it cannot be decoded, or its data do not fit its
  *   size; `ERR_ARGUMENT` for a URL other than a file: URL; `ERR_NATIVE` if `sharp` cannot be loaded
  */
-export async function loadImage(source: ImageSource): Promise<RgbImage> {
-  if (source instanceof Uint8Array) return toRgb(await decodePicture(source, 'the picture'))
-  if (typeof source !== 'string' && !(source instanceof URL)) return checkImage(source)
-  const path = toPath(source, 'the picture')
-  return toRgb(await decodePicture(path, path))
+export async function loadImage(source: ImageSource, options: DecodeOptions = {}): Promise<LoadedImage> {
+  if (!isFile(source)) return checkImage(source)
+  const name = isUint8Array(source) ? 'the picture' : shortPath(toPath(source, 'the picture'))
+  return toRgb(await decodePicture(source, name, options))
 }
 
 /**
@@ -55,11 +65,11 @@ export async function toSharp(image: RgbImage): Promise<Sharp> {
   return sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
 }
 
-function toRgb({ data, width, height, channels }: Picture): RgbImage {
-  if (channels === 3) return { data, width, height }
+function toRgb({ data, width, height, channels, fault }: Picture): LoadedImage {
+  if (channels === 3) return { data, width, height, fault }
   const rgb = new Uint8Array(3 * data.length)
   for (let i = 0; i < data.length; i++) rgb.fill(data[i]!, 3 * i, 3 * i + 3)
-  return { data: rgb, width, height }
+  return { data: rgb, width, height, fault }
 }
 
 function checkImage(image: RgbImage): RgbImage {

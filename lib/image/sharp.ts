@@ -1,5 +1,6 @@
 import type sharp from 'sharp'
 import { FlowError, messageOf } from '../errors.js'
+import { quoted } from '../support/quote.js'
 
 /**
  * Loads `sharp`, the decoder and encoder of pictures. It is loaded when it is first needed, so that decoded frames can be
@@ -19,4 +20,18 @@ export async function loadSharp(): Promise<typeof sharp> {
       { cause },
     )
   }
+}
+
+/** What `sharp` says in its errors, on one line: each of their lines once, without the names of its parts. */
+export function reasonOf(...errors: readonly unknown[]): string {
+  const lines = errors
+    .map(messageOf)
+    .join('\n')
+    .split('\n')
+    .map((line) =>
+      line.replace(/^Input \w+ has corrupt header:|^Warning treated as error.*|^Unknown error/, '').trim(),
+    )
+    .map((line) => line.replace(/^vips\w+: /i, ''))
+  const told = [...new Set(lines)].filter((line) => line !== '').join('; ')
+  return quoted(told === '' ? 'its header is damaged' : told).slice(1, -1)
 }

@@ -1,23 +1,52 @@
 import { fileURLToPath } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
+import { quoted } from './quote.js'
 
 /**
  * The path of a file that a caller named.
  *
+ * @param file a path, or a file: URL as an object or as text
  * @param name name of the file in error messages
- * @throws {FlowError} `ERR_ARGUMENT` if `file` is neither a path nor a file: URL
+ * @throws {FlowError} `ERR_ARGUMENT` if `file` is neither a path nor a file: URL; the message says what to do
  */
 export function toPath(file: string | URL, name: string): string {
-  if (typeof file === 'string' && file !== '') return file
-  if (file instanceof URL && file.protocol === 'file:') {
-    try {
-      return fileURLToPath(file)
-    } catch (cause) {
-      throw new FlowError('ERR_ARGUMENT', `${name}: ${file} names no file here: ${messageOf(cause)}`, {
-        cause,
-      })
-    }
+  const url = file instanceof URL ? file : urlOf(file)
+  if (url === undefined) {
+    if (typeof file === 'string' && file !== '') return file
+    throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${shownFile(file)}`)
   }
-  const given = file instanceof URL ? file.href : (JSON.stringify(file) ?? String(file))
-  throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${given}`)
+  if (url.protocol !== 'file:')
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${name}: must be a path or a file: URL, not ${quoted(url.href)}: nothing is fetched from there, so ` +
+        'download it first and give the path of the file',
+    )
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `${name}: ${quoted(url.href)} names no file here: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+/** A text that begins like a URL as one. A drive letter (`C:\`) is no scheme: schemes have two letters or more. */
+function urlOf(file: string): URL | undefined {
+  if (typeof file !== 'string' || !/^(?:[a-z][a-z0-9+.-]+:\/\/|file:\/|data:|blob:)/i.test(file))
+    return undefined
+  try {
+    return new URL(file)
+  } catch {
+    return undefined
+  }
+}
+
+function shownFile(file: unknown): string {
+  return typeof file === 'object' && file !== null
+    ? 'an object'
+    : quoted(JSON.stringify(file) ?? String(file))
 }

@@ -1,4 +1,5 @@
 import { FlowError, messageOf } from '../errors.js'
+import { shortPath } from './quote.js'
 
 /**
  * Turns the system's error into an `ERR_IO`. A FlowError is returned unchanged.
@@ -8,6 +9,9 @@ import { FlowError, messageOf } from '../errors.js'
 export function ioError(file: string, done: 'read' | 'written', cause: unknown): FlowError {
   if (cause instanceof FlowError) return cause
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  if (code === 'ENOENT' && done === 'read') return new FlowError('ERR_IO', `${file}: no such file`, { cause })
-  return new FlowError('ERR_IO', `${file}: cannot be ${done}: ${messageOf(cause)}`, { cause })
+  const name = shortPath(file)
+  if (code === 'ENOENT' && done === 'read') return new FlowError('ERR_IO', `${name}: no such file`, { cause })
+  // The system's messages end in the call and the path, ", open '/a/b'".
+  const reason = messageOf(cause).replace(/, \w+ '[^]*$/, '')
+  return new FlowError('ERR_IO', `${name}: cannot be ${done}: ${reason}`, { cause })
 }

@@ -2,7 +2,9 @@ const LONGEST = 120
 
 /** Text from a file for an error message: quoted, escaped, and cut to one line. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
+  const json = JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
+  // JSON leaves these control characters as they are, and a terminal obeys some of them.
+  return json.replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`)
 }
 
 /**
@@ -21,4 +23,9 @@ export function shown(value: unknown): string {
 export function listed(values: readonly unknown[]): string {
   const first = values.slice(0, 8).map(shown)
   return `[${first.join(', ')}${values.length > first.length ? ', ...' : ''}]`
+}
+
+/** A path for an error message. It may have 4096 bytes, and its end tells more than its beginning. */
+export function shortPath(path: string, longest = 150): string {
+  return path.length <= longest ? path : `...${path.slice(-longest)}`
 }

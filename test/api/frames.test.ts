@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import sharp, { type Sharp } from 'sharp'
@@ -131,6 +131,18 @@ describe('the same picture gives the same bits', () => {
   it('as path and as URL', async () => {
     await same(fixture('tiny/frame1.png'), pathToFileURL(fixture('tiny/frame2.png')))
     await same(a, fixture('tiny/frame2.png'))
+    await same(pathToFileURL(fixture('tiny/frame1.png')).href, b)
+  })
+
+  it('as the bytes of a picture, in calls and in streams', async () => {
+    const first = readFileSync(fixture('tiny/frame1.png'))
+    await same(first, Uint8Array.from(readFileSync(fixture('tiny/frame2.png'))))
+    const ppm = Buffer.concat([Buffer.from(`P6 ${b.width} ${b.height} 255\n`), b.data])
+    await same(a, ppm)
+    const stream = model.stream()
+    await stream.push(first)
+    const result = await stream.push(ppm)
+    expect(result?.flow && sameBits(result.flow.data, expected.data)).toBe(true)
   })
 })
 
@@ -225,8 +237,26 @@ describe('files are decoded to 8-bit sRGB, upright', () => {
     await expect(model.features(url)).rejects.toThrow(flowError('ERR_ARGUMENT', 'example.com'))
   })
 
+  it('with a fault that decoders recover from: the first of a process is a warning', async () => {
+    const warned: Error[] = []
+    const listen = (warning: Error) => warned.push(warning)
+    process.on('warning', listen)
+    const path = fixture('pictures/no_eoi.jpg')
+    await model.flow(path, path)
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', listen)
+    expect(warned.map(({ message }) => message)).toEqual([
+      expect.stringContaining('premature end of JPEG image'),
+    ])
+    expect(warned[0]).toHaveProperty('code', 'DINOV3_FLOW_FAULT')
+  })
+
   it('never by a synchronous call', () => {
     expect(() => model.flowSync('frame.png', b)).toThrow(flowError('ERR_FRAME', 'frame.png', 'asynchronous'))
+    const bytes = readFileSync(fixture('tiny/frame1.png'))
+    expect(() => model.flowSync(a, bytes)).toThrow(
+      flowError('ERR_FRAME', 'bytes of a picture', 'asynchronous'),
+    )
   })
 })
 

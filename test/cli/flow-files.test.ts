@@ -1,8 +1,9 @@
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { FLOW_EXTENSIONS } from '../../lib/cli/outputs.js'
-import { FLOW_FORMATS, FlowField, type FlowErrors, readFlow, writeFlow } from '../../lib/index.js'
+import { FLOW_FORMATS, FlowField, type FlowErrors, readFlow, writeFlow, writeMap } from '../../lib/index.js'
 import { call, fixture, scratch } from './helpers.js'
 
 const at = scratch()
@@ -58,6 +59,47 @@ describe('viz', () => {
     expect(readFileSync(at('arrows.png'))).not.toEqual(readFileSync(at('colors.png')))
   })
 
+  test('writes the format that the extension names', async () => {
+    for (const [extension, format] of [
+      ['.jpg', 'jpeg'],
+      ['.webp', 'webp'],
+      ['.png', 'png'],
+    ] as const) {
+      expect(await call('viz', golden, '-o', at(`v${extension}`))).toMatchObject({ code: 0, err: '' })
+      expect((await sharp(at(`v${extension}`)).metadata()).format).toBe(format)
+    }
+    expect(await call('viz', golden, '-o', at('v.bmp'))).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('.png, .jpg, .jpeg, .webp'),
+    })
+  })
+
+  test('tells what cannot be a frame, and notes a fault of one that can', async () => {
+    const draw = (frame: string) => call('viz', golden, '-o', at('a.png'), '--frame', frame)
+    expect((await draw(dirname(golden))).err).toMatch(/is a folder, not a picture: name one file in it/)
+    expect((await draw('https://example.com/1.png')).err).toContain('download it first')
+    expect((await draw(golden)).err).toContain('a .flo file of flow, not a picture')
+    expect((await draw(fixture('pictures/no_eoi.jpg'))).out).toContain('has a fault: premature end')
+  })
+
+  test('never overwrites its input through a link', async () => {
+    copyFileSync(golden, at('in.png'))
+    symlinkSync(at('in.png'), at('out.png'))
+    const linked = await call('viz', golden, '-o', at('out.png'), '--frame', at('in.png'))
+    expect(linked).toMatchObject({ code: 2, err: expect.stringContaining('is also an input') })
+    expect(readFileSync(at('in.png'))).toEqual(readFileSync(golden))
+  })
+
+  test('refuses, before the work, a folder and a name that is too long', async () => {
+    mkdirSync(at('folder.png'))
+    expect((await call('viz', golden, '-o', at('folder.png'))).err).toMatch(
+      /is a folder: give the name of a file in it/,
+    )
+    const long = await call('viz', golden, '-o', at(`${'x'.repeat(252)}.png`))
+    expect(long).toMatchObject({ code: 1, err: expect.stringContaining('a name of 256 bytes is longer') })
+    expect((await call('viz', golden, '-o', 'https://example.com/a.png')).err).toContain('must be a path')
+  })
+
   test('--clip-max and --clip-min change the colours', async () => {
     await writeFlow(at('v.flo'), new FlowField(3, 1, Float32Array.of(1, 6, 20, 0, 0, 0)))
     const pictures = new Set<string>()
@@ -101,6 +143,102 @@ describe('metrics', () => {
     expect(await errors()).toMatchObject({ epe: 2, validPixels: 3 })
     expect(await errors('--valid', at('mask.png'))).toMatchObject({ epe: 2, px3: 0.5, validPixels: 2 })
     expect(await errors('--max-flow', '50')).toMatchObject({ epe: 3, validPixels: 2 })
+  })
+
+  describe('of two fields, with masks of all kinds', () => {
+    const mask = (name: string) => fixture(`masks/${name}`)
+    const expected = JSON.parse(readFileSync(mask('expected.json'), 'utf8')) as Record<
+      'all' | 'valid' | 'invalid',
+      number
+    >
+    const epe = async (...options: string[]) => {
+      const { out, err } = await call('metrics', mask('pr.flo'), mask('gt.flo'), '--json', ...options)
+      expect(err).toBe('')
+      return (JSON.parse(out) as FlowErrors).epe
+    }
+
+    test.each<[string, string[], keyof typeof expected]>([
+      ['none', [], 'all'],
+      ['.npy', ['--valid', mask('valid.npy')], 'valid'],
+      ['16 bits of 0 and 1', ['--valid', mask('valid_16bit_1.png')], 'valid'],
+      ['Sintel’s invalid', ['--invalid', mask('sintel_invalid.png')], 'valid'],
+      ['invalid pixels alone', ['--invalid', mask('valid.npy')], 'invalid'],
+    ])('%s', async (_, options, key) => {
+      expect(await epe(...options)).toBeCloseTo(expected[key], 6)
+    })
+
+    test('a pixel counts if it is valid and not invalid', async () => {
+      const masks = ['--valid', mask('valid.npy'), '--invalid', mask('valid.npy')]
+      const both = await call('metrics', mask('pr.flo'), mask('gt.flo'), ...masks)
+      expect(both).toMatchObject({
+        code: 1,
+        err: expect.stringContaining(`left out by ${mask('valid.npy')}`),
+      })
+    })
+
+    test('a mask of another size is refused by its name', async () => {
+      for (const option of ['--valid', '--invalid']) {
+        const { code, err } = await call(
+          'metrics',
+          mask('pr.flo'),
+          mask('gt.flo'),
+          option,
+          mask('wrong_size.png'),
+        )
+        expect({ code, err }).toEqual({
+          code: 1,
+          err: expect.stringContaining(
+            `${mask('wrong_size.png')}: the mask is 32 x 10, and the flow 32 x 24`,
+          ),
+        })
+      }
+    })
+  })
+
+  test('take Spring’s ground truth of twice the size, and say so', async () => {
+    const small = await readFlow(fixture('masks/gt.flo'))
+    const large = new FlowField(
+      2 * small.width,
+      2 * small.height,
+      new Float32Array(8 * small.x.length).fill(77),
+    )
+    const valid = new Uint8Array(4 * small.x.length)
+    for (let row = 0; row < small.height; row++)
+      for (let column = 0; column < small.width; column++) {
+        const at = 2 * row * large.width + 2 * column
+        large.x[at] = small.x[row * small.width + column]!
+        large.y[at] = small.y[row * small.width + column]!
+        valid[at] = 1
+      }
+    await writeFlow(at('large.flo'), large)
+    await writeMap(at('large.npy'), { data: valid, width: large.width, height: large.height })
+    const { code, out } = await call('metrics', fixture('masks/pr.flo'), at('large.flo'))
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(
+        /every second pixel of every second row of .*large\.flo \(64 x 48\), as Spring's rules say/,
+      ),
+    })
+    const masked = await call(
+      'metrics',
+      fixture('masks/gt.flo'),
+      at('large.flo'),
+      '--valid',
+      at('large.npy'),
+      '--json',
+    )
+    expect(JSON.parse(masked.out)).toMatchObject({ epe: 0, subsampled: 1, validPixels: small.x.length })
+  })
+
+  test('read 16-bit PNGs in the code that is named', async () => {
+    const dsec = fixture('formats/dsec_128.png')
+    await call('convert', dsec, at('dsec.flo'), '--png-code', 'dsec')
+    const same = await call('metrics', at('dsec.flo'), dsec, '--png-code', 'dsec', '--json')
+    expect(JSON.parse(same.out)).toMatchObject({ epe: 0 })
+    const other = await call('metrics', at('dsec.flo'), dsec, '--json')
+    expect((JSON.parse(other.out) as FlowErrors).epe).toBeGreaterThan(1)
+    const unknown = await call('viz', dsec, '-o', at('x.png'), '--png-code', 'sintel')
+    expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining('kitti, dsec, vkitti2') })
   })
 
   test('are a table for people', async () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { skipIf } from '../support/skip.js'
-import { TINY } from './helpers.js'
+import { fixture, TINY } from './helpers.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PROGRAM = join(ROOT, 'dist', 'cli', 'index.js')
@@ -31,6 +31,21 @@ describe('the compiled program', () => {
     expect(good.stderr.toString()).toBe('')
     expect(spawnSync(process.execPath, [PROGRAM, 'run']).status).toBe(2)
     expect(spawnSync(process.execPath, [PROGRAM, 'inspect', TINY.first]).status).toBe(1)
+  })
+
+  test('reads a picture or flow from standard input', () => {
+    const input = readFileSync(TINY.first)
+    const run = spawnSync(process.execPath, [PROGRAM, 'run', '-', TINY.second, ...MODEL, '--json'], { input })
+    expect(JSON.parse(run.stdout.toString())).toMatchObject({
+      frames: [{ path: '-', width: 160 }, { width: 160 }],
+    })
+    const flow = readFileSync(fixture('formats/flow.npz'))
+    const metrics = spawnSync(
+      process.execPath,
+      [PROGRAM, 'metrics', '-', fixture('formats/flow.npz'), '--json'],
+      { input: flow },
+    )
+    expect(JSON.parse(metrics.stdout.toString())).toMatchObject({ epe: 0 })
   })
 
   test('does not mind a reader that leaves', async () => {

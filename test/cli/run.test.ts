@@ -51,6 +51,24 @@ describe('run', () => {
     expect(done.timings.backwardHead).toBeGreaterThan(0)
   })
 
+  test('pictures with faults are read with a note, which --strict does not', async () => {
+    const faulty = fixture('pictures/no_eoi.jpg')
+    const { code, out } = await call('run', faulty, first, ...MODEL)
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringContaining(`note: ${faulty} has a fault: premature end`),
+    })
+    const { frames } = report(await call('run', faulty, first, ...MODEL, '--json'))
+    expect(frames.map(({ fault }) => fault)).toEqual([expect.stringContaining('premature end'), null])
+    const strict = await call('run', faulty, first, ...MODEL, '--strict')
+    expect(strict).toMatchObject({ code: 1, err: expect.stringContaining('with a fault: premature end') })
+  })
+
+  test('standard input is one picture, not both', async () => {
+    const both = await call('run', '-', '-', ...MODEL)
+    expect(both).toMatchObject({ code: 2, err: expect.stringContaining('standard input') })
+  })
+
   test('--refine refines both directions at the size of the forward flow', async () => {
     const outputs = ['--refine', 'fast', '--backward', '--output-size', '56x80', '-o', at('r.npy')]
     const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))
@@ -221,7 +239,7 @@ describe('run refuses before it works', () => {
 
   test.each([
     ['a flow file of another kind', ['-o', 'flow.jpg'], '--output: flow files end in .flo'],
-    ['a picture of another kind', ['--viz', 'flow.jpg'], '--viz: pictures are written as .png'],
+    ['a picture of another kind', ['--viz', 'flow.bmp'], '--viz: pictures are written as .png, .jpg'],
     [
       'two outputs of one name',
       ['-o', 'x.png', '--viz', './x.png'],

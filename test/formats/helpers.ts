@@ -44,11 +44,14 @@ export function anyFlow(component: fc.Arbitrary<number>): fc.Arbitrary<FlowField
   )
 }
 
-/** Float32 values, with infinities and both zeros. */
-export const anyFloat32 = fc.float({ noNaN: true })
-
 /** Float32 values that are no marker for unknown flow anywhere. */
-export const anyMotion = fc.float({ noNaN: true, min: -1e9, max: 1e9 })
+export const anyMotion = fc.float({
+  noNaN: true,
+  min: -1e9,
+  max: 1e9,
+  minExcluded: true,
+  maxExcluded: true,
+})
 
 /** Bytes that were `bytes`, with up to 8 of them changed, or the end cut off, or something behind it. */
 export function damage(bytes: Uint8Array): fc.Arbitrary<Uint8Array> {

@@ -25,6 +25,31 @@ describe('KITTI PNG', () => {
     }
   })
 
+  test.each([
+    ['kitti', [1, -1], [2 ** 15 + 64, 2 ** 15 - 64]],
+    ['dsec', [1, -1], [2 ** 15 + 128, 2 ** 15 - 128]],
+    ['vkitti2', [2, -1], [65_535, 0]],
+    ['vkitti2', [-2, 1], [0, 65_535]],
+  ] as const)('reads the code of %s', async (pngCode, [x, y], [red, green]) => {
+    // 3 x 2 pixels, of which Virtual KITTI 2 takes the sides less 1 for the longest motion.
+    const samples = Uint16Array.from({ length: 18 }, (_, i) => [red, green, i < 15 ? 1 : 0][i % 3]!)
+    const png = await sharp(samples, { raw: { width: 3, height: 2, channels: 3 } })
+      .toColourspace('rgb16')
+      .png()
+      .toBuffer()
+    const flow = await decodeKitti(png, { pngCode })
+    expect([...flow.x]).toEqual([x, x, x, x, x, NaN])
+    expect([...flow.y]).toEqual([y, y, y, y, y, NaN])
+  })
+
+  test('refuses a code that it does not know, with those that it does', async () => {
+    const pngCode: string = 'sintel'
+    await expect(decodeKitti(GOLDEN, { pngCode: pngCode as 'kitti' })).rejects.toMatchObject({
+      code: 'ERR_ARGUMENT',
+      message: expect.stringContaining('kitti, dsec, vkitti2'),
+    })
+  })
+
   test('what was read is written back with the same samples', async () => {
     const samples = (bytes: Uint8Array): Promise<Buffer> =>
       sharp(bytes).toColourspace('rgb16').raw({ depth: 'ushort' }).toBuffer()

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodePfm, decodePfmFlow, encodePfmFlow } from '../../lib/formats/pfm.js'
 import {
-  anyFloat32,
+  anyMotion,
   anyFlow,
   damage,
   expectFieldOrFormatError,
@@ -19,6 +19,25 @@ describe('PFM', () => {
   test('reads the golden files of both byte orders exactly', () => {
     expectSameFlow(decodePfmFlow(LITTLE), goldenFlow())
     expectSameFlow(decodePfmFlow(BIG), goldenFlow())
+  })
+
+  test.each([
+    'PF\r\n47 31\r\n-1.0\r\n',
+    'PF \n47 31 \n-1.000000 \n',
+    'PF\n47\n31\n-1\n',
+    'PF\n# made by\n47 31\n# scale\n-1e0\n',
+    'PF\n47 31 # size\n-.5\t\r\n',
+    'PF 47 31 -1 ',
+  ])('reads the header %j', (header) => {
+    const body = LITTLE.subarray(LITTLE.length - 12 * 47 * 31)
+    expectSameFlow(decodePfmFlow(Uint8Array.from([...Buffer.from(header), ...body])), goldenFlow())
+  })
+
+  test('a first sample that looks like the end of a header belongs to the samples', () => {
+    const sample = Uint8Array.of(0x0d, 0x0a, 0x23, 0x0a, 0x20, 0x0a, 0x0a, 0x0a, 0, 0, 0, 0)
+    const [x, y] = new Float32Array(sample.buffer)
+    const flow = decodePfmFlow(Uint8Array.from([...Buffer.from('PF\r\n1 1\r\n-1\r\n'), ...sample]))
+    expect([...flow.data]).toEqual([x, y])
   })
 
   test('writes the golden files of both byte orders byte for byte', () => {
@@ -38,10 +57,10 @@ describe('PFM', () => {
     )
   })
 
-  test('keeps every value exactly, in both byte orders', () => {
+  test('keeps every known motion exactly, in both byte orders', () => {
     const order = fc.constantFrom('little' as const, 'big' as const)
     fc.assert(
-      fc.property(anyFlow(anyFloat32), order, (flow, byteOrder) =>
+      fc.property(anyFlow(anyMotion), order, (flow, byteOrder) =>
         expectSameFlow(decodePfmFlow(encodePfmFlow(flow, byteOrder)), flow),
       ),
     )

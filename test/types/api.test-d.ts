@@ -25,8 +25,10 @@ import {
   type GpuInfo,
   type InspectOptions,
   type Inspection,
+  loadImage,
   type LoadOptions,
   type PixelFormat,
+  type PngCode,
   type Precision,
   type RgbImage,
   type StreamResult,
@@ -101,7 +103,12 @@ describe('a frame', () => {
   })
 
   it('may be a path or a URL', () => {
-    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL>()
+    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL | Uint8Array>()
+  })
+
+  it('of a file tells its fault, and the code of a PNG is one of three', () => {
+    expectTypeOf(loadImage).returns.resolves.toHaveProperty('fault').toEqualTypeOf<string | undefined>()
+    expectTypeOf<PngCode>().toEqualTypeOf<'kitti' | 'dsec' | 'vkitti2'>()
   })
 })
 

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
-import { readFlow, writeFlow } from '../../formats/index.js'
+import { type PngCode, readFlow, writeFlow } from '../../formats/index.js'
 import { count, dimensions } from '../amounts.js'
 import { type Cli, printLines } from '../cli.js'
+import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
 import { checkOutputs } from '../outputs.js'
 import { motionStatistics } from '../statistics.js'
 
@@ -11,14 +12,21 @@ export function addConvert(program: Command, cli: Cli): void {
     .summary('turn a flow file into another format')
     .description(
       'Turns a flow file into another format: .flo, .png (KITTI), .pfm, .npy or .flo5.\n' +
-        'All but KITTI keep every value; KITTI rounds to 1/64 px and clamps to +-512 px.',
+        'All but KITTI keep every known value; KITTI rounds to 1/64 px and clamps to +-512 px.',
     )
-    .argument('<in>', 'flow file to read')
+    .argument('<in>', `flow file to read: ${FLOW_FILES}`)
     .argument('<out>', 'flow file to write; its extension gives the format')
-    .addHelpText('after', '\nExample:\n  dinov3-flow convert flow.flo flow.npy')
-    .action(async (from: string, to: string) => {
+    .addOption(pngCodeOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dinov3-flow convert flow.flo flow.npy
+  dinov3-flow convert dsec.png flow.flo --png-code dsec`,
+    )
+    .action(async (from: string, to: string, flags: { readonly pngCode: PngCode }) => {
       checkOutputs([{ option: 'out', path: to, kind: 'flow' }], [from])
-      const flow = await readFlow(from)
+      const flow = await readFlow(from, flags)
       await writeFlow(to, flow)
       const { unknown } = motionStatistics(flow)
       const note = unknown === 0 ? '' : `, ${count(unknown, 'pixel')} unknown`

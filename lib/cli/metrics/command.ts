@@ -1,16 +1,22 @@
 import type { Command } from 'commander'
 import { FlowError } from '../../errors.js'
-import { readFlow } from '../../formats/index.js'
-import { decodeFrame } from '../../image/decode.js'
-import { evaluate } from '../../metrics.js'
+import type { FlowField } from '../../flow-field.js'
+import { type PngCode, readFlow, readMask } from '../../formats/index.js'
+import { evaluate, type EvaluateOptions, type FlowErrors, type FlowMetricsOptions } from '../../metrics.js'
+import { shortPath } from '../../support/quote.js'
+import { isTwice, subsampleValues } from '../../subsample.js'
 import { dimensions, pixels } from '../amounts.js'
 import { type Cli, printJson, printLines } from '../cli.js'
+import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
+import { checkInputs } from '../outputs.js'
 import { parsePixels } from '../parse.js'
 import { table } from '../table.js'
 
 interface MetricsFlags {
   readonly valid?: string
+  readonly invalid?: string
   readonly maxFlow: number
+  readonly pngCode: PngCode
   readonly json?: true
 }
 
@@ -19,28 +25,44 @@ export function addMetrics(program: Command, cli: Cli): void {
     .command('metrics')
     .summary('measure the error of flow against its ground truth')
     .description(
-      'Measures the error of flow against its ground truth, over all pixels whose ground truth is known.',
+      'Measures the error of flow against its ground truth, over all pixels whose ground truth is known.\n' +
+        'Ground truth of twice the width and height, as of Spring, is subsampled: every second pixel of every second row.',
     )
-    .argument('<prediction>', 'flow file')
-    .argument('<groundtruth>', 'flow file of the same size')
-    .option('--valid <picture>', 'leave out pixels that are black in this picture')
+    .argument('<prediction>', `flow file: ${FLOW_FILES}`)
+    .argument('<groundtruth>', 'flow file of the same size, or of twice the width and height')
+    .option('--valid <mask>', 'leave out pixels that are black (0) in this picture or .npy')
+    .option(
+      '--invalid <mask>',
+      "leave out pixels that are not black in this one, such as Sintel's invalid/*.png",
+    )
     .option('--max-flow <px>', 'leave out pixels that move this far or farther', parsePixels, 400)
+    .addOption(pngCodeOption())
     .option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExample:\n  dinov3-flow metrics flow.flo truth.png --valid mask.png')
+    .addHelpText(
+      'after',
+      `
+A mask may be a picture of 1, 8 or 16 bits, or .npy of bool or numbers, of the size of either file.
+
+Examples:
+  dinov3-flow metrics flow.flo truth.png --valid mask.png
+  dinov3-flow metrics flow.flo truth.flo --invalid invalid/frame_0001.png
+  dinov3-flow metrics flow.flo dsec.png --png-code dsec`,
+    )
     .action(async (prediction: string, groundTruth: string, flags: MetricsFlags) => {
-      const [predicted, truth] = await Promise.all([readFlow(prediction), readFlow(groundTruth)])
-      const { maxFlow } = flags
-      const errors =
-        flags.valid === undefined
-          ? evaluate(predicted, truth, { maxFlow })
-          : evaluate(predicted, truth, { maxFlow, valid: await readMask(flags.valid) })
-      if (errors.validPixels === 0)
-        throw new FlowError('ERR_ARGUMENT', `${groundTruth}: no pixel is valid: there is nothing to compare`)
+      checkInputs([prediction, groundTruth, flags.valid, flags.invalid])
+      const [predicted, truth] = await Promise.all([
+        readFlow(prediction, flags),
+        readFlow(groundTruth, flags),
+      ])
+      const valid = await countedPixels(predicted, truth, flags)
+      const errors = compare([prediction, predicted], [groundTruth, truth], { valid, maxFlow: flags.maxFlow })
+      if (errors.validPixels === 0) throw nothingValid(groundTruth, flags)
       if (flags.json === true) {
         printJson(cli.out, errors)
         return
       }
       const share = (value: number) => `${(100 * value).toFixed(2)} %`
+      const pixelCount = predicted.width * predicted.height
       printLines(
         cli.out,
         table([
@@ -51,18 +73,66 @@ export function addMetrics(program: Command, cli: Cli): void {
           ['Fl-all', `${errors.flAll.toFixed(2)} %, off by more than 3 px and 5 %`],
           [
             'pixels',
-            `${errors.validPixels} of ${predicted.width * predicted.height} (${dimensions(predicted)})`,
+            `${errors.validPixels} of ${pixelCount} (${dimensions(predicted)})`,
+            ...(errors.subsampled === 0
+              ? []
+              : [
+                  `note: every second pixel of every second row of ${groundTruth} (${dimensions(truth)}), as Spring's rules say`,
+                ]),
           ],
         ]),
       )
     })
 }
 
-/** Reads a mask: 1 for every pixel that is not black, else 0. */
-async function readMask(path: string): Promise<Uint8Array> {
-  const { data, format, width, height } = await decodeFrame(path, '--valid')
-  const channels = format === 'gray' ? 1 : 3
-  const mask = new Uint8Array(width * height)
-  for (let i = 0; i < data.length; i++) if (data[i] !== 0) mask[Math.floor(i / channels)] = 1
-  return mask
+function compare(
+  [prediction, predicted]: readonly [string, FlowField],
+  [groundTruth, truth]: readonly [string, FlowField],
+  options: EvaluateOptions & FlowMetricsOptions,
+): FlowErrors {
+  try {
+    return evaluate(predicted, truth, options)
+  } catch (cause) {
+    if (!(cause instanceof FlowError)) throw cause
+    throw new FlowError(
+      cause.code,
+      `${shortPath(prediction, 70)} against ${shortPath(groundTruth, 70)}: ${cause.message}`,
+      { cause },
+    )
+  }
+}
+
+/** 1 for every pixel that the masks leave; undefined if there is no mask. */
+async function countedPixels(
+  predicted: FlowField,
+  truth: FlowField,
+  flags: MetricsFlags,
+): Promise<ArrayLike<number> | undefined> {
+  if (flags.valid === undefined && flags.invalid === undefined) return undefined
+  const valid = flags.valid === undefined ? undefined : await maskFor(flags.valid, predicted, truth)
+  const invalid = flags.invalid === undefined ? undefined : await maskFor(flags.invalid, predicted, truth)
+  return predicted.x.map((_, i) => (valid?.[i] ?? 1) * (1 - (invalid?.[i] ?? 0)))
+}
+
+/** A mask at the size of the prediction. */
+async function maskFor(path: string, predicted: FlowField, truth: FlowField): Promise<ArrayLike<number>> {
+  const mask = await readMask(path)
+  if (mask.width === predicted.width && mask.height === predicted.height) return mask.data
+  if (isTwice(mask, predicted) && isTwice(truth, predicted)) return subsampleValues(mask.data, predicted)
+  throw new FlowError(
+    'ERR_FRAME',
+    `${shortPath(path)}: the mask is ${dimensions(mask)}, and the flow ${dimensions(predicted)}: give the mask of this frame, not resized`,
+  )
+}
+
+function nothingValid(groundTruth: string, { valid, invalid, maxFlow }: MetricsFlags): FlowError {
+  const masks = [valid, invalid].filter((path) => path !== undefined)
+  const causes = [
+    `its flow is unknown or ${maxFlow} px and more`,
+    ...masks.map((path) => `left out by ${shortPath(path, 70)}`),
+  ]
+  return new FlowError(
+    'ERR_ARGUMENT',
+    `${shortPath(groundTruth, 100)}: no pixel is valid (${causes.join(', or ')}): there is nothing to compare`,
+  )
 }

@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander'
+import { READ_KINDS } from '../../image/decode.js'
+import { PICTURE_EXTENSIONS } from '../../image/save.js'
 import { type Cli, printJson, printLines } from '../cli.js'
 import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
 import { type RunFlags, runFlow } from './flow.js'
@@ -11,7 +13,7 @@ export function addRun(program: Command, cli: Cli): void {
     .description(
       'Computes the flow from the first picture to the second: for every pixel of the first, where it went.',
     )
-    .argument('<first>', 'the earlier picture: PNG, JPEG, WebP, TIFF, ...')
+    .argument('<first>', `the earlier picture: ${READ_KINDS}; - is standard input`)
     .argument('<second>', 'the later picture')
     .optionsGroup("Model (default: the package's small model):")
     .option('--backbone <file>', "DINOv3 checkpoint: Meta's .pth, or Hugging Face's .safetensors or folder")
@@ -19,8 +21,11 @@ export function addRun(program: Command, cli: Cli): void {
     .option('--backbone-config <file>', "Hugging Face's config.json, if it is not beside the backbone")
     .optionsGroup('Output:')
     .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
-    .option('--viz <file.png>', 'draw the flow in colours: hue is the direction, white is no motion')
-    .option('--arrows <file.png>', 'draw the flow as arrows over the first picture')
+    .option(
+      '--viz <file>',
+      `draw the flow in colours (hue is the direction, white is no motion): ${PICTURE_EXTENSIONS.join(', ')}`,
+    )
+    .option('--arrows <file>', 'draw the flow as arrows over the first picture: a picture, as --viz')
     .option(
       '--confidence <file>',
       'write how certain the flow is, pixel by pixel: .png (black is 0, white 1) or .npy',
@@ -67,6 +72,7 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
     .optionsGroup('Options:')
+    .option('--strict', 'refuse pictures with faults that decoders recover from, such as a missing end')
     .addHelpText(
       'after',
       `

@@ -7,7 +7,7 @@ import type { RefinePreset } from '../../refine.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
-import { checkOutputs } from '../outputs.js'
+import { checkInputs, checkOutputs } from '../outputs.js'
 import { motionStatistics } from '../statistics.js'
 import { type ModelFiles, modelFiles, type ModelFlags } from './model-files.js'
 import { Progress } from './progress.js'
@@ -31,6 +31,7 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
   readonly threads?: number
+  readonly strict?: true
 }
 
 /**
@@ -40,6 +41,7 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
  * @throws {FlowError} every error of the library
  */
 export async function runFlow(first: string, second: string, flags: RunFlags, cli: Cli): Promise<RunReport> {
+  checkInputs([first, second])
   const files = modelFiles(flags)
   const { backbone, head, backboneConfig } = files
   const inputs = [first, second, backbone, head, ...(backboneConfig === undefined ? [] : [backboneConfig])]
@@ -61,9 +63,9 @@ async function runChecked(
   const defaults = defaultsOf({ ...flags, ...files })
   progress.stage('decoding')
   const decoded = await timed(() =>
-    Promise.all([decodeFrame(first, 'first picture'), decodeFrame(second, 'second picture')]),
+    Promise.all([decodeFrame(first, 'first picture', flags), decodeFrame(second, 'second picture', flags)]),
   )
-  const [a, b] = decoded.value
+  const [{ frame: a, fault: faultA }, { frame: b, fault: faultB }] = decoded.value
 
   progress.stage('loading the model')
   const loaded = await timed(() => loadModel(files, flags, progress))
@@ -94,8 +96,8 @@ async function runChecked(
 
     return {
       frames: [
-        { path: first, width: a.width, height: a.height },
-        { path: second, width: b.width, height: b.height },
+        { path: first, width: a.width, height: a.height, fault: faultA ?? null },
+        { path: second, width: b.width, height: b.height, fault: faultB ?? null },
       ],
       network,
       refine,

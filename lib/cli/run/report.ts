@@ -8,6 +8,13 @@ export interface FlowReport extends OutputSize {
   readonly motion: MotionStatistics
 }
 
+/** A picture that was read. */
+export interface FrameReport extends OutputSize {
+  readonly path: string
+  /** The fault in the file that the decoder recovered from; null if there is none. */
+  readonly fault: string | null
+}
+
 /** A file that was written. */
 export interface WrittenFile {
   readonly path: string
@@ -17,7 +24,7 @@ export interface WrittenFile {
 
 /** The results of `run`. `--json` prints them. */
 export interface RunReport {
-  readonly frames: readonly ({ readonly path: string } & OutputSize)[]
+  readonly frames: readonly FrameReport[]
   /** The size that the frames were resized to. */
   readonly network: OutputSize
   /** How the flow was refined. */

@@ -19,7 +19,7 @@ export function summarize(report: RunReport): string[] {
   const [a = 0, b = 0] = timings.backbone
   const head = report.refine === 'off' ? 'head' : 'head and refinement'
   const rows: Row[] = [
-    ['frames', framesLine(report)],
+    ['frames', framesLine(report), ...faultLines(report)],
     ['engine', [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')],
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
     [
@@ -53,6 +53,12 @@ function framesLine({ frames, network, forward }: RunReport): string {
   const resized =
     first !== undefined && dimensions(first) !== dimensions(forward) ? `, flow of ${dimensions(forward)}` : ''
   return `${sizes} (width x height), computed at ${dimensions(network)}${resized}`
+}
+
+/** What was wrong with the pictures that were read all the same. */
+function faultLines({ frames }: RunReport): string[] {
+  const faulty = frames.filter(({ fault }) => fault !== null)
+  return faulty.map(({ path, fault }) => `note: ${path} has a fault: ${fault} (--strict refuses it)`)
 }
 
 function motionLine({ motion }: FlowReport): string {

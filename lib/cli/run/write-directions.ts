@@ -1,7 +1,7 @@
 import { writeFlow, writeMap } from '../../formats/index.js'
 import type { Frame } from '../../frame.js'
 import { backgroundOf } from '../../image/background.js'
-import { savePng } from '../../image/rgb-image.js'
+import { saveImage } from '../../image/save.js'
 import type { FlowMaps } from '../../request.js'
 import { drawArrows, type FlowColorOptions, flowToColor } from '../../viz/index.js'
 import { backwardName, type PlannedOutput } from '../outputs.js'
@@ -55,9 +55,9 @@ export async function writeDirection(
     files.push({ path, kind, direction })
   }
   await add(flags.output, 'flow', (path) => writeFlow(path, flow))
-  await add(flags.viz, 'colors', (path) => savePng(path, flowToColor(flow, flags)))
+  await add(flags.viz, 'colors', (path) => saveImage(path, flowToColor(flow, flags)))
   await add(flags.arrows, 'arrows', async (path) =>
-    savePng(path, await drawArrows(await backgroundOf(frame, flow), flow)),
+    saveImage(path, await drawArrows(await backgroundOf(frame, flow), flow)),
   )
   await add(flags.confidence, 'confidence', (path) => writeMap(path, confidence!))
   await add(flags.occlusion, 'occlusion', (path) => writeMap(path, occlusion!))
