@@ -23,15 +23,18 @@ function slowFiles() {
 
 /**
  * @param {'quick' | 'slow'} speed
+ * @param {{ node?: string, files?: readonly string[], env?: Record<string, string> }} [options] another Node, only some files,
+ *   and what to add to the environment
  * @returns {import('./totals.mjs').Total}
  */
-export function runVitest(speed) {
+export function runVitest(speed, { node = process.execPath, files = [], env = {} } = {}) {
   console.log(`\n== vitest, ${speed} tests`)
   rmSync(report, { force: true })
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...FILTERS[speed]()], {
+  const { status } = spawnSync(node, [vitest, 'run', ...FILTERS[speed](), ...files], {
     cwd: root,
     stdio: 'inherit',
+    env: { ...process.env, ...env },
   })
   const { passed, failed, skipped } = JSON.parse(readFileSync(report, 'utf8'))
   const total = { passed, failed, skipped: {}, left: 0 }

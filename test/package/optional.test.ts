@@ -11,10 +11,14 @@ function without(name: string, ...args: readonly string[]) {
     return next(specifier, context)
   }`
   const refuse = dataUrl(`import { register } from 'node:module'; register(${JSON.stringify(dataUrl(hook))})`)
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', refuse, ...args], {
-    cwd: PACKAGE_ROOT,
-    encoding: 'utf8',
-  })
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--disable-warning=DEP0205', '--import', refuse, ...args],
+    {
+      cwd: PACKAGE_ROOT,
+      encoding: 'utf8',
+    },
+  )
   return { status, stdout: stdout.trim(), stderr }
 }
 

@@ -259,6 +259,7 @@ export const SITUATIONS = [
   },
   ...PROCESSORS.map(({ model, set }) => ({
     name: `x64 with ${set.toUpperCase()}, under qemu`,
+    long: true,
     run: () =>
       inProject({}, async (project) => {
         const emulated = ['/usr/bin/qemu-x86_64-static', '-cpu', model, project.node]
@@ -270,6 +271,7 @@ export const SITUATIONS = [
   })),
   {
     name: 'linux-arm64 under qemu',
+    long: true,
     run: () => onArm64(async (project, emulated) => sameFlow(await project.mainJob(emulated))),
   },
   {
@@ -318,6 +320,7 @@ export const SITUATIONS = [
   },
   {
     name: 'a build from source',
+    long: true,
     run: () =>
       inProject({ install: false }, async (project) => {
         await project.install(tarball(), 'node-api-headers', 'node-addon-api')
