@@ -10,6 +10,7 @@ namespace flow::kernels {
 struct ChargeOutsideParams {
   LabelsView labels;
   float relative;
+  float moving;  // what every label but the first costs more
 };
 
 struct ChargeCoveredParams {

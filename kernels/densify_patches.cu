@@ -1,6 +1,6 @@
 // A flow of every pixel: the mean of the motions of the patches over it, weighted by how well the pixel itself is found
 // there: (0.5 / max(r, 0.5))^2, r the mean over R, G, B of its difference after the exposure's line. `sure` is the same
-// mean of 0.25 / (0.25 + r^2) t / (t + 1), t the patch's texture.
+// mean of 0.25 / (0.25 + r^2).
 //
 // A pixel gathers from the 4 patches over it (up to 9 at the edges), in their order, so the result is always the same.
 // Each is 12 reads from L1, whose lines neighbours share, and some 40 FLOPs. Half of 1024 x 436 is 1.4 MB of each frame
@@ -34,7 +34,6 @@ KERNEL(densify_patches, DensifyPatchesParams, 256, 1) {
       const int left = patch_start(i, layout.stride, p.from.width), index = j * layout.across + i;
       if (left > x) break;
       const PatchState patch = p.patches[index];
-      const float texture = p.templates[index].texture;
       const ImagePosition at =
           position_in(p.to, static_cast<float>(top) + patch.v, static_cast<float>(left) + patch.u, patch_side);
       float sum = 0;
@@ -46,7 +45,7 @@ KERNEL(densify_patches, DensifyPatchesParams, 256, 1) {
       }
       const float residual = sum * (1 / 3.F), part = 0.5F / fmaxf(residual, 0.5F), weight = part * part;
       weights += weight, u += weight * patch.u, v += weight * patch.v;
-      sure += weight * (texture / (texture + 1)) * (0.25F / (0.25F + residual * residual));
+      sure += weight * (0.25F / (0.25F + residual * residual));
     }
   }
   const float inverse = 1 / weights;

@@ -48,8 +48,31 @@ class PatchSearch {
     u_ = neighbour.u, v_ = neighbour.v, now_ = other;
     return true;
   }
+  /// Stays where it is if there is nothing to follow.
   DEVICE void descend() {
     if (template_.texture < p_.texture) return;
+    const float u = u_, v = v_;
+    const Step first = now_;
+    follow();
+    const float part = 6 - 5 * relative() / p_.unlike;
+    if (part >= 1) return;
+    if (part <= 0) {
+      u_ = u, v_ = v, now_ = first;
+    } else {
+      start(u + part * (u_ - u), v + part * (v_ - v));
+    }
+  }
+  DEVICE PatchState state() const { return {u_, v_, now_.cost, relative()}; }
+  DEVICE float centre_x() const { return static_cast<float>(x_) + 0.5F * patch_side; }
+  DEVICE float centre_y() const { return static_cast<float>(y_) + 0.5F * patch_side; }
+
+ private:
+  /// Cost at a motion, and g.(s W - T) there.
+  struct Step {
+    float cost, x, y;
+  };
+  DEVICE float relative() const { return fminf(now_.cost / (template_.tt + patch_samples), 1.F); }
+  DEVICE void follow() {
     const float from_u = u_, from_v = v_, reach = p_.reach * p_.reach, rounding = patch_rounding * template_.tt;
 #pragma unroll 1
     for (int i = 0; i < p_.iterations && now_.cost > 0; i++) {
@@ -64,17 +87,6 @@ class PatchSearch {
       u_ = u, v_ = v, now_ = next;
     }
   }
-  DEVICE PatchState state() const {
-    return {u_, v_, now_.cost, fminf(now_.cost / (template_.tt + patch_samples), 1.F)};
-  }
-  DEVICE float centre_x() const { return static_cast<float>(x_) + 0.5F * patch_side; }
-  DEVICE float centre_y() const { return static_cast<float>(y_) + 0.5F * patch_side; }
-
- private:
-  /// Cost at a motion, and g.(s W - T) there.
-  struct Step {
-    float cost, x, y;
-  };
 
   /// One pass over both patches gives all sums. They are of values without the template's means; what is left of the
   /// means of W is taken off afterwards.

@@ -15,7 +15,7 @@ struct PatchSearchParams {
   PatchLayout layout;
   const PatchTemplate* templates;  // down * across
   int iterations;
-  float texture, reach, stop, better;
+  float texture, reach, stop, unlike, better;
 };
 
 /// A flow: 2 planes of height x width, rows ld apart, in pixels of its own.

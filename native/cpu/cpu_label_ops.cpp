@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cpu/cpu_ops.h"
 #include "cpu/labels.h"
 
@@ -25,6 +27,11 @@ LabelPlanes all_planes(const Labels& labels) {
 }
 
 }  // namespace
+
+void CpuOps::clear_first_label(const Labels& labels) {
+  const RealMatrix flow = labels.flow(0);
+  std::fill_n(floats(flow), static_cast<std::ptrdiff_t>(flow.rows) * flow.stride, 0.0F);
+}
 
 void CpuOps::census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                           int count, const LabelOptions& options) {

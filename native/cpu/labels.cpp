@@ -58,7 +58,7 @@ void charge_outside_row(const LabelPlanes& labels, int label, int row, const Lab
   const FlowPlanes flow = labels.flow(label);
   float *cost = labels.cost(label) + row * labels.ld, *scale = labels.scale(label) + row * labels.ld;
   const float *u = flow.u + row * flow.stride, *v = flow.v + row * flow.stride;
-  const float later = label_order * static_cast<float>(label);
+  const float later = label > 0 ? options.moving + label_order * static_cast<float>(label) : 0;
   for (int x = 0; x < labels.width; x++) {
     cost[x] = outside + part_inside(flow, x, row) * (cost[x] - outside) + later;
     scale[x] = 1 / std::sqrt(1 + options.relative * (std::abs(u[x]) + std::abs(v[x])));

@@ -40,6 +40,12 @@ int count_windows(const Labels& labels, int radius) {
 
 }  // namespace
 
+void CudaOps::clear_first_label(const Labels& labels) {
+  const RealMatrix flow = labels.flow(0);
+  const std::size_t floats = static_cast<std::size_t>(flow.rows) * static_cast<std::size_t>(flow.stride);
+  guarded([&] { zero_on_device(flow.data, sizeof(float) * floats, stream_); });
+}
+
 void CudaOps::census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                            int count, const LabelOptions& options) {
   if (count == 0) return;
@@ -95,7 +101,7 @@ void CudaOps::fit_motions(const Labels& labels, const LabelOptions& options) {
 
 void CudaOps::charge_outside(const Labels& labels, const LabelOptions& options) {
   launch("charge_outside", label_grid(labels, labels.starts + options.motions), pixel_block, 0,
-         kernels::ChargeOutsideParams{view_of(labels), options.relative});
+         kernels::ChargeOutsideParams{view_of(labels), options.relative, options.moving});
 }
 
 void CudaOps::choose_labels(const Image& image, const Labels& labels, const LabelOptions& options, RealMatrix chosen) {

@@ -122,6 +122,7 @@ class CudaOps : public Ops {
   void sharpen_edges(const Image& image, const Image& half, RealMatrix flow, RealMatrix sure,
                      const SharpenOptions& options, RealMatrix out) override;
 
+  void clear_first_label(const Labels& labels) override;
   void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first, int count,
                     const LabelOptions& options) override;
   void rate_costs(const Labels& labels, const LabelOptions& options) override;

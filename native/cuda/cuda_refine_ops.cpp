@@ -40,7 +40,7 @@ kernels::PatchLayout layout_of(PatchGrid grid) { return {grid.stride, grid.down,
 kernels::PatchSearchParams search_params(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                                          const SearchOptions& options) {
   return {view_of(from),   view_of(to),   layout_of(grid), templates_of(templates), options.iterations,
-          options.texture, options.reach, options.stop,    options.better};
+          options.texture, options.reach, options.stop,    options.unlike,          options.better};
 }
 
 /// Blocks for one patch per warp.

@@ -57,7 +57,7 @@ RefineOptions RefineOptions::fast() {
   options.finest = 1;
   options.fine_rounds = 2;
   options.fill.passes = 1;
-  options.labels.motions = 0;
+  options.labels.motions = 0, options.labels.moving = 0.05F;
   options.variational = {.outer = 2, .inner = 5, .halo = 4};
   options.matches = false;
   return options;
@@ -138,7 +138,8 @@ void Refiner::search(const Pair& pair, int level, std::span<const RealMatrix> hy
   const Plan::Level& at = plan.levels_[static_cast<std::size_t>(level - 1)];
   const Image &from = pair.from[static_cast<std::size_t>(level)], &to = pair.to[static_cast<std::size_t>(level)];
   SearchOptions options = pair.options.search;
-  if (level > 2) options.texture *= 0.5F;  // a coarse level's noise is weaker
+  if (level > 2) options.texture *= 0.5F;  // a coarse level's noise is weaker,
+  if (level > 1) options.unlike = 1;       // and its hypotheses are too far off to go back to
   ops_.patch_templates(from, at.grid, at.templates);
   const int count = static_cast<int>(hypotheses.size()) + (zero ? 1 : 0);
   ops_.search_patches(from, to, at.grid, at.templates, hypotheses, zero, options,
@@ -190,19 +191,20 @@ RealMatrix Refiner::refine_levels(const Pair& pair, int first, int last, RealMat
   return above;
 }
 
-/// The flow of the label level, from those of the starts, which are the first labels.
+/// The flow of the label level, from those of the starts, which are the labels behind the first, that nothing moves.
 RealMatrix Refiner::choose(const Pair& pair, int starts, Plan& plan) const {
   const LabelOptions& options = pair.options.labels;
   const Image &from = pair.from[label_level - 1], &to = pair.to[label_level - 1];  // twice as large
   const Image& image = pair.from[label_level];
   Labels& labels = plan.labels_;
-  labels.starts = starts;
+  labels.starts = 1 + starts;
   const RealMatrix chosen = of_size(plan.best_, image.height, image.width);
   const RealMatrix scratch = of_size(plan.scratch_, 2 * image.height, image.width);
-  ops_.census_costs(from, to, plan.exposure_, labels, 0, starts, options);
+  ops_.clear_first_label(labels);
+  ops_.census_costs(from, to, plan.exposure_, labels, 0, labels.starts, options);
   ops_.rate_costs(labels, options);
-  ops_.fit_motions(labels, options);
-  ops_.census_costs(from, to, plan.exposure_, labels, starts, options.motions, options);
+  ops_.fit_motions(labels.without_first(), options);
+  ops_.census_costs(from, to, plan.exposure_, labels, labels.starts, options.motions, options);
   ops_.charge_outside(labels, options);
   ops_.choose_labels(image, labels, options, chosen);
   ops_.charge_covered(labels, options, chosen, scratch);
@@ -216,8 +218,7 @@ RealMatrix Refiner::choose(const Pair& pair, int starts, Plan& plan) const {
 RealMatrix Refiner::find_flow(const Pair& pair, std::span<const Start> starts, Plan& plan) const {
   const RefineOptions& options = pair.options;
   const int levels = static_cast<int>(pair.from.size()), last = std::max(1, options.finest);
-  const bool chooses = (starts.size() > 1 || options.labels.motions > 0) && levels > label_level && last < label_level;
-  if (!chooses) return refine_levels(pair, levels - 1, last, {}, starts, plan, {});
+  if (levels <= label_level || last >= label_level) return refine_levels(pair, levels - 1, last, {}, starts, plan, {});
   RealMatrix above{};
   int split = label_level;  // levels above are the same for all starts
   for (const Start& start : starts) split = std::max(split, first_level(start, plan.width_, levels));
@@ -227,7 +228,8 @@ RealMatrix Refiner::find_flow(const Pair& pair, std::span<const Start> starts, P
         refine_levels(pair, levels - 1, split + 1, {}, {}, plan, of_size(plan.coarse_, 2 * image.height, image.width));
   }
   for (std::size_t k = 0; k < starts.size(); k++) {
-    refine_levels(pair, split, label_level, above, starts.subspan(k, 1), plan, plan.labels_.flow(static_cast<int>(k)));
+    refine_levels(pair, split, label_level, above, starts.subspan(k, 1), plan,
+                  plan.labels_.flow(1 + static_cast<int>(k)));
   }
   above = choose(pair, static_cast<int>(starts.size()), plan);
   return refine_levels(pair, label_level - 1, last, above, {}, plan, {});

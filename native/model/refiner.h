@@ -49,8 +49,8 @@ struct RefineOptions {
   FillOptions fill;
   VariationalOptions variational;
   VariationalOptions full = {.outer = 2, .inner = 4, .smoothness = 40};  // at the full size
-  LabelOptions labels;                                                   // without motions, one start is no choice
-  bool matches = true;                                                   // start from matches of the whole map as well
+  LabelOptions labels;
+  bool matches = true;     // start from matches of the whole map as well
   bool both_ways = false;  // the flow back is found first: `Refiner::run_back`
   bool sharpens = false;   // edges of the flow, before and after the step at the full size
   SharpenOptions sharpen;
@@ -110,7 +110,7 @@ class Refiner {
   void run_back(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,
                 const RefineOptions& options, Plan& plan) const;
 
-  /// out (2 * height x width, planar) = the flow from `from` to `to`. One to most_starts starts are refined to a
+  /// out (2 * height x width, planar) = the flow from `from` to `to`. One to most_starts - 1 starts are refined to a
   /// quarter of the size; there, each pixel takes the motion of one of them or one that many pixels share. With
   /// `both_ways`, the plan's last run was the other way, and what does not come back by its flow counts little.
   void run(const FramePyramid& from, const FramePyramid& to, std::span<const Start> starts,

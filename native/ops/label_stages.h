@@ -28,7 +28,8 @@ constexpr int motion_cols = 9;
 /// Columns of the facts about a choice: the typical cost, and the cost outside the frame.
 constexpr int fact_cols = 2;
 
-/// The labels of a level: the flows found from several starts, then the motions. All matrices have one part of 2 *
+/// The labels of a level: the flows found from several starts, then the motions. The first start may be that nothing
+/// moves. All matrices have one part of 2 *
 /// height (flows) or height rows per label.
 struct Labels {
   int height = 0;
@@ -42,6 +43,16 @@ struct Labels {
   RealMatrix facts;    // 1 x fact_cols
 
   RealMatrix flow(int label) const { return rows_of(flows, 2 * height * label, 2 * height); }
+
+  /// All but the first label.
+  Labels without_first() const {
+    const auto behind = [](RealMatrix m, int rows) { return rows_of(m, rows, m.rows - rows); };
+    Labels rest = *this;
+    rest.starts--;
+    rest.flows = behind(flows, 2 * height);
+    rest.costs = behind(costs, height), rest.scales = behind(scales, height), rest.sums = behind(sums, height);
+    return rest;
+  }
 };
 
 /// Distances of the pixels that stand for all pixels of a level: each kind is a grid of about as many points on every
@@ -75,6 +86,7 @@ struct LabelOptions {
   float relative = 1;      // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
   float edge = 30;         // levels of difference, summed over R, G, B, at which smoothness falls to 1/e,
   float least = 0.1F;      // but not below this part
+  float moving = 0.08F;    // what every label but the first costs more: what cannot be told does not move
   float covered = 0.2F;    // a pixel that another one hides costs this more than one outside the frame
 };
 
@@ -82,6 +94,9 @@ struct LabelOptions {
 class LabelStages {
  public:
   virtual ~LabelStages() = default;
+
+  /// The first label's flow = 0: nothing moves.
+  virtual void clear_first_label(const Labels& labels) = 0;
 
   /// costs of labels [first, first + count) = how unlike the frames are, 0 to 1: with A the luma of `from` times the
   /// exposure's gain, and W that of `to` where the flow leads (bilinear in the flow and the image), |t(W(p + d) - W(p))
@@ -101,8 +116,9 @@ class LabelStages {
   /// the frame.
   virtual void fit_motions(const Labels& labels, const LabelOptions& options) = 0;
 
-  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus 0.002 times the label:
-  /// between labels that are the same but for rounding, the first is chosen. Computes the scales.
+  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus `moving`
+  /// for all labels but the first, plus 0.002 times the label: between labels that are the same but for rounding, the
+  /// first is chosen. Computes the scales.
   virtual void charge_outside(const Labels& labels, const LabelOptions& options) = 0;
 
   /// chosen (h x w) = the label with the least sum of its cost and the messages from all four sides (Hirschmueller,

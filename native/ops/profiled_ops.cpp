@@ -189,6 +189,10 @@ void ProfiledOps::sharpen_edges(const Image& image, const Image& half, RealMatri
   time("sharpen_edges", 0, [&] { inner_->sharpen_edges(image, half, flow, sure, options, out); });
 }
 
+void ProfiledOps::clear_first_label(const Labels& labels) {
+  time("clear_first_label", 0, [&] { inner_->clear_first_label(labels); });
+}
+
 void ProfiledOps::census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                                int count, const LabelOptions& options) {
   time("census_costs", 0, [&] { inner_->census_costs(from, to, exposure, labels, first, count, options); });

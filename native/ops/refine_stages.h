@@ -74,6 +74,7 @@ struct SearchOptions {
   float texture = 2;     // a patch whose template has a smaller eigenvalue does not descend
   float reach = 4.8F;    // px that a descent may lead away from its start
   float stop = 0.02F;    // px: shorter steps of a descent get less and less
+  float unlike = 0.5F;   // a descent that ends at a relative cost beyond this has followed noise, and does not count
   float better = 0.95F;  // a neighbour's motion is adopted if its cost is below `better` times the own cost
   float support = 8;     // weight of the neighbourhood's relative cost in the choice between hypotheses
   int window = 10;       // radius of that neighbourhood, in patches
@@ -158,7 +159,8 @@ class RefineStages {
   /// 4e-6 T.T; (u, v) -= H^-1 g.(s W - T).
   /// It ends where the cost rises by more than 4e-6 T.T. A step shorter than `stop` is shortened, to nothing at half of
   /// `stop`, where the descent ends: so rounding does not decide whether there is another one. Relative cost = min(1,
-  /// cost / (T.T + n)).
+  /// cost / (T.T + n)); a patch goes back to where it started if that is 1.2 times `unlike` in the end or more, and
+  /// part of the way if it is more than `unlike`.
   virtual void search_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                               std::span<const RealMatrix> hypotheses, bool zero, const SearchOptions& options,
                               RealMatrix found) = 0;
@@ -184,8 +186,8 @@ class RefineStages {
 
   /// flow (2*h x w, planar) = the mean of the motions of the patches over each pixel, weighted by (0.5 / max(|r|,
   /// 0.5))^2, |r| the mean over R, G, B of the difference between the pixel and the one it moves to, after `exposure`.
-  /// sure (h x w), optional = the same mean of 0.25 / (0.25 + r^2) * t / (t + 1), t the patch's texture (its
-  /// eigenvalue).
+  /// sure (h x w), optional = the same mean of 0.25 / (0.25 + r^2). Texture is no part of it: a patch without any keeps
+  /// its hypothesis, which is as good as what would be filled in.
   virtual void densify_patches(const Image& from, const Image& to, PatchGrid grid, RealMatrix templates,
                                RealMatrix patches, RealMatrix exposure, RealMatrix flow, RealMatrix sure) = 0;
 

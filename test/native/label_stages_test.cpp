@@ -163,12 +163,13 @@ const OnEveryEngine outside(
       for (const Size size : sizes) {
         const LabelMaps maps = made_up(random, size, 3, 7, 9);
         const BenchLabels bench(b, maps);
-        b.ops.charge_outside(bench.labels, {.relative = .7F});
+        b.ops.charge_outside(bench.labels, {.relative = .7F, .moving = .03F});
         reference::Doubles costs, scales;
         for (int row = 0; row < maps.count * size.height; row++) {
           for (int x = 0; x < size.width; x++) {
             const double part = maps.part_inside(row / size.height, row % size.height, x);
-            costs.push_back(part * maps.costs.at(row, x) + (1 - part) * .2F + .002 * (row / size.height));
+            costs.push_back(part * maps.costs.at(row, x) + (1 - part) * .2F +
+                            (row < size.height ? 0 : .03F + .002 * (row / size.height)));
             scales.push_back(1 / std::sqrt(1 + .7 * (std::abs(maps.u.at(row, x)) + std::abs(maps.v.at(row, x)))));
           }
         }

@@ -137,7 +137,7 @@ const check::Register plain_parts("an object's plain part takes the motion of th
     ops.image_pyramid(picture.frame(), pyramid.levels());
     std::vector<float> chosen(static_cast<std::size_t>(height) * width), flow(2 * chosen.size());
     const RealMatrix choice{chosen.data(), height, width, width};
-    ops.charge_outside(host.labels, {});
+    ops.charge_outside(host.labels, {.moving = 0});
     ops.choose_labels(pyramid.levels()[1], host.labels, {}, choice);
     ops.take_labels(host.labels, choice, {flow.data(), 2 * height, width, width});
     for (int y = 0; y < height; y++) {

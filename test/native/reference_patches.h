@@ -112,7 +112,9 @@ class PatchDescent {
       if (std::hypot(next.u - from.u, next.v - from.v) > options.reach || next.cost >= now.cost + 4e-6 * t_[9]) break;
       now = next;
     }
-    return now;
+    const double part = 6 - 5 * relative(now.cost) / options.unlike;
+    if (part >= 1) return now;
+    return part <= 0 ? from : at(from.u + part * (now.u - from.u), from.v + part * (now.v - from.v));
   }
 
   double relative(double cost) const { return std::min(1., cost / (t_[9] + 192)); }
@@ -255,12 +257,12 @@ inline Doubles fit_exposure(const Picture& to, flow::PatchGrid grid, const Map& 
 }
 
 /// 3*height x width: u, v and `sure`.
-inline Map densify_patches(const Picture& from, const Picture& to, flow::PatchGrid grid, const Map& templates,
-                           const Map& patches, const Values& exposure) {
+inline Map densify_patches(const Picture& from, const Picture& to, flow::PatchGrid grid, const Map& patches,
+                           const Values& exposure) {
   Map out(3 * from.height, from.width), weights(from.height, from.width);
   for (int n = 0; n < grid.size(); n++) {
     const PatchPlace place(from, grid, n);
-    const double u = patches.at(n, 0), v = patches.at(n, 1), texture = templates.at(n, 15);
+    const double u = patches.at(n, 0), v = patches.at(n, 1);
     for (int i = 0; i < 64; i++) {
       const int y = place.y + i / 8, x = place.x + i % 8;
       double residual = 0;
@@ -270,7 +272,7 @@ inline Map densify_patches(const Picture& from, const Picture& to, flow::PatchGr
       const double weight = std::pow(0.5 / std::max(residual, 0.5), 2);
       weights.at(y, x) += weight;
       out.at(y, x) += weight * u, out.at(from.height + y, x) += weight * v;
-      out.at(2 * from.height + y, x) += weight * 0.25 / (0.25 + residual * residual) * texture / (texture + 1);
+      out.at(2 * from.height + y, x) += weight * 0.25 / (0.25 + residual * residual);
     }
   }
   for (int r = 0; r < out.rows; r++) {

@@ -317,7 +317,7 @@ const OnEveryEngine densifies(
         const auto alone = b.matrix<Real>(2 * size.height, size.width);
         b.ops.densify_patches(from_image, to_image, bench.grid, ready, states, line, flow, sure);
         b.ops.densify_patches(from_image, to_image, bench.grid, ready, states, line, alone, {});
-        const Map expected = reference::densify_patches(from, to, bench.grid, templates, patches, exposure);
+        const Map expected = reference::densify_patches(from, to, bench.grid, patches, exposure);
         const Values motion = b.read(flow), certainty = b.read(sure);
         check::that(motion == b.read(alone), "without `sure` the flow is another");
         for (std::size_t i = 0; i < motion.size(); i++) {

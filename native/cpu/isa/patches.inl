@@ -119,8 +119,34 @@ class PatchSearch {
     u_ = neighbour.u, v_ = neighbour.v, now_ = other;
     return true;
   }
+  /// Stays where it is if there is nothing to follow.
   void descend() {
     if (template_.texture < options_.texture) return;
+    const float u = u_, v = v_;
+    const Step first = now_;
+    follow();
+    const float part = 6 - 5 * relative() / options_.unlike;
+    if (part >= 1) return;
+    if (part <= 0) {
+      u_ = u, v_ = v, now_ = first;
+    } else {
+      start(u + part * (u_ - u), v + part * (v_ - v));
+    }
+  }
+  PatchState state() const { return {u_, v_, now_.cost, relative()}; }
+  float centre_x() const { return static_cast<float>(x_) + 0.5f * patch_side; }
+  float centre_y() const { return static_cast<float>(y_) + 0.5f * patch_side; }
+
+ private:
+  /// Cost at a motion, and g.(s W - T) there.
+  struct Step {
+    float cost, x, y;
+  };
+  float relative() const {
+    const float relative = now_.cost / (template_.tt + patch_samples);
+    return relative < 1 ? relative : 1;
+  }
+  void follow() {
     const float from_u = u_, from_v = v_, reach = options_.reach * options_.reach;
     const float rounding = patch_rounding * template_.tt;
     for (int i = 0; i < options_.iterations && now_.cost > 0; i++) {
@@ -135,18 +161,6 @@ class PatchSearch {
       u_ = u, v_ = v, now_ = next;
     }
   }
-  PatchState state() const {
-    const float relative = now_.cost / (template_.tt + patch_samples);
-    return {u_, v_, now_.cost, relative < 1 ? relative : 1};
-  }
-  float centre_x() const { return static_cast<float>(x_) + 0.5f * patch_side; }
-  float centre_y() const { return static_cast<float>(y_) + 0.5f * patch_side; }
-
- private:
-  /// Cost at a motion, and g.(s W - T) there.
-  struct Step {
-    float cost, x, y;
-  };
   /// One pass over both patches gives all sums: they are of raw values, and means are taken off afterwards.
   Step evaluate(float u, float v) const {
     using V = PatchRow::V;
@@ -294,8 +308,6 @@ void densify_patches(const DensifyJob& job, int item, float* scratch) {
     for (int i = 0; i < patches.grid.across; i++) {
       const int x = patch_start(i, patches.grid.stride, patches.width), index = j * patches.grid.across + i;
       const PatchState& state = job.states[index];
-      const float texture = patches.templates[index].texture;
-      const V textured = PatchRow::broadcast(texture / (texture + 1));
       const V u = PatchRow::broadcast(state.u), v = PatchRow::broadcast(state.v);
       Position at = position_of(static_cast<float>(x) + state.u, static_cast<float>(y) + state.v, patches.height,
                                 patches.width, patch_side);
@@ -314,7 +326,7 @@ void densify_patches(const DensifyJob& job, int item, float* scratch) {
         PatchRow::store(pv, PatchRow::load(pv) + weight * v);
         if (job.sure) {
           float* ps = sures + (r - first) * stride + x;
-          PatchRow::store(ps, PatchRow::load(ps) + weight * textured * (0.25f / (0.25f + residual * residual)));
+          PatchRow::store(ps, PatchRow::load(ps) + weight * (0.25f / (0.25f + residual * residual)));
         }
       }
     }
