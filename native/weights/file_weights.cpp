@@ -7,9 +7,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 #include "ops/error.h"
+#include "ops/half.h"
 
 namespace flow {
 
@@ -17,7 +19,7 @@ namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
 
-std::size_t bytes_of(DType dtype) { return dtype == DType::float32 ? 4 : 2; }
+std::size_t bytes_of(DType dtype) { return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2; }
 
 std::string quoted(const StoredTensor& tensor) { return tensor.path + ": tensor \"" + tensor.name + "\""; }
 
@@ -52,17 +54,6 @@ std::vector<Axis> axes_in_file_order(const StoredTensor& tensor) {
   return joined;
 }
 
-float from_half(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16U;
-  const std::uint32_t exponent = (half >> 10U) & 31U, mantissa = half & 0x3FFU;
-  if (exponent == 0) {
-    const float value = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign != 0 ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23U | mantissa << 13U);
-}
-
 /// Converts `count` adjacent elements of a file to floats that lie `step` apart. Checkpoints and all supported machines
 /// are little-endian.
 void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, std::int64_t step) {
@@ -75,11 +66,18 @@ void convert(DType dtype, const std::byte* from, std::int64_t count, float* to, 
     for (std::int64_t i = 0; i < count; i++) std::memcpy(to + i * step, from + 4 * i, sizeof(float));
     return;
   }
+  if (dtype == DType::float64) {
+    for (std::int64_t i = 0; i < count; i++) {
+      double value = 0;
+      std::memcpy(&value, from + 8 * i, sizeof value);
+      to[i * step] = static_cast<float>(value);
+    }
+    return;
+  }
   for (std::int64_t i = 0; i < count; i++) {
     std::uint16_t bits = 0;
     std::memcpy(&bits, from + 2 * i, sizeof bits);
-    to[i * step] =
-        dtype == DType::float16 ? from_half(bits) : std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+    to[i * step] = dtype == DType::float16 ? from_fp16(bits) : from_bf16(bits);
   }
 }
 
@@ -217,6 +215,7 @@ void FileWeights::read_tensor(const StoredTensor& tensor, float* out) {
   Window window(tensor, chunk_, on_read_);
   copy_axes(axes_in_file_order(tensor), 0, tensor.dtype, window, 0, out);
   require_finite(tensor, out, count);
+  if (tensor.negated) std::transform(out, out + count, out, std::negate{});
 }
 
 std::size_t FileWeights::stored_bytes() const {

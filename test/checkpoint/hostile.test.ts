@@ -25,7 +25,7 @@ describe('a hostile file is refused by file, tensor and reason', () => {
     [
       'executes_code.pth',
       'ERR_CHECKPOINT_FORMAT',
-      /"posix\.system" is not allowed .* refusing to run it.*state_dict\(\)/,
+      /holds no tensors, but an object of "posix\.system", which was not run or read.*state_dict\(\)/,
     ],
     [
       'huge_header.safetensors',
@@ -78,14 +78,12 @@ describe('what is no checkpoint is named', () => {
     expect(error.cause).toBeInstanceOf(Error)
   })
 
-  test('a folder without a model says what is expected, and a sharded one that it is', () => {
+  test('a folder without a model says what is expected', () => {
     const empty = join(folder, 'empty')
     mkdirSync(empty)
     expect(refusal(() => openCheckpoint(empty), 'ERR_CHECKPOINT_FORMAT').message).toMatch(
-      /model\.safetensors/,
+      /is a folder without model\.safetensors, model\.safetensors\.index\.json, .*: give the path/,
     )
-    writeFileSync(join(empty, 'model.safetensors.index.json'), '{}')
-    expect(refusal(() => openCheckpoint(empty), 'ERR_CHECKPOINT_FORMAT').message).toMatch(/shards/)
   })
 })
 
@@ -97,11 +95,6 @@ describe('a safetensors header', () => {
     ['not JSON', '{"a":', /not valid JSON/],
     ['nested deeper than the format', `{"a":{"b":[${'['.repeat(1000)}`, /nested deeper/],
     ['an entry that is a number', '{"a":1}', /tensor "a": its entry is not an object/],
-    [
-      'an unknown type',
-      '{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}',
-      /tensor "a": its dtype "F31"/,
-    ],
     [
       'a fraction',
       '{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,6]}}',
@@ -120,7 +113,7 @@ describe('a safetensors header', () => {
     [
       'a type that is no text',
       '{"a":{"dtype":{"toString":1},"shape":[1],"data_offsets":[0,4]}}',
-      /tensor "a": its dtype an object is not known/,
+      /tensor "a": its dtype an object is not a name/,
     ],
     [
       'a shape of other things',
@@ -177,7 +170,6 @@ describe('a tensor of a .pth', () => {
     ['with strides past its storage', { strides: [4, 1] }, /ends at element 7 of a storage of 6/],
     ['in a storage larger than the file', { count: 7 }, /needs 28 bytes, the file has 24/],
     ['in no storage', { key: '1' }, /storage "1" is not in the file/],
-    ['that repeats its elements', { shape: [1000000, 1000000], strides: [0, 0] }, /repeats its elements/],
     ['of a negative shape', { shape: [-2, 3] }, /shape \[-2, 3\]/],
     ['with strides for another shape', { strides: [1] }, /strides do not fit/],
     ['of a thousand axes', { shape: Array(1000).fill(1), strides: Array(1000).fill(1) }, /1000 axes/],
@@ -208,7 +200,7 @@ describe('a model that cannot be', () => {
     const text = shapes('missing', (entries) => {
       for (const name of Object.keys(entries)) if (name.startsWith('blocks.1.norm')) delete entries[name]
     })
-    expect(text).toMatch(/4 tensors are missing: "blocks\.1\.norm1\.weight", .* and 1 more/)
+    expect(text).toMatch(/4 tensors are missing: "blocks\.1\.norm1\.weight", .* and 2 more/)
   })
 
   test.each<[string, (entries: ReturnType<typeof entriesOf>) => void, RegExp]>([
@@ -228,7 +220,7 @@ describe('a model that cannot be', () => {
       (e) => delete e['blocks.1.attn.qkv.bias'],
       /tensor "blocks\.1\.attn\.qkv\.bias" is missing/,
     ],
-    ['of doubles', (e) => (e['norm.bias'] = { shape: [64], dtype: 'F64' }), /tensor "norm\.bias" is float64/],
+    ['of integers', (e) => (e['norm.bias'] = { shape: [64], dtype: 'I64' }), /tensor "norm\.bias" is int64/],
     [
       'with a flat token',
       (e) => (e['storage_tokens'] = { shape: [64] }),

@@ -1,5 +1,6 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import {
+  type CheckpointSource,
   type ArrowOptions,
   type BackboneConfig,
   type Device,
@@ -43,9 +44,13 @@ describe('load', () => {
   it('takes both checkpoints, as paths or URLs, or needs nothing', () => {
     expectTypeOf(FlowModel.load).parameter(0).toEqualTypeOf<LoadOptions | undefined>()
     expectTypeOf(FlowModel.load).toBeCallableWith()
-    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<string | URL | undefined>()
-    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<string | URL | undefined>()
+    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<CheckpointSource | undefined>()
+    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<CheckpointSource | undefined>()
     expectTypeOf<{ backbone: string; head: URL }>().toExtend<LoadOptions>()
+    expectTypeOf<{
+      backbone: { path: URL }
+      head: { path: string; prefix: 'ema.' }
+    }>().toExtend<LoadOptions>()
     // @ts-expect-error: no such option
     FlowModel.load({ backbone: 'a', head: 'b', gpu: true })
     // @ts-expect-error: not constructed, but loaded

@@ -1,0 +1,68 @@
+import type { StoredTensor } from './tensor.js'
+import { isNeedless } from './vocabulary.js'
+
+/**
+ * A model's part in training, by what stands in front of its names. `average` is that of its weights over training steps (EMA,
+ * SWA), which is evaluated and released; `other` is a copy that is not for use, such as an optimizer's or Gram teacher's.
+ */
+export type ModelRole = 'average' | 'model' | 'teacher' | 'student' | 'other'
+
+/** A model that a file holds. */
+export interface Candidate {
+  /** What stands in front of all its tensors' names, such as `model_ema.module.`; empty if nothing does. */
+  readonly prefix: string
+  readonly role: ModelRole
+  /** Number of its tensors, without counters that only training needs. */
+  readonly weights: number
+}
+
+/** Which model of a file was taken. */
+export interface CheckpointChoice extends Candidate {
+  /** The others of the same kind in the file, the best first. `prefix` chooses one of them. Those of less than half as many weights are left out. */
+  readonly others: readonly Candidate[]
+}
+
+/** The order of choice among models of equally many weights. */
+const RANKS: readonly ModelRole[] = ['average', 'model', 'teacher', 'student', 'other']
+
+/** Parts of names, between dots or underscores, that tell a role; the first line that matches counts. */
+const ROLES: readonly (readonly [role: ModelRole, part: RegExp])[] = [
+  ['other', /^(optim\w*|exp|grads?|gradients?|momentum|gram)$/],
+  ['average', /^(ema\d*|swa|avg|averaged?|averages|averaging|polyak|shadow)$/],
+  ['teacher', /^teacher$/],
+  ['student', /^(student|online|current|raw)$/],
+]
+
+/**
+ * The role of the tensors behind a prefix.
+ *
+ * @param tensors - all names of the file: `n_averaged` beside `module.` is how PyTorch's `AveragedModel` is saved
+ */
+export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): ModelRole {
+  const parts = prefix
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .split(/[._-]/)
+  for (const [role, pattern] of ROLES) if (parts.some((part) => pattern.test(part))) return role
+  const parent = /(^|\.)module\.$/.test(prefix) ? prefix.slice(0, -'module.'.length) : prefix
+  return tensors.has(`${parent}n_averaged`) ? 'average' : 'model'
+}
+
+/** Number of tensors by canonical name that inference needs. */
+export function countWeights(tensors: ReadonlyMap<string, StoredTensor>): number {
+  let count = 0
+  for (const name of tensors.keys()) if (!isNeedless(name)) count++
+  return count
+}
+
+/** Orders models: more weights first, then by role, then by the order of the file, which `sort` keeps. */
+export function better(a: Candidate, b: Candidate): number {
+  return b.weights - a.weights || RANKS.indexOf(a.role) - RANKS.indexOf(b.role)
+}
+
+/** The candidates that are worth telling beside the one that was taken. */
+export function othersOf(taken: Candidate, sorted: readonly Candidate[]): Candidate[] {
+  return sorted
+    .filter((other) => other !== taken && 2 * other.weights >= taken.weights && other.role !== 'other')
+    .map(({ prefix, role, weights }) => ({ prefix, role, weights }))
+}
