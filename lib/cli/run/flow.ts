@@ -42,7 +42,13 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
 export async function runFlow(first: string, second: string, flags: RunFlags, cli: Cli): Promise<RunReport> {
   const files = modelFiles(flags)
   const { backbone, head, backboneConfig } = files
-  const inputs = [first, second, backbone, head, ...(backboneConfig === undefined ? [] : [backboneConfig])]
+  const inputs = [
+    first,
+    second,
+    backbone.path,
+    head.path,
+    ...(backboneConfig === undefined ? [] : [backboneConfig]),
+  ]
   checkOutputs(planOutputs(flags), inputs)
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   try {
@@ -122,6 +128,7 @@ function loadModel(files: ModelFiles, flags: RunFlags, progress: Progress): Prom
     backbone: files.backbone,
     head: files.head,
     backboneConfig: files.backboneConfig,
+    ropePeriods: files.ropePeriods,
     device: flags.device,
     precision: flags.precision,
     threads: flags.threads,
