@@ -51,7 +51,6 @@ export class ByteCursor {
 
   /** Two's complement, little endian. A number if a double holds the value exactly, else a bigint. */
   signed(length: number): number | bigint {
-    if (length > 255) throw new Malformed('its pickle holds an integer of more than 255 bytes')
     const hex = Buffer.from(this.view(length)).reverse().toString('hex')
     const value = hex === '' ? 0n : BigInt.asIntN(8 * length, BigInt(`0x${hex}`))
     return Number.isSafeInteger(Number(value)) ? Number(value) : value

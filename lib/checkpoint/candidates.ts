@@ -14,6 +14,10 @@ export interface Candidate {
   readonly role: ModelRole
   /** Number of its tensors, without counters that only training needs. */
   readonly weights: number
+  /**
+   * Prefix of the model that the buffers were taken from, such as BatchNorm's statistics, where an average has parameters alone.
+   */
+  readonly buffers?: string
 }
 
 /** Which model of a file was taken. */
@@ -44,8 +48,8 @@ export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): M
     .toLowerCase()
     .split(/[._-]/)
   for (const [role, pattern] of ROLES) if (parts.some((part) => pattern.test(part))) return role
-  const parent = /(^|\.)module\.$/.test(prefix) ? prefix.slice(0, -'module.'.length) : prefix
-  return tensors.has(`${parent}n_averaged`) ? 'average' : 'model'
+  const [, parent] = /^((?:.*\.)?)module\.$/.exec(prefix) ?? []
+  return parent !== undefined && tensors.has(`${parent}n_averaged`) ? 'average' : 'model'
 }
 
 /** Number of tensors by canonical name that inference needs. */
@@ -60,9 +64,14 @@ export function better(a: Candidate, b: Candidate): number {
   return b.weights - a.weights || RANKS.indexOf(a.role) - RANKS.indexOf(b.role)
 }
 
+/** What is told of a model, without its tensors. */
+export function plainly({ prefix, role, weights, buffers }: Candidate): Candidate {
+  return buffers === undefined ? { prefix, role, weights } : { prefix, role, weights, buffers }
+}
+
 /** The candidates that are worth telling beside the one that was taken. */
 export function othersOf(taken: Candidate, sorted: readonly Candidate[]): Candidate[] {
   return sorted
     .filter((other) => other !== taken && 2 * other.weights >= taken.weights && other.role !== 'other')
-    .map(({ prefix, role, weights }) => ({ prefix, role, weights }))
+    .map(plainly)
 }

@@ -7,7 +7,14 @@ import {
   roleOf,
 } from './candidates.js'
 import type { CheckpointFile, StoredTensor } from './tensor.js'
-import { type BackboneLayout, isNeedless, layoutOf, suffixesOf, toBackboneName } from './vocabulary.js'
+import {
+  type BackboneLayout,
+  isBuffer,
+  isNeedless,
+  layoutOf,
+  suffixesOf,
+  toBackboneName,
+} from './vocabulary.js'
 
 /** The tensors of one model under their canonical names. */
 export interface NamedModel extends Candidate {
@@ -96,7 +103,22 @@ function rank(
     const { prefix } = group
     found.push({ ...model, prefix, role: roleOf(prefix, file.tensors), weights: countWeights(model.tensors) })
   }
-  return found.sort(better)
+  found.sort(better)
+  const whole = found.find(({ role }) => role === 'model')
+  return whole === undefined ? found : found.map((model) => withBuffers(model, whole)).sort(better)
+}
+
+/**
+ * Completes an average of parameters alone by the buffers of the model itself, BatchNorm's statistics above all: training loops
+ * evaluate it so.
+ */
+function withBuffers(model: Found, whole: Found): Found {
+  if (model.role !== 'average' || model.layout !== whole.layout) return model
+  const lacking = [...whole.tensors].filter(([name]) => !model.tensors.has(name))
+  const needed = lacking.filter(([name]) => !isNeedless(name))
+  if (needed.length === 0 || !needed.every(([name]) => isBuffer(name))) return model
+  const tensors = new Map([...model.tensors, ...lacking])
+  return { ...model, tensors, weights: countWeights(tensors), buffers: whole.prefix }
 }
 
 function choose(sorted: readonly Found[], prefix: string | undefined): NamedModel | undefined {

@@ -39,6 +39,9 @@ export interface PickleHost {
   persistent(id: PickleValue): PickleValue
 }
 
+/** Bytes. */
+const LONGEST_INTEGER = 255
+
 /** Characters of `module.name`. */
 const LONGEST_GLOBAL = 512
 
@@ -132,7 +135,7 @@ class Unpickler {
       case 0x8a: // LONG1
         return this.push(input.signed(input.uint8()))
       case 0x8b: // LONG4
-        return this.push(input.signed(input.uint32()))
+        return this.longInteger(input.uint32())
       case 0x47: // BINFLOAT
         return this.push(input.float64())
 
@@ -227,6 +230,13 @@ class Unpickler {
   private protocol(version: number): void {
     if (version > 5)
       throw new Malformed(`its pickle is of protocol ${version}; 5 is the newest that is known`)
+  }
+
+  /** No number of a tensor is this long, and to convert it takes time with the square of its length. */
+  private longInteger(length: number): void {
+    if (length <= LONGEST_INTEGER) return this.push(this.input.signed(length))
+    this.input.view(length)
+    this.push(new PickleOpaque('builtins.int'))
   }
 
   private spend(cost: number): void {

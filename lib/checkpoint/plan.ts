@@ -1,6 +1,6 @@
 import type { FlowError } from '../errors.js'
 import { listed, quoted } from '../support/quote.js'
-import type { CheckpointChoice } from './candidates.js'
+import { type CheckpointChoice, plainly } from './candidates.js'
 import { describeProblems, type Collector, type Problem } from './collector.js'
 import type { NamedModel, NamedTensors } from './names.js'
 import { refusal } from './refusal.js'
@@ -53,8 +53,8 @@ export function requireReady<Config>(
 }
 
 /** What is told of the choice of a model. */
-export function choiceOf({ prefix, role, weights, others }: NamedModel): CheckpointChoice {
-  return { prefix, role, weights, others }
+export function choiceOf(model: NamedModel): CheckpointChoice {
+  return { ...plainly(model), others: model.others }
 }
 
 const WHAT = { backbone: 'DINOv3 ViT backbone', head: 'flow head' }

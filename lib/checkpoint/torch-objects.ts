@@ -150,9 +150,10 @@ export class TorchHost implements PickleHost {
     return new PickleGlobal(name, () => unreadable(`is of a kind that only ${quoted(name)} can make`))
   }
 
-  /** `('storage', type, key, device, elements[, view])` */
+  /** `('storage', type, key, device, elements[, view])`, and in the old format `('module', class, file, source)` */
   persistent(id: PickleValue): PickleValue {
     const [tag, type, key, , count, view] = id instanceof PickleTuple ? id.items : []
+    if (tag === 'module' && type instanceof PickleOpaque) return type
     const named = type instanceof PickleGlobal || type instanceof PickleOpaque ? type.name : undefined
     if (tag !== 'storage' || named === undefined || typeof key !== 'string' || !isCount(count))
       throw new Malformed('its pickle refers to a storage in an unknown way')

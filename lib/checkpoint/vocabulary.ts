@@ -167,6 +167,11 @@ export function isNeedless(name: string): boolean {
   return name === 'mask_token' || /(^|\.)num_batches_tracked$/.test(name)
 }
 
+/** Whether a tensor is no parameter: an average of parameters may be saved without it. */
+export function isBuffer(name: string): boolean {
+  return /(^|\.)(running_mean|running_var|bias_mask|periods)$/.test(name)
+}
+
 function metaName(name: string): string | undefined {
   if (META_ROOT.test(name)) return name
   const [, list, , rest] = BLOCK.exec(name) ?? []

@@ -29,6 +29,7 @@ const ROLES: Readonly<Record<Candidate['role'], string>> = {
   other: ' (not for use)',
 }
 
-function describe({ prefix, role }: Candidate): string {
-  return (prefix === '' ? 'nothing' : quoted(prefix)) + ROLES[role]
+function describe({ prefix, role, buffers }: Candidate): string {
+  const from = buffers === undefined ? '' : `, buffers of ${quoted(buffers)}`
+  return (prefix === '' ? 'nothing' : quoted(prefix)) + ROLES[role] + from
 }
