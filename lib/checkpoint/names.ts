@@ -138,6 +138,7 @@ function backboneOf({ backbone }: Group): Pick<NamedModel, 'tensors' | 'layout'>
   const names = [...backbone.keys()]
   if (!names.some((name) => !name.startsWith('norm.'))) return undefined
   const { layout, ffn } = layoutOf(names)
+  if (layout === 'meta') return { tensors: backbone, layout }
   const tensors = new Map<string, StoredTensor>()
   for (const [name, tensor] of backbone) {
     const canonical = toBackboneName(name, layout, ffn)

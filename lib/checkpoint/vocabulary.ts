@@ -107,22 +107,23 @@ const MOST_PARTS = 16
  */
 export function suffixesOf(name: string): Suffix[] {
   if (name.length > LONGEST_NAME) return []
-  const parts = name.split('.')
   const found: Suffix[] = []
-  for (let start = Math.max(0, parts.length - MOST_PARTS); start < parts.length; start++) {
-    if (!FIRST.has(parts[start]!)) continue
-    const end = parts.slice(start).filter((part, i, all) => i === all.length - 1 || !isWrapper(part))
-    const known = knownName(end.join('.')) ?? knownName(withoutUnknownWrapper(end).join('.'))
-    if (known !== undefined)
-      found.push({
-        ...known,
-        prefix: parts
-          .slice(0, start)
-          .map((part) => `${part}.`)
-          .join(''),
-      })
+  const parts = name.split('.')
+  let at = name.length + 1
+  for (let start = parts.length - 1; start >= 0 && start >= parts.length - MOST_PARTS; start--) {
+    const first = parts[start]!
+    at -= first.length + 1
+    if (!FIRST.has(first)) continue
+    const known = knownName(name.slice(at)) ?? knownInside(parts.slice(start))
+    if (known !== undefined) found.push({ ...known, prefix: name.slice(0, at) })
   }
   return found
+}
+
+/** As `knownName`, for a name with wrappers in it. */
+function knownInside(parts: readonly string[]): ReturnType<typeof knownName> {
+  const inner = parts.filter((part, i) => i === parts.length - 1 || !isWrapper(part))
+  return knownName(inner.join('.')) ?? knownName(withoutUnknownWrapper(inner).join('.'))
 }
 
 /** Private attributes of Python: torch.compile, FSDP and activation checkpointing wrap by one. DataParallel's is `module`. */
@@ -138,11 +139,13 @@ function withoutUnknownWrapper(parts: readonly string[]): readonly string[] {
 
 function knownName(name: string): Pick<Suffix, 'model' | 'name'> | undefined {
   if (HEAD.test(name)) return { model: 'head', name }
-  const known = LAYOUTS.some((layout) => FFNS.some((ffn) => toBackboneName(name, layout, ffn) !== undefined))
+  const known =
+    metaName(name) !== undefined ||
+    LAYOUTS.some((layout) => FFNS.some((ffn) => toBackboneName(name, layout, ffn) !== undefined))
   return known ? { model: 'backbone', name } : undefined
 }
 
-const LAYOUTS: readonly BackboneLayout[] = ['meta', 'huggingface', 'timm']
+const LAYOUTS: readonly BackboneLayout[] = ['huggingface', 'timm']
 const FFNS: readonly Ffn[] = ['swiglu', 'mlp']
 
 /** The layout of a backbone, by its names without prefix. */
