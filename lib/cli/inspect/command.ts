@@ -23,8 +23,9 @@ export function addInspect(program: Command, cli: Cli): void {
     .description(
       'Describes checkpoints: architecture, tensors, missing tensors. Nothing in them is executed.\n' +
         'Exits with 1 if one of them is not a usable backbone or head.\n\n' +
-        'Names may have any prefix. Of several models with the same names it is the one with the most weights, and\n' +
-        'among equals an average (EMA, SWA), then the model itself, then a teacher, then a student.',
+        'Names may have any prefix. Of several models the one with the most weights is\n' +
+        'taken, and among equals an average (EMA, SWA), the model itself, a teacher, a\n' +
+        'student, in this order.',
     )
     .argument(
       '<file...>',
