@@ -31,9 +31,9 @@ const RANKS: readonly ModelRole[] = ['average', 'model', 'teacher', 'student', '
 
 /** Parts of names, between dots or underscores, that tell a role; the first line that matches counts. */
 const ROLES: readonly (readonly [role: ModelRole, part: RegExp])[] = [
-  ['other', /^(optim\w*|exp|grads?|gradients?|momentum|gram)$/],
+  ['other', /^(optim\w*|exp|grads?|gradients?|gram)$/],
   ['average', /^(ema\d*|swa|avg|averaged?|averages|averaging|polyak|shadow)$/],
-  ['teacher', /^teacher$/],
+  ['teacher', /^(teacher|target|momentum)$/],
   ['student', /^(student|online|current|raw)$/],
 ]
 
@@ -44,7 +44,7 @@ const ROLES: readonly (readonly [role: ModelRole, part: RegExp])[] = [
  */
 export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): ModelRole {
   const parts = prefix
-    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replace(/([a-z])([A-Z])|([A-Z])([A-Z][a-z])/g, '$1$3_$2$4')
     .toLowerCase()
     .split(/[._-]/)
   for (const [role, pattern] of ROLES) if (parts.some((part) => pattern.test(part))) return role

@@ -7,7 +7,7 @@ import type { CheckpointChoice } from './candidates.js'
 import type { HuggingFaceConfig } from './hf-config.js'
 import { nameTensors } from './names.js'
 import { openCheckpoint } from './open.js'
-import { choiceOf, type Plan } from './plan.js'
+import { choiceOf, hintOf, type Plan } from './plan.js'
 import { describeShard } from './shards.js'
 import type { BackboneConfig, CheckpointFile, DType, HeadConfig } from './tensor.js'
 
@@ -83,6 +83,8 @@ function inspectFile(file: CheckpointFile, options: BackboneOptions): Inspection
   const all = plans.flatMap((plan) => plan.problems)
   for (const { kind, tensor, reason } of all)
     if (kind === 'unfit') problems.push(`tensor ${quoted(tensor)} ${reason}`)
+  const hint = hintOf(named, all)
+  if (hint !== '') problems.push(hint.slice('; '.length))
   const shard = describeShard(file.path)
   if (all.length > 0 && shard !== undefined) problems.unshift(shard)
   const asked = options.prefix

@@ -1,11 +1,12 @@
-import { closeSync, existsSync, statSync } from 'node:fs'
+import { closeSync, existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ioError } from '../support/io-error.js'
+import { quoted } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { Malformed } from './malformed.js'
 import { refusal } from './refusal.js'
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js'
-import { openShards, readIndex } from './shards.js'
+import { describeShard, openShards, readIndex } from './shards.js'
 import { openSource, readRange, type Source } from './source.js'
 import type { CheckpointFile } from './tensor.js'
 import { looksLikeTorchLegacy, readTorchLegacy } from './torch-legacy.js'
@@ -102,6 +103,16 @@ function resolveFolder(path: string): string {
   if (!isFolder(path)) return path
   const name = FOLDER_FILES.find((file) => existsSync(join(path, file)))
   if (name !== undefined) return join(path, name)
+  const files = readdirSync(path)
+  const [index, ...others] = files.filter((file) => /\.index(\.\w+)?\.json$/.test(file))
+  if (index !== undefined && others.length === 0) return join(path, index)
+  const shard = files.find((file) => describeShard(file) !== undefined)
+  if (shard !== undefined)
+    throw refusal(
+      'ERR_CHECKPOINT_FORMAT',
+      path,
+      `holds the shard ${quoted(shard)} but no index: fetch model.safetensors.index.json into it`,
+    )
   throw refusal(
     'ERR_CHECKPOINT_FORMAT',
     path,

@@ -48,8 +48,19 @@ export function requireReady<Config>(
   plan: Plan<Config>,
 ): ReadyModel<Config> {
   const { path } = named
-  if (plan.config === undefined) throw tensorError(path, describeProblems(plan.problems))
+  if (plan.config === undefined)
+    throw tensorError(path, describeProblems(plan.problems) + hintOf(named, plan.problems))
   return { path, choice: choiceOf(model), config: plan.config, weights: plan.weights, unused: plan.unused }
+}
+
+/** Parts of names of weights that are computed from what is stored: weight norm and other parametrizations, LoRA. */
+const COMPUTED = /\.parametrizations\.|\.weight_[gv]$|_orig$|\.base_layer\.|\.lora_/
+
+/** What to do about weights that are missing because others stand for them. */
+export function hintOf(named: NamedTensors, problems: readonly Problem[]): string {
+  const instead = named.rest.find((name) => COMPUTED.test(name))
+  if (instead === undefined || !problems.some(({ kind }) => kind === 'missing')) return ''
+  return `; merge parametrizations and adapters before saving: it has ${quoted(instead)}`
 }
 
 /** What is told of the choice of a model. */

@@ -5,7 +5,11 @@ import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
 import { readConfig } from '../../lib/checkpoint/hf-config.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
+import { unpickle } from '../../lib/checkpoint/pickle.js'
+import { stateDict } from '../../lib/checkpoint/state-dict.js'
+import { TorchHost } from '../../lib/checkpoint/torch-objects.js'
 import type { FlowErrorCode } from '../../lib/errors.js'
+import { plainTensors, TorchFile, WILD } from '../support/wild.js'
 import {
   entriesOf,
   fixture,
@@ -16,7 +20,7 @@ import {
   writeSafetensors,
   writeZip,
 } from './helpers.js'
-import { dict, pickle, tensor, type TensorSpec } from './pickle-writer.js'
+import { dict, int, op, pickle, tensor, type TensorSpec, text } from './pickle-writer.js'
 
 const folder = scratch()
 
@@ -185,6 +189,115 @@ describe('a tensor of a .pth', () => {
 
   test('in a TorchScript program is refused with the way out', () => {
     expect(open('script', {}, { 'a/constants.pkl': Buffer.alloc(0) })).toMatch(/TorchScript.*state_dict\(\)/)
+  })
+})
+
+describe('what a file may ask for is bounded', () => {
+  const w = tensor({ key: '0', count: 1, shape: [1], strides: [1] })
+  const within = (milliseconds: number, run: () => void): void => {
+    const begin = performance.now()
+    run()
+    expect(performance.now() - begin).toBeLessThan(milliseconds)
+  }
+  const read = (...parts: Buffer[]): unknown =>
+    stateDict(unpickle(pickle(...parts), 0, new TorchHost()).value)
+  const repeat = (count: number, part: (i: number) => Buffer): Buffer =>
+    Buffer.concat(Array.from({ length: count }, (_, i) => part(i)))
+
+  test('a container that many others hold is walked once', () => {
+    const big = Buffer.concat([
+      op.emptyDict,
+      op.mark,
+      repeat(100_000, (i) => Buffer.concat([int(i), op.none])),
+      op.setItems,
+      op.put(0),
+    ])
+    const holders = repeat(20_000, (i) => Buffer.concat([text(`k${i}`), op.emptyList, op.get(0), op.append]))
+    within(5000, () =>
+      expect(() => read(big, Buffer.from('0'), op.emptyDict, op.mark, holders, op.setItems)).toThrow(
+        'holds no tensors',
+      ),
+    )
+  })
+
+  test('names that are joined from long parts stop at a length', () => {
+    const long = [text('m'.repeat(1 << 20)), op.put(0)]
+    expect(() => read(...long, op.get(0), Buffer.from([0x93]))).toThrow('a name of more than 512 characters')
+  })
+
+  test('names beyond counting stop at the budget', () => {
+    const names = [text('m'.repeat(250)), op.put(0), text('n'.repeat(250)), op.put(1)]
+    const again = Buffer.concat([op.get(0), op.get(1), Buffer.from([0x93, 0x30])])
+    within(5000, () =>
+      expect(() =>
+        read(
+          ...names,
+          repeat(500_000, () => again),
+        ),
+      ).toThrow('far more than a checkpoint needs'),
+    )
+  })
+
+  test('dicts that are made of one long list again and again stop at the budget', () => {
+    const list = [op.emptyList, op.mark, repeat(100_000, () => op.none), Buffer.from('e'), op.put(0)]
+    const made = Buffer.concat([
+      op.global('collections', 'OrderedDict'),
+      op.get(0),
+      Buffer.from([0x85]),
+      op.reduce,
+      Buffer.from('0'),
+    ])
+    within(5000, () =>
+      expect(() =>
+        read(
+          ...list,
+          repeat(100_000, () => made),
+        ),
+      ).toThrow('far more than a checkpoint needs'),
+    )
+  })
+
+  test('a tensor that is rebuilt by what rebuilds tensors, and so on, is not followed', () => {
+    const from = op.global('torch._tensor', '_rebuild_from_type_v2')
+    const nested = Buffer.concat([
+      repeat(50_000, () => Buffer.concat([op.mark, from, op.global('torch', 'Tensor')])),
+      op.emptyTuple,
+      repeat(50_000, () => op.tuple),
+    ])
+    expect(read(op.emptyDict, text('w'), from, nested, op.reduce, op.setItem)).toMatchObject({
+      tensors: { size: 1 },
+    })
+    expect(read(dict({ w }))).toMatchObject({ tensors: { size: 1 } })
+  })
+
+  test('names of many parts, each of which could begin a name', () => {
+    const names = Array.from({ length: 20_000 }, (_, i) => [`${'bn1.'.repeat(120)}${i}`, { shape: [1] }])
+    const path = writeSafetensors(join(folder, 'parts'), Object.fromEntries(names))
+    within(10_000, () =>
+      expect(
+        refusal(() => withFile(path, readHead), 'ERR_CHECKPOINT_TENSOR').message.length,
+      ).toBeLessThanOrEqual(400),
+    )
+  })
+
+  test('an expanded weight counts as many bytes as it has values', () => {
+    const head = plainTensors(WILD.head)
+    const torch = new TorchFile()
+    const key = torch.storage(Buffer.alloc(4))
+    const expanded = (shape: number[]): string =>
+      torch.write(
+        join(folder, 'expanded.pth'),
+        Buffer.concat([
+          torch.add(head),
+          text('bn1.weight'),
+          tensor({ key, count: 1, shape, strides: shape.map(() => 0) }),
+          op.setItem,
+        ]),
+      )
+    expect(withFile(expanded([8]), (file) => readHead(file).config.proj)).toBe(8)
+    expect(refusal(() => withFile(expanded([1e9]), readHead), 'ERR_CHECKPOINT_TENSOR').message).toMatch(
+      /\[1000000000\]/,
+    )
   })
 })
 

@@ -61,7 +61,8 @@ describe('a model in shards', () => {
     writeSafetensors(join(model, 'a.safetensors'), { w: { shape: [2] } })
     const index = join(model, 'diffusion_pytorch_model.safetensors.index.fp16.json')
     writeFileSync(index, JSON.stringify({ weight_map: { w: 'a.safetensors' } }, null, 2))
-    expect(withFile(index, (file) => [...file.tensors.keys()])).toEqual(['w'])
+    for (const path of [index, model])
+      expect(withFile(path, (file) => [...file.tensors.keys()])).toEqual(['w'])
   })
 
   test('leaves no file open, whether it is read or refused', () => {
@@ -71,6 +72,14 @@ describe('a model in shards', () => {
     withFile(good, (file) => expect(descriptors()).toBe(before + file.shards!))
     refusal(() => openCheckpoint(bad), 'ERR_CHECKPOINT_FORMAT')
     expect(descriptors()).toBe(before)
+  })
+
+  test('without its index is refused with what is missing', () => {
+    const model = write()
+    rmSync(join(model, 'model.safetensors.index.json'))
+    expect(refusal(() => openCheckpoint(model), 'ERR_CHECKPOINT_FORMAT').message).toMatch(
+      /holds the shard "model-0000\d-of-00003\.safetensors" but no index: fetch model\.safetensors\.index\.json/,
+    )
   })
 
   test('of which one is not there, or cut short, is refused with its name', () => {
