@@ -21,7 +21,20 @@ constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
 
 std::size_t bytes_of(DType dtype) { return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2; }
 
-std::string quoted(const StoredTensor& tensor) { return tensor.path + ": tensor \"" + tensor.name + "\""; }
+/// A tensor's name for a message: names come from the file, and must neither control a terminal nor fill it.
+std::string shown(std::string name) {
+  constexpr std::size_t longest = 120;
+  if (name.size() > longest) {
+    std::size_t end = longest;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) end--;  // whole characters of UTF-8
+    name = name.substr(0, end) + "...";
+  }
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return c < ' ' || c == 0x7F; }, '?');
+  return name;
+}
+
+std::string quoted(const StoredTensor& tensor) { return tensor.path + ": tensor \"" + shown(tensor.name) + "\""; }
 
 /// One axis of a copy from the file's order of elements to row-major order.
 struct Axis {

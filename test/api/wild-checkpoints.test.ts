@@ -465,6 +465,22 @@ describe('the values of a weight are those that PyTorch gives', () => {
   })
 })
 
+it('a value that is not finite is refused by the name of its tensor, which cannot control the terminal', async () => {
+  const prefix = `\u001b[31m${'x'.repeat(300)}.`
+  const broken = renamed(HEAD, (name) => prefix + name)
+  const values = broken.get(`${prefix}bn1.bias`)!.data
+  broken.get(`${prefix}bn1.bias`)!.data.set([NaN], 1)
+  try {
+    const path = writeSafetensors(newPath('safetensors'), broken)
+    const error = await load({ head: path }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'ERR_CHECKPOINT_TENSOR' })
+    expect((error as Error).message).toMatch(/^[^\p{Cc}]{1,400}$/u)
+    expect((error as Error).message).toContain(`tensor "?[31m${'x'.repeat(115)}..." holds NaN at [1]`)
+  } finally {
+    values.set(plainTensors(WILD.head).get('bn1.bias')!.data)
+  }
+})
+
 describe("timm's DINOv3", () => {
   const timm = (name: string): string | undefined =>
     /periods|mask|qkv\.bias/.test(name)
