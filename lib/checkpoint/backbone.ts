@@ -140,11 +140,14 @@ function takeHeadDim(
     periods !== undefined ? 4 * periods : hints !== undefined ? dim / hints.heads : USUAL_HEAD_DIM
   const teller = periods === undefined ? 'patch_embed.proj.weight' : name
   if (periods === undefined && hints === undefined && (dim > WIDEST_USUAL_DIM || dim % headDim !== 0)) {
-    const where =
-      model.layout === 'huggingface' ? 'config.json beside the file' : 'tensor "rope_embed.periods"'
+    const where = {
+      meta: 'the tensor "rope_embed.periods"',
+      huggingface: 'the config.json beside the file',
+      timm: 'a config.json with num_attention_heads as backboneConfig',
+    }[model.layout]
     from.unfit(
       teller,
-      `gives a width of ${dim}, for which the number of heads is not known: the ${where} is needed`,
+      `gives a width of ${dim}, for which the number of heads is not known: ${where} is needed`,
     )
     return undefined
   }

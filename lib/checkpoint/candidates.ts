@@ -29,13 +29,13 @@ export interface CheckpointChoice extends Candidate {
 /** The order of choice among models of equally many weights. */
 const RANKS: readonly ModelRole[] = ['average', 'model', 'teacher', 'student', 'other']
 
-/** Parts of names, between dots or underscores, that tell a role; the first line that matches counts. */
-const ROLES: readonly (readonly [role: ModelRole, part: RegExp])[] = [
-  ['other', /^(optim\w*|exp|grads?|gradients?|gram)$/],
+/** Words of names, between dots, underscores and capitals. The first line that matches a part counts. */
+const ROLES: readonly (readonly [role: ModelRole, word: RegExp])[] = [
   ['average', /^(ema\d*|swa|avg|averaged?|averages|averaging|polyak|shadow)$/],
   ['teacher', /^(teacher|target|momentum)$/],
   ['student', /^(student|online|current|raw)$/],
 ]
+const NOT_FOR_USE = /^(optim\w*|exp|grads?|gradients?|gram)$/
 
 /**
  * The role of the tensors behind a prefix.
@@ -43,11 +43,16 @@ const ROLES: readonly (readonly [role: ModelRole, part: RegExp])[] = [
  * @param tensors - all names of the file: `n_averaged` beside `module.` is how PyTorch's `AveragedModel` is saved
  */
 export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): ModelRole {
-  const parts = prefix
+  const words = prefix
     .replace(/([a-z])([A-Z])|([A-Z])([A-Z][a-z])/g, '$1$3_$2$4')
     .toLowerCase()
-    .split(/[._-]/)
-  for (const [role, pattern] of ROLES) if (parts.some((part) => pattern.test(part))) return role
+    .split('.')
+    .map((part) => part.split(/[_-]/))
+  const tells = (part: readonly string[], pattern: RegExp): boolean => part.some((word) => pattern.test(word))
+  if (words.some((part) => tells(part, NOT_FOR_USE))) return 'other'
+  // The innermost part that tells something: `ema.online_model.` is the model beside its average.
+  for (const part of words.reverse())
+    for (const [role, pattern] of ROLES) if (tells(part, pattern)) return role
   const [, parent] = /^((?:.*\.)?)module\.$/.exec(prefix) ?? []
   return parent !== undefined && tensors.has(`${parent}n_averaged`) ? 'average' : 'model'
 }

@@ -123,7 +123,11 @@ function withBuffers(model: Found, whole: Found): Found {
 
 function choose(sorted: readonly Found[], prefix: string | undefined): NamedModel | undefined {
   const taken = prefix === undefined ? sorted[0] : behind(sorted, prefix)
-  return taken === undefined ? undefined : { ...taken, others: othersOf(taken, sorted) }
+  if (taken === undefined) return undefined
+  // `model.layer.0.norm1.weight` also belongs to a model without prefix, which has no tensors of its own.
+  const tensors = new Set(taken.tensors.values())
+  const own = sorted.filter((model) => [...model.tensors.values()].some((tensor) => !tensors.has(tensor)))
+  return { ...taken, others: othersOf(taken, own) }
 }
 
 /** The model behind a prefix: exactly this one, or the best of those that end in it. */

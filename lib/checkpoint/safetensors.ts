@@ -90,7 +90,11 @@ function readTensor(name: string, value: unknown, dataStart: number, file: Sourc
     const dtype = DTYPES.get(type)
     // The format grows: a type of tomorrow may be beside the weights.
     if (dtype === undefined)
-      return { ...place, dtype: 'other', unreadable: `has dtype ${quoted(type)}, which is not known` }
+      return {
+        ...place,
+        dtype: 'other',
+        unreadable: `has dtype ${quoted(type)}, which is not read: save it as float32`,
+      }
     const needed = elements(shape) * DTYPE_BYTES[dtype]
     if (end - begin !== needed)
       throw new Malformed(

@@ -147,7 +147,9 @@ export class TorchHost implements PickleHost {
   global(name: string): PickleGlobal | undefined {
     const known = GLOBALS.get(name)
     if (known !== undefined || !/^torch(\.\w+)*\._rebuild_\w+$/.test(name)) return known
-    return new PickleGlobal(name, () => unreadable(`is of a kind that only ${quoted(name)} can make`))
+    return new PickleGlobal(name, () =>
+      unreadable(`is of a kind that only ${quoted(name)} can make: save it as a plain tensor`),
+    )
   }
 
   /** `('storage', type, key, device, elements[, view])`, and in the old format `('module', class, file, source)` */
@@ -170,6 +172,10 @@ export class TorchHost implements PickleHost {
       throw new Malformed(`its storage ${quoted(key)} is described in two ways`)
     return known
   }
+}
+
+function dependsOn({ name }: PickleOpaque): string {
+  return `depends on an object of ${quoted(name)}: save it as a plain tensor`
 }
 
 function unreadable(reason: string, shape: PickleValue = null, dtype: PickleValue = null): TorchTensor {
@@ -200,8 +206,7 @@ function view(args: readonly PickleValue[], dtype: DType, metadata: PickleValue 
   const [storage, offset, shape, strides] = args
   if (offset === undefined || shape === undefined || strides === undefined)
     throw new Malformed('its pickle builds a tensor in an unknown way')
-  if (storage instanceof PickleOpaque)
-    return unreadable(`depends on an object of ${quoted(storage.name)}`, shape)
+  if (storage instanceof PickleOpaque) return unreadable(dependsOn(storage), shape)
   if (!(storage instanceof TorchStorage)) throw new Malformed('its pickle builds a tensor in an unknown way')
   if (metadata === undefined || metadata === null)
     return new TorchTensor(dtype, shape, { storage, offset, strides, negated: false })
@@ -214,7 +219,7 @@ function view(args: readonly PickleValue[], dtype: DType, metadata: PickleValue 
 /** `(tensor, requires_grad, hooks[, state])` */
 function rebuildParameter([tensor]: readonly PickleValue[]): TorchTensor {
   if (tensor instanceof TorchTensor) return tensor
-  if (tensor instanceof PickleOpaque) return unreadable(`depends on an object of ${quoted(tensor.name)}`)
+  if (tensor instanceof PickleOpaque) return unreadable(dependsOn(tensor))
   throw new Malformed('its pickle builds a parameter in an unknown way')
 }
 

@@ -40,7 +40,8 @@ function storedTensor(name: string, tensor: TorchTensor, file: Source, start: St
   const { dtype, data } = tensor
   if ('unreadable' in data) return listedOnly(name, tensor, file, data.unreadable)
   const { storage, negated } = data
-  if (dtype === 'other') return listedOnly(name, tensor, file, 'is of a type that is not known')
+  if (dtype === 'other')
+    return listedOnly(name, tensor, file, 'is of a type that is not read: save it as float32')
   const shape = axes(listOf(tensor.shape), 'shape')
   const strides = axes(listOf(data.strides), 'strides')
   if (strides.length !== shape.length) throw new Malformed('its strides do not fit its shape')

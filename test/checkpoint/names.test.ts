@@ -72,7 +72,7 @@ describe('the names of transformers and timm', () => {
         plain.weights.map(({ name, shape }) => [name, shape]),
       )
       expect(read.unused).toEqual([])
-      expect(read.choice.prefix).toBe(prefix)
+      expect(read.choice).toMatchObject({ prefix, role: 'model', others: [] })
     }
   })
 })
@@ -88,7 +88,11 @@ describe('the role of a model is told by its prefix', () => {
     ['momentum_encoder.', 'teacher'],
     ['student.backbone.', 'student'],
     ['online_network.', 'student'],
+    ['ema.ema_model.', 'average'],
+    ['ema.online_model.', 'student'],
+    ['student.ema.', 'average'],
     ['optimizer.exp_avg.', 'other'],
+    ['ema.optimizer.', 'other'],
     ['gram_teacher.', 'other'],
     ['schema.', 'model'],
     ['', 'model'],
