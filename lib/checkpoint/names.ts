@@ -1,3 +1,4 @@
+import { listedAverages, withBuffers } from './averages.js'
 import {
   better,
   type Candidate,
@@ -7,14 +8,7 @@ import {
   roleOf,
 } from './candidates.js'
 import type { CheckpointFile, StoredTensor } from './tensor.js'
-import {
-  type BackboneLayout,
-  isBuffer,
-  isNeedless,
-  layoutOf,
-  suffixesOf,
-  toBackboneName,
-} from './vocabulary.js'
+import { type BackboneLayout, isNeedless, layoutOf, suffixesOf, toBackboneName } from './vocabulary.js'
 
 /** The tensors of one model under their canonical names. */
 export interface NamedModel extends Candidate {
@@ -88,7 +82,8 @@ function groupByPrefix(file: CheckpointFile): Group[] {
   return [...groups.values()]
 }
 
-type Found = Omit<NamedModel, 'others'>
+/** A model that is not yet chosen. */
+export type Found = Omit<NamedModel, 'others'>
 
 /** The models that `read` finds, the best first. */
 function rank(
@@ -105,20 +100,9 @@ function rank(
   }
   found.sort(better)
   const whole = found.find(({ role }) => role === 'model')
-  return whole === undefined ? found : found.map((model) => withBuffers(model, whole)).sort(better)
-}
-
-/**
- * Completes an average of parameters alone by the buffers of the model itself, BatchNorm's statistics above all: training loops
- * evaluate it so.
- */
-function withBuffers(model: Found, whole: Found): Found {
-  if (model.role !== 'average' || model.layout !== whole.layout) return model
-  const lacking = [...whole.tensors].filter(([name]) => !model.tensors.has(name))
-  const needed = lacking.filter(([name]) => !isNeedless(name))
-  if (needed.length === 0 || !needed.every(([name]) => isBuffer(name))) return model
-  const tensors = new Map([...model.tensors, ...lacking])
-  return { ...model, tensors, weights: countWeights(tensors), buffers: whole.prefix }
+  if (whole === undefined) return found
+  const averages = listedAverages(file, whole)
+  return [...found, ...averages].map((model) => withBuffers(model, whole)).sort(better)
 }
 
 function choose(sorted: readonly Found[], prefix: string | undefined): NamedModel | undefined {

@@ -160,6 +160,26 @@ describe('of a model and its average the average is taken, and told', () => {
     expect(info.choice.head).toMatchObject({ prefix: 'ema.shadow.', role: 'average', buffers: 'model.' })
   })
 
+  it('of parameters in a list without names, as torch_ema’s shadow_params', async () => {
+    const isBuffer = (name: string) => name.includes('running_')
+    const raw = new Map([...spoiled(HEAD)].map(([name, t]) => [name, isBuffer(name) ? HEAD.get(name)! : t]))
+    const parameters = [...HEAD].filter(([name]) => !isBuffer(name))
+    const write = (order: typeof parameters): string => {
+      const torch = new TorchFile()
+      const tensors = order.map(([, { shape, data }]) => torch.tensor(shape, data))
+      const list = Buffer.concat([op.emptyList, op.mark, ...tensors, Buffer.from('e')])
+      const ema = dict({ decay: int(1), shadow_params: list, collected_params: op.none })
+      return torch.write(newPath('pth'), dict({ model: torch.add(raw), ema }))
+    }
+    const info = await expectRight({ head: write(parameters) })
+    expect(info.choice.head).toMatchObject({
+      prefix: 'ema.shadow_params.',
+      role: 'average',
+      buffers: 'model.',
+    })
+    expect((await load({ head: write([...parameters].reverse()) })).info.choice.head.role).toBe('model')
+  })
+
   it('the teacher rather than the student; neither a Gram teacher nor an optimizer’s averages', async () => {
     const groups = (wrong: string, right: string) =>
       joined(
