@@ -6,7 +6,7 @@ import { DEFAULT_MODEL } from './checkpoint/default-model.js'
 import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'
 import type { ReadyModel } from './checkpoint/plan.js'
-import { type CheckpointSource, toReference } from './checkpoint/reference.js'
+import { type CheckpointSource, pathOf, toReference } from './checkpoint/reference.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
@@ -96,8 +96,7 @@ const PRESETS = {
  * @throws {FlowError} `ERR_ARGUMENT` for a preset that there is not, or beside a model from files
  */
 export function defaultsOf({ backbone, preset, size, refine }: LoadOptions): Defaults {
-  const path = typeof backbone === 'object' && 'path' in backbone ? backbone.path : backbone
-  const own = path === undefined || path === DEFAULT_MODEL
+  const own = backbone === undefined || pathOf(backbone) === DEFAULT_MODEL
   if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
     throw new FlowError(
       'ERR_ARGUMENT',

@@ -83,9 +83,10 @@ export function notThere(named: NamedTensors, wanted: 'backbone' | 'head', prefi
   if (named[other] !== undefined || refused[other].length > 0)
     return tensorError(path, `holds a ${other}, no ${wanted}: are the two files swapped?`)
   const first = rest.slice(0, 3).map(quoted).join(', ')
+  const names = first === '' ? '' : ` (the first are ${first}; inspect --tensors lists them)`
   return tensorError(
     path,
-    `holds no ${WHAT[wanted]}: none of its ${rest.length} tensors has a known name${first === '' ? '' : ` (the first are ${first})`}`,
+    `holds no ${WHAT[wanted]}: none of its ${rest.length} tensors has a known name${names}`,
   )
 }
 

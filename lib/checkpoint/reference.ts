@@ -18,6 +18,15 @@ export interface CheckpointReference {
 /** A checkpoint: a path, a file: URL, or either with the prefix of a model in it. */
 export type CheckpointSource = string | URL | CheckpointReference
 
+/** What a caller gave as the path, unchecked. */
+export function pathOf(source: CheckpointSource): string | URL {
+  return isReference(source) ? source.path : source
+}
+
+function isReference(source: CheckpointSource): source is CheckpointReference {
+  return typeof source === 'object' && source !== null && 'path' in source
+}
+
 /**
  * The path and prefix of a checkpoint that a caller named.
  *
@@ -28,8 +37,7 @@ export function toReference(
   source: CheckpointSource,
   name: string,
 ): { readonly path: string; readonly prefix: string | undefined } {
-  if (typeof source !== 'object' || source === null || !('path' in source))
-    return { path: toPath(source as string | URL, name), prefix: undefined }
+  if (!isReference(source)) return { path: toPath(source, name), prefix: undefined }
   const { path, prefix } = source
   if (prefix !== undefined && typeof prefix !== 'string')
     throw new FlowError('ERR_ARGUMENT', `${name}.prefix: must be a string, not ${shown(prefix)}`)
