@@ -22,7 +22,10 @@ export interface Candidate {
 
 /** Which model of a file was taken. */
 export interface CheckpointChoice extends Candidate {
-  /** The others of the same kind in the file, the best first. `prefix` chooses one of them. Those of less than half as many weights are left out. */
+  /**
+   * The other backbones or heads in the file, the best first. `prefix` takes one of them. Left out are those with less than half
+   * as many weights, and those that are not for use.
+   */
   readonly others: readonly Candidate[]
 }
 

@@ -8,9 +8,9 @@ export interface CheckpointReference {
   readonly path: string | URL
   /**
    * What stands in front of the names of the model's tensors in the file, such as `'student.backbone.'` or `'model.'`; `''` is
-   * nothing. The last dot may be left out, and so may the beginning. `inspectCheckpoint` lists the prefixes of a file. Default: the model
-   * with the most weights; among equals the average of the weights (EMA, SWA) rather than the weights themselves, then a
-   * teacher, then a student.
+   * nothing. The last dot may be left out, and so may the beginning. `inspectCheckpoint` lists the prefixes of a file. Default:
+   * the model with the most weights; among equals the average of the weights (EMA, SWA) rather than the weights themselves,
+   * then a teacher, then a student.
    */
   readonly prefix?: string | undefined
 }
