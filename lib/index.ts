@@ -1,4 +1,4 @@
-export type { Candidate, CheckpointChoice, ModelRole } from './checkpoint/candidates.js'
+export type { CheckpointCandidate, CheckpointChoice, ModelRole } from './checkpoint/candidates.js'
 export { inspectCheckpoint, type Inspection, type InspectOptions } from './checkpoint/inspect.js'
 export type { CheckpointReference, CheckpointSource } from './checkpoint/reference.js'
 export type { BackboneConfig, DType, HeadConfig } from './checkpoint/tensor.js'

@@ -8,7 +8,7 @@ import { isNeedless } from './vocabulary.js'
 export type ModelRole = 'average' | 'model' | 'teacher' | 'student' | 'other'
 
 /** A model that a file holds. */
-export interface Candidate {
+export interface CheckpointCandidate {
   /** What stands in front of all its tensors' names, such as `model_ema.module.`; empty if nothing does. */
   readonly prefix: string
   readonly role: ModelRole
@@ -21,12 +21,12 @@ export interface Candidate {
 }
 
 /** Which model of a file was taken. */
-export interface CheckpointChoice extends Candidate {
+export interface CheckpointChoice extends CheckpointCandidate {
   /**
    * The other backbones or heads in the file, the best first. `prefix` takes one of them. Left out are those with less than half
    * as many weights, and those that are not for use.
    */
-  readonly others: readonly Candidate[]
+  readonly others: readonly CheckpointCandidate[]
 }
 
 /** The order of choice among models of equally many weights. */
@@ -68,17 +68,20 @@ export function countWeights(tensors: ReadonlyMap<string, StoredTensor>): number
 }
 
 /** Orders models: more weights first, then by role, then by the order of the file, which `sort` keeps. */
-export function better(a: Candidate, b: Candidate): number {
+export function better(a: CheckpointCandidate, b: CheckpointCandidate): number {
   return b.weights - a.weights || RANKS.indexOf(a.role) - RANKS.indexOf(b.role)
 }
 
 /** What is told of a model, without its tensors. */
-export function plainly({ prefix, role, weights, buffers }: Candidate): Candidate {
+export function plainly({ prefix, role, weights, buffers }: CheckpointCandidate): CheckpointCandidate {
   return buffers === undefined ? { prefix, role, weights } : { prefix, role, weights, buffers }
 }
 
 /** The candidates that are worth telling beside the one that was taken. */
-export function othersOf(taken: Candidate, sorted: readonly Candidate[]): Candidate[] {
+export function othersOf(
+  taken: CheckpointCandidate,
+  sorted: readonly CheckpointCandidate[],
+): CheckpointCandidate[] {
   return sorted
     .filter((other) => other !== taken && 2 * other.weights >= taken.weights && other.role !== 'other')
     .map(plainly)

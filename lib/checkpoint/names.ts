@@ -1,7 +1,7 @@
 import { listedAverages, withBuffers } from './averages.js'
 import {
   better,
-  type Candidate,
+  type CheckpointCandidate,
   type CheckpointChoice,
   countWeights,
   othersOf,
@@ -11,7 +11,7 @@ import type { CheckpointFile, StoredTensor } from './tensor.js'
 import { type BackboneLayout, isNeedless, layoutOf, suffixesOf, toBackboneName } from './vocabulary.js'
 
 /** The tensors of one model under their canonical names. */
-export interface NamedModel extends Candidate {
+export interface NamedModel extends CheckpointCandidate {
   readonly tensors: ReadonlyMap<string, StoredTensor>
   /** The naming scheme of a backbone; a head has only the seed's, which is told as Meta's. */
   readonly layout: BackboneLayout
@@ -48,7 +48,7 @@ export function nameTensors(file: CheckpointFile, prefix?: string): NamedTensors
   const head = choose(heads, prefix)
   const taken = new Set([...(backbone?.tensors.values() ?? []), ...(head?.tensors.values() ?? [])])
   const rest = [...file.tensors.values()].filter((tensor) => !taken.has(tensor)).map(({ name }) => name)
-  const prefixes = (models: readonly Candidate[]): string[] => models.map((model) => model.prefix)
+  const prefixes = (models: readonly CheckpointCandidate[]): string[] => models.map((model) => model.prefix)
   return {
     path: file.path,
     size: file.size,

@@ -1,4 +1,4 @@
-import type { Candidate, CheckpointChoice } from '../checkpoint/candidates.js'
+import type { CheckpointCandidate, CheckpointChoice } from '../checkpoint/candidates.js'
 import { quoted } from '../support/quote.js'
 
 /** Number of other models that are listed. */
@@ -21,7 +21,7 @@ export function describeChoice(choice: CheckpointChoice, option: string): string
   return `${taken}; also in the file: ${listed.join('; ')} (${option} takes another)`
 }
 
-const ROLES: Readonly<Record<Candidate['role'], string>> = {
+const ROLES: Readonly<Record<CheckpointCandidate['role'], string>> = {
   average: ' (average of the weights)',
   teacher: ' (teacher)',
   student: ' (student)',
@@ -29,7 +29,7 @@ const ROLES: Readonly<Record<Candidate['role'], string>> = {
   other: ' (not for use)',
 }
 
-function describe({ prefix, role, buffers }: Candidate): string {
+function describe({ prefix, role, buffers }: CheckpointCandidate): string {
   const from = buffers === undefined ? '' : `, buffers of ${quoted(buffers)}`
   return (prefix === '' ? 'nothing' : quoted(prefix)) + ROLES[role] + from
 }

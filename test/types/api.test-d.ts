@@ -1,5 +1,7 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import {
+  type CheckpointCandidate,
+  type CheckpointChoice,
   type CheckpointSource,
   type ArrowOptions,
   type BackboneConfig,
@@ -202,6 +204,9 @@ describe('a result is readonly', () => {
     model.info.memory.weights = 0
     // @ts-expect-error: readonly
     model.info.unused.head.push('name')
+    expectTypeOf(model.info.choice.head).toEqualTypeOf<CheckpointChoice>()
+    expectTypeOf(model.info.choice.head.others).toEqualTypeOf<readonly CheckpointCandidate[]>()
+    expectTypeOf(model.info.ropePeriods).toEqualTypeOf<'file' | 'float32' | 'bfloat16'>()
     expectTypeOf(model.info.engine).toEqualTypeOf<'cpu' | 'cuda'>()
     expectTypeOf(model.info.precision).toEqualTypeOf<Precision>()
     expectTypeOf(model.info.gpu).toEqualTypeOf<GpuInfo | null>()
