@@ -1,12 +1,12 @@
 import { FlowError, type FlowErrorCode } from '../errors.js'
+import { shortPath } from '../support/quote.js'
 
-/** Characters of a message. A path may be longer: then the reason has at least this many. */
+/** Characters of a message. */
 const LONGEST_MESSAGE = 400
-const LEAST_REASON = 160
 
 /** The error for a checkpoint that cannot be used: "<file>: <reason>", cut to a readable length. */
 export function refusal(code: FlowErrorCode, path: string, reason: string, cause?: unknown): FlowError {
-  const room = Math.max(LEAST_REASON, LONGEST_MESSAGE - path.length - 2)
-  const cut = reason.length > room ? `${reason.slice(0, room - 3)}...` : reason
-  return new FlowError(code, `${path}: ${cut}`, cause === undefined ? undefined : { cause })
+  const message = `${shortPath(path)}: ${reason}`
+  const cut = message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE - 3)}...` : message
+  return new FlowError(code, cut, cause === undefined ? undefined : { cause })
 }

@@ -28,3 +28,8 @@ export function listed(values: readonly unknown[]): string {
   const first = values.slice(0, 8).map(shown)
   return `[${first.join(', ')}${values.length > first.length ? ', ...' : ''}]`
 }
+
+/** A path for an error message. It may have 4096 bytes, and its end tells more than its beginning. */
+export function shortPath(path: string, longest = 150): string {
+  return path.length <= longest ? path : `...${path.slice(-longest)}`
+}

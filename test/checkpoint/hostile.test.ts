@@ -270,6 +270,19 @@ describe('what a file may ask for is bounded', () => {
     expect(read(dict({ w }))).toMatchObject({ tensors: { size: 1 } })
   })
 
+  test('a message, also where the path is long', () => {
+    const path = join(folder, ...Array.from({ length: 10 }, () => 'd'.repeat(100)))
+    mkdirSync(path, { recursive: true })
+    const file = join(path, 'head.safetensors')
+    const entries = entriesOf(WILD.head, (name) => `${'p'.repeat(200)}.${name.replace('bn', 'bm')}`)
+    const { message } = refusal(
+      () => withFile(writeSafetensors(file, entries), readHead),
+      'ERR_CHECKPOINT_TENSOR',
+    )
+    expect(message).toMatch(/^\.\.\.d.{1,400}head\.safetensors: \d+ tensors are missing/)
+    expect(message.length).toBeLessThanOrEqual(400)
+  })
+
   test('names of many parts, each of which could begin a name', () => {
     const names = Array.from({ length: 20_000 }, (_, i) => [`${'bn1.'.repeat(120)}${i}`, { shape: [1] }])
     const path = writeSafetensors(join(folder, 'parts'), Object.fromEntries(names))
