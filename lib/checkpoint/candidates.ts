@@ -60,11 +60,13 @@ export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): M
   return parent !== undefined && tensors.has(`${parent}n_averaged`) ? 'average' : 'model'
 }
 
-/** Number of tensors by canonical name that inference needs. */
+/** Number of tensors by canonical name that inference needs. It is the same for all layouts: q, k and v count as one. */
 export function countWeights(tensors: ReadonlyMap<string, StoredTensor>): number {
-  let count = 0
-  for (const name of tensors.keys()) if (!isNeedless(name)) count++
-  return count
+  const names = new Set<string>()
+  for (const name of tensors.keys())
+    if (!isNeedless(name) && !/\.bias_mask$|^rope_embed\.periods$/.test(name))
+      names.add(name.replace(/\.attn\.[qkv]\./, '.attn.qkv.'))
+  return names.size
 }
 
 /** Orders models: more weights first, then by role, then by the order of the file, which `sort` keeps. */

@@ -47,6 +47,15 @@ describe('a prefix that training adds is removed', () => {
     expect(read.unused.every((name) => name.startsWith('student.backbone.'))).toBe(true)
     expect(read.unused).toHaveLength(42)
   })
+
+  test('also if their names are of different layouts, which have different numbers of tensors', () => {
+    const read = backboneOf({
+      ...entriesOf(HUGGING_FACE, (name) => `student.${name}`),
+      ...entriesOf(META, (name) => `teacher.${name}`),
+    })
+    expect(read.choice).toMatchObject({ prefix: 'teacher.', others: [{ prefix: 'student.' }] })
+    expect(read.choice.weights).toBe(read.choice.others[0]?.weights)
+  })
 })
 
 describe('the names of transformers and timm', () => {
