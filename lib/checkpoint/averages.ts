@@ -25,12 +25,13 @@ export function withBuffers(model: Found, whole: Found): Found {
 export function listedAverages(file: CheckpointFile, whole: Found): Found[] {
   const lists = new Map<string, StoredTensor[]>()
   for (const tensor of file.tensors.values()) {
-    const [, prefix] = /^(.*\.)\d+$/.exec(tensor.name) ?? []
-    if (prefix === undefined) continue
+    if (!/\.\d+$/.test(tensor.name)) continue
+    const prefix = tensor.name.slice(0, tensor.name.lastIndexOf('.') + 1)
     const list = lists.get(prefix)
     if (list === undefined) lists.set(prefix, [tensor])
     else list.push(tensor)
   }
+  if (lists.size === 0) return []
   const parameters = [...whole.tensors].filter(
     ([name]) => !isBuffer(name) && !name.endsWith('.num_batches_tracked'),
   )

@@ -64,8 +64,8 @@ export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): M
 export function countWeights(tensors: ReadonlyMap<string, StoredTensor>): number {
   const names = new Set<string>()
   for (const name of tensors.keys())
-    if (!isNeedless(name) && !/\.bias_mask$|^rope_embed\.periods$/.test(name))
-      names.add(name.replace(/\.attn\.[qkv]\./, '.attn.qkv.'))
+    if (!isNeedless(name) && !name.endsWith('.bias_mask') && name !== 'rope_embed.periods')
+      names.add(name.includes('.attn.') ? name.replace(/\.attn\.[qkv]\./, '.attn.qkv.') : name)
   return names.size
 }
 

@@ -67,14 +67,18 @@ interface Group {
   readonly prefix: string
   readonly backbone: Map<string, StoredTensor>
   readonly head: Map<string, StoredTensor>
+  /** Whether all names of the backbone are Meta's. */
+  isMeta: boolean
 }
 
 function groupByPrefix(file: CheckpointFile): Group[] {
   const groups = new Map<string, Group>()
   for (const tensor of file.tensors.values())
-    for (const { model, prefix, name } of suffixesOf(tensor.name)) {
-      const group = groups.get(prefix) ?? { prefix, backbone: new Map(), head: new Map() }
-      groups.set(prefix, group)
+    for (const { model, prefix, name, isMeta } of suffixesOf(tensor.name)) {
+      let group = groups.get(prefix)
+      if (group === undefined)
+        groups.set(prefix, (group = { prefix, backbone: new Map(), head: new Map(), isMeta: true }))
+      group.isMeta &&= isMeta
       // Two names may be the same without the wrappers in them. Then the shorter one has fewer wrappers.
       const known = group[model].get(name)
       if (known === undefined || tensor.name.length < known.name.length) group[model].set(name, tensor)
@@ -121,12 +125,12 @@ function behind(sorted: readonly Found[], prefix: string): Found | undefined {
   return exact ?? (asked === '' ? undefined : sorted.find((model) => model.prefix.endsWith(`.${asked}`)))
 }
 
-function backboneOf({ backbone }: Group): Pick<NamedModel, 'tensors' | 'layout'> | undefined {
+function backboneOf({ backbone, isMeta }: Group): Pick<NamedModel, 'tensors' | 'layout'> | undefined {
   // Many models have a `norm.*`, so it alone does not identify a backbone.
   const names = [...backbone.keys()]
   if (!names.some((name) => !name.startsWith('norm.'))) return undefined
+  if (isMeta) return { tensors: backbone, layout: 'meta' }
   const { layout, ffn } = layoutOf(names)
-  if (layout === 'meta') return { tensors: backbone, layout }
   const tensors = new Map<string, StoredTensor>()
   for (const [name, tensor] of backbone) {
     const canonical = toBackboneName(name, layout, ffn)

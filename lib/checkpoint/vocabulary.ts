@@ -3,13 +3,12 @@ export type BackboneLayout = 'meta' | 'huggingface' | 'timm'
 
 type Ffn = 'swiglu' | 'mlp'
 
-/** Tensors of Meta's DINOv3 outside the blocks. */
-const META_ROOT =
-  /^(cls_token|storage_tokens|mask_token|patch_embed\.proj\.(weight|bias)|rope_embed\.periods|norm\.(weight|bias))$/
-
-/** Tensors of one of Meta's blocks, after `blocks.<i>.`. */
-const META_BLOCK =
-  /^(norm[12]\.(weight|bias)|attn\.qkv\.(weight|bias|bias_mask)|attn\.proj\.(weight|bias)|ls[12]\.gamma|mlp\.(w[123]|fc[12])\.(weight|bias))$/
+/** Tensors of Meta's DINOv3. An index has at most 6 digits, so that it is exact. */
+const META = new RegExp(
+  '^(?:blocks\\.(?:0|[1-9]\\d{0,5})\\.(?:norm[12]\\.(?:weight|bias)|attn\\.qkv\\.(?:weight|bias|bias_mask)' +
+    '|attn\\.proj\\.(?:weight|bias)|ls[12]\\.gamma|mlp\\.(?:w[123]|fc[12])\\.(?:weight|bias))' +
+    '|cls_token|storage_tokens|mask_token|patch_embed\\.proj\\.(?:weight|bias)|rope_embed\\.periods|norm\\.(?:weight|bias))$',
+)
 
 /** timm's names outside the blocks, and in a block after `blocks.<i>.`, mapped to Meta's. The others are the same. */
 const TIMM_ROOT: ReadonlyMap<string, string> = new Map([
@@ -87,15 +86,21 @@ export interface Suffix {
   readonly prefix: string
   /** The model's own name in the file's layout, without wrappers. */
   readonly name: string
+  /** Whether it is one of Meta's names, which the other layouts share in part. */
+  readonly isMeta: boolean
 }
 
-/** The first parts of all names: a suffix can only begin at one of them. */
-const FIRST = new Set(
-  (
-    'cls_token storage_tokens mask_token patch_embed rope_embed norm blocks reg_token rope embeddings layer model ' +
-    'proj1 proj2 bn1 bn2 fuse_in fuse_trunk flow_head refine convex_upsampler'
-  ).split(' '),
-)
+/** The first parts of all names, and whose they are: a suffix can only begin at one of them. */
+const FIRST: ReadonlyMap<string, Suffix['model']> = new Map([
+  ...words('cls_token storage_tokens mask_token patch_embed rope_embed norm blocks', 'backbone'),
+  ...words('reg_token rope embeddings layer model', 'backbone'),
+  ...words('proj1 proj2 bn1 bn2 fuse_in fuse_trunk flow_head refine convex_upsampler', 'head'),
+])
+
+function words(text: string, model: Suffix['model']): [string, Suffix['model']][] {
+  return text.split(' ').map((word) => [word, model])
+}
+
 const LONGEST_NAME = 512
 /** Parts of the longest name, and the wrappers in it. */
 const MOST_PARTS = 16
@@ -113,17 +118,18 @@ export function suffixesOf(name: string): Suffix[] {
   for (let start = parts.length - 1; start >= 0 && start >= parts.length - MOST_PARTS; start--) {
     const first = parts[start]!
     at -= first.length + 1
-    if (!FIRST.has(first)) continue
-    const known = knownName(name.slice(at)) ?? knownInside(parts.slice(start))
+    const model = FIRST.get(first)
+    if (model === undefined) continue
+    const known = knownName(name.slice(at), model) ?? knownInside(parts.slice(start), model)
     if (known !== undefined) found.push({ ...known, prefix: name.slice(0, at) })
   }
   return found
 }
 
 /** As `knownName`, for a name with wrappers in it. */
-function knownInside(parts: readonly string[]): ReturnType<typeof knownName> {
+function knownInside(parts: readonly string[], model: Suffix['model']): ReturnType<typeof knownName> {
   const inner = parts.filter((part, i) => i === parts.length - 1 || !isWrapper(part))
-  return knownName(inner.join('.')) ?? knownName(withoutUnknownWrapper(inner).join('.'))
+  return knownName(inner.join('.'), model) ?? knownName(withoutUnknownWrapper(inner).join('.'), model)
 }
 
 /** Private attributes of Python: torch.compile, FSDP and activation checkpointing wrap by one. DataParallel's is `module`. */
@@ -137,25 +143,23 @@ function withoutUnknownWrapper(parts: readonly string[]): readonly string[] {
   return index < 0 ? parts : parts.filter((_, i) => i !== index + 1)
 }
 
-function knownName(name: string): Pick<Suffix, 'model' | 'name'> | undefined {
-  if (HEAD.test(name)) return { model: 'head', name }
-  const known =
-    metaName(name) !== undefined ||
-    LAYOUTS.some((layout) => FFNS.some((ffn) => toBackboneName(name, layout, ffn) !== undefined))
-  return known ? { model: 'backbone', name } : undefined
+function knownName(name: string, model: Suffix['model']): Omit<Suffix, 'prefix'> | undefined {
+  if (model === 'head') return HEAD.test(name) ? { model, name, isMeta: true } : undefined
+  if (metaName(name) !== undefined) return { model, name, isMeta: true }
+  const known = LAYOUTS.some((layout) => FFNS.some((ffn) => toBackboneName(name, layout, ffn) !== undefined))
+  return known ? { model, name, isMeta: false } : undefined
 }
 
 const LAYOUTS: readonly BackboneLayout[] = ['huggingface', 'timm']
 const FFNS: readonly Ffn[] = ['swiglu', 'mlp']
 
-/** The layout of a backbone, by its names without prefix. */
+/** The layout of a backbone that has other names than Meta's, by its names without prefix. */
 export function layoutOf(names: readonly string[]): { layout: BackboneLayout; ffn: Ffn } {
   if (names.some((name) => /^(embeddings|(model\.)?layer)\./.test(name)))
     return {
       layout: 'huggingface',
       ffn: names.some((name) => name.endsWith('.mlp.gate_proj.weight')) ? 'swiglu' : 'mlp',
     }
-  if (names.every((name) => metaName(name) !== undefined)) return { layout: 'meta', ffn: 'swiglu' }
   return { layout: 'timm', ffn: names.some((name) => name.endsWith('.mlp.fc1_g.weight')) ? 'swiglu' : 'mlp' }
 }
 
@@ -167,7 +171,7 @@ export function toBackboneName(name: string, layout: BackboneLayout, ffn: Ffn): 
 
 /** Whether a tensor is saved with a model but not needed for inference. */
 export function isNeedless(name: string): boolean {
-  return name === 'mask_token' || /(^|\.)num_batches_tracked$/.test(name)
+  return name === 'mask_token' || name.endsWith('num_batches_tracked')
 }
 
 /** Whether a tensor is no parameter: an average of parameters may be saved without it. */
@@ -176,9 +180,7 @@ export function isBuffer(name: string): boolean {
 }
 
 function metaName(name: string): string | undefined {
-  if (META_ROOT.test(name)) return name
-  const [, list, , rest] = BLOCK.exec(name) ?? []
-  return list === 'blocks' && rest !== undefined && META_BLOCK.test(rest) ? name : undefined
+  return META.test(name) ? name : undefined
 }
 
 function fromTimm(name: string, ffn: Ffn): string | undefined {
