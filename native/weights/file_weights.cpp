@@ -170,7 +170,17 @@ std::string index_of(const std::vector<std::int64_t>& shape, std::size_t positio
   return "[" + text + "]";
 }
 
+/// Without a branch per value, so that the compiler vectorises it. An exponent of ones, and only that, carries into the
+/// sign bit.
+bool all_finite(const float* values, std::size_t count) {
+  constexpr std::uint32_t exponent = 0x7F800000U, lowest = 0x00800000U;
+  std::uint32_t carries = 0;
+  for (std::size_t i = 0; i < count; i++) carries |= (std::bit_cast<std::uint32_t>(values[i]) & exponent) + lowest;
+  return (carries >> 31U) == 0;
+}
+
 void require_finite(const StoredTensor& tensor, const float* values, std::size_t count) {
+  if (all_finite(values, count)) return;
   for (std::size_t i = 0; i < count; i++) {
     if (std::isfinite(values[i])) continue;
     throw Error(ErrorCode::checkpoint_tensor,
