@@ -1,4 +1,6 @@
+export type { CheckpointCandidate, CheckpointChoice, ModelRole } from './checkpoint/candidates.js'
 export { inspectCheckpoint, type Inspection, type InspectOptions } from './checkpoint/inspect.js'
+export type { CheckpointReference, CheckpointSource } from './checkpoint/reference.js'
 export type { BackboneConfig, DType, HeadConfig } from './checkpoint/tensor.js'
 export type { Device, Precision } from './device.js'
 export { FlowError, type FlowErrorCode } from './errors.js'
@@ -29,7 +31,7 @@ export {
   savePng,
 } from './image/rgb-image.js'
 export { saveImage } from './image/save.js'
-export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset } from './load.js'
+export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset, RopePeriods } from './load.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'
 export type { Refine, RefineOptions, RefinePreset } from './refine.js'

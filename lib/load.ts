@@ -1,10 +1,12 @@
 import { cpus } from 'node:os'
 import { checkSignal, throwIfAborted, withSignal } from './calls/abort.js'
 import { readBackbone } from './checkpoint/backbone.js'
+import type { CheckpointChoice } from './checkpoint/candidates.js'
 import { DEFAULT_MODEL } from './checkpoint/default-model.js'
 import { checkPair, readHead } from './checkpoint/head.js'
 import { openCheckpoint } from './checkpoint/open.js'
 import type { ReadyModel } from './checkpoint/plan.js'
+import { type CheckpointSource, pathOf, toReference } from './checkpoint/reference.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
@@ -15,6 +17,7 @@ import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import { checkRefine, type Refine } from './refine.js'
 import type { FlowSize } from './size.js'
 import { toPath } from './support/file-path.js'
+import { shown } from './support/quote.js'
 
 /** Progress of loading, in bytes of weights. */
 export interface LoadProgress {
@@ -25,14 +28,21 @@ export interface LoadProgress {
 /** Options of `FlowModel.load`. */
 export interface LoadOptions {
   /**
-   * DINOv3 ViT checkpoint: a .pth or .safetensors file with Meta's names, or a file or folder with Hugging Face's. If both
-   * `backbone` and `head` are left out, the package's small model is loaded.
+   * DINOv3 ViT checkpoint with the names of Meta, transformers or timm: a .pth or .safetensors file, a folder with one, or the
+   * index of one in shards. `{ path, prefix }` chooses a model in a file of several. If both `backbone` and `head` are left out,
+   * the package's small model is loaded.
    */
-  readonly backbone?: string | URL | undefined
-  /** The flow head's checkpoint, .pth or .safetensors. It may be the same file as the backbone's. */
-  readonly head?: string | URL | undefined
+  readonly backbone?: CheckpointSource | undefined
+  /** The flow head's checkpoint, as `backbone`. It may be the same file as the backbone's. */
+  readonly head?: CheckpointSource | undefined
   /** Hugging Face's config.json. Default: the one beside a backbone with Hugging Face's names. */
   readonly backboneConfig?: string | URL | undefined
+  /**
+   * Type of the backbone's RoPE periods. Default `'float32'`: as the file has them, and computed in float32 where it has none, as
+   * timm and transformers do. `'bfloat16'` rounds them, as Meta's files have them: for a head that was trained on Meta's
+   * backbone, with the same weights from timm or Hugging Face.
+   */
+  readonly ropePeriods?: RopePeriods | undefined
   /**
    * Where to compute. Default `'auto'`: the first GPU if it can be used, else the CPU. `info.engine` is the choice, and
    * `info.gpuUnused` the reason for the CPU.
@@ -68,6 +78,9 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
+/** Type of the periods of rotary position embeddings. */
+export type RopePeriods = 'float32' | 'bfloat16'
+
 /** Speed against error of the package's model. */
 export type ModelPreset = 'fast' | 'balanced' | 'best'
 
@@ -83,7 +96,7 @@ const PRESETS = {
  * @throws {FlowError} `ERR_ARGUMENT` for a preset that there is not, or beside a model from files
  */
 export function defaultsOf({ backbone, preset, size, refine }: LoadOptions): Defaults {
-  const own = backbone === undefined || backbone === DEFAULT_MODEL
+  const own = backbone === undefined || pathOf(backbone) === DEFAULT_MODEL
   if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
     throw new FlowError(
       'ERR_ARGUMENT',
@@ -137,6 +150,10 @@ export interface FlowModelInfo {
   readonly backbone: BackboneConfig
   readonly head: HeadConfig
   readonly files: { readonly backbone: string; readonly head: string }
+  /** Which models of the files were taken, and which others there are. */
+  readonly choice: { readonly backbone: CheckpointChoice; readonly head: CheckpointChoice }
+  /** The RoPE periods: those of the file, or computed, in float32 or rounded to bfloat16. */
+  readonly ropePeriods: 'file' | RopePeriods
   /** Names of tensors in the files that the model does not use. */
   readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
   /**
@@ -156,6 +173,7 @@ export interface LoadedModel {
   readonly info: FlowModelInfo
 }
 
+const ROPE_PERIODS = ['float32', 'bfloat16']
 const PRECISIONS = ['auto', 'fp32', 'fp16', 'bf16']
 const MAX_THREADS = 256
 
@@ -170,13 +188,14 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
   const { NativeModel } = loadAddon()
 
   const { backboneConfig, backbone: backbonePath = DEFAULT_MODEL, head: headPath = DEFAULT_MODEL } = options
-  const backboneFile = openCheckpoint(toPath(backbonePath, 'backbone'))
+  const from = { backbone: toReference(backbonePath, 'backbone'), head: toReference(headPath, 'head') }
+  const config = backboneConfig === undefined ? undefined : toPath(backboneConfig, 'backboneConfig')
+  const backboneFile = openCheckpoint(from.backbone.path)
   try {
-    const config = backboneConfig === undefined ? {} : { config: toPath(backboneConfig, 'backboneConfig') }
-    const backbone = readBackbone(backboneFile, config)
-    const headFile = openCheckpoint(toPath(headPath, 'head'))
+    const backbone = readBackbone(backboneFile, { config, prefix: from.backbone.prefix })
+    const headFile = openCheckpoint(from.head.path)
     try {
-      const head = readHead(headFile)
+      const head = readHead(headFile, from.head.prefix)
       checkPair(backbone, head)
       const native = callNative(
         site,
@@ -186,13 +205,14 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
             head: head.config,
             backboneWeights: backbone.weights,
             headWeights: head.weights,
+            ropePeriods: options.ropePeriods ?? 'float32',
             device: options.device ?? 'auto',
             precision: options.precision ?? 'auto',
             threads: options.threads ?? 0,
           }),
       )
       await fill(native, options, site)
-      return { native, info: describe(native, backbone, head) }
+      return { native, info: describe(native, backbone, head, options) }
     } finally {
       headFile.close()
     }
@@ -233,6 +253,7 @@ function describe(
   native: NativeModel,
   backbone: ReadyModel<BackboneConfig>,
   head: ReadyModel<HeadConfig>,
+  { ropePeriods = 'float32' }: LoadOptions,
 ): FlowModelInfo {
   const { gpu, instructionSet, threads, gpuUnused, precision, weightBytes } = native.describe()
   return {
@@ -246,9 +267,15 @@ function describe(
     backbone: backbone.config,
     head: head.config,
     files: { backbone: backbone.path, head: head.path },
+    choice: { backbone: backbone.choice, head: head.choice },
+    ropePeriods: ropePeriods === 'float32' && hasPeriods(backbone) ? 'file' : ropePeriods,
     unused: { backbone: backbone.unused, head: head.unused },
     memory: { weights: weightBytes },
   }
+}
+
+function hasPeriods({ weights }: ReadyModel<BackboneConfig>): boolean {
+  return weights.some(({ name }) => name === 'rope_embed.periods')
 }
 
 /** The public description of a GPU. */
@@ -269,13 +296,18 @@ function checkOptions(options: LoadOptions): void {
       `${missing}: is missing beside ${given}; give both, or neither for the package's model`,
     )
   }
-  const { device = 'auto', precision = 'auto', threads } = options
+  const { device = 'auto', precision = 'auto', ropePeriods = 'float32', threads } = options
   checkDevice(device)
   if (options.refine !== undefined) checkRefine(options.refine)
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
       `precision: must be one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
+    )
+  if (!ROPE_PERIODS.includes(ropePeriods))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `ropePeriods: must be one of ${ROPE_PERIODS.join(', ')}, not ${shown(ropePeriods)}`,
     )
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS))
     throw new FlowError(

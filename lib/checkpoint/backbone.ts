@@ -13,11 +13,13 @@ const WIDEST_USUAL_DIM = 1280
 export interface BackboneOptions {
   /** Path of a Hugging Face `config.json`. Default: the one beside the checkpoint, if that has Hugging Face's names. */
   readonly config?: string | undefined
+  /** As in `nameTensors`. */
+  readonly prefix?: string | undefined
 }
 
 /**
- * Derives a DINOv3 ViT's architecture from the shapes in a file, and finds all its weights. Meta's and Hugging Face's names
- * are understood; a file may hold the head as well.
+ * Derives a DINOv3 ViT's architecture from the shapes in a file, and finds all its weights. Meta's names and
+ * those of transformers and timm are understood; a file may hold the head as well.
  *
  * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if a tensor is missing or does not fit; the message names file, tensor and
  *   reason; `ERR_CHECKPOINT_FORMAT` or `ERR_IO` if the `config.json` cannot be used
@@ -26,10 +28,10 @@ export function readBackbone(
   file: CheckpointFile,
   options: BackboneOptions = {},
 ): ReadyModel<BackboneConfig> {
-  const named = nameTensors(file)
-  if (named.backbone === undefined) throw notThere(named, 'backbone')
+  const named = nameTensors(file, options.prefix)
+  if (named.backbone === undefined) throw notThere(named, 'backbone', options.prefix)
   const hints = backboneHints(named, named.backbone, options)
-  return requireReady(named, planBackbone(file, named, named.backbone, hints))
+  return requireReady(named, named.backbone, planBackbone(file, named, named.backbone, hints))
 }
 
 /**
@@ -63,7 +65,7 @@ export function planBackbone(
   const hidden = readHidden(from, ffn)
   for (let i = 0; i < (depth ?? 1); i++) takeBlock(from, `blocks.${i}.`, { dim, ffn, hidden, leaves })
   takePair(from, 'norm', [dim])
-  rejectPositionEmbeddings(from, named)
+  rejectPositionEmbeddings(from, named, model)
   const config =
     dim === undefined ||
     depth === undefined ||
@@ -138,11 +140,14 @@ function takeHeadDim(
     periods !== undefined ? 4 * periods : hints !== undefined ? dim / hints.heads : USUAL_HEAD_DIM
   const teller = periods === undefined ? 'patch_embed.proj.weight' : name
   if (periods === undefined && hints === undefined && (dim > WIDEST_USUAL_DIM || dim % headDim !== 0)) {
-    const where =
-      model.layout === 'huggingface' ? 'config.json beside the file' : 'tensor "rope_embed.periods"'
+    const where = {
+      meta: 'the tensor "rope_embed.periods"',
+      huggingface: 'the config.json beside the file',
+      timm: 'a config.json with num_attention_heads as backboneConfig',
+    }[model.layout]
     from.unfit(
       teller,
-      `gives a width of ${dim}, for which the number of heads is not known: the ${where} is needed`,
+      `gives a width of ${dim}, for which the number of heads is not known: ${where} is needed`,
     )
     return undefined
   }
@@ -198,14 +203,10 @@ function takePair(from: Collector, layer: string, weight: ExpectedShape): void {
 function takeQkv(from: Collector, block: string, { dim, leaves }: BlockShape): void {
   const rows = dim === undefined ? undefined : 3 * dim
   const fused = `${block}attn.qkv`
-  if (leaves.has('attn.q.weight')) {
-    joinQkv(from, block, 'weight', [dim, dim], leaves)
-    joinQkv(from, block, 'bias', [dim], leaves)
-    return
-  }
-  from.take(`${fused}.weight`, [rows, dim])
+  if (leaves.has('attn.q.weight')) joinQkv(from, block, 'weight', [dim, dim], leaves)
+  else from.take(`${fused}.weight`, [rows, dim])
   if (leaves.has('attn.qkv.bias')) from.take(`${fused}.bias`, [rows])
-  else if (rows !== undefined) from.add(`${fused}.bias`, [rows], [{ zeros: rows }])
+  else joinQkv(from, block, 'bias', [dim], leaves)
   if (leaves.has('attn.qkv.bias_mask')) from.take(`${fused}.bias_mask`, [rows])
 }
 
@@ -248,8 +249,12 @@ function agree(
 }
 
 /** Refuses DINOv2. Its other tensors have the same names, so it would load and compute nonsense. */
-function rejectPositionEmbeddings(from: Collector, named: NamedTensors): void {
-  const learned = named.others.find((name) => /(^|\.)(pos_embed|position_embeddings)$/.test(name))
+function rejectPositionEmbeddings(from: Collector, named: NamedTensors, { prefix }: NamedModel): void {
+  const learned = named.rest.find(
+    (name) =>
+      name.startsWith(prefix) &&
+      /^(pos_embed|embeddings\.position_embeddings)$/.test(name.slice(prefix.length)),
+  )
   if (learned !== undefined)
     from.unfit(learned, 'is a learned position embedding (DINOv2?): only DINOv3 can be used')
 }

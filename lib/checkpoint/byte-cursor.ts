@@ -11,16 +11,25 @@ export class ByteCursor {
     public at: number,
   ) {}
 
+  // Plain indexing: a checkpoint is read once, before the compiler has optimised anything, and Buffer's methods are several calls
+  // deep.
   uint8(): number {
-    return this.bytes.readUInt8(this.advance(1))
+    const { bytes, at } = this
+    if (at >= bytes.length) throw cutShort()
+    this.at = at + 1
+    return bytes[at]!
   }
 
   uint16(): number {
-    return this.bytes.readUInt16LE(this.advance(2))
+    const { bytes } = this
+    const at = this.advance(2)
+    return bytes[at]! | (bytes[at + 1]! << 8)
   }
 
   uint32(): number {
-    return this.bytes.readUInt32LE(this.advance(4))
+    const { bytes } = this
+    const at = this.advance(4)
+    return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
   }
 
   int32(): number {
@@ -46,12 +55,12 @@ export class ByteCursor {
   }
 
   text(length: number): string {
-    return this.view(length).toString('utf8')
+    const start = this.advance(length)
+    return this.bytes.toString('utf8', start, start + length)
   }
 
   /** Two's complement, little endian. A number if a double holds the value exactly, else a bigint. */
   signed(length: number): number | bigint {
-    if (length > 255) throw new Malformed('its pickle holds an integer of more than 255 bytes')
     const hex = Buffer.from(this.view(length)).reverse().toString('hex')
     const value = hex === '' ? 0n : BigInt.asIntN(8 * length, BigInt(`0x${hex}`))
     return Number.isSafeInteger(Number(value)) ? Number(value) : value
@@ -79,7 +88,7 @@ export class ByteCursor {
 
   private advance(length: number): number {
     const start = this.at
-    if (start + length > this.bytes.length) throw new Malformed('its pickle is cut short or damaged')
+    if (start + length > this.bytes.length) throw cutShort()
     this.at += length
     return start
   }
@@ -89,4 +98,8 @@ function decimal(text: string): number | bigint {
   if (!/^-?\d{1,300}L?$/.test(text)) throw new Malformed(`its pickle holds ${quoted(text)} as an integer`)
   const value = BigInt(text.replace('L', ''))
   return Number.isSafeInteger(Number(value)) ? Number(value) : value
+}
+
+function cutShort(): Malformed {
+  return new Malformed('its pickle is cut short or damaged')
 }

@@ -4,10 +4,14 @@ import type { NamedModel } from './names.js'
 import {
   DTYPE_BYTES,
   type CheckpointFile,
+  type DType,
   type StoredTensor,
   type Weight,
   type WeightPart,
 } from './tensor.js'
+
+/** Types that weights are read from. */
+const READ: ReadonlySet<DType> = new Set<DType>(['float32', 'float16', 'bfloat16', 'float64'])
 
 /** A required shape. An axis is undefined if the tensor that determines its length is missing. */
 export type ExpectedShape = readonly (number | undefined)[]
@@ -51,7 +55,7 @@ export class Collector {
   /** Takes a required weight. */
   take(name: string, shape: ExpectedShape): void {
     const tensor = this.claim(name, shape)
-    if (tensor !== undefined) this.add(name, tensor.shape, [{ file: this.file, tensor }])
+    if (tensor !== undefined) this.add(name, tensor.shape, [{ file: tensor.file, tensor }])
   }
 
   /** Adds a weight that is joined from parts. Each part is zeros or comes from `claimPart`. */
@@ -62,7 +66,7 @@ export class Collector {
   /** Claims a required tensor as a part of a weight. If it is missing or unfit, notes a problem and returns undefined. */
   claimPart(name: string, shape: ExpectedShape): WeightPart | undefined {
     const tensor = this.claim(name, shape)
-    return tensor === undefined ? undefined : { file: this.file, tensor }
+    return tensor === undefined ? undefined : { file: tensor.file, tensor }
   }
 
   /** Marks a tensor as used without reading it. */
@@ -113,10 +117,14 @@ export class Collector {
   private claim(name: string, shape: ExpectedShape): StoredTensor | undefined {
     const tensor = this.model.tensors.get(name)
     if (tensor === undefined) {
-      this.problems.push({ kind: 'missing', tensor: name, reason: 'is missing' })
+      this.noteMissing(name)
       return undefined
     }
     this.taken.add(tensor)
+    if (tensor.unreadable !== undefined) {
+      this.unfit(name, tensor.unreadable)
+      return undefined
+    }
     const fits =
       tensor.shape.length === shape.length &&
       shape.every((n, i) => (n ?? tensor.shape[i]) === tensor.shape[i])
@@ -125,15 +133,22 @@ export class Collector {
       this.unfit(name, `has shape ${listed(tensor.shape)} instead of ${expected}`)
       return undefined
     }
-    if (tensor.dtype !== 'float32' && tensor.dtype !== 'float16' && tensor.dtype !== 'bfloat16') {
-      this.unfit(name, `is ${tensor.dtype}: weights must be float32, float16 or bfloat16`)
+    if (!READ.has(tensor.dtype)) {
+      this.unfit(name, `is ${tensor.dtype}: weights must be float32, float16, bfloat16 or float64`)
       return undefined
     }
     return tensor
   }
+
+  private noteMissing(name: string): void {
+    const inFile = this.model.prefix + name
+    const object = this.file.objects.get(inFile)
+    if (object === undefined) this.problems.push({ kind: 'missing', tensor: name, reason: 'is missing' })
+    else this.unfit(inFile, `is an object of ${quoted(object)}, which is not read: save a tensor instead`)
+  }
 }
 
-const SHOWN = 3
+const SHOWN = 2
 
 /** Describes the problems in a message: the number of missing tensors, and the first few problems of each kind. */
 export function describeProblems(problems: readonly Problem[]): string {

@@ -1,6 +1,6 @@
-import { FlowError } from '../errors.js'
 import { Collector, type ExpectedShape } from './collector.js'
 import { type NamedModel, type NamedTensors, nameTensors } from './names.js'
+import { refusal } from './refusal.js'
 import { type Plan, type ReadyModel, finishPlan, notThere, requireReady } from './plan.js'
 import type { BackboneConfig, CheckpointFile, HeadConfig } from './tensor.js'
 
@@ -12,21 +12,23 @@ const MASK = 'convex_upsampler.mask_head'
  * Derives the flow head's architecture from the shapes in a file, and finds all its weights. A file may hold the backbone as
  * well.
  *
+ * @param prefix - as in `nameTensors`
  * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if a tensor is missing or does not fit; the message names file, tensor and
  *   reason
  */
-export function readHead(file: CheckpointFile): ReadyModel<HeadConfig> {
-  const named = nameTensors(file)
-  if (named.head === undefined) throw notThere(named, 'head')
-  return requireReady(named, planHead(file, named, named.head))
+export function readHead(file: CheckpointFile, prefix?: string): ReadyModel<HeadConfig> {
+  const named = nameTensors(file, prefix)
+  if (named.head === undefined) throw notThere(named, 'head', prefix)
+  return requireReady(named, named.head, planHead(file, named, named.head))
 }
 
 /** @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if the head was trained for features of another width */
 export function checkPair(backbone: ReadyModel<BackboneConfig>, head: ReadyModel<HeadConfig>): void {
   if (head.config.inChannels === backbone.config.dim) return
-  throw new FlowError(
+  throw refusal(
     'ERR_CHECKPOINT_TENSOR',
-    `${head.path}: the head takes features of ${head.config.inChannels} channels (tensor "proj1.weight"), ` +
+    head.path,
+    `the head takes features of ${head.config.inChannels} channels (tensor "proj1.weight"), ` +
       `but the backbone ${backbone.path} gives ${backbone.config.dim}: use the backbone that the head was trained with`,
   )
 }

@@ -1,11 +1,13 @@
 import { closeSync, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { FlowError } from '../errors.js'
 import { shown } from '../support/quote.js'
+import { isRecord, parseObject } from './json.js'
 import { Malformed } from './malformed.js'
+import { refusal } from './refusal.js'
 import { openSource, readRange } from './source.js'
 
 const LONGEST_CONFIG = 1 << 20
+const DEEPEST_CONFIG = 10_000
 
 /** Numbers of a Hugging Face `config.json`. The tensors' shapes do not tell `heads`, but must agree with the others. */
 export interface HuggingFaceConfig {
@@ -37,25 +39,16 @@ export function readConfig(path: string): HuggingFaceConfig {
   const source = openSource(path)
   try {
     if (source.size > LONGEST_CONFIG) throw new Malformed(`is longer than ${LONGEST_CONFIG} bytes`)
-    return { path, ...checkConfig(parse(readRange(source, 0, source.size))) }
+    return {
+      path,
+      ...checkConfig(parseObject(readRange(source, 0, source.size), 'its text', DEEPEST_CONFIG)),
+    }
   } catch (error) {
-    if (error instanceof Malformed)
-      throw new FlowError('ERR_CHECKPOINT_FORMAT', `${path}: ${error.message}`, { cause: error })
+    if (error instanceof Malformed) throw refusal('ERR_CHECKPOINT_FORMAT', path, error.message, error)
     throw error
   } finally {
     closeSync(source.fd)
   }
-}
-
-function parse(bytes: Buffer): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw new Malformed('is not valid JSON')
-  }
-  if (!isRecord(value)) throw new Malformed('is not a JSON object')
-  return value
 }
 
 function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, 'path'> {
@@ -86,8 +79,4 @@ function positive(key: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
   throw new Malformed(`has ${key} ${shown(value)}, which is no positive whole number`)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

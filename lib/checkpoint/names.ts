@@ -1,11 +1,21 @@
+import { listedAverages, withBuffers } from './averages.js'
+import {
+  better,
+  type CheckpointCandidate,
+  type CheckpointChoice,
+  countWeights,
+  othersOf,
+  roleOf,
+} from './candidates.js'
 import type { CheckpointFile, StoredTensor } from './tensor.js'
-import { isHeadName, toBackboneName } from './vocabulary.js'
+import { type BackboneLayout, isNeedless, layoutOf, suffixesOf, toBackboneName } from './vocabulary.js'
 
 /** The tensors of one model under their canonical names. */
-export interface NamedModel {
+export interface NamedModel extends CheckpointCandidate {
   readonly tensors: ReadonlyMap<string, StoredTensor>
-  /** The naming scheme of the file. */
-  readonly layout: 'meta' | 'huggingface' | 'seed'
+  /** The naming scheme of a backbone; a head has only the seed's, which is told as Meta's. */
+  readonly layout: BackboneLayout
+  readonly others: CheckpointChoice['others']
 }
 
 /** The tensors of a file by model and canonical name. */
@@ -15,92 +25,120 @@ export interface NamedTensors {
   readonly backbone: NamedModel | undefined
   readonly head: NamedModel | undefined
   /** Names in the file of tensors that belong to neither model. */
-  readonly others: readonly string[]
+  readonly rest: readonly string[]
+  /** Prefixes of the models that were not taken because another prefix was asked for. */
+  readonly refused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
 }
 
-/** Containers whose name does not tell which model is in them: DataParallel, torch.compile, Lightning, transformers. */
-const TRANSPARENT = new Set(['module', '_orig_mod', '_fsdp_wrapped_module', 'model', 'state_dict', 'encoder'])
-
 /**
- * Containers whose name tells which model is in them. If several hold equally many tensors of a model, the first of this list
- * wins: DINOv3 releases the teacher, so it comes before the student.
+ * Maps the tensors of a file to canonical names: Meta's for the backbone, the seed's for the head. A tensor belongs to a model
+ * if its name ends in one of the model's names, whatever stands in front. Names of transformers and timm are translated; q, k
+ * and v stay separate, as `attn.q`, `attn.k` and `attn.v`.
+ *
+ * A file can hold a model more than once, behind different prefixes. The one of most weights is taken, and among equals the
+ * average rather than the model itself, then a teacher, then a student, then the first in the file.
+ *
+ * @param prefix - takes the models behind this prefix instead; '' is none. Its last dot may be left out, and so may its beginning
  */
-const ROLES = ['backbone', 'head', 'dinov3_vit', 'ema', 'model_ema', 'teacher', 'student']
-
-/**
- * Maps the tensors of a file to canonical names: Meta's for the backbone, the seed's for the head. Hugging Face's names are
- * translated; q, k and v stay separate, as `attn.q`, `attn.k` and `attn.v`. Prefixes of containers are removed: `module.`,
- * `_orig_mod.`, `backbone.`, `teacher.backbone.`, `head.`, ...
- */
-export function nameTensors(file: CheckpointFile): NamedTensors {
-  const groups = new Map<string, Group>()
-  for (const tensor of file.tensors.values()) {
-    const { role, rest } = splitPrefix(tensor.name)
-    const group = groups.get(role) ?? { role, tensors: new Map<string, StoredTensor>() }
-    groups.set(role, group)
-    // If two containers give the same name, the first tensor wins. The second is listed among `others`.
-    if (!group.tensors.has(rest)) group.tensors.set(rest, tensor)
-  }
-  const backbone = richest(groups, backboneOf)
-  const head = richest(groups, headOf)
+export function nameTensors(file: CheckpointFile, prefix?: string): NamedTensors {
+  const groups = groupByPrefix(file)
+  const backbones = rank(groups, file, backboneOf)
+  const heads = rank(groups, file, headOf)
+  const backbone = choose(backbones, prefix)
+  const head = choose(heads, prefix)
   const taken = new Set([...(backbone?.tensors.values() ?? []), ...(head?.tensors.values() ?? [])])
-  const others = [...file.tensors.values()]
-    .filter((tensor) => !taken.has(tensor))
-    .map((tensor) => tensor.name)
-  return { path: file.path, size: file.size, backbone, head, others }
+  const rest = [...file.tensors.values()].filter((tensor) => !taken.has(tensor)).map(({ name }) => name)
+  const prefixes = (models: readonly CheckpointCandidate[]): string[] => models.map((model) => model.prefix)
+  return {
+    path: file.path,
+    size: file.size,
+    backbone,
+    head,
+    rest,
+    refused: {
+      backbone: backbone === undefined ? prefixes(backbones) : [],
+      head: head === undefined ? prefixes(heads) : [],
+    },
+  }
 }
 
-/** The tensors under one prefix. */
+/** The tensors behind one prefix, by the rest of their names. */
 interface Group {
-  readonly role: string
-  readonly tensors: Map<string, StoredTensor>
+  readonly prefix: string
+  readonly backbone: Map<string, StoredTensor>
+  readonly head: Map<string, StoredTensor>
+  /** Whether all names of the backbone are Meta's. */
+  isMeta: boolean
 }
 
-function splitPrefix(name: string): { role: string; rest: string } {
-  const roles: string[] = []
-  let rest = name
-  for (;;) {
-    const dot = rest.indexOf('.')
-    const segment = rest.slice(0, Math.max(0, dot))
-    const isRole = ROLES.includes(segment)
-    if (!isRole && !TRANSPARENT.has(segment)) return { role: roles.join('.'), rest }
-    if (isRole) roles.push(segment)
-    rest = rest.slice(dot + 1)
-  }
+function groupByPrefix(file: CheckpointFile): Group[] {
+  const groups = new Map<string, Group>()
+  for (const tensor of file.tensors.values())
+    for (const { model, prefix, name, isMeta } of suffixesOf(tensor.name)) {
+      let group = groups.get(prefix)
+      if (group === undefined)
+        groups.set(prefix, (group = { prefix, backbone: new Map(), head: new Map(), isMeta: true }))
+      group.isMeta &&= isMeta
+      // Two names may be the same without the wrappers in them. Then the shorter one has fewer wrappers.
+      const known = group[model].get(name)
+      if (known === undefined || tensor.name.length < known.name.length) group[model].set(name, tensor)
+    }
+  return [...groups.values()]
 }
 
-function richest(
-  groups: ReadonlyMap<string, Group>,
-  read: (group: Group) => NamedModel | undefined,
-): NamedModel | undefined {
-  const inOrder = [...groups.values()].sort((a, b) => rank(a.role) - rank(b.role))
-  let best: NamedModel | undefined
-  for (const group of inOrder) {
+/** A model that is not yet chosen. */
+export type Found = Omit<NamedModel, 'others'>
+
+/** The models that `read` finds, the best first. */
+function rank(
+  groups: readonly Group[],
+  file: CheckpointFile,
+  read: (group: Group) => Pick<NamedModel, 'tensors' | 'layout'> | undefined,
+): Found[] {
+  const found: Found[] = []
+  for (const group of groups) {
     const model = read(group)
-    if (model !== undefined && model.tensors.size > (best?.tensors.size ?? 0)) best = model
+    if (model === undefined) continue
+    const { prefix } = group
+    found.push({ ...model, prefix, role: roleOf(prefix, file.tensors), weights: countWeights(model.tensors) })
   }
-  return best
+  found.sort(better)
+  const whole = found.find(({ role }) => role === 'model')
+  if (whole === undefined) return found
+  const averages = listedAverages(file, whole)
+  return [...found, ...averages].map((model) => withBuffers(model, whole)).sort(better)
 }
 
-function rank(role: string): number {
-  return role === '' ? -1 : ROLES.indexOf(role.split('.')[0] ?? '')
+function choose(sorted: readonly Found[], prefix: string | undefined): NamedModel | undefined {
+  const taken = prefix === undefined ? sorted[0] : behind(sorted, prefix)
+  if (taken === undefined) return undefined
+  // `model.layer.0.norm1.weight` also belongs to a model without prefix, which has no tensors of its own.
+  const tensors = new Set(taken.tensors.values())
+  const own = sorted.filter((model) => [...model.tensors.values()].some((tensor) => !tensors.has(tensor)))
+  return { ...taken, others: othersOf(taken, own) }
 }
 
-function backboneOf({ tensors }: Group): NamedModel | undefined {
-  const names = [...tensors.keys()]
-  const layout = names.some((name) => /^(embeddings\.|layer\.\d)/.test(name)) ? 'huggingface' : 'meta'
-  const ffn = names.some((name) => name.endsWith('.mlp.gate_proj.weight')) ? 'swiglu' : 'mlp'
-  const found = new Map<string, StoredTensor>()
-  for (const [name, tensor] of tensors) {
-    const canonical = toBackboneName(name, layout, ffn)
-    if (canonical !== undefined) found.set(canonical, tensor)
-  }
+/** The model behind a prefix: exactly this one, or the best of those that end in it. */
+function behind(sorted: readonly Found[], prefix: string): Found | undefined {
+  const asked = prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`
+  const exact = sorted.find((model) => model.prefix === asked)
+  return exact ?? (asked === '' ? undefined : sorted.find((model) => model.prefix.endsWith(`.${asked}`)))
+}
+
+function backboneOf({ backbone, isMeta }: Group): Pick<NamedModel, 'tensors' | 'layout'> | undefined {
   // Many models have a `norm.*`, so it alone does not identify a backbone.
-  const telling = [...found.keys()].some((name) => !name.startsWith('norm.'))
-  return telling ? { tensors: found, layout } : undefined
+  const names = [...backbone.keys()]
+  if (!names.some((name) => !name.startsWith('norm.'))) return undefined
+  if (isMeta) return { tensors: backbone, layout: 'meta' }
+  const { layout, ffn } = layoutOf(names)
+  const tensors = new Map<string, StoredTensor>()
+  for (const [name, tensor] of backbone) {
+    const canonical = toBackboneName(name, layout, ffn)
+    if (canonical !== undefined && !tensors.has(canonical)) tensors.set(canonical, tensor)
+  }
+  return { tensors, layout }
 }
 
-function headOf({ tensors }: Group): NamedModel | undefined {
-  const found = new Map([...tensors].filter(([name]) => isHeadName(name)))
-  return found.size > 0 ? { tensors: found, layout: 'seed' } : undefined
+function headOf({ head }: Group): Pick<NamedModel, 'tensors' | 'layout'> | undefined {
+  return [...head.keys()].some((name) => !isNeedless(name)) ? { tensors: head, layout: 'meta' } : undefined
 }

@@ -10,6 +10,7 @@ export type PickleValue =
   | PickleTuple
   | PickleDict
   | PickleGlobal
+  | PickleOpaque
   | PickleObject
 
 /** A Python list. */
@@ -43,4 +44,14 @@ export class PickleGlobal {
 /** Base of the objects that a whitelist makes. */
 export abstract class PickleObject {
   readonly kind = 'object'
+}
+
+/**
+ * A Python object, class or function that is not whitelisted. It holds nothing, and calling it makes another one: what a pickle
+ * puts into it or asks of it is forgotten.
+ */
+export class PickleOpaque {
+  readonly kind = 'opaque'
+  /** @param name - `module.name` of the class or function, as the pickle says it */
+  constructor(readonly name: string) {}
 }

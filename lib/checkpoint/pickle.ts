@@ -1,14 +1,23 @@
-import { quoted } from '../support/quote.js'
 import { ByteCursor } from './byte-cursor.js'
 import { Malformed } from './malformed.js'
-import { PickleDict, PickleGlobal, PickleList, PickleTuple, type PickleValue } from './pickle-values.js'
+import {
+  PickleDict,
+  PickleGlobal,
+  PickleList,
+  PickleObject,
+  PickleOpaque,
+  PickleTuple,
+  type PickleValue,
+} from './pickle-values.js'
 
 // The opcodes are described in CPython's Lib/pickletools.py. Opcodes that only protocol 0 writes are left out, because
-// torch.save cannot write protocol 0. Opcodes that build sets or instances of classes (INST, OBJ, NEWOBJ, EXT) are left out
-// as well.
+// torch.save cannot write protocol 0.
 
-/** A longer pickle is refused. A checkpoint's takes 100 KB, because the tensors' data is not in it. */
-export const LONGEST_PICKLE = 16 << 20
+/**
+ * A longer pickle is refused. A checkpoint's takes 100 KB, because the tensors' data is not in it. NumPy arrays beside the
+ * weights are.
+ */
+export const LONGEST_PICKLE = 64 << 20
 
 /**
  * Limit on the values that one pickle makes, in units of about 30 bytes of heap. A checkpoint needs about 110 units per
@@ -24,10 +33,27 @@ function cost(value: PickleValue): number {
 
 /** The caller's whitelist. */
 export interface PickleHost {
-  /** Returns the object for a dotted name; undefined if the name is not allowed. */
+  /** Returns the object for a dotted name; undefined if the name is not whitelisted. */
   global(name: string): PickleGlobal | undefined
   /** Returns the object for a persistent id, torch's reference to a storage. */
   persistent(id: PickleValue): PickleValue
+}
+
+/** Bytes. */
+const LONGEST_INTEGER = 255
+
+/** Characters of `module.name`. */
+const LONGEST_GLOBAL = 512
+
+/** Number of skipped names that are remembered, so that a file of names does not fill the heap. */
+const MOST_SKIPPED = 100
+
+export interface Unpickled {
+  readonly value: PickleValue
+  /** Offset of the first byte after the pickle. */
+  readonly end: number
+  /** Names outside the whitelist, at most 100. */
+  readonly skipped: ReadonlySet<string>
 }
 
 /** A host that allows plain data only. */
@@ -39,18 +65,13 @@ export const plainData: PickleHost = {
 }
 
 /**
- * Reads one pickle of protocol 1 to 5 without running any of it. A name outside the host's whitelist is an error. Values are
- * built without recursion, and the work is bounded.
+ * Reads one pickle of protocol 1 to 5 without running any of it. A name outside the host's whitelist becomes a `PickleOpaque`,
+ * and so does everything that it would make. Values are built without recursion, and the work is bounded.
  *
  * @param start - offset of the pickle in `bytes`
- * @returns the value, and `end`, the offset of the first byte after the pickle
- * @throws {Malformed} if it is damaged, too large, or asks for more than plain data and the whitelist
+ * @throws {Malformed} if it is damaged or too large
  */
-export function unpickle(
-  bytes: Buffer,
-  start: number,
-  host: PickleHost,
-): { value: PickleValue; end: number } {
+export function unpickle(bytes: Buffer, start: number, host: PickleHost): Unpickled {
   return new Unpickler(new ByteCursor(bytes, start), host).run()
 }
 
@@ -59,6 +80,7 @@ class Unpickler {
   /** Sizes of the stack at the open marks. */
   private readonly marks: number[] = []
   private readonly memo = new Map<number, PickleValue>()
+  private readonly skipped = new Set<string>()
   private budget = BUDGET
 
   constructor(
@@ -66,10 +88,10 @@ class Unpickler {
     private readonly host: PickleHost,
   ) {}
 
-  run(): { value: PickleValue; end: number } {
+  run(): Unpickled {
     for (;;) {
       const opcode = this.input.uint8()
-      if (opcode === 0x2e /* STOP */) return { value: this.pop(), end: this.input.at }
+      if (opcode === 0x2e /* STOP */) return { value: this.pop(), end: this.input.at, skipped: this.skipped }
       this.step(opcode)
     }
   }
@@ -113,7 +135,7 @@ class Unpickler {
       case 0x8a: // LONG1
         return this.push(input.signed(input.uint8()))
       case 0x8b: // LONG4
-        return this.push(input.signed(input.uint32()))
+        return this.longInteger(input.uint32())
       case 0x47: // BINFLOAT
         return this.push(input.float64())
 
@@ -151,6 +173,13 @@ class Unpickler {
         return this.push(new PickleTuple(this.popMany(opcode - 0x84)))
       case 0x7d: // EMPTY_DICT
         return this.push(new PickleDict())
+      case 0x8f: // EMPTY_SET
+        return this.push(new PickleOpaque('builtins.set'))
+      case 0x90: // ADDITEMS
+        return this.addItems(this.popMark())
+      case 0x91: // FROZENSET
+        this.popMark()
+        return this.push(new PickleOpaque('builtins.frozenset'))
       case 0x64: // DICT
         return this.push(assigned(new PickleDict(), this.popMark()))
       case 0x73: // SETITEM
@@ -170,25 +199,44 @@ class Unpickler {
         return this.remember(this.memo.size)
 
       case 0x63: // GLOBAL
-        return this.global(input.line(), input.line())
+        return this.push(this.find(input.line(), input.line()))
       case 0x93: // STACK_GLOBAL
         return this.stackGlobal()
       case 0x52: // REDUCE
-        return this.reduce()
+      case 0x81: // NEWOBJ
+        return this.call(...this.popPair())
+      case 0x92: // NEWOBJ_EX: the keywords are on top
+        this.pop()
+        return this.call(...this.popPair())
+      case 0x69: // INST
+        return this.instance(this.find(input.line(), input.line()), this.popMark())
+      case 0x6f: // OBJ
+        return this.object(this.popMark())
+      case 0x82: // EXT1: a number in a registry of the process that wrote the file
+        return this.extension(input.uint8())
+      case 0x83: // EXT2
+        return this.extension(input.uint16())
+      case 0x84: // EXT4
+        return this.extension(input.uint32())
       case 0x62: // BUILD
         return this.build()
       case 0x51: // BINPERSID
         return this.push(this.host.persistent(this.pop()))
       default:
-        throw new Malformed(
-          `its pickle is damaged or does more than hold tensors (opcode 0x${opcode.toString(16)}); ${HOW_TO_SAVE}`,
-        )
+        throw new Malformed(`its pickle is damaged (opcode 0x${opcode.toString(16)}): fetch or save it again`)
     }
   }
 
   private protocol(version: number): void {
     if (version > 5)
       throw new Malformed(`its pickle is of protocol ${version}; 5 is the newest that is known`)
+  }
+
+  /** No number of a tensor is this long, and to convert it takes time with the square of its length. */
+  private longInteger(length: number): void {
+    if (length <= LONGEST_INTEGER) return this.push(this.input.signed(length))
+    this.input.view(length)
+    this.push(new PickleOpaque('builtins.int'))
   }
 
   private spend(cost: number): void {
@@ -236,46 +284,86 @@ class Unpickler {
 
   private append(items: readonly PickleValue[]): void {
     const list = this.top()
+    if (list instanceof PickleOpaque) return
     if (!(list instanceof PickleList)) throw new Malformed('its pickle appends to something that is no list')
     extended(list, items)
   }
 
   private assign(items: readonly PickleValue[]): void {
     const dict = this.top()
+    if (dict instanceof PickleOpaque) return
     if (!(dict instanceof PickleDict))
       throw new Malformed('its pickle sets an item of something that is no dict')
     assigned(dict, items)
   }
 
+  /** Drops the items of a set: no weight is in one. */
+  private addItems(_items: readonly PickleValue[]): void {
+    if (!(this.top() instanceof PickleOpaque))
+      throw new Malformed('its pickle adds to something that is no set')
+  }
+
   private stackGlobal(): void {
-    const [module, name] = this.popMany(2)
+    const [module, name] = this.popPair()
     if (typeof module !== 'string' || typeof name !== 'string') throw new Malformed('its pickle is damaged')
-    this.global(module, name)
+    this.push(this.find(module, name))
   }
 
-  private global(module: string, name: string): void {
-    const found = this.host.global(`${module}.${name}`)
-    if (found === undefined)
-      throw new Malformed(
-        `${quoted(`${module}.${name}`)} is not allowed in a checkpoint: refusing to run it. The file holds more than tensors; ${HOW_TO_SAVE}`,
-      )
-    this.push(found)
+  private find(module: string, name: string): PickleGlobal | PickleOpaque {
+    if (module.length + name.length > LONGEST_GLOBAL)
+      throw new Malformed(`its pickle refers to a name of more than ${LONGEST_GLOBAL} characters`)
+    const full = `${module}.${name}`
+    const found = this.host.global(full)
+    if (found !== undefined) return found
+    this.spend(full.length >> 3)
+    if (this.skipped.size < MOST_SKIPPED) this.skipped.add(full)
+    return new PickleOpaque(full)
   }
 
-  private reduce(): void {
-    const [callable, args] = this.popMany(2)
-    if (!(callable instanceof PickleGlobal) || !(args instanceof PickleTuple))
+  private extension(code: number): void {
+    this.push(this.find('copyreg', `extension(${code})`))
+  }
+
+  private popPair(): [PickleValue, PickleValue] {
+    const [first = null, second = null] = this.popMany(2)
+    return [first, second]
+  }
+
+  /** Pushes the result of a call, which only whitelisted names have. */
+  private call(callable: PickleValue, args: PickleValue): void {
+    if (!(args instanceof PickleTuple || args instanceof PickleOpaque))
       throw new Malformed('its pickle calls something that cannot be called')
-    if (callable.construct === undefined)
-      throw new Malformed(`its pickle calls ${quoted(callable.name)}, which is only a type here`)
-    this.push(callable.construct(args.items))
+    this.instance(callable, args instanceof PickleTuple ? args.items : undefined)
   }
 
-  /** Drops an object's attributes. A state dict has `_metadata`, the versions of its modules; they change no weight. */
+  /** @param args - undefined if they are not known */
+  private instance(callable: PickleValue, args: readonly PickleValue[] | undefined): void {
+    if (callable instanceof PickleOpaque) return this.push(new PickleOpaque(callable.name))
+    if (!(callable instanceof PickleGlobal))
+      throw new Malformed('its pickle calls something that cannot be called')
+    if (callable.construct === undefined || args === undefined)
+      return this.push(new PickleOpaque(callable.name))
+    // What is made of a list may be as long as the list.
+    for (const arg of args)
+      if (arg instanceof PickleList || arg instanceof PickleTuple) this.spend(arg.items.length)
+    this.push(callable.construct(args))
+  }
+
+  private object([callable = null, ...args]: readonly PickleValue[]): void {
+    this.instance(callable, args)
+  }
+
+  /**
+   * Drops an object's attributes. A state dict has `_metadata`, the versions of its modules, which change no weight. Those of a
+   * tensor could: torch.save keeps them elsewhere.
+   */
   private build(): void {
     this.pop()
-    if (!(this.top() instanceof PickleDict))
-      throw new Malformed(`its pickle sets attributes of an object; ${HOW_TO_SAVE}`)
+    const object = this.top()
+    if (!(object instanceof PickleDict || object instanceof PickleOpaque))
+      throw new Malformed(
+        `its pickle sets attributes of ${object instanceof PickleObject ? 'a tensor' : 'plain data'}; ${HOW_TO_SAVE}`,
+      )
   }
 }
 

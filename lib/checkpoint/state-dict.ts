@@ -1,10 +1,10 @@
 import { quoted } from '../support/quote.js'
 import { Malformed } from './malformed.js'
-import { PickleDict, type PickleValue } from './pickle-values.js'
+import { PickleDict, PickleList, PickleOpaque, PickleTuple, type PickleValue } from './pickle-values.js'
 import { TorchTensor } from './torch-objects.js'
 
-/** Keys under which training loops save the state dict, the most likely first. */
-const WRAPPERS = [
+/** Keys under which training loops save the one state dict of a file. They say nothing about it. */
+const CONTAINERS = new Set<PickleValue>([
   'state_dict',
   'model_state_dict',
   'model_state',
@@ -12,77 +12,115 @@ const WRAPPERS = [
   'net',
   'network',
   'module',
-  'ema_state_dict',
-  'state_dict_ema',
-  'model_ema',
-  'ema',
   'params',
   'weights',
-]
+])
+
+/** Keys of what a training loop needs to go on, which is no part of a model: an optimizer's averages and its like. */
+const TRAINING = /(^|_)(optim\w*|schedulers?|scaler|rng\w*)(_|$)/i
 
 const DEEPEST = 8
 const LONGEST_NAME = 512
 const MOST_TENSORS = 100_000
+const MOST_OBJECTS = 1000
+
+/** The named tensors of the object that torch.save wrote. */
+export interface StateDict {
+  readonly tensors: ReadonlyMap<string, TorchTensor>
+  /** Names at which there is a Python object that was skipped, with its class; at most 1000. */
+  readonly objects: ReadonlyMap<string, string>
+}
 
 /**
- * Finds the state dict in the object that torch.save wrote: the object itself, or a dictionary under a usual key of training
- * loops. That key does not become a part of the tensors' names. Dictionaries in the state dict
- * (`{ backbone: {...}, head: {...} }`) do: their keys are joined with dots.
+ * Finds all tensors in the object that torch.save wrote, except those of an optimizer. Keys of nested dictionaries and indices
+ * of lists are joined with dots: `{ model: {...}, ema: {...} }` gives `model.x` and `ema.x`. If all are in one dictionary under
+ * a usual key of training loops, `{ state_dict: {...}, epoch: 3 }`, that key is left out.
  *
  * @throws {Malformed} if there are no named tensors, or absurdly many
  */
-export function stateDict(root: PickleValue): Map<string, TorchTensor> {
-  if (!(root instanceof PickleDict))
+export function stateDict(root: PickleValue): StateDict {
+  if (!isContainer(root))
     throw new Malformed(
       `holds ${describe(root)} instead of a state dict; save it so: torch.save(model.state_dict(), 'model.pth')`,
     )
-  const tensors = collect(unwrap(root))
-  if (tensors.size === 0) throw new Malformed('holds no tensors')
-  return tensors
+  const found = collect(unwrap(root))
+  if (found.tensors.size > 0) return found
+  const [object] = found.objects.values()
+  const instead =
+    object === undefined ? '' : `, but an object of ${quoted(object)}, which was not run or read`
+  throw new Malformed(
+    `holds no tensors${instead}; save the weights: torch.save(model.state_dict(), 'model.pth')`,
+  )
 }
 
-function unwrap(root: PickleDict): PickleDict {
-  let dict = root
+type Container = PickleDict | PickleList | PickleTuple
+
+function isContainer(value: PickleValue): value is Container {
+  return value instanceof PickleDict || value instanceof PickleList || value instanceof PickleTuple
+}
+
+/** Enters dictionaries that hold all tensors under one usual key. */
+function unwrap(root: Container): Container {
+  let container = root
   for (let depth = 0; depth < DEEPEST; depth++) {
-    if (hasOwnTensors(dict)) return dict
-    const inner = WRAPPERS.map((name) => dict.entries.get(name)).find(
-      (value) => value instanceof PickleDict && collect(value).size > 0,
-    )
-    if (!(inner instanceof PickleDict)) return dict
-    dict = inner
+    if (!(container instanceof PickleDict)) return container
+    const visited = new Set<Container>([container])
+    const holders = [...container.entries].filter(([key, value]) => holdsTensors(key, value, visited))
+    const [key, inner = null] = holders[0] ?? []
+    if (holders.length !== 1 || key === undefined || !CONTAINERS.has(key) || !isContainer(inner))
+      return container
+    container = inner
   }
-  return dict
+  return container
 }
 
-function hasOwnTensors(dict: PickleDict): boolean {
-  for (const value of dict.entries.values()) if (value instanceof TorchTensor) return true
-  return false
+function holdsTensors(key: PickleValue, value: PickleValue, visited: Set<Container>): boolean {
+  if (value instanceof TorchTensor) return true
+  return isContainer(value) && !isTraining(key) && collect(value, visited).tensors.size > 0
+}
+
+function isTraining(key: PickleValue): boolean {
+  return typeof key === 'string' && key.length <= LONGEST_NAME && TRAINING.test(key)
 }
 
 /**
- * Collects the tensors of a dictionary and of those nested in it. Each dictionary is visited only once, because a few bytes
- * of pickle can refer to it 2^64 times.
+ * Collects the tensors of a container and of those nested in it. Each container is visited only once, because a few bytes of
+ * pickle can refer to it 2^64 times.
  */
-function collect(root: PickleDict): Map<string, TorchTensor> {
+function collect(root: Container, visited = new Set<Container>()): StateDict {
   const tensors = new Map<string, TorchTensor>()
-  const visited = new Set<PickleDict>([root])
-  const open: { dict: PickleDict; prefix: string; depth: number }[] = [{ dict: root, prefix: '', depth: 0 }]
+  const objects = new Map<string, string>()
+  if (visited.has(root)) return { tensors, objects }
+  visited.add(root)
+  const open: { container: Container; prefix: string; depth: number }[] = [
+    { container: root, prefix: '', depth: 0 },
+  ]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { dict, prefix, depth } = next
-    for (const [key, value] of dict.entries) {
+    const { container, prefix, depth } = next
+    const inner: typeof open = []
+    for (const [key, value] of entriesOf(container)) {
       if (typeof key !== 'string' && typeof key !== 'number') continue
-      if (value instanceof TorchTensor) tensors.set(joined(prefix, key), value)
-      else if (value instanceof PickleDict && depth < DEEPEST && !visited.has(value)) {
+      if (value instanceof TorchTensor) tensors.set(checked(prefix, key), value)
+      else if (typeof key === 'string' && prefix.length + key.length > LONGEST_NAME) continue
+      else if (value instanceof PickleOpaque) {
+        if (objects.size < MOST_OBJECTS) objects.set(prefix + key, value.name)
+      } else if (isContainer(value) && depth < DEEPEST && !visited.has(value) && !isTraining(key)) {
         visited.add(value)
-        open.push({ dict: value, prefix: `${joined(prefix, key)}.`, depth: depth + 1 })
+        inner.push({ container: value, prefix: `${prefix}${key}.`, depth: depth + 1 })
       }
       if (tensors.size > MOST_TENSORS) throw new Malformed(`holds more than ${MOST_TENSORS} tensors`)
     }
+    // The last is opened first: so names come in the order of the file.
+    for (let item = inner.pop(); item !== undefined; item = inner.pop()) open.push(item)
   }
-  return tensors
+  return { tensors, objects }
 }
 
-function joined(prefix: string, key: string | number): string {
+function entriesOf(container: Container): Iterable<[PickleValue, PickleValue]> {
+  return container instanceof PickleDict ? container.entries : container.items.entries()
+}
+
+function checked(prefix: string, key: string | number): string {
   if (typeof key === 'string' && prefix.length + key.length > LONGEST_NAME)
     throw new Malformed(`holds the name ${quoted(key)} of more than ${LONGEST_NAME} characters`)
   return prefix + key
@@ -90,6 +128,7 @@ function joined(prefix: string, key: string | number): string {
 
 function describe(value: PickleValue): string {
   if (value instanceof TorchTensor) return 'a single tensor'
+  if (value instanceof PickleOpaque) return `an object of ${quoted(value.name)}, which was not run or read,`
   if (value === null) return 'None'
   if (value instanceof Uint8Array) return 'bytes'
   if (typeof value === 'object') return `a ${value.kind}`

@@ -1,23 +1,35 @@
+import type { Source } from './source.js'
+
 /** Bytes per element of every {@link DType}. */
 export const DTYPE_BYTES = {
+  float64: 8,
   float32: 4,
   float16: 2,
   bfloat16: 2,
-  float64: 8,
+  float8_e4m3: 1,
+  float8_e4m3fnuz: 1,
+  float8_e5m2: 1,
+  float8_e5m2fnuz: 1,
+  float8_e8m0: 1,
+  complex128: 16,
+  complex64: 8,
+  complex32: 4,
   int64: 8,
   int32: 4,
   int16: 2,
   int8: 1,
-  uint8: 1,
-  bool: 1,
   uint64: 8,
   uint32: 4,
   uint16: 2,
-  float8_e4m3: 1,
-  float8_e5m2: 1,
+  uint8: 1,
+  bool: 1,
+  /** A type whose size is not known. Such a tensor has a reason in `unreadable`. */
+  other: 0,
 } as const
 
-/** Element types of a checkpoint's tensors. Weights are float32, float16 or bfloat16; the other types are only listed. */
+/**
+ * Element types of a checkpoint's tensors. Weights are float64, float32, float16 or bfloat16; the other types are only listed.
+ */
 export type DType = keyof typeof DTYPE_BYTES
 
 /** One tensor of a checkpoint file: the place of its bytes in the file, not the bytes themselves. */
@@ -28,27 +40,38 @@ export interface StoredTensor {
   readonly shape: readonly number[]
   /** Elements from one index to the next, per axis. */
   readonly strides: readonly number[]
+  /** The file that holds its bytes: a model in shards has several. */
+  readonly file: Source
   /** Bytes from the beginning of the file to element [0, ..., 0]. */
   readonly offset: number
+  /** Whether the values are those of the file times -1: PyTorch's neg bit. */
+  readonly negated: boolean
+  /** Reason why the bytes cannot be read as values; it continues "tensor x ...". The tensor may not be needed. */
+  readonly unreadable?: string | undefined
 }
 
-/** A file that was opened and whose directory of tensors was checked: every tensor lies inside the file. */
+/** A file, or a model in shards, that was opened and checked: every tensor lies inside its file. */
 export interface CheckpointFile {
+  /** Path of the file; of the index, if there are shards. */
   readonly path: string
   readonly format: 'safetensors' | 'torch-zip' | 'torch-legacy'
+  /** Number of files that hold the tensors; undefined for a file by itself. */
+  readonly shards: number | undefined
+  /** Bytes, of all shards. */
   readonly size: number
   readonly tensors: ReadonlyMap<string, StoredTensor>
+  /** Python objects of a pickle that were skipped, as `module.class`, by their name among the tensors. */
+  readonly objects: ReadonlyMap<string, string>
+  /** Every Python name that the pickle refers to and that was skipped, at most 100. None of them was called. */
+  readonly skipped: readonly string[]
   /** safetensors' `__metadata__`; empty elsewhere. */
   readonly metadata: Readonly<Record<string, string>>
-  /** Descriptor of the open file. The weights are read from it later, so they come from the file that was checked. */
-  readonly fd: number
-  /** Closes `fd`. Calling it again does nothing. */
+  /** Closes the files. The weights are read from them until then, so they are the files that were checked. */
   close(): void
 }
 
 /** A piece of a weight: a whole stored tensor, or a number of elements that are all zero. */
-export type WeightPart =
-  { readonly file: CheckpointFile; readonly tensor: StoredTensor } | { readonly zeros: number }
+export type WeightPart = { readonly file: Source; readonly tensor: StoredTensor } | { readonly zeros: number }
 
 /**
  * A weight under its canonical name: Meta's for the backbone, the seed's for the head. Its parts are joined along the first

@@ -2,17 +2,20 @@ import { quoted } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { Malformed } from './malformed.js'
 import { PickleDict, PickleList, type PickleValue } from './pickle-values.js'
-import { LONGEST_PICKLE, plainData, unpickle } from './pickle.js'
+import { plainData, unpickle } from './pickle.js'
 import { readRange, type Source } from './source.js'
 import { stateDict } from './state-dict.js'
-import type { StoredTensor } from './tensor.js'
-import { TorchHost, type TorchStorage, storedTensor } from './torch-objects.js'
+import { TorchHost, type TorchStorage } from './torch-objects.js'
+import { storedTensors } from './torch-tensors.js'
 
 // torch/serialization.py, `_legacy_save`: five pickles (magic number, protocol, system, object, keys of the storages), then
 // for each key the storage's length (u64, elements) and its data.
 
 const MAGIC = Buffer.from('6cfc9c46f9206aa85019', 'hex')
 const PROTOCOL = 1001
+
+/** Limit on the five pickles together, which stand before the data without their length. */
+const LONGEST_PICKLES = 16 << 20
 
 /** Whether a file's first bytes were written by torch.save before PyTorch 1.6: a pickle of the magic number. */
 export function looksLikeTorchLegacy(start: Buffer): boolean {
@@ -23,10 +26,10 @@ export function looksLikeTorchLegacy(start: Buffer): boolean {
 /**
  * Reads the directory of a checkpoint of torch.save before PyTorch 1.6 (or `_use_new_zipfile_serialization=False`).
  *
- * @throws {Malformed} if it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
+ * @throws {Malformed} if it is damaged, big endian, holds no tensors, or a tensor reaches outside the file
  */
 export function readTorchLegacy(source: Source): Directory {
-  const bytes = readRange(source, 0, Math.min(source.size, LONGEST_PICKLE))
+  const bytes = readRange(source, 0, Math.min(source.size, LONGEST_PICKLES))
   const magic = unpickle(bytes, 0, plainData)
   const protocol = unpickle(bytes, magic.end, plainData)
   if (protocol.value !== PROTOCOL)
@@ -37,19 +40,13 @@ export function readTorchLegacy(source: Source): Directory {
   const object = unpickle(bytes, system.end, host)
   const keys = unpickle(bytes, object.end, plainData)
   const starts = locate(source, keys.end, keys.value, host.storages)
-  const tensors = new Map<string, StoredTensor>()
-  for (const [name, tensor] of stateDict(object.value)) {
-    try {
-      const start = starts.get(tensor.storage.key)
-      if (start === undefined)
-        throw new Malformed(`its storage ${quoted(tensor.storage.key)} is not in the file`)
-      tensors.set(name, storedTensor(name, tensor, start))
-    } catch (error) {
-      if (error instanceof Malformed) throw new Malformed(`tensor ${quoted(name)}: ${error.message}`)
-      throw error
-    }
-  }
-  return { tensors, metadata: {} }
+  const found = stateDict(object.value)
+  const tensors = storedTensors(found, source, ({ key }) => {
+    const start = starts.get(key)
+    if (start === undefined) throw new Malformed(`its storage ${quoted(key)} is not in the file`)
+    return start
+  })
+  return { tensors, metadata: {}, objects: found.objects, skipped: [...object.skipped] }
 }
 
 function checkByteOrder(system: PickleValue): void {
@@ -70,6 +67,10 @@ function locate(
     const storage = typeof key === 'string' ? storages.get(key) : undefined
     if (storage === undefined || starts.has(storage.key))
       throw new Malformed('its list of storages is damaged')
+    if (storage.dtype === 'other')
+      throw new Malformed(
+        `its storage ${quoted(storage.key)} is of an unknown type: save it again without it`,
+      )
     const count = readRange(source, at, 8).readBigUInt64LE()
     if (count !== BigInt(storage.count))
       throw new Malformed(

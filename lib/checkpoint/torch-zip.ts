@@ -4,36 +4,30 @@ import { Malformed } from './malformed.js'
 import { LONGEST_PICKLE, unpickle } from './pickle.js'
 import { readRange, type Source } from './source.js'
 import { stateDict } from './state-dict.js'
-import type { StoredTensor } from './tensor.js'
-import { TorchHost, type TorchStorage, storedTensor } from './torch-objects.js'
+import { TorchHost, type TorchStorage } from './torch-objects.js'
+import { storedTensors } from './torch-tensors.js'
 import { readZip, zipDataOffset, type ZipEntry } from './zip.js'
 
 /**
  * Reads the directory of a checkpoint of torch.save since PyTorch 1.6: a zip archive of `<name>/data.pkl`, which describes
  * the tensors, and one `<name>/data/<key>` for each storage.
  *
- * @throws {Malformed} if it is damaged, big endian, holds more than tensors, or a tensor reaches outside the file
+ * @throws {Malformed} if it is damaged, big endian, holds no tensors, or a tensor reaches outside the file
  */
 export function readTorchZip(source: Source): Directory {
   const entries = readZip(source)
   const root = archiveName(entries)
   checkByteOrder(source, entries.get(`${root}/byteorder`))
   const host = new TorchHost()
-  const { value } = unpickle(readEntry(source, entries.get(`${root}/data.pkl`)), 0, host)
+  const { value, skipped } = unpickle(readEntry(source, entries.get(`${root}/data.pkl`)), 0, host)
+  const found = stateDict(value)
   const starts = new Map<string, number>()
-  const tensors = new Map<string, StoredTensor>()
-  for (const [name, tensor] of stateDict(value)) {
-    try {
-      const { storage } = tensor
-      const start = starts.get(storage.key) ?? locate(source, entries, root, storage)
-      starts.set(storage.key, start)
-      tensors.set(name, storedTensor(name, tensor, start))
-    } catch (error) {
-      if (error instanceof Malformed) throw new Malformed(`tensor ${quoted(name)}: ${error.message}`)
-      throw error
-    }
-  }
-  return { tensors, metadata: {} }
+  const tensors = storedTensors(found, source, (storage) => {
+    const start = starts.get(storage.key) ?? locate(source, entries, root, storage)
+    starts.set(storage.key, start)
+    return start
+  })
+  return { tensors, metadata: {}, objects: found.objects, skipped: [...skipped] }
 }
 
 function archiveName(entries: ReadonlyMap<string, ZipEntry>): string {

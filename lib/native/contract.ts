@@ -20,6 +20,7 @@ export interface NativeModelOptions {
   /** The files must stay open until `load` is settled. */
   readonly backboneWeights: readonly Weight[]
   readonly headWeights: readonly Weight[]
+  readonly ropePeriods: 'float32' | 'bfloat16'
   readonly device: Device
   readonly precision: 'auto' | Precision
   /** Of the CPU engine: 1 to 256; 0 is one per physical core. */

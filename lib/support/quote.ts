@@ -2,9 +2,13 @@ const LONGEST = 120
 
 /** Text from a file for an error message: quoted, escaped, and cut to one line. */
 export function quoted(text: string): string {
-  const json = JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
-  // JSON leaves these control characters as they are, and a terminal obeys some of them.
-  return json.replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`)
+  const line = JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
+  // JSON leaves some characters that a terminal obeys, and those that stand for bytes that are no text.
+  const escaped = line.replace(
+    /[\p{C}\p{Zl}\p{Zp}\ufffd]/gu,
+    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  )
+  return escaped.length > 2 * LONGEST ? `${escaped.slice(0, 2 * LONGEST)}..."` : escaped
 }
 
 /**

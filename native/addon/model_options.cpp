@@ -20,13 +20,18 @@ constexpr int max_patch = 64;
 constexpr std::array<Named<Precision>, 3> precisions{
     {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}};
 
-constexpr std::array<Named<DType>, 3> dtypes{
-    {{"float32", DType::float32}, {"float16", DType::float16}, {"bfloat16", DType::bfloat16}}};
+constexpr std::array<Named<DType>, 4> dtypes{{{"float64", DType::float64},
+                                              {"float32", DType::float32},
+                                              {"float16", DType::float16},
+                                              {"bfloat16", DType::bfloat16}}};
+using RopePeriods = BackboneConfig::RopePeriods;
+constexpr std::array<Named<RopePeriods>, 2> rope_periods{
+    {{"float32", RopePeriods::as_they_are}, {"bfloat16", RopePeriods::rounded}}};
 constexpr std::array<Named<BackboneConfig::Ffn>, 2> ffns{
     {{"swiglu", BackboneConfig::Ffn::swiglu}, {"mlp", BackboneConfig::Ffn::mlp}}};
 
-BackboneConfig to_backbone_config(const Napi::Value& value) {
-  const Napi::Object object = to_object(value, "backbone");
+BackboneConfig to_backbone_config(const Napi::Object& options) {
+  const Napi::Object object = to_object(options.Get("backbone"), "backbone");
   const auto get = [&](const char* name, int min, int max = max_width) {
     return to_int(object.Get(name), name, min, max);
   };
@@ -36,7 +41,8 @@ BackboneConfig to_backbone_config(const Napi::Value& value) {
                               .ffn = find_named(ffns, object.Get("ffn"), "ffn"),
                               .hidden = get("hidden", 1),
                               .patch = get("patch", 1, max_patch),
-                              .storage_tokens = get("storageTokens", 0)};
+                              .storage_tokens = get("storageTokens", 0),
+                              .rope_periods = find_named(rope_periods, options.Get("ropePeriods"), "ropePeriods")};
   if (config.dim % config.heads != 0 || config.head_dim() % 4 != 0)
     reject("the backbone's heads do not divide its width");
   return config;
@@ -65,7 +71,8 @@ WeightPart to_part(const Napi::Value& value) {
                       .dtype = find_named(dtypes, tensor.Get("dtype"), "dtype"),
                       .shape = to_integers(tensor.Get("shape"), "shape"),
                       .strides = to_integers(tensor.Get("strides"), "strides"),
-                      .offset = to_integer(tensor.Get("offset"), "offset", 0, max_exact_integer)};
+                      .offset = to_integer(tensor.Get("offset"), "offset", 0, max_exact_integer),
+                      .negated = tensor.Get("negated").ToBoolean()};
   if (stored.strides.size() != stored.shape.size()) reject("a tensor's strides do not fit its shape");
   return {std::move(stored), 0};
 }
@@ -111,7 +118,7 @@ EngineChoice to_engine_choice(const Napi::Object& options) {
 
 ModelConfig to_model_config(const Napi::Value& value) {
   const Napi::Object object = to_object(value, "options");
-  return {.backbone = to_backbone_config(object.Get("backbone")),
+  return {.backbone = to_backbone_config(object),
           .head = to_head_config(object.Get("head")),
           .backbone_weights = to_manifest(object.Get("backboneWeights")),
           .head_weights = to_manifest(object.Get("headWeights")),

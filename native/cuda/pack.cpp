@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "cuda/copy.h"
-#include "cuda/half.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "kernels/mask_upsample.h"
+#include "ops/half.h"
 
 namespace flow::cuda {
 

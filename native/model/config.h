@@ -5,6 +5,8 @@ namespace flow {
 /// A DINOv3 vision transformer (Siméoni et al., 2025). Mirrors BackboneConfig of lib/checkpoint/tensor.ts.
 struct BackboneConfig {
   enum class Ffn { swiglu, mlp };
+  /// Rounded: to bfloat16, as in Meta's files, where the file has float32 periods or none.
+  enum class RopePeriods { as_they_are, rounded };
   int dim;
   int depth;
   int heads;
@@ -12,6 +14,7 @@ struct BackboneConfig {
   int hidden;
   int patch;
   int storage_tokens;
+  RopePeriods rope_periods = RopePeriods::as_they_are;
 
   int head_dim() const { return dim / heads; }
   int prefix() const { return 1 + storage_tokens; }

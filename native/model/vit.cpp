@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ops/error.h"
+#include "ops/half.h"
 
 namespace flow {
 
@@ -84,7 +85,8 @@ Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(o
 
   periods_ = weights.has("rope_embed.periods") ? load.read("rope_embed.periods", config.head_dim() / 4)
                                                : rope_periods(config.head_dim());
-  for (const float period : periods_) {
+  for (float& period : periods_) {
+    if (config.rope_periods == BackboneConfig::RopePeriods::rounded) period = from_bf16(to_bf16(period));
     if (period <= 0) throw Error(ErrorCode::checkpoint_tensor, "rope_embed.periods: a period is not positive");
   }
   auto tokens = load.read("cls_token", dim);

@@ -11,7 +11,7 @@
 
 namespace flow {
 
-enum class DType { float32, float16, bfloat16 };
+enum class DType { float64, float32, float16, bfloat16 };
 
 /// A tensor in an open checkpoint. Mirrors StoredTensor of lib/checkpoint/tensor.ts. lib/ has checked that it lies
 /// inside the file.
@@ -23,6 +23,7 @@ struct StoredTensor {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides;  // in elements
   std::int64_t offset;                // in bytes
+  bool negated;                       // the values are those of the file times -1 (PyTorch's neg bit)
 };
 
 /// A piece of a weight: a stored tensor, or `zeros` zeros if `zeros` is not 0.

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
-import type { CheckpointFile, DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
+import type { Source } from '../../lib/checkpoint/source.js'
+import type { DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import type {
   NativeFrame,
@@ -20,6 +21,7 @@ interface Stored {
   readonly bytes: Uint8Array
   readonly dtype: DType
   readonly strides: readonly number[]
+  readonly negated?: boolean
 }
 type Store = (values: Float32Array, shape: readonly number[]) => Stored
 
@@ -31,15 +33,16 @@ async function flowWithHead(folder: string, headPath: string, store: Store): Pro
   const { weights, bytes } = restore(head.weights, store)
   writeFileSync(path, bytes)
   const fd = openSync(path, 'r')
-  const file = { ...headFile, path, fd, close: () => closeSync(fd) } as CheckpointFile
+  const file: Source = { path, fd, size: bytes.length }
   const native = new (loadAddon().NativeModel)({
     backbone: backbone.config,
     head: head.config,
     backboneWeights: backbone.weights,
     headWeights: weights.map((weight) => ({
       ...weight,
-      parts: weight.parts.map((tensor) => ({ file, tensor })),
+      parts: weight.parts.map((tensor) => ({ file, tensor: { ...tensor, file } })),
     })),
+    ropePeriods: 'float32',
     device: 'cpu',
     precision: 'auto',
     threads: 1,
@@ -49,7 +52,8 @@ async function flowWithHead(folder: string, headPath: string, store: Store): Pro
     return await flow(native)
   } finally {
     native.disposeSync()
-    for (const open of [backboneFile, headFile, file]) open.close()
+    for (const open of [backboneFile, headFile]) open.close()
+    closeSync(fd)
   }
 }
 
@@ -72,11 +76,16 @@ function restore(weights: readonly Weight[], store: Store) {
   const restored = weights.map(({ name, shape, parts }) => ({
     name,
     shape,
-    parts: parts.map((part): StoredTensor => {
+    parts: parts.map((part): Omit<StoredTensor, 'file'> => {
       if ('zeros' in part) throw new Error('a head has no zeros')
       append(Buffer.alloc(12, 0xff))
-      const { bytes, dtype, strides } = store(readAsFloats(part.file, part.tensor), part.tensor.shape)
-      const stored = { name: part.tensor.name, dtype, shape: part.tensor.shape, strides, offset }
+      const {
+        bytes,
+        dtype,
+        strides,
+        negated = false,
+      } = store(readAsFloats(part.file, part.tensor), part.tensor.shape)
+      const stored = { name: part.tensor.name, dtype, shape: part.tensor.shape, strides, offset, negated }
       append(bytes)
       return stored
     }),
@@ -84,7 +93,7 @@ function restore(weights: readonly Weight[], store: Store) {
   return { weights: restored, bytes: Buffer.concat(chunks) }
 }
 
-function readAsFloats(file: CheckpointFile, { dtype, shape, offset }: StoredTensor): Float32Array {
+function readAsFloats(file: Source, { dtype, shape, offset }: StoredTensor): Float32Array {
   const values = new Float32Array(shape.reduce((product, n) => product * n, 1))
   const bytes = Buffer.alloc(values.length * (dtype === 'float32' ? 4 : 2))
   readSync(file.fd, bytes, 0, bytes.length, offset)
@@ -109,6 +118,10 @@ function rowMajor(shape: readonly number[]): number[] {
 
 function toBytes(values: Float32Array): Uint8Array {
   return new Uint8Array(values.buffer)
+}
+
+function doubles(values: Float32Array): Uint8Array {
+  return new Uint8Array(Float64Array.from(values).buffer)
 }
 
 const contiguous: Store = (values, shape) => ({
@@ -140,6 +153,19 @@ describe('weights are read to the bit', () => {
   it.each<[string, Store]>([
     ['channels last', permuted(channelsLast, 1)],
     ['transposed', permuted(reversed, 1)],
+    [
+      'as doubles',
+      (values, shape) => ({ bytes: doubles(values), dtype: 'float64', strides: rowMajor(shape) }),
+    ],
+    [
+      'with the other sign, and the neg bit',
+      (values, shape) => ({
+        bytes: toBytes(values.map((value) => -value)),
+        dtype: 'float32',
+        strides: rowMajor(shape),
+        negated: true,
+      }),
+    ],
     ['with gaps between their elements', permuted(reversed, 3)],
   ])('where they are stored %s', async (_, store) => {
     await withFolder(async (folder) => {
@@ -161,6 +187,7 @@ describe('weights are read to the bit', () => {
         head: head.config,
         backboneWeights: backbone.weights,
         headWeights: head.weights,
+        ropePeriods: 'float32',
         device: 'cpu',
         precision: 'auto',
         threads: 1,
@@ -198,6 +225,7 @@ describe('the addon, whatever is passed to it,', () => {
       head: head.config,
       backboneWeights: backbone.weights,
       headWeights: head.weights,
+      ropePeriods: 'float32',
       device: 'cpu',
       precision: 'auto',
       threads: 1,

@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect } from 'vitest'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
+import type { Source } from '../../lib/checkpoint/source.js'
 import {
   type CheckpointFile,
   DTYPE_BYTES,
@@ -74,7 +75,7 @@ export function allValues(weights: readonly Weight[]): Map<string, Float32Array>
   return new Map(weights.map((weight) => [weight.name, valuesOf(weight)]))
 }
 
-function tensorValues(file: CheckpointFile, tensor: StoredTensor): Float32Array {
+function tensorValues(file: Source, tensor: StoredTensor): Float32Array {
   const { shape, strides, dtype } = tensor
   const count = shape.reduce((a, b) => a * b, 1)
   const last = shape.reduce((sum, n, axis) => sum + (n - 1) * (strides[axis] ?? 0), 0)
@@ -90,12 +91,13 @@ function tensorValues(file: CheckpointFile, tensor: StoredTensor): Float32Array 
       element += (rest % n) * (strides[axis] ?? 0)
       rest = Math.floor(rest / n)
     }
-    out[i] = decode(bytes, element * width, dtype)
+    out[i] = (tensor.negated ? -1 : 1) * decode(bytes, element * width, dtype)
   }
   return out
 }
 
 function decode(bytes: Buffer, at: number, dtype: StoredTensor['dtype']): number {
+  if (dtype === 'float64') return bytes.readDoubleLE(at)
   if (dtype === 'float32') return bytes.readFloatLE(at)
   const half = bytes.readUInt16LE(at)
   if (dtype === 'bfloat16') {

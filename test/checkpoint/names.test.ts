@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
+import { roleOf } from '../../lib/checkpoint/candidates.js'
 import { nameTensors } from '../../lib/checkpoint/names.js'
 import { entriesOf, fixture, refusal, scratch, withFile, writeSafetensors, type Entry } from './helpers.js'
 
@@ -46,6 +47,86 @@ describe('a prefix that training adds is removed', () => {
     expect(read.unused.every((name) => name.startsWith('student.backbone.'))).toBe(true)
     expect(read.unused).toHaveLength(42)
   })
+
+  test('also if their names are of different layouts, which have different numbers of tensors', () => {
+    const read = backboneOf({
+      ...entriesOf(HUGGING_FACE, (name) => `student.${name}`),
+      ...entriesOf(META, (name) => `teacher.${name}`),
+    })
+    expect(read.choice).toMatchObject({ prefix: 'teacher.', others: [{ prefix: 'student.' }] })
+    expect(read.choice.weights).toBe(read.choice.others[0]?.weights)
+  })
+})
+
+describe('the names of transformers and timm', () => {
+  const timm = (name: string): string =>
+    name.replace(/ls([12])\.gamma/, 'gamma_$1').replace('storage_tokens', 'reg_token')
+  const qkv = (name: string): string | undefined =>
+    /bias_mask|periods|qkv\.bias/.test(name) ? undefined : timm(name)
+  test.each<[string, string, (name: string) => string | undefined]>([
+    ['transformers', HUGGING_FACE, (name) => name.replace(/^layer\.\d+\./, '$&_orig_mod.')],
+    ['transformers 5', HUGGING_FACE, (name) => name.replace(/^layer\./, 'model.layer.')],
+    ['timm', META, qkv],
+    ['timm', META, (name) => qkv(name)?.replace(/^blocks\.\d+\./, '$&module.')],
+  ])('%s may have a prefix and wrappers, too', (_layout, path, rename) => {
+    const plain = backboneOf(entriesOf(path, path === META ? qkv : undefined))
+    for (const prefix of ['', 'encoder.', 'model.', 'module.backbone.model.']) {
+      const read = backboneOf(
+        entriesOf(path, (name) => {
+          const renamed = rename(name)
+          return renamed === undefined ? undefined : prefix + renamed
+        }),
+      )
+      expect(read.weights.map(({ name, shape }) => [name, shape])).toEqual(
+        plain.weights.map(({ name, shape }) => [name, shape]),
+      )
+      expect(read.unused).toEqual([])
+      expect(read.choice).toMatchObject({ prefix, role: 'model', others: [] })
+    }
+  })
+})
+
+describe('the role of a model is told by its prefix', () => {
+  test.each([
+    ['model_ema.', 'average'],
+    ['modelEMA.', 'average'],
+    ['EMAModel.net.', 'average'],
+    ['ema_model.module.', 'average'],
+    ['averaged-model.', 'average'],
+    ['teacher_embedding_model.wrapped_model._model.', 'teacher'],
+    ['momentum_encoder.', 'teacher'],
+    ['student.backbone.', 'student'],
+    ['online_network.', 'student'],
+    ['ema.ema_model.', 'average'],
+    ['ema.online_model.', 'student'],
+    ['student.ema.', 'average'],
+    ['optimizer.exp_avg.', 'other'],
+    ['ema.optimizer.', 'other'],
+    ['gram_teacher.', 'other'],
+    ['schema.', 'model'],
+    ['', 'model'],
+    ['module.', 'model'],
+  ])('%s is %s', (prefix, role) => {
+    expect(roleOf(prefix, new Map())).toBe(role)
+  })
+
+  test('or by n_averaged beside module', () => {
+    const names = new Map([['swa.n_averaged', 1]])
+    expect(roleOf('swa.module.', names)).toBe('average')
+    expect(roleOf('a.module.', new Map([['a.n_averaged', 1]]))).toBe('average')
+    expect(roleOf('a.', new Map([['a.n_averaged', 1]]))).toBe('model')
+  })
+})
+
+test('weights that must be computed from what is stored are missing, and the message says what to do', () => {
+  const path = writeSafetensors(
+    join(folder, 'lora.safetensors'),
+    entriesOf(HEAD, (name) => name.replace('proj1.weight', 'proj1.parametrizations.weight.original')),
+  )
+  const { message } = refusal(() => withFile(path, readHead), 'ERR_CHECKPOINT_TENSOR')
+  expect(message).toMatch(
+    /"proj1\.weight" is missing; merge parametrizations .* before saving: it has "proj1\.parametrizations\.weight\.original"/,
+  )
 })
 
 describe('one file of both', () => {

@@ -15,6 +15,7 @@ export const op = {
   reduce: Buffer.from('R'),
   build: Buffer.from('b'),
   persistentId: Buffer.from('Q'),
+  true: Buffer.from([0x88]),
   false: Buffer.from([0x89]),
   get: (i: number) => Buffer.from([0x68, i]),
   put: (i: number) => Buffer.from([0x71, i]),
@@ -57,6 +58,8 @@ export interface TensorSpec {
   readonly strides: readonly number[]
   readonly offset?: number
   readonly type?: string
+  /** PyTorch's metadata of a view: `{ neg: true }`. */
+  readonly metadata?: Buffer
 }
 
 export function tensor({
@@ -66,6 +69,7 @@ export function tensor({
   strides,
   offset = 0,
   type = 'FloatStorage',
+  metadata,
 }: TensorSpec): Buffer {
   const storage = tuple(text('storage'), op.global('torch', type), text(key), text('cpu'), int(count))
   return Buffer.concat([
@@ -77,7 +81,13 @@ export function tensor({
       tuple(...strides.map(int)),
       op.false,
       Buffer.concat([op.global('collections', 'OrderedDict'), op.emptyTuple, op.reduce]),
+      ...(metadata === undefined ? [] : [metadata]),
     ),
     op.reduce,
   ])
+}
+
+/** A call of a global with these arguments. */
+export function call(module: string, name: string, ...args: readonly Buffer[]): Buffer {
+  return Buffer.concat([op.global(module, name), tuple(...args), op.reduce])
 }

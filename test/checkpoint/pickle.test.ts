@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { Malformed } from '../../lib/checkpoint/malformed.js'
 import { plainData, unpickle } from '../../lib/checkpoint/pickle.js'
-import { PickleDict, PickleList, PickleTuple, type PickleValue } from '../../lib/checkpoint/pickle-values.js'
+import {
+  PickleDict,
+  PickleList,
+  PickleOpaque,
+  PickleTuple,
+  type PickleValue,
+} from '../../lib/checkpoint/pickle-values.js'
 import { stateDict } from '../../lib/checkpoint/state-dict.js'
 import { TorchHost } from '../../lib/checkpoint/torch-objects.js'
 import { dict, int, op, pickle, tensor, text, tuple } from './pickle-writer.js'
@@ -63,7 +69,7 @@ describe('a pickle of plain data is read', () => {
   })
 })
 
-describe('a pickle that does more is refused', () => {
+describe('what is not whitelisted becomes an object that holds nothing and calls nothing', () => {
   test.each([
     ['builtins', 'exec'],
     ['os', 'system'],
@@ -74,23 +80,58 @@ describe('a pickle that does more is refused', () => {
     ['torch._utils', '_rebuild_tensor_v2.__globals__'],
     ['', 'constructor'],
     ['__proto__', 'x'],
-  ])('%s.%s', (module, name) => {
-    expect(() => read(pickle(op.global(module, name)))).toThrow(
-      `"${module}.${name}" is not allowed in a checkpoint: refusing to run it`,
-    )
+  ])('%s.%s, also where it is called', (module, name) => {
+    const called = [op.global(module, name), tuple(text('echo')), op.reduce]
+    for (const parts of [[op.global(module, name)], called, [...called, dict({ a: w }), op.build]]) {
+      const { value, skipped } = unpickle(pickle(...parts), 0, new TorchHost())
+      expect(value).toEqual(new PickleOpaque(`${module}.${name}`))
+      expect([...skipped]).toEqual([`${module}.${name}`])
+    }
   })
 
+  const cls = op.global('a', 'B')
   test.each([
-    ['an instance of a class (INST)', Buffer.from('(ios\nsystem\n')],
+    ['INST', Buffer.from('(ia\nB\n'), 'a.B'],
+    ['OBJ', Buffer.concat([op.mark, cls, int(1), Buffer.from('o')]), 'a.B'],
+    ['NEWOBJ', Buffer.concat([cls, op.emptyTuple, Buffer.from([0x81])]), 'a.B'],
+    ['NEWOBJ_EX', Buffer.concat([cls, op.emptyTuple, op.emptyDict, Buffer.from([0x92])]), 'a.B'],
+    ['EXT1', Buffer.from([0x82, 1]), 'copyreg.extension(1)'],
+    ['EXT2', Buffer.from([0x83, 1, 1]), 'copyreg.extension(257)'],
+    ['EXT4', Buffer.from([0x84, 1, 0, 0, 1]), 'copyreg.extension(16777217)'],
     [
-      'an instance of a class (NEWOBJ)',
-      Buffer.concat([op.global('torch', 'Size'), op.emptyTuple, Buffer.from([0x81])]),
+      'a call of a type',
+      Buffer.concat([op.global('torch', 'FloatStorage'), op.emptyTuple, op.reduce]),
+      'torch.FloatStorage',
     ],
-    ['an extension', Buffer.from([0x82, 1])],
-    ['a call of a type', Buffer.concat([op.global('torch', 'FloatStorage'), op.emptyTuple, op.reduce])],
+    ['items of a subclass of list', Buffer.concat([cls, op.emptyTuple, op.reduce, int(1), op.append]), 'a.B'],
+    [
+      'items of a subclass of dict',
+      Buffer.concat([cls, op.emptyTuple, op.reduce, int(1), w, op.setItem]),
+      'a.B',
+    ],
+    ['a set', Buffer.concat([Buffer.from([0x8f]), op.mark, int(1), Buffer.from([0x90])]), 'builtins.set'],
+    ['a frozenset', Buffer.concat([op.mark, int(1), Buffer.from([0x91])]), 'builtins.frozenset'],
+  ])('%s', (_what, bytes, name) => {
+    expect(read(pickle(bytes))).toEqual(new PickleOpaque(name))
+  })
+
+  test('and of a hundred thousand names a hundred are remembered', () => {
+    const names = Array.from({ length: 100_000 }, (_, i) =>
+      Buffer.concat([op.global('m', `n${i}`), Buffer.from('0')]),
+    )
+    expect(unpickle(pickle(...names, op.none), 0, new TorchHost()).skipped.size).toBe(100)
+  })
+})
+
+describe('a pickle that cannot be torch.save\u2019s is refused', () => {
+  test.each([
     ['a call of text', Buffer.concat([text('a'), op.emptyTuple, op.reduce])],
+    ['a call with text', Buffer.concat([op.global('a', 'B'), text('a'), op.reduce])],
     ['attributes of a tensor', Buffer.concat([w, op.emptyDict, op.build])],
+    ['attributes of a number', Buffer.concat([int(1), op.emptyDict, op.build])],
+    ['an item added to a list', Buffer.concat([op.emptyList, op.mark, int(1), Buffer.from([0x90])])],
     ['a storage that is none', Buffer.concat([tuple(text('file'), text('/etc/passwd')), op.persistentId])],
+    ['a name of a thousand characters', op.global('a'.repeat(500), 'b'.repeat(500))],
   ])('%s', (_what, bytes) => {
     expect(() => read(pickle(bytes))).toThrow(Malformed)
   })
@@ -167,7 +208,7 @@ describe('a bomb', () => {
         op.setItem,
       ),
     )
-    expect([...stateDict(root).keys()]).toEqual(['w'])
+    expect([...stateDict(root).tensors.keys()]).toEqual(['w'])
   })
 
   test('of one long name used again and again is refused', () => {
@@ -177,7 +218,7 @@ describe('a bomb', () => {
 })
 
 describe('the state dict', () => {
-  const names = (...parts: Buffer[]): string[] => [...stateDict(read(pickle(...parts))).keys()]
+  const names = (...parts: Buffer[]): string[] => [...stateDict(read(pickle(...parts))).tensors.keys()]
 
   test.each([
     ['itself', dict({ 'a.w': w }), ['a.w']],
@@ -187,17 +228,55 @@ describe('the state dict', () => {
       dict({ model_state_dict: dict({ w }), optimizer: dict({ state: dict({ m: w }) }) }),
       ['w'],
     ],
-    ['under two wrappers', dict({ ema: dict({ module: dict({ w }) }) }), ['w']],
-    ['under model rather than ema', dict({ ema: dict({ e: w }), model: dict({ m: w }) }), ['m']],
+    ['under two wrappers', dict({ model: dict({ module: dict({ w }) }) }), ['w']],
+    ['under a key that tells something', dict({ ema: dict({ module: dict({ w }) }) }), ['ema.module.w']],
+    ['twice', dict({ ema: dict({ e: w }), model: dict({ m: w }) }), ['ema.e', 'model.m']],
+    ['in a tuple', tuple(dict({ w }), int(3)), ['0.w']],
+    [
+      'in a defaultdict',
+      Buffer.concat([
+        op.global('collections', 'defaultdict'),
+        tuple(op.global('builtins', 'list')),
+        op.reduce,
+        text('w'),
+        w,
+        op.setItem,
+      ]),
+      ['w'],
+    ],
+    [
+      'beside a Namespace',
+      dict({
+        args: Buffer.concat([
+          op.global('argparse', 'Namespace'),
+          op.emptyTuple,
+          op.reduce,
+          dict({ w }),
+          op.build,
+        ]),
+        model: dict({ m: w }),
+      }),
+      ['m'],
+    ],
     ['where model is only a name', dict({ model: text('vits16'), net: dict({ w }) }), ['w']],
-    ['in named parts', dict({ backbone: dict({ w }), head: dict({ w }) }), ['head.w', 'backbone.w']],
+    ['in named parts', dict({ backbone: dict({ w }), head: dict({ w }) }), ['backbone.w', 'head.w']],
   ])('is found %s', (_where, bytes, expected) => {
     expect(names(bytes)).toEqual(expected)
   })
 
   test.each([
     ['a single tensor', w, /holds a single tensor instead of a state dict/],
-    ['a list', op.emptyList, /holds a list/],
+    ['a list', op.emptyList, /holds no tensors/],
+    [
+      'a whole module',
+      Buffer.concat([op.global('my.net', 'Net'), op.emptyTuple, op.reduce, dict({ w }), op.build]),
+      /holds an object of "my\.net\.Net", which was not run or read, instead of a state dict.*state_dict\(\)/,
+    ],
+    [
+      'an object under a key',
+      dict({ model: Buffer.concat([op.global('my.net', 'Net'), op.emptyTuple, op.reduce]) }),
+      /holds no tensors, but an object of "my\.net\.Net"/,
+    ],
     ['a number', int(1), /holds a number/],
     ['no tensor', dict({ a: int(1) }), /holds no tensors/],
   ])('is missed in %s', (_what, bytes, message) => {

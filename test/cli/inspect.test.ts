@@ -1,5 +1,12 @@
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { scratch } from '../checkpoint/helpers.js'
+import { call as callOf, dict, text } from '../checkpoint/pickle-writer.js'
+import { joined, plainTensors, renamed, TorchFile, WILD, writeSafetensors } from '../support/wild.js'
 import { call, fixture, TINY } from './helpers.js'
+
+const folder = scratch()
 
 describe('inspect', () => {
   test('tells architecture, tensors and use, a file after the other', async () => {
@@ -54,6 +61,41 @@ describe('inspect', () => {
       { path: truncated, usable: false, error: { code: 'ERR_CHECKPOINT_FORMAT' } },
       { usable: true },
     ])
+  })
+
+  test('tells the prefix, and which of several models is taken; --prefix takes another', async () => {
+    const tensors = plainTensors(WILD.head)
+    const path = join(folder, 'average.safetensors')
+    const prefixed = ['net.', 'net_ema.module.'].map((prefix) => renamed(tensors, (name) => prefix + name))
+    writeSafetensors(path, joined(...prefixed))
+    const average = await call('inspect', path)
+    expect(average.out).toContain(
+      'names begin with "net_ema.module." (average of the weights); also in the file: "net." (--prefix takes another)',
+    )
+    const raw = await call('inspect', path, '--prefix', 'net')
+    expect(raw.code).toBe(0)
+    expect(raw.out).toContain('names begin with "net."; also in the file: "net_ema.module."')
+    const none = await call('inspect', path, '--prefix', 'ne')
+    expect(none.code).toBe(1)
+    expect(none.out).toContain('no model has the prefix "ne": give one of ["net_ema.module.", "net."]')
+  })
+
+  test('tells the Python objects that were skipped, and shards', async () => {
+    const torch = new TorchFile()
+    const evil = callOf('posix', 'system', text('touch /tmp/pickle-was-executed'))
+    const path = torch.write(
+      join(folder, 'evil.pth'),
+      dict({ x: evil, model: torch.add(plainTensors(WILD.head)) }),
+    )
+    const { code, out } = await call('inspect', path)
+    expect(code).toBe(0)
+    expect(out).toMatch(/skipped +Python objects, neither read nor run:\n +"posix\.system"\n/)
+    expect(existsSync('/tmp/pickle-was-executed')).toBe(false)
+    const index = join(folder, 'model.safetensors.index.json')
+    copyFileSync(WILD.head, join(folder, 'one.safetensors'))
+    const names = [...plainTensors(WILD.head).keys()].map((name) => [name, 'one.safetensors'])
+    writeFileSync(index, JSON.stringify({ weight_map: Object.fromEntries(names) }))
+    expect((await call('inspect', folder)).out).toMatch(/format +safetensors, 1 shard, 75 kB/)
   })
 
   test('--backbone-config names the configuration of a backbone with Hugging Face’s names', async () => {

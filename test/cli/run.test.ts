@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { RunReport } from '../../lib/cli/run/report.js'
 import { FlowModel, readFlow } from '../../lib/index.js'
 import { skipIf } from '../support/skip.js'
+import { joined, plainTensors, renamed, spoiled, writeSafetensors } from '../support/wild.js'
 import { call, fixture, type Outcome, scratch, TINY } from './helpers.js'
 
 const at = scratch()
@@ -67,6 +68,30 @@ describe('run', () => {
   test('standard input is one picture, not both', async () => {
     const both = await call('run', '-', '-', ...MODEL)
     expect(both).toMatchObject({ code: 2, err: expect.stringContaining('standard input') })
+  })
+
+  test('--head-prefix takes a model of several, and the summary says which there are; --rope-periods is told', async () => {
+    const path = at('average.safetensors')
+    const tensors = plainTensors(TINY.head)
+    writeSafetensors(
+      path,
+      joined(
+        renamed(tensors, (name) => `net.${name}`),
+        renamed(spoiled(tensors), (name) => `ema.${name}`),
+      ),
+    )
+    const model = ['--backbone', TINY.backbone, '--head', path]
+    const average = await call('run', first, second, ...model, '--size', '96x128')
+    expect(average.out).toContain(
+      'names begin with "ema." (average of the weights); also in the file: "net." (--head-prefix takes another)',
+    )
+    const raw = [...model, '--size', '96x128', '--head-prefix', 'net', '-o', at('raw.flo'), '--json']
+    const { info } = report(await call('run', first, second, ...raw, '--rope-periods', 'bfloat16'))
+    expect(info).toMatchObject({ ropePeriods: 'bfloat16', choice: { head: { prefix: 'net.' } } })
+    report(await call('run', first, second, ...raw))
+    expect(await readFlow(at('raw.flo'))).toEqual(await libraryFlow(first, second, { size: [96, 128] }))
+    const lone = await call('run', first, second, '--head-prefix', 'net')
+    expect(lone.err).toContain('--head-prefix needs --backbone and --head')
   })
 
   test('--refine refines both directions at the size of the forward flow', async () => {

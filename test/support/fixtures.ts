@@ -58,9 +58,9 @@ export function readTensors(path: string): Map<string, Float32Array> {
   const file = openCheckpoint(path)
   try {
     return new Map(
-      [...file.tensors.values()].map(({ name, shape, offset }) => {
+      [...file.tensors.values()].map(({ name, shape, file: { fd }, offset }) => {
         const values = new Float32Array(shape.reduce((product, n) => product * n, 1))
-        readSync(file.fd, new Uint8Array(values.buffer), 0, values.byteLength, offset)
+        readSync(fd, new Uint8Array(values.buffer), 0, values.byteLength, offset)
         return [name, values]
       }),
     )

@@ -1,5 +1,8 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import {
+  type CheckpointCandidate,
+  type CheckpointChoice,
+  type CheckpointSource,
   type ArrowOptions,
   type BackboneConfig,
   type Device,
@@ -45,9 +48,13 @@ describe('load', () => {
   it('takes both checkpoints, as paths or URLs, or needs nothing', () => {
     expectTypeOf(FlowModel.load).parameter(0).toEqualTypeOf<LoadOptions | undefined>()
     expectTypeOf(FlowModel.load).toBeCallableWith()
-    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<string | URL | undefined>()
-    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<string | URL | undefined>()
+    expectTypeOf<LoadOptions['backbone']>().toEqualTypeOf<CheckpointSource | undefined>()
+    expectTypeOf<LoadOptions['head']>().toEqualTypeOf<CheckpointSource | undefined>()
     expectTypeOf<{ backbone: string; head: URL }>().toExtend<LoadOptions>()
+    expectTypeOf<{
+      backbone: { path: URL }
+      head: { path: string; prefix: 'ema.' }
+    }>().toExtend<LoadOptions>()
     // @ts-expect-error: no such option
     FlowModel.load({ backbone: 'a', head: 'b', gpu: true })
     // @ts-expect-error: not constructed, but loaded
@@ -204,6 +211,9 @@ describe('a result is readonly', () => {
     model.info.memory.weights = 0
     // @ts-expect-error: readonly
     model.info.unused.head.push('name')
+    expectTypeOf(model.info.choice.head).toEqualTypeOf<CheckpointChoice>()
+    expectTypeOf(model.info.choice.head.others).toEqualTypeOf<readonly CheckpointCandidate[]>()
+    expectTypeOf(model.info.ropePeriods).toEqualTypeOf<'file' | 'float32' | 'bfloat16'>()
     expectTypeOf(model.info.engine).toEqualTypeOf<'cpu' | 'cuda'>()
     expectTypeOf(model.info.precision).toEqualTypeOf<Precision>()
     expectTypeOf(model.info.gpu).toEqualTypeOf<GpuInfo | null>()

@@ -42,6 +42,7 @@ export async function selfTest(device: Device): Promise<NativeModelInfo> {
     head: HEAD,
     backboneWeights: zeros(backboneShapes()),
     headWeights: zeros(headShapes()),
+    ropePeriods: 'float32',
     device,
     precision: 'auto',
     threads: 0,

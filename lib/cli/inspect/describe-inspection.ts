@@ -1,7 +1,9 @@
 import type { Inspection } from '../../checkpoint/inspect.js'
+import type { CheckpointChoice } from '../../checkpoint/candidates.js'
 import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
 import { quoted } from '../../support/quote.js'
 import { byteCount, count } from '../amounts.js'
+import { describeChoice } from '../choice.js'
 import { type Row, table } from '../table.js'
 
 /** Number of names listed of each kind, unless all of them are asked for. */
@@ -24,17 +26,34 @@ export function isUsable({ kind, missing, problems }: Inspection): boolean {
 /** Describes a checkpoint for people. Names come from the file, so they are quoted: they must not control the terminal. */
 export function describeInspection(found: Inspection, names: 'few' | 'all'): string[] {
   const rows: Row[] = [
-    ['format', `${found.format}, ${byteCount(found.size)}`],
+    ['format', formatLine(found)],
     ['tensors', tensorsLine(found)],
   ]
-  if (found.kind.startsWith('backbone')) rows.push(['backbone', backboneLine(found.backbone)])
-  if (found.kind.endsWith('head')) rows.push(['head', headLine(found.head)])
+  if (found.kind.startsWith('backbone'))
+    rows.push(['backbone', backboneLine(found.backbone, found.layout), ...choiceLines(found.choice.backbone)])
+  if (found.kind.endsWith('head'))
+    rows.push(['head', headLine(found.head), ...choiceLines(found.choice.head)])
   if (found.missing.length > 0) rows.push(['missing', ...nameList(found.missing, names)])
   if (found.problems.length > 0) rows.push(['problems', ...shortened(found.problems, names)])
   if (found.unused.length > 0) rows.push(['unused', ...nameList(found.unused, names)])
+  if (found.skipped.length > 0) rows.push(['skipped', ...skippedLines(found.skipped, names)])
   rows.push(['usable', usableLine(found)])
   const lines = [found.path, ...table(rows, '  ')]
   return names === 'all' ? [...lines, ...tensorTable(found)] : lines
+}
+
+function formatLine({ format, shards, size }: Inspection): string {
+  return [format, ...(shards === null ? [] : [count(shards, 'shard')]), byteCount(size)].join(', ')
+}
+
+/** Where the model's tensors are, if their names have a prefix or there are several models. */
+function choiceLines(choice: CheckpointChoice | null): string[] {
+  if (choice === null || (choice.prefix === '' && choice.others.length === 0)) return []
+  return [describeChoice(choice, '--prefix')]
+}
+
+function skippedLines(names: readonly string[], which: 'few' | 'all'): string[] {
+  return ['Python objects, neither read nor run:', ...nameList(names, which)]
 }
 
 function tensorsLine({ tensors }: Inspection): string {
@@ -45,7 +64,9 @@ function tensorsLine({ tensors }: Inspection): string {
   return tensors.length === 0 ? 'none' : `${tensors.length} (${byType}), ${rounded(values)} values`
 }
 
-function backboneLine(config: BackboneConfig | null): string {
+const NAMES = { meta: "Meta's", huggingface: "transformers'", timm: "timm's" }
+
+function backboneLine(config: BackboneConfig | null, layout: Inspection['layout']): string {
   if (config === null) return 'DINOv3 ViT, not complete'
   const { dim, depth, heads, headDim, ffn, hidden, patch, storageTokens } = config
   const known =
@@ -58,6 +79,7 @@ function backboneLine(config: BackboneConfig | null): string {
     `${kind} ${hidden}`,
     `patch ${patch}`,
     count(storageTokens, 'storage token'),
+    `${NAMES[layout ?? 'meta']} names`,
   ]
   return `DINOv3 ${known?.[0] ?? 'ViT'}: ${parts.join(', ')}`
 }

@@ -16,9 +16,23 @@ export function addRun(program: Command, cli: Cli): void {
     .argument('<first>', `the earlier picture: ${READ_KINDS}; - is standard input`)
     .argument('<second>', 'the later picture')
     .optionsGroup("Model (default: the package's small model):")
-    .option('--backbone <file>', "DINOv3 checkpoint: Meta's .pth, or Hugging Face's .safetensors or folder")
-    .option('--head <file>', "flow head's checkpoint, .pth or .safetensors")
+    .option(
+      '--backbone <file>',
+      "DINOv3 checkpoint with the names of Meta, transformers or timm: .pth, .safetensors, the shards' index.json, or a folder",
+    )
+    .option('--head <file>', "flow head's checkpoint, .pth, .ckpt or .safetensors")
     .option('--backbone-config <file>', "Hugging Face's config.json, if it is not beside the backbone")
+    .option(
+      '--backbone-prefix <prefix>',
+      "beginning of the backbone's names in a file of several models, such as teacher.backbone. (inspect lists them)",
+    )
+    .option('--head-prefix <prefix>', 'the same for the head, such as model_ema.')
+    .addOption(
+      new Option(
+        '--rope-periods <type>',
+        'bfloat16 rounds them as Meta\u2019s files have them, for a head trained on those (default: as in the file, else float32)',
+      ).choices(['float32', 'bfloat16']),
+    )
     .optionsGroup('Output:')
     .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
     .option(

@@ -44,7 +44,13 @@ export async function runFlow(first: string, second: string, flags: RunFlags, cl
   checkInputs([first, second])
   const files = modelFiles(flags)
   const { backbone, head, backboneConfig } = files
-  const inputs = [first, second, backbone, head, ...(backboneConfig === undefined ? [] : [backboneConfig])]
+  const inputs = [
+    first,
+    second,
+    backbone.path,
+    head.path,
+    ...(backboneConfig === undefined ? [] : [backboneConfig]),
+  ]
   checkOutputs(planOutputs(flags), inputs)
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   try {
@@ -124,6 +130,7 @@ function loadModel(files: ModelFiles, flags: RunFlags, progress: Progress): Prom
     backbone: files.backbone,
     head: files.head,
     backboneConfig: files.backboneConfig,
+    ropePeriods: files.ropePeriods,
     device: flags.device,
     precision: flags.precision,
     threads: flags.threads,

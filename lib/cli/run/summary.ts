@@ -1,5 +1,6 @@
 import type { FlowModelInfo } from '../../load.js'
 import { byteCount, count, dimensions, duration, pixels } from '../amounts.js'
+import { describeChoice } from '../choice.js'
 import { type Row, table } from '../table.js'
 import type { FlowReport, RunReport, WrittenFile } from './report.js'
 
@@ -22,6 +23,7 @@ export function summarize(report: RunReport): string[] {
     ['frames', framesLine(report), ...faultLines(report)],
     ['engine', [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')],
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
+    ...choiceRows(info),
     [
       'flow',
       `${duration(total)} (backbone ${duration(a)} + ${duration(b)}, ${head} ${duration(timings.head)})`,
@@ -40,6 +42,13 @@ export function summarize(report: RunReport): string[] {
       : ['wrote', ...files.map(fileLine)],
   )
   return table(rows)
+}
+
+/** Which models of the files were taken, where there was a choice. */
+function choiceRows({ choice }: FlowModelInfo): Row[] {
+  return (['backbone', 'head'] as const)
+    .filter((model) => choice[model].others.length > 0)
+    .map((model) => [model, describeChoice(choice[model], `--${model}-prefix`)])
 }
 
 function engineDetails({ gpu, instructionSet, threads }: FlowModelInfo): string[] {

@@ -5,7 +5,7 @@
 
 // Conversions of single numbers, for weights at load and for values that are read back. Round to nearest, ties to even.
 
-namespace flow::cuda {
+namespace flow {
 
 inline std::uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
@@ -38,4 +38,4 @@ inline float from_fp16(std::uint16_t value) {
   return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000U));
 }
 
-}  // namespace flow::cuda
+}  // namespace flow
