@@ -1,7 +1,7 @@
-import { isUint8Array } from 'node:util/types'
 import { FlowError } from '../errors.js'
 import { checkFrame, type EncodedSource } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
+import { isUint8Array, toBuffer } from '../support/brands.js'
 import { kindOf } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
 import { quoted, shortPath } from '../support/quote.js'
@@ -47,9 +47,7 @@ export async function decodePicture(
   options: DecodeOptions = {},
 ): Promise<Picture> {
   if (isUint8Array(source)) {
-    // A view of this realm, which sharp asks for.
-    const bytes = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
-    return decodeBytes(bytes, name, options)
+    return decodeBytes(toBuffer(source), name, options)
   }
   return decodeBytes(
     await readWhole(toPath(source, name), { name, expected: 'a picture', code: 'ERR_FRAME' }),

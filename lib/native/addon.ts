@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
+import { codeOf } from '../support/brands.js'
 import type { NativeAddon } from './contract.js'
 
 let addon: NativeAddon | undefined
@@ -33,7 +34,7 @@ function findAddon(): NativeAddon {
 }
 
 function remedy(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const code = codeOf(cause)
   if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
     return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
   if (process.platform === 'win32') return 'The engine does not run on Windows itself: use WSL'
