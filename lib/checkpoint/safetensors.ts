@@ -1,3 +1,5 @@
+// jsdom has no TextDecoder.
+import { TextDecoder } from 'node:util'
 import { listed, quoted, shown } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { axes, elements, isCount, rowMajor } from './layout.js'
