@@ -97,7 +97,7 @@ int main(int argc, char** argv) try {
   const Grid grid{frame_height / seed_backbone.patch, frame_width / seed_backbone.patch};
   const int height = grid.height * seed_head.up, width = grid.width * seed_head.up;
   const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3) * frame_height * frame_width, 99);
-  const Frame frame{pixels.data(), frame_width, frame_height, std::ptrdiff_t{3} * frame_width, PixelFormat::rgb};
+  const Frame frame = frame_of(pixels.data(), frame_width, frame_height);
   std::vector<float> flow(static_cast<std::size_t>(2) * height * width);
   NetworkCalls calls(network);
   FeatureId before = calls.encode(frame, grid);

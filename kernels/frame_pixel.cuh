@@ -13,43 +13,33 @@ struct Pixel {
 
 DEVICE int clamp_level(int v) { return min(max(v, 0), 255); }
 
-/// ITU-R BT.601, video range, in OpenCV's 20-bit fixed point (COLOR_YUV2RGB_NV12).
-DEVICE Pixel nv12_to_rgb(int luma, int u, int v) {
-  constexpr int bits = 20, half = 1 << (bits - 1);
-  constexpr int y_gain = 1220542, v_to_r = 1673527, v_to_g = -852492, u_to_g = -409993, u_to_b = 2116026;
-  const int y = max(0, luma - 16) * y_gain + half;
-  u -= 128, v -= 128;
-  return {clamp_level((y + v_to_r * v) >> bits), clamp_level((y + v_to_g * v + u_to_g * u) >> bits),
-          clamp_level((y + u_to_b * u) >> bits)};
-}
-
-/// Reads pixels of interleaved channels. Channel positions are numbers, not branches, so that the loads of all pixels
+/// Reads pixels of interleaved R, G and B. Channel positions are numbers, not branches, so that the loads of all pixels
 /// are issued together.
 struct PackedReader {
   const FrameView& frame;
-  int step, red, green, blue;
-
-  DEVICE explicit PackedReader(const FrameView& view) : frame(view) {
-    const bool alpha = view.format == frame_rgba || view.format == frame_bgra, gray = view.format == frame_gray;
-    const bool reversed = view.format == frame_bgr || view.format == frame_bgra;
-    step = gray ? 1 : alpha ? 4 : 3;
-    red = reversed ? 2 : 0;
-    green = gray ? 0 : 1;
-    blue = gray || reversed ? 0 : 2;
-  }
 
   DEVICE Pixel operator()(int y, int x) const {
-    const std::uint8_t* pixel = frame.data + y * frame.stride + x * step;
-    return {pixel[red], pixel[green], pixel[blue]};
+    const FrameChannel &red = frame.channels[0], &green = frame.channels[1], &blue = frame.channels[2];
+    const std::uint8_t* pixel = frame.data + y * red.stride + x * red.step;
+    return {pixel[red.offset], pixel[green.offset], pixel[blue.offset]};
   }
 };
 
-struct Nv12Reader {
+/// Reads pixels of Y, U and V as R, G and B.
+struct YuvReader {
   const FrameView& frame;
 
+  DEVICE int sample(int channel, int y, int x) const {
+    const FrameChannel& at = frame.channels[channel];
+    return frame.data[at.offset + (y >> at.down) * at.stride + (x >> at.across) * at.step];
+  }
   DEVICE Pixel operator()(int y, int x) const {
-    const std::uint8_t* chroma = frame.data + (frame.height + y / 2) * frame.stride + x / 2 * 2;
-    return nv12_to_rgb(frame.data[y * frame.stride + x], chroma[0], chroma[1]);
+    const YuvToRgb& by = frame.to_rgb;
+    const int light = (sample(0, y, x) - by.black) * by.luma + (1 << (yuv_bits - 1));
+    const int u = sample(1, y, x) - 128, v = sample(2, y, x) - 128;
+    return {clamp_level((light + by.v_to_r * v) >> yuv_bits),
+            clamp_level((light + by.u_to_g * u + by.v_to_g * v) >> yuv_bits),
+            clamp_level((light + by.u_to_b * u) >> yuv_bits)};
   }
 };
 

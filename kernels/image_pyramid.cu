@@ -111,20 +111,20 @@ DEVICE void pyramid_half(const PyramidFrameParams& p, const Reader& reader, cons
 KERNEL(pyramid_luma, PyramidFrameParams, 256, 1) {
   const PyramidPixel pixel;
   if (!pixel.exists(p.to)) return;
-  if (p.frame.format == frame_nv12) {
-    pyramid_luma(p, Nv12Reader{p.frame}, pixel);
+  if (p.frame.to_rgb.luma != 0) {
+    pyramid_luma(p, YuvReader{p.frame}, pixel);
   } else {
-    pyramid_luma(p, PackedReader(p.frame), pixel);
+    pyramid_luma(p, PackedReader{p.frame}, pixel);
   }
 }
 
 KERNEL(pyramid_half, PyramidFrameParams, 256, 1) {
   const PyramidPixel pixel;
   if (!pixel.exists(p.to)) return;
-  if (p.frame.format == frame_nv12) {
-    pyramid_half(p, Nv12Reader{p.frame}, pixel);
+  if (p.frame.to_rgb.luma != 0) {
+    pyramid_half(p, YuvReader{p.frame}, pixel);
   } else {
-    pyramid_half(p, PackedReader(p.frame), pixel);
+    pyramid_half(p, PackedReader{p.frame}, pixel);
   }
 }
 

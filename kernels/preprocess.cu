@@ -3,7 +3,7 @@
 // is (channel, y % patch, x % patch).
 //
 // The pixels equal the CPU engine's bit for bit, and so OpenCV's INTER_LINEAR: integers up to the rounded 8-bit value,
-// then IEEE float32 in the order of the original. NV12 becomes RGB at each of the four source pixels, before the
+// then IEEE float32 in the order of the original. YUV becomes RGB at each of the four source pixels, before the
 // resize.
 //
 // Each of the height * width pixels reads at most 4 source pixels, which neighbours share in L1, and writes 3 values.
@@ -49,8 +49,8 @@ DEVICE void preprocess(const PreprocessParams& p) {
   const int y = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
   if (x >= p.width || y >= p.height) return;
 
-  const Pixel pixel = p.frame.format == frame_nv12 ? resized_pixel(p, Nv12Reader{p.frame}, y, x)
-                                                   : resized_pixel(p, PackedReader(p.frame), y, x);
+  const Pixel pixel = p.frame.to_rgb.luma != 0 ? resized_pixel(p, YuvReader{p.frame}, y, x)
+                                               : resized_pixel(p, PackedReader{p.frame}, y, x);
   const std::ptrdiff_t row = y / p.patch * (p.width / p.patch) + x / p.patch;
   T* out = static_cast<T*>(p.patches) + row * p.ldp + y % p.patch * p.patch + x % p.patch;
   for (int c = 0; c < 3; c++) {

@@ -2,7 +2,8 @@ import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
 import type { OutputSize } from './size.js'
-import { allocateFloats, checkWritable } from './support/allocate.js'
+import { allocateFloats, targetOf } from './support/allocate.js'
+import { isFloat32Array } from './support/brands.js'
 
 /** The sizes of a {@link FeatureMap}. */
 export interface FeatureMapShape {
@@ -118,7 +119,12 @@ export class FeatureMap implements FeatureMapShape {
       frames: [],
       plan: () => {
         const features = this.#target(options.into)
-        return { request: { from: this.#id, features }, answer: () => features }
+        const target = targetOf(features)
+        const answer = () => {
+          target.deliver()
+          return features
+        }
+        return { request: { from: this.#id, features: target.data }, answer }
       },
     }
   }
@@ -128,14 +134,13 @@ export class FeatureMap implements FeatureMapShape {
     this.#requireLive()
     const length = this.gridHeight * this.gridWidth * this.dim
     if (into === undefined) return allocateFloats(length, 'the copy of a feature map')
-    if (!(into instanceof Float32Array)) throw new FlowError('ERR_ARGUMENT', 'into: must be a Float32Array')
+    if (!isFloat32Array(into)) throw new FlowError('ERR_ARGUMENT', 'into: must be a Float32Array')
     if (into.length !== length)
       throw new FlowError(
         'ERR_ARGUMENT',
         `into: has ${into.length} values, but the features are ${length} (${this.gridHeight} x ${this.gridWidth} patches ` +
           `of ${this.dim}): give an array of that length`,
       )
-    checkWritable(into)
     return into
   }
 

@@ -1,5 +1,6 @@
 import { FlowError } from './errors.js'
 import { allocateFloats } from './support/allocate.js'
+import { isFloat32Array } from './support/brands.js'
 
 /**
  * Dense optical flow: for every pixel of the first frame, its displacement to the second frame.
@@ -19,7 +20,7 @@ export class FlowField {
    */
   constructor(width: number, height: number, data?: Float32Array) {
     const length = fieldLength(width, height)
-    if (data !== undefined && (!(data instanceof Float32Array) || data.length !== length)) {
+    if (data !== undefined && (!isFloat32Array(data) || data.length !== length)) {
       throw new FlowError(
         'ERR_ARGUMENT',
         `a ${width} x ${height} flow field needs a Float32Array of ${length} values (all x, then all y)`,

@@ -1,40 +1,63 @@
-import { isUint8Array } from 'node:util/types'
 import { FlowError } from './errors.js'
-import { isResizable, WHY_NOT_RESIZABLE } from './support/allocate.js'
+import type { NativeFrame, NativePlane } from './native/contract.js'
+import {
+  type FormatRow,
+  formatRow,
+  PIXEL_FORMATS,
+  type PixelFormat,
+  type PlaneSize,
+  YUV_MATRICES,
+  YUV_RANGES,
+  type YuvMatrix,
+  type YuvRange,
+  yuvToRgb,
+} from './pixel-formats.js'
+import { isResizable } from './support/allocate.js'
+import { isBytes, isUint8Array, isUrl } from './support/brands.js'
 import { quoted } from './support/quote.js'
-import type { NativeFrame } from './native/contract.js'
 
-/** Every {@link PixelFormat}. */
-export const PIXEL_FORMATS = ['rgb', 'rgba', 'bgr', 'bgra', 'gray', 'nv12'] as const
+/** How YUV becomes RGB. For a YUV format only. */
+export interface YuvCode {
+  /** Default `'video'`. Phones, and cameras that give MJPEG, have `'full'`. */
+  readonly range?: YuvRange | undefined
+  /** Default `'bt601'`. Video of 720 rows or more mostly has `'bt709'`. */
+  readonly matrix?: YuvMatrix | undefined
+}
 
-/**
- * Memory layout of a frame's pixels: 8-bit channels, interleaved, rows from the top. Alpha is ignored.
- *
- * `nv12` comes from cameras and hardware decoders: `height` rows of luma, then `height / 2` rows of interleaved U and V (ITU-R
- * BT.601, video range). Both sides of an nv12 frame are even.
- */
-export type PixelFormat = (typeof PIXEL_FORMATS)[number]
+/** Where a plane is, as in WebCodecs' `PlaneLayout`. */
+export interface FramePlane {
+  /** Bytes from the begin of `data` to the first row. */
+  readonly offset: number
+  /** Bytes from one row to the next. */
+  readonly stride: number
+}
 
 /**
  * A decoded frame, such as an `ImageData`.
  *
- * `data` is read in place, even if it is a view of a SharedArrayBuffer. Do not change, transfer or resize it before the
- * call's promise is settled.
+ * `data` is read in place, even if it is a view of a SharedArrayBuffer; only of a resizable ArrayBuffer, which may shrink, a copy is
+ * taken at the call. Do not change or transfer it before the call's promise is settled: a call whose frame was transferred is
+ * rejected.
  */
-export interface Frame {
+export interface Frame extends YuvCode {
   readonly data: Uint8Array | Uint8ClampedArray
   /** Pixels, 1 to 65535. */
   readonly width: number
   /** Pixels, 1 to 65535. */
   readonly height: number
-  /** Default: rgb, rgba or gray, whichever has the length of `data`. */
+  /** Default: rgb, rgba or gray, whichever has exactly the length of `data`. */
   readonly format?: PixelFormat | undefined
-  /** Bytes from one row to the next. Default: rows follow each other without padding. */
+  /**
+   * Bytes from one row of the first plane to the next; the other planes follow it, their rows padded to as many pixels. Default: no
+   * padding.
+   */
   readonly stride?: number | undefined
+  /** One for each plane of the format, where they do not follow each other as `stride` says: decoders pad planes in height. */
+  readonly planes?: readonly FramePlane[] | undefined
 }
 
 /** Size and format of a frame to be made. */
-export interface FrameShape {
+export interface FrameShape extends YuvCode {
   /** Pixels, 1 to 65535. */
   readonly width: number
   /** Pixels, 1 to 65535. */
@@ -43,12 +66,14 @@ export interface FrameShape {
   readonly format?: PixelFormat | undefined
 }
 
-/** A frame to be filled. All its bytes are zero at first: black, except in nv12. Its rows have no padding. */
+/** A frame to be filled. All its bytes are zero at first: black, but green in YUV formats. It has no padding. */
 export interface FrameBuffer extends Frame {
   readonly data: Uint8Array<ArrayBuffer>
   readonly format: PixelFormat
-  /** Bytes of a row. */
+  /** Bytes of a row of the first plane. */
   readonly stride: number
+  /** Of a format with more than one plane. */
+  readonly planes?: readonly FramePlane[] | undefined
 }
 
 /**
@@ -62,21 +87,13 @@ export type FrameSource = Frame | EncodedSource
 
 const MAX_SIDE = 65_535
 const MAX_STRIDE = 2 ** 31 - 1
-const ROW_BYTES: Readonly<Record<PixelFormat, number>> = {
-  rgb: 3,
-  rgba: 4,
-  bgr: 3,
-  bgra: 4,
-  gray: 1,
-  nv12: 1,
-}
 
 /** Throws a `FlowError`. The name of the frame is put in front of `message`. */
 type Fail = (message: string) => never
 
 /** Whether a source has to be decoded first. */
-export function isFile(source: FrameSource): source is EncodedSource {
-  return typeof source === 'string' || source instanceof URL || isUint8Array(source)
+export function isFile(source: unknown): source is EncodedSource {
+  return typeof source === 'string' || isUrl(source) || isUint8Array(source)
 }
 
 /**
@@ -86,39 +103,35 @@ export function isFile(source: FrameSource): source is EncodedSource {
  * @throws {FlowError} `ERR_FRAME`; the message has the expected and the given value
  */
 export function checkFrame(frame: Frame, name: string): NativeFrame {
-  const fail: Fail = (message) => {
-    throw new FlowError('ERR_FRAME', `${name}: ${message}`)
-  }
+  const fail = failing(name)
   if (typeof frame !== 'object' || frame === null)
     fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
   const { data, width, height } = frame
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray))
+  if (!isBytes(data))
     fail(`its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
-  if (isResizable(data)) fail(`its data are in a resizable ArrayBuffer, ${WHY_NOT_RESIZABLE}`)
   checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(frame, fail)
-  const { row, rows } = layOut(width, height, format, fail)
+  const row = checkFormat(format, fail)
+  const toRgb = conversionOf(frame, format, row, fail)
   const size = `${width} x ${height} ${format}`
-  const { stride } = frame
-  if (stride === undefined) {
-    if (data.length !== row * rows)
-      fail(
-        `a ${size} frame is ${row * rows} bytes, its data are ${data.length}: if rows are padded, give the stride`,
-      )
-    return { data, width, height, stride: row, format }
-  }
-  if (!Number.isInteger(stride) || stride < row || stride > MAX_STRIDE)
-    fail(`its stride must be an integer of at least ${row} bytes (a row of ${size}), not ${describe(stride)}`)
-  const least = stride * (rows - 1) + row
-  if (data.length < least)
-    fail(
-      `a ${size} frame of stride ${stride} needs at least ${least} bytes (${rows} rows), its data are ${data.length}`,
-    )
-  return { data, width, height, stride, format }
+  const planes = placePlanes(frame, row, size, fail)
+  const pixels = isResizable(data) ? new Uint8Array(data) : data
+  return { data: pixels, width, height, channels: row.channels, toRgb, planes }
 }
 
 /**
- * Makes a frame whose rows have no padding.
+ * @throws {FlowError} `ERR_FRAME` if the memory of a frame went away after it was checked: who has it now may have changed the
+ *   pixels
+ */
+export function checkKept({ data }: NativeFrame, name: string): void {
+  if (data.length > 0) return
+  failing(name)(
+    'its ArrayBuffer was transferred or detached while its call waited: keep it until the call is settled, or give a copy',
+  )
+}
+
+/**
+ * Makes a frame without padding.
  *
  * @param allocate allocates `bytes` bytes; `what` names them in error messages
  * @throws {FlowError} `ERR_FRAME` for an invalid size or format
@@ -127,16 +140,18 @@ export function makeFrame(
   shape: FrameShape,
   allocate: (bytes: number, what: string) => Uint8Array<ArrayBuffer>,
 ): FrameBuffer {
-  const fail: Fail = (message) => {
-    throw new FlowError('ERR_FRAME', `frame: ${message}`)
-  }
+  const fail = failing('frame')
   if (typeof shape !== 'object' || shape === null)
     fail(`a frame is made from { width, height, format }, not ${describe(shape)}`)
-  const { width, height, format = 'rgb' } = shape
+  const { width, height, format = 'rgb', range, matrix } = shape
   checkSides(width, height, fail)
-  const { row, rows } = layOut(width, height, format, fail)
-  const data = allocate(row * rows, `a ${width} x ${height} ${format} frame`)
-  return { data, width, height, stride: row, format }
+  const row = checkFormat(format, fail)
+  conversionOf(shape, format, row, fail)
+  const { planes, end } = follow(row.sizes(width, height))
+  const data = allocate(end, `a ${width} x ${height} ${format} frame`)
+  const { stride } = planes[0]!
+  const frame = { data, width, height, stride, format, ...(planes.length > 1 && { planes }) }
+  return row.isYuv ? { ...frame, range, matrix } : frame
 }
 
 /** Like {@link checkFrame}, for synchronous calls: they cannot wait for a decoder, so they refuse files. */
@@ -150,37 +165,160 @@ export function checkDecoded(source: FrameSource, name: string): NativeFrame {
   return checkFrame(source, name)
 }
 
+function failing(name: string): Fail {
+  return (message) => {
+    throw new FlowError('ERR_FRAME', `${name}: ${message}`)
+  }
+}
+
 function checkSides(width: number, height: number, fail: Fail): void {
   for (const [side, value] of Object.entries({ width, height }))
     if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
       fail(`its ${side} must be an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
 }
 
-/** Bytes per row, and number of rows. The chroma rows of nv12 are counted. */
-function layOut(width: number, height: number, format: PixelFormat, fail: Fail) {
-  if (!PIXEL_FORMATS.includes(format))
-    fail(`its format must be one of ${PIXEL_FORMATS.join(', ')}, not ${describe(format)}`)
-  if (format === 'nv12' && (width % 2 !== 0 || height % 2 !== 0))
-    fail(`an nv12 frame must have even sides, not ${width} x ${height}`)
-  return { row: ROW_BYTES[format] * width, rows: format === 'nv12' ? (height / 2) * 3 : height }
+function checkFormat(format: unknown, fail: Fail): FormatRow {
+  return formatRow(format) ?? fail(`its format must be one of ${PIXEL_FORMATS.join(', ')}, ${hint(format)}`)
 }
 
-function defaultFormat({ data, width, height, stride }: Frame, fail: Fail): PixelFormat {
+/** What was given instead of a format, and what to do about it. */
+function hint(format: unknown): string {
+  const given = `not ${describe(format)}`
+  if (typeof format !== 'string') return given
+  const lower = format.toLowerCase()
+  if (formatRow(lower) !== undefined) return `${given}: write ${quoted(lower)}`
+  const full = lower.replace(/^yuvj/, 'yuv')
+  if (full !== lower && formatRow(full) !== undefined)
+    return `${given}: give format ${quoted(full)} and range 'full'`
+  if (/^[piyx]\w?\d1\d|p(?:9|1[0246])(?:le|be)?$|(?:16|48|64)(?:le|be)?$|10|f32/.test(lower))
+    return `${given}, which has more than 8 bits a sample: convert it to nv12 or rgb`
+  return `${given}: convert it to one of them`
+}
+
+/** `toRgb` of a frame in YUV. */
+function conversionOf(
+  { range, matrix }: YuvCode,
+  format: string,
+  { isYuv }: FormatRow,
+  fail: Fail,
+): Int32Array | undefined {
+  if (!isYuv) {
+    if (range !== undefined || matrix !== undefined)
+      fail(`range and matrix are for YUV, and its format is ${format}: leave them out`)
+    return undefined
+  }
+  if (range !== undefined && !YUV_RANGES.includes(range))
+    fail(`its range must be ${YUV_RANGES.join(' or ')}, not ${describe(range)}`)
+  if (matrix !== undefined && !YUV_MATRICES.includes(matrix))
+    fail(`its matrix must be one of ${YUV_MATRICES.join(', ')}, not ${describe(matrix)}`)
+  return yuvToRgb(matrix ?? 'bt601', range ?? 'video')
+}
+
+/** Finds the planes of a frame, and checks that all their rows are in its data. */
+function placePlanes(frame: Frame, format: FormatRow, size: string, fail: Fail): readonly NativePlane[] {
+  const { data, width, height, stride, planes } = frame
+  const sizes = format.sizes(width, height)
+  if (planes !== undefined) return checkPlanes(frame, sizes, size, fail)
+  if (stride === undefined) {
+    const { planes: placed, end } = follow(sizes)
+    if (data.length !== end)
+      fail(
+        `a ${size} frame is ${end} bytes, its data are ${data.length}: if it is padded, give its stride or planes`,
+      )
+    return placed
+  }
+  const least = Math.max(...sizes.map(({ row }, p) => Math.ceil(row / format.strides[p]!)))
+  if (!Number.isInteger(stride) || stride < least || stride > MAX_STRIDE)
+    fail(
+      `its stride must be an integer of at least ${least} bytes (a row of ${size}), not ${describe(stride)}`,
+    )
+  const strides = format.strides.map((part) => part * stride)
+  if (!strides.every(Number.isInteger))
+    fail(
+      `its stride ${stride} cannot be halved for the other planes of ${size}: give planes, [{ offset, stride }, ...]`,
+    )
+  const { planes: placed, end, padded } = follow(sizes, strides)
+  const rows = sizes.reduce((sum, plane) => sum + plane.rows, 0)
+  if (data.length < end)
+    fail(
+      `a ${size} frame of stride ${stride} needs at least ${end} bytes (${rows} rows), its data are ${data.length}`,
+    )
+  // Bytes between the planes would shift the colours, and nobody would notice.
+  if (sizes.length > 1 && data.length > padded)
+    fail(
+      `a ${size} frame of stride ${stride} is ${padded} bytes, its data are ${data.length}: say where its planes are, ` +
+        'planes: [{ offset, stride }, ...]',
+    )
+  return placed
+}
+
+/** Planes one after the other: where they are, where the last row ends, and where its padding ends. */
+function follow(sizes: readonly PlaneSize[], strides?: readonly number[]) {
+  let [padded, end] = [0, 0]
+  const planes = sizes.map(({ row, rows }, p): NativePlane => {
+    const stride = strides?.[p] ?? row
+    const offset = padded
+    padded += stride * rows
+    end = padded - stride + row
+    return { offset, stride }
+  })
+  return { planes, end, padded }
+}
+
+function checkPlanes(frame: Frame, sizes: readonly PlaneSize[], size: string, fail: Fail): NativePlane[] {
+  const { data, format, stride, planes } = frame
+  if (format === undefined) fail('a frame with planes needs a format as well')
+  if (!Array.isArray(planes) || planes.length !== sizes.length)
+    fail(
+      `its planes must be a list of ${sizes.length} { offset, stride }, as ${format} has, not ${listOf(planes)}`,
+    )
+  const placed = (planes as readonly unknown[]).map((plane, p): NativePlane => {
+    const { offset, stride: step } = (plane ?? {}) as Partial<FramePlane>
+    const { row, rows } = sizes[p]!
+    if (!Number.isSafeInteger(offset) || offset! < 0)
+      fail(`the offset of its plane ${p} must be an integer of at least 0, not ${describe(offset)}`)
+    if (!Number.isInteger(step) || step! < row || step! > MAX_STRIDE)
+      fail(`the stride of its plane ${p} must be an integer of at least ${row} bytes, not ${describe(step)}`)
+    const end = offset! + step! * (rows - 1) + row
+    if (end > data.length)
+      fail(
+        `plane ${p} of a ${size} frame (${rows} rows) ends at byte ${end}, its data are ${data.length} bytes`,
+      )
+    return { offset: offset!, stride: step! }
+  })
+  if (stride !== undefined && stride !== placed[0]!.stride)
+    fail(
+      `its stride is ${describe(stride)}, but that of its first plane ${placed[0]!.stride}: give planes alone`,
+    )
+  return placed
+}
+
+function defaultFormat({ data, width, height, stride, planes }: Frame, fail: Fail): PixelFormat {
   if (stride !== undefined) return fail('a frame with a stride needs a format as well')
+  if (planes !== undefined) return fail('a frame with planes needs a format as well')
   const pixels = width * height
   if (data.length === 3 * pixels) return 'rgb'
   if (data.length === 4 * pixels) return 'rgba'
   if (data.length === pixels) return 'gray'
-  if (data.length === 1.5 * pixels)
-    return fail(`${data.length} bytes may be nv12 or another format: give the format`)
+  const fitting = PIXEL_FORMATS.filter(
+    (name) => follow(formatRow(name)!.sizes(width, height)).end === data.length,
+  )
+  if (fitting.length > 0)
+    return fail(`${data.length} bytes may be ${fitting.join(', ')} or another format: give the format`)
   return fail(
     `${data.length} bytes are not ${width} x ${height} pixels: rgb is ${3 * pixels} bytes, rgba ${4 * pixels}, gray ${pixels}; ` +
-      'if rows are padded, give format and stride',
+      'for another format, or padded rows, give format and stride',
   )
 }
 
+function listOf(planes: unknown): string {
+  return Array.isArray(planes) ? `${planes.length}` : describe(planes)
+}
+
 function describe(value: unknown): string {
-  if (typeof value === 'object' && value !== null)
-    return `an object of class ${value.constructor?.name ?? 'null'}`
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (typeof value === 'object' && value !== null) {
+    const name: unknown = value.constructor?.name
+    return `an object of class ${typeof name === 'string' ? name.slice(0, 60) : 'null'}`
+  }
+  return typeof value === 'string' ? quoted(value) : String(value).slice(0, 60)
 }

@@ -16,11 +16,12 @@ export {
   type EncodedSource,
   type Frame,
   type FrameBuffer,
+  type FramePlane,
   type FrameShape,
   type FrameSource,
-  PIXEL_FORMATS,
-  type PixelFormat,
+  type YuvCode,
 } from './frame.js'
+export { PIXEL_FORMATS, type PixelFormat, type YuvMatrix, type YuvRange } from './pixel-formats.js'
 export type { DecodeOptions } from './image/decode.js'
 export {
   encodePng,

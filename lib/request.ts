@@ -1,6 +1,6 @@
 import { createFeatureMap, type FeatureMap, featureIdOf } from './feature-map.js'
 import { FlowError } from './errors.js'
-import { FlowField } from './flow-field.js'
+import { fieldLength, FlowField } from './flow-field.js'
 import type { FrameSource } from './frame.js'
 import type { Call, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
 import type { RgbImage } from './image/rgb-image.js'
@@ -16,7 +16,8 @@ import {
   resolveOutput,
   sameSize,
 } from './size.js'
-import { allocateBytes, allocateFloats, checkWritable } from './support/allocate.js'
+import { allocateBytes, allocateFloats, targetOf } from './support/allocate.js'
+import { isFloat32Array } from './support/brands.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
 /** How a frame enters the network. */
@@ -57,7 +58,7 @@ export interface OutputOptions extends RefineOption {
   readonly output?: FlowOutput | undefined
   /**
    * A field of the output's size. The flow is written to it, instead of to a new field, and it is returned. Only one call at a
-   * time may use it. Do not transfer its memory before the call is settled. `FlowModel.createField` makes the fastest one.
+   * time may use it. Do not transfer or resize its memory before the call is settled: such a call is rejected. `FlowModel.createField` makes the fastest one.
    */
   readonly into?: FlowField | undefined
 }
@@ -325,11 +326,12 @@ export class RequestPlanner {
   #toField({ inputs, frame, grid }: Pair, { output, into }: OutputOptions): Plan<FlowField> {
     const { height, width } = this.outputSize(frame, grid, output)
     const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
+    const target = targetOf(field.data)
     const answer = () => {
-      checkWritable(field.data)
+      target.deliver()
       return field
     }
-    return { request: { ...inputs, height, width, flow: field.data }, answer }
+    return { request: { ...inputs, height, width, flow: target.data }, answer }
   }
 
   #toMaps({ inputs, frame, grid }: Pair, options: FlowMapsFromFeaturesOptions): Plan<FlowMaps> {
@@ -337,11 +339,12 @@ export class RequestPlanner {
     const { into } = options
     const flow = into === undefined ? undefined : checkInto(into, size.width, size.height)
     const maps = makeMaps(options, size, (width, height) => new FlowField(width, height), flow)
+    const target = targetOf(maps.flow.data)
     const answer = () => {
-      checkWritable(maps.flow.data)
+      target.deliver()
       return maps
     }
-    return { request: { ...inputs, ...fillMaps(maps) }, answer }
+    return { request: { ...inputs, ...fillMaps(maps), flow: target.data }, answer }
   }
 
   #toPicture({ inputs, frame, grid }: Pair, options: FlowPictureFromFeaturesOptions): Plan<RgbImage> {
@@ -398,12 +401,18 @@ function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
 }
 
 export function checkInto(into: FlowField, width: number, height: number): FlowField {
-  if (!(into instanceof FlowField)) throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField')
+  // A FlowField of another realm, or of another copy of this package, serves as well.
+  if (typeof into !== 'object' || into === null || !isFloat32Array(into.data))
+    throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField')
   if (into.width !== width || into.height !== height)
     throw new FlowError(
       'ERR_ARGUMENT',
       `into: is ${into.width} x ${into.height}, but the flow is ${width} x ${height}: give a field of that size`,
     )
-  checkWritable(into.data)
+  if (into.data.length !== 0 && into.data.length !== fieldLength(width, height))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `into: has ${into.data.length} values, and a ${width} x ${height} flow ${fieldLength(width, height)}: give a FlowField`,
+    )
   return into
 }

@@ -109,7 +109,7 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
   NetworkCalls calls(network);
   const auto frame = [&](int i) -> Frame {
     const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
-    return {pixels.data(), size.width, size.height, std::ptrdiff_t{3} * size.width, PixelFormat::rgb};
+    return frame_of(pixels.data(), size.width, size.height);
   };
   /// Returns the caller's time of a call, in ms. Unless `caller` is null, adds it and the device's time to their lists.
   const auto timed = [&](Times* caller, Times* device, const auto& call) {
@@ -124,17 +124,15 @@ Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int fr
   const auto kept = [](int i, Times& times) { return i < 0 ? nullptr : &times; };
   FeatureId before = calls.encode(frame(-1), grid);
   for (int i = -warm_up; i < frames; i++) {
-    const double ms = timed(kept(i, measured.frame), &measured.device, [&] {
-      before = calls.advance(before, frame(i), grid, flow, size.height, size.width);
-    });
+    const double ms = timed(kept(i, measured.frame), &measured.device,
+                            [&] { before = calls.advance(before, frame(i), grid, flow, size.height, size.width); });
     if (i == -warm_up) measured.first_frame_ms = ms;
   }
   for (int i = -warm_up; i < frames; i++) {
     FeatureId now = 0;
     timed(kept(i, measured.encode), &measured.device_encode, [&] { now = calls.encode(frame(i), grid); });
-    timed(kept(i, measured.head), &measured.device_head, [&] {
-      calls.flow(before, now, {}, flow, size.height, size.width);
-    });
+    timed(kept(i, measured.head), &measured.device_head,
+          [&] { calls.flow(before, now, {}, flow, size.height, size.width); });
     network.release(std::exchange(before, now));
   }
   measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
@@ -153,8 +151,7 @@ std::string to_json(const std::string& precision, int frames, const Measured& me
         .raw("deviceEncodeMs", measured.device_encode.json())
         .raw("deviceHeadMs", measured.device_head.json());
   }
-  return object
-      .number("framesPerSecond", measured.frame.per_second())
+  return object.number("framesPerSecond", measured.frame.per_second())
       .number("loadSeconds", measured.load_seconds)
       .number("firstFrameMs", measured.first_frame_ms)
       .boolean("finite", measured.finite)

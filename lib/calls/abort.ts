@@ -1,14 +1,21 @@
 import { FlowError } from '../errors.js'
+import { isAbortSignal } from '../support/brands.js'
 
 /** The error of a call that was stopped by its signal. Its `cause` is the signal's reason. */
 export function abortError(signal: AbortSignal): FlowError {
-  return new FlowError('ERR_ABORTED', 'the call was aborted', { cause: signal.reason })
+  return new FlowError('ERR_ABORTED', 'the call was aborted', {
+    // A polyfill's signal has no reason.
+    cause: signal.reason ?? new DOMException('This operation was aborted', 'AbortError'),
+  })
 }
 
 /** @throws {FlowError} `ERR_ARGUMENT` if `signal` is neither an AbortSignal nor undefined */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new FlowError('ERR_ARGUMENT', 'signal: must be an AbortSignal')
+  if (signal !== undefined && !isAbortSignal(signal))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      'signal: must be an AbortSignal: give the signal of an AbortController',
+    )
 }
 
 /** @throws {FlowError} `ERR_ABORTED` if the signal has fired */

@@ -1,5 +1,5 @@
 import { FlowError } from '../errors.js'
-import { checkDecoded, checkFrame, type Frame, type FrameSource, isFile } from '../frame.js'
+import { checkDecoded, checkFrame, checkKept, type Frame, type FrameSource, isFile } from '../frame.js'
 import { decodeForCall } from '../image/decode.js'
 import type { FeatureId, NativeFrame, NativeModel, NativeRequest, NativeResult } from '../native/contract.js'
 import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
@@ -80,8 +80,14 @@ export class CallQueue {
       const frames = call.frames.some(({ source }) => isFile(source))
         ? await Promise.all(call.frames.map(decode))
         : call.frames.map(({ source, name }) => checkFrame(source as Frame, name))
+      const checkAllKept = () => {
+        for (const [i, { name }] of call.frames.entries()) checkKept(frames[i]!, name)
+      }
+      checkAllKept() // decoding one frame may take time
       const { request, answer } = call.plan(frames)
-      return answer(await this.send(site, call.options.signal, request))
+      const result = await this.send(site, call.options.signal, request)
+      checkAllKept()
+      return answer(result)
     })
   }
 

@@ -1,8 +1,10 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import { checkKept } from '../frame.js'
 import type { NativeFrame, NativeRefinement, NativeRequest, NativeResult } from '../native/contract.js'
 import { checkInto, fillMaps, type FlowMaps, makeMaps, type RequestPlanner } from '../request.js'
 import { type OutputSize, sameSize } from '../size.js'
+import { type Target, targetOf } from '../support/allocate.js'
 import type { StreamFrame, StreamOptions, StreamResult } from '../stream-options.js'
 import type { CallQueue } from './call-queue.js'
 import { FeatureChain, type Link } from './feature-chain.js'
@@ -25,9 +27,12 @@ interface KeptFrame extends StreamFrame {
 /** The request for one frame, and the memory for its results. */
 export interface Step {
   readonly request: NativeRequest
+  readonly frame: NativeFrame
   readonly link: Link<KeptFrame>
   /** Undefined for a frame that starts the stream anew. */
   readonly maps: FlowMaps | undefined
+  /** The flow of `maps`. */
+  readonly target: Target | undefined
   readonly similarity: Float32Array | undefined
   /** `performance.now()` when the request was made. */
   readonly made: number
@@ -73,8 +78,7 @@ export class StreamSteps {
 
   /** The request for a frame. From now on the next frame starts from this one. */
   plan({ index, timestamp, epoch }: PushedFrame, frame: NativeFrame, into: FlowField | undefined): Step {
-    if (frame.data.length === 0)
-      throw new FlowError('ERR_FRAME', 'frame: its ArrayBuffer was transferred or detached while it waited')
+    checkKept(frame, 'frame')
     const { last } = this.chain
     const before = last?.frame.epoch === epoch ? last : undefined
     const size = { width: frame.width, height: frame.height }
@@ -87,21 +91,27 @@ export class StreamSteps {
     if (before === undefined || !sameSize(before.frame.size, size)) {
       const link = this.chain.add(id, kept)
       const request = { ...common, from: frame, keepFrom: id, ...output }
-      return { request, link, maps: undefined, similarity: undefined, made }
+      return { request, frame, link, maps: undefined, target: undefined, similarity: undefined, made }
     }
     const maps = this.#maps(output, into)
+    const target = targetOf(maps.flow.data)
     const similarity = this.#threshold === undefined ? undefined : new Float32Array(1)
     const link = this.chain.add(id, kept)
-    const request = { ...common, from: before.id, to: frame, keepTo: id, ...fillMaps(maps), similarity }
-    return { request, link, maps, similarity, made }
+    const results = { ...fillMaps(maps), flow: target.data, similarity }
+    const request = { ...common, from: before.id, to: frame, keepTo: id, ...results }
+    return { request, frame, link, maps, target, similarity, made }
   }
 
   /** The result of a frame whose request was answered. */
   finish(
     { index, timestamp, epoch, pushed }: PushedFrame,
-    { link, maps, similarity, made }: Step,
+    { frame, link, maps, target, similarity, made }: Step,
     { wait, work, duplicate }: NativeResult,
   ): Answer {
+    checkKept(frame, 'frame')
+    if (link.before?.failed === true)
+      throw new FlowError('ERR_FRAME', 'frame: the frame before it has failed')
+    target?.deliver()
     const before = link.before?.frame
     this.chain.answered(link)
     const timing = { queue: made - pushed + wait, engine: work, total: performance.now() - pushed }

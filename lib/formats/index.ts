@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import { isUint8Array } from '../support/brands.js'
 import { kindOf, latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
 import { shortPath } from '../support/quote.js'
@@ -120,6 +121,8 @@ export async function writeFlow(
  * @throws {FlowError} `ERR_FORMAT` if they are of no known format, or damaged.
  */
 export async function decodeFlow(bytes: Uint8Array, options: ReadFlowOptions = {}): Promise<FlowField> {
+  if (!isUint8Array(bytes))
+    throw new FlowError('ERR_ARGUMENT', 'bytes: must be the bytes of a flow file in a Uint8Array or Buffer')
   const format = sniff(bytes)
   if (format === undefined)
     throw new FlowError(

@@ -2,6 +2,7 @@ import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
 import { loadSharp, reasonOf } from '../image/sharp.js'
 import { quoted } from '../support/quote.js'
+import { toBuffer } from '../support/brands.js'
 import { damaged, LARGEST_INFLATION, MAX_DECODED_PIXELS } from './floats.js'
 import { isUnknown } from './unknown.js'
 
@@ -68,7 +69,11 @@ export async function decodeKitti(
   const sharp = await loadSharp()
   let decoded: Buffer
   try {
-    decoded = await sharp(bytes, { failOn: 'warning', ignoreIcc: true, limitInputPixels: width * height })
+    decoded = await sharp(toBuffer(bytes), {
+      failOn: 'warning',
+      ignoreIcc: true,
+      limitInputPixels: width * height,
+    })
       .toColourspace('rgb16')
       .raw({ depth: 'ushort' })
       .toBuffer()

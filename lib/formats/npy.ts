@@ -1,5 +1,6 @@
 import { FlowField } from '../flow-field.js'
 import type { PixelMap } from '../request.js'
+import { isUint8Array } from '../support/brands.js'
 import { damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
 import { inCOrder, readNpyArray, writeNpyArray } from './npy-array.js'
 import { markUnknown } from './unknown.js'
@@ -49,7 +50,7 @@ export function encodeNpy(flow: FlowField): Uint8Array {
 
 /** Writes `.npy` of shape (H, W), C order: a mask as bool, any other map as float32. */
 export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Float32Array>): Uint8Array {
-  return data instanceof Uint8Array
+  return isUint8Array(data)
     ? writeNpyArray('|b1', [height, width], data)
     : writeNpyArray('<f4', [height, width], encodeFloats(data, 'little'))
 }

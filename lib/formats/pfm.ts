@@ -82,7 +82,7 @@ export function encodePfmFlow(flow: FlowField, order: ByteOrder = 'little'): Uin
     values[3 * i + 1] = y[i]!
   }
   const header = `PF\n${width} ${height}\n${order === 'little' ? '-1.0' : '1.0'}\n`
-  return concatBytes(new TextEncoder().encode(header), encodeFloats(flipRows(values, 3 * width), order))
+  return concatBytes(Buffer.from(header), encodeFloats(flipRows(values, 3 * width), order))
 }
 
 function flipRows(values: Float32Array, rowLength: number): Float32Array {

@@ -1,7 +1,7 @@
-import { isUint8Array } from 'node:util/types'
 import { FlowError } from '../errors.js'
-import { checkFrame, type EncodedSource } from '../frame.js'
+import { checkFrame, type EncodedSource, type Frame } from '../frame.js'
 import type { NativeFrame } from '../native/contract.js'
+import { isUint8Array, toBuffer } from '../support/brands.js'
 import { kindOf } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
 import { quoted, shortPath } from '../support/quote.js'
@@ -47,9 +47,7 @@ export async function decodePicture(
   options: DecodeOptions = {},
 ): Promise<Picture> {
   if (isUint8Array(source)) {
-    // A view of this realm, which sharp asks for.
-    const bytes = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
-    return decodeBytes(bytes, name, options)
+    return decodeBytes(toBuffer(source), name, options)
   }
   return decodeBytes(
     await readWhole(toPath(source, name), { name, expected: 'a picture', code: 'ERR_FRAME' }),
@@ -63,10 +61,11 @@ export async function decodeFrame(
   source: EncodedSource,
   name: string,
   options: DecodeOptions = {},
-): Promise<{ readonly frame: NativeFrame; readonly fault: string | undefined }> {
+): Promise<{ readonly frame: Frame; readonly fault: string | undefined }> {
   const what = isUint8Array(source) ? name : `${name}: ${shortPath(toPath(source, name))}`
   const { data, width, height, channels, fault } = await decodePicture(source, what, options)
-  const frame = checkFrame({ data, width, height, format: channels === 1 ? 'gray' : 'rgb' }, what)
+  const frame = { data, width, height, format: channels === 1 ? 'gray' : 'rgb' } as const
+  checkFrame(frame, what)
   return { frame, fault }
 }
 
@@ -83,7 +82,7 @@ export async function decodeForCall(source: EncodedSource, name: string): Promis
       detail: 'Further pictures with faults are not reported. loadImage with { strict: true } refuses them.',
     })
   }
-  return frame
+  return checkFrame(frame, name)
 }
 
 /** The samples of a PBM, PGM, PPM, PAM, BMP, or TIFF of floats, which `sharp` does not read as they are; undefined for others. */

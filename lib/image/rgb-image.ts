@@ -1,7 +1,7 @@
-import { isUint8Array } from 'node:util/types'
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { type EncodedSource, isFile } from '../frame.js'
+import { isBytes, isUint8Array, toBuffer } from '../support/brands.js'
 import { toPath } from '../support/file-path.js'
 import { shortPath } from '../support/quote.js'
 import { writeWhole } from '../support/write-file.js'
@@ -62,7 +62,7 @@ export async function savePng(path: string | URL, image: RgbImage): Promise<void
 export async function toSharp(image: RgbImage): Promise<Sharp> {
   const { data, width, height } = checkImage(image)
   const sharp = await loadSharp()
-  return sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+  return sharp(toBuffer(data), { raw: { width, height, channels: 3 }, limitInputPixels: false })
 }
 
 function toRgb({ data, width, height, channels, fault }: Picture): LoadedImage {
@@ -73,6 +73,11 @@ function toRgb({ data, width, height, channels, fault }: Picture): LoadedImage {
 }
 
 function checkImage(image: RgbImage): RgbImage {
+  if (typeof image !== 'object' || image === null || !isBytes(image.data))
+    throw new FlowError(
+      'ERR_FRAME',
+      'a picture is a path, a file: URL, the bytes of a file, or { data, width, height } with data in a Uint8Array',
+    )
   if (image.data.length !== 3 * image.width * image.height) {
     const { data, width, height } = image
     throw new FlowError(

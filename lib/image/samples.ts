@@ -1,3 +1,5 @@
+import { isUint8Array } from '../support/brands.js'
+
 /** The samples of a picture as its file has them: not turned, not converted to a colour space. */
 export interface Samples {
   readonly width: number
@@ -27,7 +29,7 @@ export function checkSize(width: number, height: number): void {
 
 /** Samples rounded to 8 bits. */
 export function toBytes({ data, white }: Samples): Uint8Array {
-  if (data instanceof Uint8Array && white === 255) return data
+  if (isUint8Array(data) && white === 255) return data
   const bytes = new Uint8Array(data.length)
   for (let i = 0; i < data.length; i++) bytes[i] = Math.round((255 * data[i]!) / white)
   return bytes

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
+import { codeOf } from '../support/brands.js'
 import type { NativeAddon } from './contract.js'
 
 let addon: NativeAddon | undefined
@@ -16,24 +16,34 @@ export function loadAddon(): NativeAddon {
 }
 
 function findAddon(): NativeAddon {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
-  const require = createRequire(import.meta.url)
   try {
-    const load = require('node-gyp-build') as (root: string) => NativeAddon
-    return load(root)
+    const require = createRequire(import.meta.url)
+    return (require('../../addon.cjs') as { readonly addon: NativeAddon }).addon
   } catch (cause) {
     const system = `${process.platform}-${process.arch}, Node ${process.version}`
     throw new FlowError(
       'ERR_NATIVE',
-      `the native addon of dinov3-flow could not be loaded (${system}): ${messageOf(cause).trim()}\n` +
+      `the native addon of dinov3-flow could not be loaded (${system}): ${reason(cause)}\n` +
         `${remedy(cause)}\nOnly models need the addon: files, formats, pictures and metrics work without it`,
       { cause },
     )
   }
 }
 
+/** Whether this code is not in its package: a bundler has put it into another file, of a format without import.meta or elsewhere. */
+function isBundled(cause: unknown): boolean {
+  const from: string | undefined = import.meta.url
+  return from === undefined || (codeOf(cause) === 'MODULE_NOT_FOUND' && /addon\.cjs'/.test(messageOf(cause)))
+}
+
+function reason(cause: unknown): string {
+  return isBundled(cause) ? 'a bundler has taken its code out of its package' : messageOf(cause).trim()
+}
+
 function remedy(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (isBundled(cause))
+    return "Keep 'dinov3-flow' and 'sharp' external, and ship node_modules: the package's README has the lines, under Bundlers"
+  const code = codeOf(cause)
   if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
     return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
   if (process.platform === 'win32') return 'The engine does not run on Windows itself: use WSL'

@@ -1,7 +1,12 @@
 import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js'
 import type { Device, Precision } from '../device.js'
-import type { PixelFormat } from '../frame.js'
 import type { RefinePreset } from '../refine.js'
+
+/** Bytes from the begin of a frame's data to the first row of a plane, and from one row to the next. */
+export interface NativePlane {
+  readonly offset: number
+  readonly stride: number
+}
 
 /** A frame whose numbers were all checked; mirrors `Frame` of native/ops/frame.h. */
 export interface NativeFrame {
@@ -9,9 +14,12 @@ export interface NativeFrame {
   readonly data: Uint8Array | Uint8ClampedArray
   readonly width: number
   readonly height: number
-  /** Bytes from one row to the next. */
-  readonly stride: number
-  readonly format: PixelFormat
+  /** Where its three channels are: plane, byte, step, across and down of each (`Channel` of native/ops/frame.h). */
+  readonly channels: Int32Array
+  /** If the channels are Y, U and V: `YuvToRgb` of kernels/frame.h. */
+  readonly toRgb?: Int32Array | undefined
+  /** One for each plane that a channel is in. */
+  readonly planes: readonly NativePlane[]
 }
 
 export interface NativeModelOptions {

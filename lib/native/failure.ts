@@ -1,4 +1,5 @@
 import { FlowError, type FlowErrorCode, messageOf } from '../errors.js'
+import { codeOf } from '../support/brands.js'
 
 /** Where a public function was called from. */
 export interface CallSite {
@@ -48,7 +49,7 @@ const NATIVE_CODES: readonly FlowErrorCode[] = [
 /** The one place where native errors become FlowErrors. */
 function toFlowError(error: unknown, site: CallSite): FlowError {
   if (error instanceof FlowError) return error
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = codeOf(error)
   const known = NATIVE_CODES.find((candidate) => candidate === code)
   const failure =
     known === undefined

@@ -1,3 +1,4 @@
+import { isArrayBuffer } from 'node:util/types'
 import { FlowError } from '../errors.js'
 
 /**
@@ -19,25 +20,40 @@ function allocate<T>(make: () => T, bytes: number, what: string): T {
   try {
     return make()
   } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause
+    // By its name: typed arrays may be of another realm than this module's RangeError.
+    if ((cause as Error).name !== 'RangeError') throw cause
     throw new FlowError('ERR_OUT_OF_MEMORY', `${what} takes ${bytes} bytes: there is no room for it`, {
       cause,
     })
   }
 }
 
-/** Reason why calls take no resizable ArrayBuffer, for error messages. */
-export const WHY_NOT_RESIZABLE = 'which may shrink during the call: give a copy'
-
 /** Whether the memory of an array may go away while the array exists. A growable SharedArrayBuffer never shrinks. */
 export function isResizable({ buffer }: Uint8Array | Uint8ClampedArray | Float32Array): boolean {
-  return buffer instanceof ArrayBuffer && (buffer as { readonly resizable?: boolean }).resizable === true
+  return isArrayBuffer(buffer) && (buffer as { readonly resizable?: boolean }).resizable === true
+}
+
+/** Where a call writes its result. */
+export interface Target {
+  /** Of the caller, or, if that one may shrink during the call, an array that `deliver` copies to it. */
+  readonly data: Float32Array
+  /** Call it once the result is there. Throws a FlowError if the caller's array went away or changed its length meanwhile. */
+  deliver(): void
 }
 
 /** @throws {FlowError} `ERR_ARGUMENT` if a call cannot write into the array */
-export function checkWritable(into: Float32Array): void {
-  if (isResizable(into))
-    throw new FlowError('ERR_ARGUMENT', `into: is in a resizable ArrayBuffer, ${WHY_NOT_RESIZABLE}`)
-  if (into.length === 0)
-    throw new FlowError('ERR_ARGUMENT', 'into: its ArrayBuffer was transferred or detached')
+export function targetOf(into: Float32Array): Target {
+  const { length } = into
+  if (length === 0)
+    throw new FlowError('ERR_ARGUMENT', 'into: its ArrayBuffer was transferred or detached: give another one')
+  const data = isResizable(into) ? allocateFloats(length, 'a copy of a resizable array') : into
+  const deliver = () => {
+    if (into.length !== length)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        'into: its ArrayBuffer was transferred, detached or resized while its call waited: keep it until the call is settled',
+      )
+    if (data !== into) into.set(data)
+  }
+  return { data, deliver }
 }

@@ -1,5 +1,6 @@
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, URL as NodeUrl } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
+import { isUrl } from './brands.js'
 import { quoted } from './quote.js'
 
 /**
@@ -10,7 +11,7 @@ import { quoted } from './quote.js'
  * @throws {FlowError} `ERR_ARGUMENT` if `file` is neither a path nor a file: URL; the message says what to do
  */
 export function toPath(file: string | URL, name: string): string {
-  const url = file instanceof URL ? file : urlOf(file)
+  const url = urlOf(file)
   if (url === undefined) {
     if (typeof file === 'string' && file !== '') return file
     throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${shownFile(file)}`)
@@ -34,12 +35,16 @@ export function toPath(file: string | URL, name: string): string {
   }
 }
 
-/** A text that begins like a URL as one. A drive letter (`C:\`) is no scheme: schemes have two letters or more. */
-function urlOf(file: string): URL | undefined {
-  if (typeof file !== 'string' || !/^(?:[a-z][a-z0-9+.-]+:\/\/|file:\/|data:|blob:)/i.test(file))
+/**
+ * A URL of any realm, or a text that begins like one, as a URL of Node's. A drive letter (`C:\`) is no scheme: schemes have two
+ * letters or more.
+ */
+function urlOf(file: unknown): NodeUrl | undefined {
+  const text = isUrl(file) ? file.href : file
+  if (typeof text !== 'string' || !/^(?:[a-z][a-z0-9+.-]+:\/\/|file:\/|data:|blob:)/i.test(text))
     return undefined
   try {
-    return new URL(file)
+    return new NodeUrl(text)
   } catch {
     return undefined
   }

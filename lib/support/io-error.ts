@@ -1,4 +1,5 @@
 import { FlowError, messageOf } from '../errors.js'
+import { codeOf } from './brands.js'
 import { shortPath } from './quote.js'
 
 /**
@@ -8,7 +9,7 @@ import { shortPath } from './quote.js'
  */
 export function ioError(file: string, done: 'read' | 'written', cause: unknown): FlowError {
   if (cause instanceof FlowError) return cause
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const code = codeOf(cause)
   const name = shortPath(file)
   if (code === 'ENOENT' && done === 'read') return new FlowError('ERR_IO', `${name}: no such file`, { cause })
   // The system's messages end in the call and the path, ", open '/a/b'".

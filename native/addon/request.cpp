@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "addon/backing_store.h"
+#include "addon/pixel_format.h"
 #include "addon/values.h"
 #include "engine/host_memory.h"
 
@@ -14,13 +15,6 @@ namespace {
 constexpr int max_side = 65535;
 constexpr int max_patches = 65536;
 constexpr std::size_t max_output_pixels = std::size_t{1} << 29;
-
-constexpr std::array<Named<PixelFormat>, 6> formats{{{"rgb", PixelFormat::rgb},
-                                                     {"rgba", PixelFormat::rgba},
-                                                     {"bgr", PixelFormat::bgr},
-                                                     {"bgra", PixelFormat::bgra},
-                                                     {"gray", PixelFormat::gray},
-                                                     {"nv12", PixelFormat::nv12}}};
 
 constexpr std::array<Named<RefinePreset>, 3> presets{
     {{"fast", RefinePreset::fast}, {"default", RefinePreset::normal}, {"best", RefinePreset::best}}};
@@ -80,17 +74,20 @@ class Reader {
 
   Frame frame(const Napi::Object& object) {
     const auto bytes = pixels(object.Get("data"));
-    const Frame frame{.data = bytes.data(),
-                      .width = to_int(object.Get("width"), "width", 1, max_side),
-                      .height = to_int(object.Get("height"), "height", 1, max_side),
-                      .stride = to_int(object.Get("stride"), "stride", 1, std::numeric_limits<int>::max()),
-                      .format = find_named(formats, object.Get("format"), "format")};
-    if (frame.format == PixelFormat::nv12 && (frame.width % 2 != 0 || frame.height % 2 != 0)) {
-      reject("an nv12 frame has even sides");
+    Frame frame{.data = bytes.data(),
+                .width = to_int(object.Get("width"), "width", 1, max_side),
+                .height = to_int(object.Get("height"), "height", 1, max_side),
+                .format = to_pixel_format(object.Get("channels"), object.Get("toRgb")),
+                .planes = {}};
+    const Napi::Array planes = to_array(object.Get("planes"), "planes");
+    if (planes.Length() != static_cast<std::uint32_t>(frame.format.plane_count())) reject("a frame lacks a plane");
+    for (std::uint32_t p = 0; p < planes.Length(); p++) {
+      const Napi::Object plane = to_object(planes[p], "plane");
+      frame.planes[p] = {to_integer(plane.Get("offset"), "offset", 0, max_exact_integer),
+                         to_int(plane.Get("stride"), "stride", 1, std::numeric_limits<int>::max())};
+      if (frame.planes[p].stride < size_of_plane(frame, static_cast<int>(p)).row) reject("the stride is too short");
     }
-    if (frame.stride < row_bytes(frame.format, frame.width) || bytes.size() < bytes_of(frame).size()) {
-      reject("a frame's data are too short for its size");
-    }
+    if (bytes.size() < bytes_of(frame).size()) reject("a frame's data are too short for its size");
     return frame;
   }
 

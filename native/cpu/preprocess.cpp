@@ -8,17 +8,36 @@ namespace flow::cpu {
 
 namespace {
 
-/// ITU-R BT.601, video range, in OpenCV's 20-bit fixed point (COLOR_YUV2RGB_NV12).
-void nv12_to_rgb(const std::uint8_t* luma, const std::uint8_t* chroma, int width, std::uint8_t* rgb) {
-  constexpr int bits = 20, half = 1 << (bits - 1);
-  constexpr int y_gain = 1220542, v_to_r = 1673527, v_to_g = -852492, u_to_g = -409993, u_to_b = 2116026;
-  const auto clamp = [](int v) { return static_cast<std::uint8_t>(std::clamp(v, 0, 255)); };
-  for (int x = 0; x < width; x++) {
-    const int u = chroma[x / 2 * 2] - 128, v = chroma[x / 2 * 2 + 1] - 128;
-    const int y = std::max(0, luma[x] - 16) * y_gain;
-    rgb[3 * x] = clamp((y + half + v_to_r * v) >> bits);
-    rgb[3 * x + 1] = clamp((y + half + v_to_g * v + u_to_g * u) >> bits);
-    rgb[3 * x + 2] = clamp((y + half + u_to_b * u) >> bits);
+void read_packed_row(const kernels::FrameView& frame, int y, std::uint8_t* rgb) {
+  const auto& [red, green, blue] = frame.channels;
+  const std::uint8_t* row = frame.data + y * red.stride;
+  if (red.step == 3 && green.offset == red.offset + 1 && blue.offset == red.offset + 2) {
+    std::memcpy(rgb, row + red.offset, 3 * static_cast<std::size_t>(frame.width));
+    return;
+  }
+  for (int x = 0; x < frame.width; x++, row += red.step, rgb += 3) {
+    rgb[0] = row[red.offset], rgb[1] = row[green.offset], rgb[2] = row[blue.offset];
+  }
+}
+
+void read_yuv_row(const kernels::FrameView& frame, int y, std::uint8_t* rgb) {
+  const std::uint8_t* rows[3];
+  for (int c = 0; c < 3; c++) {
+    const kernels::FrameChannel& at = frame.channels[c];
+    rows[c] = frame.data + at.offset + (y >> at.down) * at.stride;
+  }
+  const auto sample = [&](int c, int x) -> int {
+    const kernels::FrameChannel& at = frame.channels[c];
+    return rows[c][(x >> at.across) * at.step];
+  };
+  const auto level = [](int v) { return static_cast<std::uint8_t>(std::clamp(v >> kernels::yuv_bits, 0, 255)); };
+  const YuvToRgb& by = frame.to_rgb;
+  for (int x = 0; x < frame.width; x++, rgb += 3) {
+    const int light = (sample(0, x) - by.black) * by.luma + (1 << (kernels::yuv_bits - 1));
+    const int u = sample(1, x) - 128, v = sample(2, x) - 128;
+    rgb[0] = level(light + by.v_to_r * v);
+    rgb[1] = level(light + by.u_to_g * u + by.v_to_g * v);
+    rgb[2] = level(light + by.u_to_b * u);
   }
 }
 
@@ -38,20 +57,8 @@ const std::array<std::array<float, 256>, 3>& normalised_levels() {
 }  // namespace
 
 void read_rgb_row(const Frame& frame, int y, std::uint8_t* rgb) {
-  const std::uint8_t* row = frame.data + y * frame.stride;
-  const auto copy_channels = [&](int step, int r, int g, int b) {
-    for (int x = 0; x < frame.width; x++, row += step, rgb += 3) rgb[0] = row[r], rgb[1] = row[g], rgb[2] = row[b];
-  };
-  switch (frame.format) {
-    case PixelFormat::rgb: std::memcpy(rgb, row, 3 * static_cast<std::size_t>(frame.width)); break;
-    case PixelFormat::rgba: copy_channels(4, 0, 1, 2); break;
-    case PixelFormat::bgr: copy_channels(3, 2, 1, 0); break;
-    case PixelFormat::bgra: copy_channels(4, 2, 1, 0); break;
-    case PixelFormat::gray: copy_channels(1, 0, 0, 0); break;
-    case PixelFormat::nv12:
-      nv12_to_rgb(row, frame.data + (frame.height + y / 2) * frame.stride, frame.width, rgb);
-      break;
-  }
+  const kernels::FrameView view = view_of(frame);
+  frame.format.is_yuv() ? read_yuv_row(view, y, rgb) : read_packed_row(view, y, rgb);
 }
 
 void Preprocess::plan(const Frame& frame, int height, int width, int threads) {

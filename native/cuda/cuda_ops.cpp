@@ -167,12 +167,13 @@ void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, co
     }
   });
   if (key == nullptr) return timed(calls);
-  const auto seen = std::ranges::find_if(
-      recordings_, [&](const Recording& recording) { return recording.key == *key && recording.places == places; });
+  const auto seen = std::ranges::find_if(recordings_, [&](const Recording& recording) {
+    return recording.key == *key && recording.places == places && std::ranges::equal(recording.frames, frames);
+  });
   if (seen == recordings_.end()) {
     timed(calls);  // one launch at a time: this loads kernels and allocates scratch, which a capture does not allow
     if (recordings_.size() == kept_recordings) recordings_.pop_back();
-    recordings_.push_front({*key, places, {}});
+    recordings_.push_front({*key, {frames.begin(), frames.end()}, places, {}});
     return;
   }
   recordings_.splice(recordings_.begin(), recordings_, seen);

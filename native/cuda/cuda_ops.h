@@ -144,6 +144,7 @@ class CudaOps : public Ops {
   /// A sequence seen before: its graph, once it was captured.
   struct Recording {
     SequenceKey key;
+    std::vector<Frame> frames;  // their layouts are parameters of kernels
     Places places;
     GraphExec graph;
   };

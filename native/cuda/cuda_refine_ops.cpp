@@ -120,7 +120,7 @@ void CudaOps::image_pyramid(const Frame& frame, std::span<const Image> levels) {
     const Dim3 grid = pixel_grid(to.height + 2 * image_border, to.width + 2 * image_border);
     if (l < 2) {
       launch(l == 0 ? "pyramid_luma" : "pyramid_half", grid, pixel_block, 0,
-             kernels::PyramidFrameParams{cuda::view_of(frame), levels[0].height, levels[0].width, to});
+             kernels::PyramidFrameParams{flow::view_of(frame), levels[0].height, levels[0].width, to});
     } else {
       launch("pyramid_next", grid, pixel_block, 0, kernels::PyramidNextParams{view_of(levels[l - 1]), to});
     }

@@ -21,15 +21,6 @@ kernels::ResizeTap* find_taps(int from, int to, kernels::ResizeTap* at) {
   return at;
 }
 
-void copy_rows(const Frame& frame, std::size_t row, std::byte* to) {
-  const int rows = stored_rows(frame.format, frame.height);
-  if (frame.stride == static_cast<std::ptrdiff_t>(row)) {
-    std::memcpy(to, frame.data, row * static_cast<std::size_t>(rows));
-  } else {
-    for (int y = 0; y < rows; y++) std::memcpy(to + y * row, frame.data + y * frame.stride, row);
-  }
-}
-
 }  // namespace
 
 // ---- SharedBuffer ---------------------------------------------------------------------------------------------------
@@ -67,9 +58,9 @@ Frame StagedFrame::put(const Frame& frame, int height, int width) {
   staged_ = {};
   resized_ = frame.height != height || frame.width != width;
   if (resized_) put_taps(frame, height, width);
-  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(put_pixels(frame));
+  const Frame on_device = put_pixels(frame);
   copied_.record(stream_);
-  staged_ = {pixels, frame.width, frame.height, row_bytes(frame.format, frame.width), frame.format};
+  staged_ = on_device;
   return staged_;
 }
 
@@ -86,20 +77,23 @@ void StagedFrame::put_taps(const Frame& frame, int height, int width) {
   from_height_ = frame.height, from_width_ = frame.width, height_ = height, width_ = width;
 }
 
-const std::byte* StagedFrame::put_pixels(const Frame& frame) {
-  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
-  const std::size_t bytes = row * static_cast<std::size_t>(stored_rows(frame.format, frame.height));
-  const bool tight = frame.stride == static_cast<std::ptrdiff_t>(row);
-  const HostBlockPtr block = tight ? HostBlock::holding(bytes_of(frame)) : nullptr;
-  if (block && computes_in_place(stream_.context())) return block->device_address(frame.data);
-  pixels_.reserve(bytes, block ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
-  if (block) {
+Frame StagedFrame::put_pixels(const Frame& frame) {
+  const HostBlockPtr block = HostBlock::holding(bytes_of(frame));
+  if (block && computes_in_place(stream_.context())) {
+    Frame in_place = frame;
+    in_place.data = reinterpret_cast<const std::uint8_t*>(block->device_address(frame.data));
+    return in_place;
+  }
+  const bool direct = block && frame == tight(frame, frame.data);
+  const std::size_t bytes = bytes_of(tight(frame, nullptr)).size();
+  pixels_.reserve(bytes, direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
+  if (direct) {
     copy_to_device(frame.data, bytes, pixels_.device(), stream_);
   } else {
-    copy_rows(frame, row, pixels_.host());
+    copy_samples(frame, reinterpret_cast<std::uint8_t*>(pixels_.host()));
     pixels_.to_device(bytes);
   }
-  return pixels_.device();
+  return tight(frame, reinterpret_cast<const std::uint8_t*>(pixels_.device()));
 }
 
 // ---- HostOutput -----------------------------------------------------------------------------------------------------

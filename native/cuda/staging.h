@@ -11,11 +11,6 @@
 
 namespace flow::cuda {
 
-/// A staged frame for a kernel.
-inline kernels::FrameView view_of(const Frame& staged) {
-  return {staged.data, staged.stride, staged.width, staged.height, static_cast<int>(staged.format)};
-}
-
 /// A buffer that host and device both see: pinned memory on the host, and on the device a buffer of its own. If the GPU
 /// shares the host's memory (Jetson), both are the same bytes. It grows and never shrinks.
 class SharedBuffer {
@@ -48,14 +43,11 @@ class StagedFrame {
   explicit StagedFrame(const Stream& stream)
       : stream_(stream), copied_(stream.context()), pixels_(stream), taps_(stream) {}
 
-  /// Enqueues the copy of the frame's pixels to the device, rows without padding. `data` of the returned frame is a
+  /// Enqueues the copy of the frame's pixels to the device, without padding. `data` of the returned frame is a
   /// device address. A HostBlock is copied directly, or read in place if its memory is the device's. Other memory is
   /// copied to a staging buffer first, so the caller's memory is not used after this call.
   Frame put(const Frame& frame, int height, int width);
-  bool holds(const Frame& staged) const {
-    return staged_.data != nullptr && staged.data == staged_.data && staged.height == staged_.height &&
-           staged.width == staged_.width;
-  }
+  bool holds(const Frame& staged) const { return staged_.data != nullptr && staged == staged_; }
   /// Device addresses; null if the frame is not resized.
   const kernels::ResizeTap* across() const { return resized_ ? taps() : nullptr; }
   const kernels::ResizeTap* down() const { return resized_ ? taps() + width_ : nullptr; }
@@ -64,7 +56,7 @@ class StagedFrame {
 
  private:
   void put_taps(const Frame& frame, int height, int width);
-  const std::byte* put_pixels(const Frame& frame);
+  Frame put_pixels(const Frame& frame);
   const kernels::ResizeTap* taps() const { return reinterpret_cast<const kernels::ResizeTap*>(taps_.device()); }
 
   const Stream& stream_;

@@ -5,19 +5,18 @@
 namespace flow {
 
 void FrameCopy::assign(const Frame& frame) {
-  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
-  const int rows = stored_rows(frame.format, frame.height);
-  pixels_.resize(row * static_cast<std::size_t>(rows));
-  for (int y = 0; y < rows; y++) std::memcpy(&pixels_[y * row], frame.data + y * frame.stride, row);
-  width_ = frame.width, height_ = frame.height, format_ = frame.format;
+  pixels_.resize(bytes_of(tight(frame, nullptr)).size());
+  copy_ = tight(frame, pixels_.data());
+  copy_samples(frame, pixels_.data());
 }
 
 bool FrameCopy::equals(const Frame& frame) const {
-  if (pixels_.empty() || frame.width != width_ || frame.height != height_ || frame.format != format_) return false;
-  const auto row = static_cast<std::size_t>(row_bytes(frame.format, frame.width));
-  const int rows = stored_rows(frame.format, frame.height);
-  for (int y = 0; y < rows; y++) {
-    if (std::memcmp(&pixels_[y * row], frame.data + y * frame.stride, row) != 0) return false;
+  if (pixels_.empty() || tight(frame, pixels_.data()) != copy_) return false;
+  for (int p = 0; p < frame.format.plane_count(); p++) {
+    const PlaneSize size = size_of_plane(frame, p);
+    for (int y = 0; y < size.rows; y++) {
+      if (std::memcmp(row_of(copy_, p, y), row_of(frame, p, y), static_cast<std::size_t>(size.row)) != 0) return false;
+    }
   }
   return true;
 }

@@ -17,9 +17,8 @@ class FrameCopy {
   bool equals(const Frame& frame) const;
 
  private:
-  std::vector<std::uint8_t> pixels_;  // rows without padding
-  int width_ = 0, height_ = 0;
-  PixelFormat format_{};
+  std::vector<std::uint8_t> pixels_;
+  Frame copy_{};  // tight, in `pixels_`
 };
 
 }  // namespace flow

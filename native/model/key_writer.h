@@ -17,8 +17,7 @@ class KeyWriter {
   }
   KeyWriter& add(const std::optional<Frame>& f) {
     if (!f) return add(std::uint64_t{0});
-    return add((static_cast<std::uint64_t>(f->format) + 1) << 60 | static_cast<std::uint64_t>(f->height) << 30 |
-               static_cast<std::uint64_t>(f->width));
+    return add(static_cast<std::uint64_t>(f->height) << 32 | static_cast<std::uint64_t>(f->width));
   }
   KeyWriter& add(const FeatureSlotPtr& slot) { return add(slot ? slot->number : 0); }
   KeyWriter& add(double number) { return add(std::bit_cast<std::uint64_t>(number)); }

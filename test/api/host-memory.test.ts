@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FlowField, type FrameShape, PIXEL_FORMATS } from '../../lib/index.js'
+import { formatRow } from '../../lib/pixel-formats.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { loadTiny, tinyFrames } from '../support/fixtures.js'
 
@@ -50,12 +51,14 @@ describe('a field that a model makes', () => {
 describe('a frame that a model makes', () => {
   it.each(PIXEL_FORMATS)('of format %s has tight rows of zeros, and is read as any other', async (format) => {
     await using model = await loadTiny()
-    const frame = model.createFrame({ width: 64, height: 48, format })
-    const bytes = { rgb: 3, bgr: 3, rgba: 4, bgra: 4, gray: 1, nv12: 1.5 }[format] * 64 * 48
-    expect(frame).toMatchObject({ width: 64, height: 48, format })
+    const frame = model.createFrame({ width: 63, height: 47, format })
+    const bytes = formatRow(format)!
+      .sizes(63, 47)
+      .reduce((sum, { row, rows }) => sum + row * rows, 0)
+    expect(frame).toMatchObject({ width: 63, height: 47, format })
     expect(frame.data).toEqual(new Uint8Array(bytes))
     frame.data.set(a.data.subarray(0, bytes))
-    const ordinary = { width: 64, height: 48, format, data: a.data.slice(0, bytes) }
+    const ordinary = { width: 63, height: 47, format, data: a.data.slice(0, bytes) }
     const expected = await model.flow(ordinary, ordinary)
     expect(sameBits((await model.flow(frame, frame)).data, expected.data)).toBe(true)
   })
@@ -72,7 +75,8 @@ describe('a frame that a model makes', () => {
     [{ width: 4, height: 65_536 }, 'height'],
     [{ width: 4, height: '4' }, 'height'],
     [{ width: 4, height: 4, format: 'yuv' }, 'rgb, rgba'],
-    [{ width: 4, height: 3, format: 'nv12' }, 'even sides'],
+    [{ width: 4, height: 4, format: 'nv12', range: 'pc' }, 'video or full'],
+    [{ width: 4, height: 4, matrix: 'bt709' }, 'leave them out'],
   ])('is not made from %o', async (shape, said) => {
     await using model = await loadTiny()
     expect(() => model.createFrame(shape as FrameShape)).toThrow(flowError('ERR_FRAME', 'frame', said))

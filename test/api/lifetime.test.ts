@@ -87,15 +87,8 @@ describe('memory that JavaScript takes away', () => {
     else resizing.transfer(0)
   }
 
-  it('is refused at the call if it is gone, or may shrink', async () => {
+  it('is refused at the call if it is gone', async () => {
     await using model = await loadTiny()
-    // TypeScript's library of ES2022 does not know it yet.
-    const Resizable = ArrayBuffer as new (bytes: number, options: object) => ArrayBuffer
-    const resizable = (bytes: number) => new Resizable(bytes, { maxByteLength: 2 * bytes })
-    const frame = { ...a, data: new Uint8Array(resizable(a.data.length)) }
-    const into = new FlowField(160, 112, new Float32Array(resizable(8 * 160 * 112)))
-    await expect(model.flow(frame, b)).rejects.toThrow(flowError('ERR_FRAME', 'resizable'))
-    await expect(model.flow(a, b, { into })).rejects.toThrow(flowError('ERR_ARGUMENT', 'resizable'))
     const gone = own()
     const goneField = new FlowField(160, 112)
     for (const { data } of [gone, goneField]) take(data)
@@ -106,22 +99,82 @@ describe('memory that JavaScript takes away', () => {
     expect((await model.flow(a, b)).width).toBe(160)
   })
 
-  it('serves the calls that use it to their end', async () => {
+  it('that may shrink is copied: shrunk frames change nothing, a shrunk result is an error', async () => {
     await using model = await loadTiny()
-    const expected = await model.flow(own(), own(), { output: [640, 640] })
+    const expected = await model.flow(a, b)
+    // TypeScript's library of ES2022 does not know it yet.
+    type Resizable = ArrayBuffer & { resize(bytes: number): void }
+    const Resizable = ArrayBuffer as unknown as new (bytes: number, options: object) => Resizable
+    const resizable = (bytes: number) => new Resizable(bytes, { maxByteLength: 2 * bytes })
+    const data = new Uint8Array(resizable(a.data.length))
+    const shrink = ({ buffer }: { readonly buffer: ArrayBufferLike }, bytes = 0) =>
+      (buffer as Resizable).resize(bytes)
+    const frame = { ...a, data: Buffer.from(data.buffer) }
+    data.set(a.data)
+    const field = () => new FlowField(160, 112, new Float32Array(resizable(8 * 160 * 112)))
+    const [kept, shrunk, grown] = [field(), field(), field()]
+    const running = model.flow(own(), own())
+    const flow = model.flow(frame, b)
+    const intos = [kept, shrunk, grown].map((into) => model.flow(a, b, { into }))
+    const mapped = model.flowMaps(a, b, { into: shrunk, occlusion: true })
+    shrink(data)
+    shrink(shrunk.data)
+    shrink(grown.data, 8 * 160 * 112 + 4)
+    const settled = await Promise.allSettled([running, flow, ...intos, mapped])
+    expect(settled.map(({ status }) => status === 'fulfilled')).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ])
+    expect(sameBits((await flow).data, expected.data)).toBe(true)
+    expect(sameBits(kept.data, expected.data)).toBe(true)
+    await expect(intos[1]).rejects.toThrow(flowError('ERR_ARGUMENT', 'into', 'resized'))
+    using stream = model.stream()
+    const again = new Uint8Array(resizable(a.data.length))
+    again.set(a.data)
+    const pushed = [stream.push({ ...a, data: again }), stream.push(b, { into: field() })]
+    shrink(again)
+    await pushed[0]
+    expect(sameBits((await pushed[1])!.flow!.data, expected.data)).toBe(true)
+  })
+
+  it('is used by no one else until the calls that use it have ended, and they are rejected', async () => {
+    await using model = await loadTiny()
     for (let round = 0; round < 5; round++) {
       const [first, second] = [own(), own()]
       const into = new FlowField(640, 640)
       const running = model.flow(own(), own())
       const flow = model.flow(first, second, { output: [640, 640] })
-      const written = model.flow(first, second, { output: [640, 640], into })
+      const written = model.flow(own(), own(), { output: [640, 640], into })
       for (const { data } of [first, second, into]) take(data)
       const elsewhere = Array.from({ length: 20 }, () => own()) // would be in its place, if it were free
-      await running
-      expect(sameBits((await flow).data, expected.data)).toBe(true)
-      await expect(written).rejects.toThrow(flowError('ERR_ARGUMENT', 'transferred'))
+      const settled = await Promise.allSettled([running, flow, written])
+      expect(settled).toMatchObject([
+        { status: 'fulfilled' },
+        { status: 'rejected', reason: flowError('ERR_FRAME', 'first frame', 'transferred') },
+        { status: 'rejected', reason: flowError('ERR_ARGUMENT', 'into', 'transferred') },
+      ])
       expect(elsewhere.every((frame) => Buffer.compare(frame.data, own().data) === 0)).toBe(true)
     }
+  })
+
+  it('of a frame of a stream: the frames behind start from the one before it', async () => {
+    await using model = await loadTiny()
+    const expected = await model.flow(a, b)
+    using stream = model.stream({ queue: { depth: 3 } })
+    await stream.push(a)
+    const gone = noiseFrame(160, 112, 5)
+    const pushes = [stream.push(gone), stream.push(b)]
+    await new Promise((resolve) => setImmediate(resolve)) // both are with the model's thread
+    take(gone.data)
+    const [lost, next] = await Promise.allSettled(pushes)
+    expect(lost).toMatchObject({ status: 'rejected', reason: { code: 'ERR_FRAME' } })
+    expect(next).toMatchObject({ status: 'fulfilled', value: { from: { index: 0 } } })
+    const { flow } = (await pushes[1])!
+    expect(sameBits(flow!.data, expected.data)).toBe(true)
   })
 })
 

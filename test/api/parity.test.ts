@@ -4,6 +4,7 @@ import { FlowModel } from '../../lib/index.js'
 import { loadModel } from '../../lib/load.js'
 import type { NativeFrame, NativeModel, TraceEntry } from '../../lib/native/contract.js'
 import { callSite } from '../../lib/native/failure.js'
+import { checkFrame } from '../../lib/frame.js'
 import { largestDifference, relativeL2, transpose } from '../support/compare.js'
 import { figure } from '../support/figures.js'
 import {
@@ -153,7 +154,7 @@ describe('flow equals the oracle to 1e-3 px', () => {
 })
 
 function toNative(frame: RgbFrame): NativeFrame {
-  return { ...frame, stride: 3 * frame.width, format: 'rgb' }
+  return checkFrame({ ...frame, format: 'rgb' }, 'frame')
 }
 
 /** Rows of patches, each (channel, y, x), to a planar image. */

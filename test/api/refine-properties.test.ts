@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FlowModel, type Frame, PIXEL_FORMATS, type Refine } from '../../lib/index.js'
+import { formatRow } from '../../lib/pixel-formats.js'
 import { sameBits } from '../support/compare.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
 import { type Random, randomFrom } from '../support/random.mjs'
@@ -23,17 +24,17 @@ function paint(random: Random, row: number, rows: number): Uint8Array {
 function anyFrame(random: Random): Frame {
   const format = random.pick(PIXEL_FORMATS)
   const side = () => random.integer(1, random.pick([3, 20, 60, 300]))
-  const [width, height] =
-    format === 'nv12' ? [2 * Math.ceil(side() / 2), 2 * Math.ceil(side() / 2)] : [side(), side()]
-  const bytes = { rgb: 3, rgba: 4, bgr: 3, bgra: 4, gray: 1, nv12: 1 }[format]
-  const stride = bytes * width + random.pick([0, 7])
-  return {
-    data: paint(random, stride, format === 'nv12' ? (height / 2) * 3 : height),
-    width,
-    height,
-    stride,
-    format,
-  }
+  const [width, height] = [side(), side()]
+  const padding = random.pick([0, 7])
+  const sizes = formatRow(format)!.sizes(width, height)
+  const stride = Math.max(...sizes.map(({ row }) => row)) + padding
+  let rows = 0
+  const placed = sizes.map((size) => {
+    const offset = stride * rows
+    rows += size.rows
+    return { offset, stride }
+  })
+  return { data: paint(random, stride, rows), width, height, planes: placed, format }
 }
 
 let one: FlowModel

@@ -4,6 +4,7 @@ import { FlowField, FlowModel, type FlowResult, PIXEL_FORMATS, type Refine } fro
 import { loadModel } from '../../lib/load.js'
 import { callSite } from '../../lib/native/failure.js'
 import { checkRefine } from '../../lib/refine.js'
+import { checkFrame } from '../../lib/frame.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, TINY, tinyFrames } from '../support/fixtures.js'
 import { expectMapsOf, expectRefinedMapsOf, withFlow } from '../support/streams.js'
@@ -161,13 +162,11 @@ describe('a refined flow', () => {
         expect(flow.data.every(Number.isFinite), `${width} x ${height}, ${refine}`).toBe(true)
       }
     for (const format of PIXEL_FORMATS) {
-      const bytes = { rgb: 3, rgba: 4, bgr: 3, bgra: 4, gray: 1, nv12: 1.5 }[format] * 48 * 32
-      const frame = (value: number) => ({
-        data: noiseFrame(Math.ceil(bytes / 3), 1, value).data.slice(0, bytes),
-        width: 48,
-        height: 32,
-        format,
-      })
+      const frame = (value: number) => {
+        const made = model.createFrame({ width: 47, height: 31, format })
+        made.data.set(noiseFrame(made.data.length, 1, value).data.subarray(0, made.data.length))
+        return made
+      }
       const flow = await model.flow(frame(1), frame(2), { refine: 'default', size: [32, 32] })
       expect(flow.data.every(Number.isFinite), format).toBe(true)
     }
@@ -265,11 +264,7 @@ describe('the confidence of a refined flow', () => {
     const { native } = await loadModel(TINY, callSite(loadModel))
     const made = (planes: number) => new Float32Array(planes * 112 * 160)
     const measure = (backward?: Float32Array) => {
-      const [from, to] = [a, b].map((frame) => ({
-        ...frame,
-        stride: 3 * frame.width,
-        format: 'rgb' as const,
-      }))
+      const [from, to] = [a, b].map((frame) => checkFrame(frame, 'frame'))
       const { trace } = native.run({
         from: from!,
         to: to!,

@@ -7,12 +7,8 @@ import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import type { Source } from '../../lib/checkpoint/source.js'
 import type { DType, StoredTensor, Weight } from '../../lib/checkpoint/tensor.js'
 import { loadAddon } from '../../lib/native/addon.js'
-import type {
-  NativeFrame,
-  NativeModel,
-  NativeModelOptions,
-  NativeRequest,
-} from '../../lib/native/contract.js'
+import type { NativeModel, NativeModelOptions, NativeRequest } from '../../lib/native/contract.js'
+import { checkFrame } from '../../lib/frame.js'
 import { sameBits } from '../support/compare.js'
 import { fixture, TINY, tinyFrames, withFolder } from '../support/fixtures.js'
 
@@ -59,7 +55,7 @@ async function flowWithHead(folder: string, headPath: string, store: Store): Pro
 
 async function flow(native: NativeModel): Promise<Float32Array> {
   const frames = await tinyFrames()
-  const [a, b] = frames.map((frame): NativeFrame => ({ ...frame, stride: 3 * frame.width, format: 'rgb' }))
+  const [a, b] = frames.map((frame) => checkFrame(frame, 'frame'))
   const out = new Float32Array(2 * 160 * 112)
   native.run({ from: a!, to: b!, gridHeight: 7, gridWidth: 10, height: 112, width: 160, flow: out })
   return out
@@ -236,7 +232,7 @@ describe('the addon, whatever is passed to it,', () => {
     }
     const native = new NativeModel(options)
     const frame = (await tinyFrames())[0]
-    const good: NativeFrame = { ...frame, stride: 480, format: 'rgb' }
+    const good = checkFrame(frame, 'frame')
     const out = new Float32Array(2 * 16 * 16)
     const request: NativeRequest = {
       from: good,
@@ -279,11 +275,32 @@ describe('the addon, whatever is passed to it,', () => {
       }
     for (const bad of [
       { ...good, data: frame.data.subarray(1) },
-      { ...good, stride: 481 },
+      { ...good, planes: [{ offset: 0, stride: 481 }] },
+      { ...good, planes: [{ offset: 1, stride: 480 }] },
+      { ...good, planes: [{ offset: -1, stride: 480 }] },
+      { ...good, planes: [{ offset: 2 ** 53 - 1, stride: 2 ** 31 - 1 }] },
+      { ...good, planes: [{ offset: 0, stride: 479 }] },
+      { ...good, planes: [] },
+      { ...good, planes: [...good.planes, ...good.planes] },
       { ...good, height: 113 },
-      { ...good, format: 'nv12' as const, height: 111 },
+      { ...good, channels: good.channels.subarray(1) },
+      { ...good, toRgb: good.channels },
+      { ...good, toRgb: Int32Array.of(0, 0, 1, 1, 1, 1) },
+      { ...good, toRgb: Int32Array.of(0, 2 ** 30, 1, 1, 1, 1) },
     ])
       expect(() => native.run({ ...request, to: bad })).toThrow()
+    // The place of a channel is within its plane, whatever the numbers are.
+    for (const [at] of good.channels.entries())
+      for (const value of [-1, 3, 17, 2 ** 31 - 1, -(2 ** 31)]) {
+        if (good.channels[at] === value) continue
+        const channels = Int32Array.from(good.channels)
+        channels[at] = value
+        for (const toRgb of [undefined, Int32Array.of(16, 2 ** 20, 1, 1, 1, 1)])
+          expect(
+            () => native.run({ ...request, to: { ...good, channels, toRgb } }),
+            `${at}: ${value}`,
+          ).toThrow()
+      }
     expect(() => native.run({ ...request, flow: out.subarray(1) })).toThrow('length')
     expect(() => native.run({ ...request, gridHeight: 0 })).toThrow('grid height')
     expect(() => native.run({ ...request, from: 1, to: 2 })).toThrow('feature map')

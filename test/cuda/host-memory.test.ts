@@ -120,7 +120,7 @@ describe('a frame that a model makes', () => {
 
   it.each(PIXEL_FORMATS)('of format %s is resized as an ordinary one', async (format) => {
     await using model = await load()
-    const [width, height] = [62, 38]
+    const [width, height] = [61, 39]
     const [frame, address] = await made(() => model.createFrame({ width, height, format }))
     frame.data.set(noiseFrame(100, 80, 1).data.subarray(0, frame.data.length))
     const ordinary: Frame = { ...frame, data: frame.data.slice() }

@@ -278,8 +278,7 @@ const OnGpu staged("a frame and a result pass through blocks and other memory al
     const std::span<std::byte> from = host.first(bytes), to = host.last(bytes);  // `to` is 8 bytes off
     for (std::size_t i = 0; i < bytes; i++) from[i] = static_cast<std::byte>(i * 7);
     std::ranges::fill(to, std::byte{0});
-    const Frame given{reinterpret_cast<const std::uint8_t*>(from.data()), width, height, std::ptrdiff_t{3} * width,
-                      PixelFormat::rgb};
+    const Frame given = frame_of(reinterpret_cast<const std::uint8_t*>(from.data()), width, height);
     const Frame on_device = frame.put(given, height, width);
     check::that(frame.holds(on_device) && frame.across() == nullptr, "the frame");
     if (one_memory && in_block) check::that(on_device.data == given.data, "a block is not read in place");

@@ -6,7 +6,10 @@
 #include "check.h"
 #include "count_allocations.h"
 #include "cpu/cpu_ops.h"
+#include "cpu/preprocess.h"
+#include "made_frames.h"
 #include "made_up_weights.h"
+#include "model/frame_copy.h"
 #include "network_calls.h"
 #include "ops/error.h"
 
@@ -26,7 +29,7 @@ struct Image {
     std::mt19937 generator(seed);
     for (auto& p : pixels) p = static_cast<std::uint8_t>(generator());
   }
-  Frame frame() const { return {pixels.data(), width, height, std::ptrdiff_t{3} * width, PixelFormat::rgb}; }
+  Frame frame() const { return frame_of(pixels.data(), width, height); }
 };
 
 Network make_network(int threads, const BackboneConfig& backbone, const HeadConfig& head) {
@@ -111,7 +114,7 @@ const check::Register duplicates("a frame that comes again costs nothing and has
   const Image a(61, 37, 1), b(61, 37, 2);
   std::vector<std::uint8_t> padded(static_cast<std::size_t>(200) * 37, 9);
   for (int y = 0; y < 37; y++) std::copy_n(&a.pixels[y * 183], 183, &padded[y * 200]);
-  const Frame same{padded.data(), 61, 37, 200, PixelFormat::rgb};
+  const Frame same = frame_of(padded.data(), 61, 37, 200);
   const Grid grid{4, 5};
   constexpr std::size_t pixels = 37 * 61;
   std::vector<float> flow(2 * pixels, 7), expected(2 * pixels);
@@ -203,67 +206,43 @@ const check::Register no_allocation("after the first frames of its sizes the eng
   check::that(allocations == 0, allocations.load(), " allocations in five rounds");
 });
 
-/// An image's pixels in `format`, with `stride` bytes from one row to the next.
-std::vector<std::uint8_t> encode(const Image& image, PixelFormat format, std::ptrdiff_t stride) {
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(stride) * image.height, 0xEE);
-  for (int y = 0; y < image.height; y++) {
-    for (int x = 0; x < image.width; x++) {
-      const std::uint8_t* rgb = &image.pixels[3 * (static_cast<std::size_t>(y) * image.width + x)];
-      std::uint8_t* row = &bytes[y * stride];
-      switch (format) {
-        case PixelFormat::rgb: std::copy_n(rgb, 3, row + 3 * x); break;
-        case PixelFormat::rgba: std::copy_n(rgb, 3, row + 4 * x); break;
-        case PixelFormat::bgr: std::reverse_copy(rgb, rgb + 3, row + 3 * x); break;
-        case PixelFormat::bgra: std::reverse_copy(rgb, rgb + 3, row + 4 * x); break;
-        default: row[x] = rgb[0];
-      }
-    }
-  }
-  return bytes;
-}
-
-const check::Register formats("frames of every format and stride give the pixels that they hold", [] {
-  const Image image(23, 9, 5);
-  std::vector<std::uint8_t> row(3 * 23);
-  for (const auto& [format, channels] : std::initializer_list<std::pair<PixelFormat, int>>{{PixelFormat::rgb, 3},
-                                                                                           {PixelFormat::rgba, 4},
-                                                                                           {PixelFormat::bgr, 3},
-                                                                                           {PixelFormat::bgra, 4},
-                                                                                           {PixelFormat::gray, 1}}) {
-    for (const int padding : {0, 5}) {
-      const std::ptrdiff_t stride = image.width * channels + padding;
-      const auto bytes = encode(image, format, stride);
-      for (int y = 0; y < image.height; y++) {
-        cpu::read_rgb_row({bytes.data(), image.width, image.height, stride, format}, y, row.data());
-        for (int i = 0; i < 3 * image.width; i++) {
-          const int from = format == PixelFormat::gray ? i / 3 * 3 : i;
-          check::that(row[i] == image.pixels[3 * static_cast<std::size_t>(y) * image.width + from], "format ",
-                      static_cast<int>(format));
+const check::Register formats("frames of every format, size and padding give the pixels that they hold", [] {
+  std::mt19937 generator(5);
+  for (const auto& [name, format] : made_formats()) {
+    for (const auto [height, width] : {std::array{9, 23}, {8, 22}, {1, 1}, {2, 1}, {5, 2}}) {
+      const MadeFrame made(width, height, format, [&] { return static_cast<std::uint8_t>(generator()); });
+      std::vector<std::uint8_t> row(3 * static_cast<std::size_t>(width));
+      for (int y = 0; y < height; y++) {
+        cpu::read_rgb_row(made.frame(), y, row.data());
+        for (int i = 0; i < 3 * width; i++) {
+          const double expected = made.color(y, i / 3)[static_cast<std::size_t>(i % 3)];
+          check::that(std::abs(row[static_cast<std::size_t>(i)] - expected) <= 0.51, name, ", ", width, " x ", height,
+                      ", row ", y, ", value ", i, " is ", static_cast<int>(row[static_cast<std::size_t>(i)]), ", not ",
+                      expected);
         }
       }
     }
   }
 });
 
-const check::Register yuv("nv12 is BT.601 video range", [] {
-  struct Case {
-    int y, u, v, r, g, b;
-  };
-  // Black, white, and the primaries of 75 % colour bars, from the standard's table.
-  for (const Case c : {Case{16, 128, 128, 0, 0, 0},
-                       {235, 128, 128, 255, 255, 255},
-                       {65, 100, 212, 191, 0, 0},
-                       {112, 72, 58, 0, 191, 0},
-                       {35, 212, 114, 0, 0, 191}}) {
-    const std::vector<std::uint8_t> bytes{static_cast<std::uint8_t>(c.y), static_cast<std::uint8_t>(c.y),
-                                          static_cast<std::uint8_t>(c.y), static_cast<std::uint8_t>(c.y),
-                                          static_cast<std::uint8_t>(c.u), static_cast<std::uint8_t>(c.v)};
-    std::vector<std::uint8_t> row(6);
-    cpu::read_rgb_row({bytes.data(), 2, 2, 2, PixelFormat::nv12}, 1, row.data());
-    const int expected[] = {c.r, c.g, c.b};
-    for (int i = 0; i < 6; i++) {
-      check::that(std::abs(row[i] - expected[i % 3]) <= 2, "channel ", i % 3, " of y ", c.y, " is ",
-                  static_cast<int>(row[i]));
+const check::Register copies("a copy of a frame equals it, whatever is in its padding, and no other frame", [] {
+  std::mt19937 generator(6);
+  const auto noise = [&] { return static_cast<std::uint8_t>(generator()); };
+  for (const auto& [name, format] : made_formats()) {
+    MadeFrame made(23, 9, format, noise);
+    FrameCopy copy;
+    check::that(!copy.equals(made.frame()), name, ": no copy");
+    copy.assign(made.frame());
+    check::that(copy.equals(made.frame()), name);
+    std::vector<std::uint8_t> moved(bytes_of(made.frame()).size());
+    copy_samples(made.frame(), moved.data());
+    check::that(copy.equals(tight(made.frame(), moved.data())), name, ": without padding");
+    for (int p = 0; p < format.plane_count(); p++) {
+      const PlaneSize size = size_of_plane(made.frame(), p);
+      const std::ptrdiff_t last = row_of(made.frame(), p, size.rows - 1) + size.row - 1 - made.bytes.data();
+      made.bytes[static_cast<std::size_t>(last)] ^= 1;
+      check::that(!copy.equals(made.frame()), name, ": plane ", p);
+      made.bytes[static_cast<std::size_t>(last)] ^= 1;
     }
   }
 });

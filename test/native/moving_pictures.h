@@ -20,7 +20,7 @@ struct Picture {
   std::vector<std::uint8_t> pixels;
 
   Picture(int h, int w) : height(h), width(w), pixels(static_cast<std::size_t>(3) * h * w) {}
-  Frame frame() const { return {pixels.data(), width, height, std::ptrdiff_t{3} * width, PixelFormat::rgb}; }
+  Frame frame() const { return frame_of(pixels.data(), width, height); }
 };
 
 inline Picture noise(int height, int width, unsigned seed) {

@@ -17,6 +17,7 @@
 #include "cuda/cuda_engine.h"
 #include "cuda/precision.h"
 #include "cuda_for_tests.h"
+#include "made_frames.h"
 #include "network_calls.h"
 #include "safetensors.h"
 #include "synthetic_weights.h"
@@ -48,7 +49,7 @@ struct Image {
   }
   Frame frame() const {
     const auto* data = reinterpret_cast<const std::uint8_t*>(pixels.data());
-    return {data, width, height, std::ptrdiff_t{3} * width, PixelFormat::rgb};
+    return frame_of(data, width, height);
   }
 };
 
@@ -296,17 +297,9 @@ void frame_formats(const TestedEngine& engine) {
   Network network = tiny_network(engine), reference = tiny_network(cpu);
   Figures figures(engine.name + ", resized frames against the CPU engine's, relative L2");
   std::mt19937 generator(5);
-  for (const auto& [format, name] :
-       std::initializer_list<std::pair<PixelFormat, const char*>>{{PixelFormat::rgb, "rgb"},
-                                                                  {PixelFormat::rgba, "rgba"},
-                                                                  {PixelFormat::bgr, "bgr"},
-                                                                  {PixelFormat::bgra, "bgra"},
-                                                                  {PixelFormat::gray, "gray"},
-                                                                  {PixelFormat::nv12, "nv12"}}) {
-    constexpr int frame_width = 62, frame_height = 38, stride = 260;  // 12 bytes of padding for the widest pixels
-    std::vector<std::uint8_t> pixels(std::size_t{stride} * frame_height * 3 / 2);
-    for (auto& byte : pixels) byte = static_cast<std::uint8_t>(generator());
-    const Frame frame{pixels.data(), frame_width, frame_height, stride, format};
+  for (const auto& [name, format] : made_formats()) {
+    const MadeFrame made(63, 39, format, [&] { return static_cast<std::uint8_t>(generator()); });
+    const Frame frame = made.frame();
     figures.add(name, relative_l2(input_of(network, frame), input_of(reference, frame)), engine.bars.taps);
   }
   figures.done();

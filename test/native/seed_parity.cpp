@@ -114,9 +114,7 @@ std::vector<std::uint8_t> read_pixels(const std::string& path) {
   return {bytes.begin(), bytes.end()};
 }
 
-Frame frame_of(const std::vector<std::uint8_t>& pixels) {
-  return {pixels.data(), side, side, std::ptrdiff_t{3} * side, PixelFormat::rgb};
-}
+Frame frame_of(const std::vector<std::uint8_t>& pixels) { return frame_of(pixels.data(), side, side); }
 
 }  // namespace
 

@@ -32,7 +32,7 @@ test('the package holds all that is compiled, loaded or run from it', () => {
   const sources = nativeSources()
   expect(sources.length).toBeGreaterThan(15)
   const weights = DEFAULT_MODEL.slice(PACKAGE_ROOT.length).replaceAll('\\', '/')
-  const program = ['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
+  const program = ['addon.cjs', 'dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
   const files = packed()
   const needed = ['CMakeLists.txt', 'tools/cmake/kernels.cmake', ...sources, weights, ...program]
   expect(needed.filter((path) => !files.has(path))).toEqual([])

@@ -1,6 +1,6 @@
 // What a user may do with the package. Each situation is a project of its own, into which the tarball is installed. It fails by
 // throwing, and returns what there is to say about it.
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { Project, sizeOf } from './project.mjs'
 import { bun, module, NODE_LINES, nodeForArm, pnpm, root, tarball } from './tools.mjs'
@@ -12,6 +12,71 @@ const USE = `const model = await FlowModel.load()
   console.log(data.length > 1000 && data.every(Number.isFinite) ? 'works' : 'no flow')`
 const ESM = `import { FlowModel } from 'dinov3-flow'\n${USE}`
 const CJS = `const { FlowModel } = require('dinov3-flow')\n;(async () => {${USE}})()`
+
+/** Tests of a user, for Jest and Vitest, whose test, expect, beforeAll and afterAll are global. */
+const TESTS = `import { readFileSync } from 'node:fs'
+  import { decodeFlow, encodeFlow, FlowField, FlowModel, loadImage } from 'dinov3-flow'
+  const [first, second] = ['frame1_source.png', 'frame2_source.png']
+  let model
+  beforeAll(async () => { model = await FlowModel.load({ threads: 1, size: [48, 48], refine: 'off' }) })
+  afterAll(() => model?.dispose())
+  const frame = (data) => ({ data, width: 48, height: 48, format: 'rgba' })
+  test.each([Uint8Array, Uint8ClampedArray])('%p', async (Bytes) => {
+    const one = frame(new Bytes(48 * 48 * 4))
+    expect((await model.flow(one, one)).width).toBe(48)
+  })
+  test('Buffer', async () => {
+    const one = frame(Buffer.alloc(48 * 48 * 4))
+    expect((await model.flow(one, one)).data.every((value) => value === 0)).toBe(true)
+  })
+  test('paths, URLs and bytes', async () => {
+    const { href } = new URL(first, 'file://' + process.cwd() + '/')
+    const flow = await model.flow(new URL(href), readFileSync(second))
+    expect((await model.flow(first, second)).data).toEqual(flow.data)
+    expect((await loadImage(readFileSync(first))).width).toBe(flow.width)
+  })
+  test('files of flow', async () => {
+    const flow = new FlowField(2, 1, Float32Array.of(1, 2, 3, 4))
+    for (const format of ['flo', 'npy', 'pfm', 'kitti', 'flo5'])
+      expect([...(await decodeFlow(await encodeFlow(flow, format))).data]).toEqual([1, 2, 3, 4])
+  })
+  test('a signal, and errors', async () => {
+    const one = frame(new Uint8Array(48 * 48 * 4))
+    const { signal } = new AbortController()
+    expect((await model.flow(one, one, { signal })).width).toBe(48)
+    await expect(model.flow(one, { ...one, width: 47 })).rejects.toMatchObject({ code: 'ERR_FRAME' })
+    await expect(model.flow(one, 'nowhere.png')).rejects.toMatchObject({ code: 'ERR_IO' })
+  })`
+/** Takes the memory of frames and results away while their calls wait, in every way that JavaScript has. */
+const TAKEN = `import { FlowField, FlowModel } from 'dinov3-flow'
+  const model = await FlowModel.load({ threads: 1, size: [48, 48], refine: 'off' })
+  const side = 1024
+  const ways = [
+    (buffer) => structuredClone(buffer, { transfer: [buffer] }),
+    (buffer) => buffer.transfer?.(0),
+    (buffer) => buffer.transfer?.(),
+    (buffer) => new MessageChannel().port1.postMessage(buffer, [buffer]),
+  ]
+  const settled = []
+  for (let round = 0; round < 8; round++)
+    for (const take of ways) {
+      const busy = model.flow({ data: new Uint8Array(3), width: 1, height: 1 }, { data: new Uint8Array(3), width: 1, height: 1 })
+      const frame = { data: new Uint8Array(3 * side * side), width: side, height: side }
+      const into = new FlowField(side, side)
+      const calls = [model.flow(frame, frame), model.flow({ ...frame, data: frame.data.slice() }, frame, { into })]
+      const outcome = Promise.allSettled([busy, ...calls])
+      for (const { buffer } of [frame.data, into.data]) take(buffer)
+      for (let i = 0; i < 20; i++) new Uint8Array(3 * side * side).fill(round)
+      settled.push(...(await outcome).slice(1).map(({ reason }) => reason?.code ?? 'flow'))
+      const rab = new ArrayBuffer(3 * side * side, { maxByteLength: 3 * side * side })
+      const shrunk = { ...frame, data: new Uint8Array(rab) }
+      const call = model.flow(shrunk, shrunk)
+      rab.resize(0)
+      await call
+    }
+  await model.dispose()
+  console.log([...new Set(settled)].sort().join())`
+const MODULES = { NODE_OPTIONS: '--experimental-vm-modules' }
 
 /** Two frames of noise, small because a GPU is emulated slowly. */
 const GPU = `import { FlowModel } from 'dinov3-flow'
@@ -106,6 +171,17 @@ export const SITUATIONS = [
     },
   },
   ...installs,
+  ...NODE_LINES.map((line) => ({
+    name: `memory taken away while calls wait, Node ${line}`,
+    run: () =>
+      inProject({ line }, async (project) => {
+        project.write('main.mjs', TAKEN)
+        const said = await project.must(project.node, ['--expose-gc', 'main.mjs'])
+        // Node 20 has no transfer(), so that some of its calls have all their memory.
+        expect(said === (line === 20 ? 'ERR_FRAME,flow\n' : 'ERR_FRAME\n'), said)
+        return 'is an error'
+      }),
+  })),
   {
     name: 'sizes',
     run: () =>
@@ -181,6 +257,75 @@ export const SITUATIONS = [
         expect((await project.must(project.node, ['out.mjs'])) === WORKS, 'no flow')
       }),
   },
+  ...['esm', 'cjs'].map((format) => ({
+    name: `esbuild, everything in one file, ${format}`,
+    run: () =>
+      inProject({}, async (project) => {
+        project.write(
+          'main.mjs',
+          format === 'esm' ? ESM : `import { FlowModel } from 'dinov3-flow'\n;(async () => {${USE}})()`,
+        )
+        const options = { entryPoints: ['main.mjs'], bundle: true, platform: 'node', format }
+        const outfile = format === 'esm' ? 'out.mjs' : 'out.cjs'
+        project.write(
+          'bundle.mjs',
+          `import { build } from ${JSON.stringify(path.join(module('esbuild'), 'lib/main.js'))}
+          await build(${JSON.stringify({ ...options, outfile, external: ['sharp'] })})`,
+        )
+        await project.must(project.node, ['bundle.mjs'])
+        const { status, stderr } = await project.run(project.node, [outfile])
+        expect(status === 1 && /ERR_NATIVE/.test(stderr), `it is not refused: ${stderr}`)
+        expect(/'dinov3-flow' and 'sharp' external[^]*Bundlers/.test(stderr), stderr)
+        return 'says what to keep external'
+      }),
+  })),
+  {
+    name: 'files traced by @vercel/nft, and nothing else',
+    run: () =>
+      inProject({}, async (project) => {
+        project.write('main.mjs', ESM)
+        project.write(
+          'trace.mjs',
+          `import { nodeFileTrace } from ${JSON.stringify(path.join(module('@vercel/nft'), 'out/index.js'))}
+          import { cpSync } from 'node:fs'
+          const { fileList } = await nodeFileTrace(['main.mjs'])
+          for (const file of fileList) cpSync(file, 'traced/' + file, { verbatimSymlinks: true })`,
+        )
+        await project.must(project.node, ['trace.mjs'])
+        rmSync(project.path('node_modules'), { recursive: true })
+        for (const picture of ['frame1_source.png', 'frame2_source.png'])
+          cpSync(project.path(picture), project.path('traced', picture))
+        const main = [
+          '--input-type=module',
+          '-e',
+          "process.chdir('traced'); await import(process.cwd() + '/main.mjs')",
+        ]
+        expect((await project.must(project.node, main)) === WORKS, 'no flow')
+        return `${megabytes(sizeOf(project.path('traced/node_modules/dinov3-flow')))} of this package`
+      }),
+  },
+  ...['node', 'jsdom'].map((environment) => ({
+    name: `Jest, ${environment}`,
+    run: () =>
+      inProject({ install: false }, async (project) => {
+        await project.install(tarball(), 'h5wasm')
+        project.write('flow.test.js', TESTS)
+        const jest = path.join(module('jest'), 'bin/jest.js')
+        const env = `--env=${module(`jest-environment-${environment}`)}`
+        await project.must(project.node, [jest, `--rootDir=${project.folder}`, env], { env: MODULES })
+      }),
+  })),
+  ...['threads', 'forks', 'vmThreads'].map((pool) => ({
+    name: `Vitest, ${pool}`,
+    run: () =>
+      inProject({ install: false }, async (project) => {
+        await project.install(tarball(), 'h5wasm')
+        project.write('flow.test.js', TESTS)
+        const vitest = path.join(module('vitest'), 'vitest.mjs')
+        const flags = ['--globals', `--pool=${pool}`, `--root=${project.folder}`]
+        await project.must(project.node, [vitest, 'run', ...flags])
+      }),
+  })),
   {
     name: 'pnpm, symlinked tree',
     run: () =>

@@ -16,6 +16,10 @@ const PACKAGES = {
   pnpm: '10',
   esbuild: '0.25',
   webpack: '5',
+  jest: '30',
+  'jest-environment-jsdom': '30',
+  vitest: '4',
+  '@vercel/nft': '1',
 }
 
 const installed = (...parts) => path.join(folder, 'node_modules', ...parts)

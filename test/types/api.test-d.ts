@@ -94,8 +94,8 @@ describe('load', () => {
 })
 
 describe('a frame', () => {
-  it('has one of six formats', () => {
-    expectTypeOf<PixelFormat>().toEqualTypeOf<'rgb' | 'rgba' | 'bgr' | 'bgra' | 'gray' | 'nv12'>()
+  it('has one of the formats of the table, or FFmpeg’s name of one', () => {
+    expectTypeOf<'rgb' | 'gray' | 'nv12' | 'i420' | 'yuyv' | 'yuv420p'>().toExtend<PixelFormat>()
     expectTypeOf<Frame['format']>().toEqualTypeOf<PixelFormat | undefined>()
     // @ts-expect-error: no such format
     model.flow({ data: new Uint8Array(3), width: 1, height: 1, format: 'yuv' }, frame)

@@ -5,6 +5,7 @@ import { FlowError, messageOf } from '../../errors.js'
 import { describeGpu, type GpuInfo } from '../../load.js'
 import { loadAddon } from '../../native/addon.js'
 import type { NativeModelInfo } from '../../native/contract.js'
+import { codeOf } from '../../support/brands.js'
 import { PACKAGE_ROOT, packageVersion } from '../package.js'
 import { inspectNvidia, type NvidiaReport } from './nvidia.js'
 import { selfTest } from './self-test.js'
@@ -69,7 +70,7 @@ async function tryEngine<Works>(
   try {
     return { works: true, ...tell(await selfTest(device)) }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'ERR_NATIVE'
+    const code = String(codeOf(error) ?? 'ERR_NATIVE')
     return { works: false, error: { code, message: messageOf(error) } }
   }
 }

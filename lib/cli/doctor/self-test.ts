@@ -3,6 +3,7 @@ import type { Device } from '../../device.js'
 import { FlowError } from '../../errors.js'
 import { loadAddon } from '../../native/addon.js'
 import type { NativeModelInfo } from '../../native/contract.js'
+import { checkFrame } from '../../frame.js'
 
 const DIM = 8
 const HIDDEN = 8
@@ -51,7 +52,7 @@ export async function selfTest(device: Device): Promise<NativeModelInfo> {
     await model.load(() => undefined)
     const side = 6 * BACKBONE.patch
     const data = Uint8Array.from({ length: 3 * side * side }, (_, i) => (37 * i) % 256)
-    const frame = { data, width: side, height: side, stride: 3 * side, format: 'rgb' as const }
+    const frame = checkFrame({ data, width: side, height: side, format: 'rgb' }, 'frame')
     const flow = new Float32Array(2 * side * side).fill(NaN)
     const grid = { gridHeight: 6, gridWidth: 6 }
     await model.submit({ from: frame, to: frame, ...grid, height: side, width: side, flow }, 0)
