@@ -1,3 +1,5 @@
+// jsdom has no TextDecoder.
+import { TextDecoder } from 'node:util'
 import { Malformed } from './malformed.js'
 
 /**

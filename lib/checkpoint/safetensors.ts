@@ -1,5 +1,3 @@
-// jsdom has no TextDecoder.
-import { TextDecoder } from 'node:util'
 import { listed, quoted, shown } from '../support/quote.js'
 import type { Directory } from './directory.js'
 import { isRecord, parseObject } from './json.js'
