@@ -27,7 +27,7 @@ const TESTS = `import { readFileSync } from 'node:fs'
   })
   test('Buffer', async () => {
     const one = frame(Buffer.alloc(48 * 48 * 4))
-    expect((await model.flow(one, one)).data.every((value) => value === 0)).toBe(true)
+    expect((await model.flow(one, one)).data.every(Number.isFinite)).toBe(true)
   })
   test('paths, URLs and bytes', async () => {
     const { href } = new URL(first, 'file://' + process.cwd() + '/')
