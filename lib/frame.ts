@@ -108,7 +108,9 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
     fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
   const { data, width, height } = frame
   if (!isBytes(data))
-    fail(`its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}`)
+    fail(
+      `its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}: give its bytes as new Uint8Array(...)`,
+    )
   checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(frame, fail)
   const row = checkFormat(format, fail)
@@ -181,6 +183,10 @@ function checkFormat(format: unknown, fail: Fail): FormatRow {
   return formatRow(format) ?? fail(`its format must be one of ${PIXEL_FORMATS.join(', ')}, ${hint(format)}`)
 }
 
+/** The names of formats with more than 8 bits a sample: p010, y210, yuv420p10le, gray16, rgb48, nv15. */
+const DEEP =
+  /^[piyx][023x]1\d|p(?:9|1[0246])(?:le|be)?$|^(?:gray|ya?|rgba?|bgra?|argb|abgr)(?:9|1[0246]|48|64)(?:le|be)?$|^(?:nv15|nv20|x?v30|x2)/
+
 /** What was given instead of a format, and what to do about it. */
 function hint(format: unknown): string {
   const given = `not ${describe(format)}`
@@ -190,8 +196,7 @@ function hint(format: unknown): string {
   const full = lower.replace(/^yuvj/, 'yuv')
   if (full !== lower && formatRow(full) !== undefined)
     return `${given}: give format ${quoted(full)} and range 'full'`
-  if (/^[piyx]\w?\d1\d|p(?:9|1[0246])(?:le|be)?$|(?:16|48|64)(?:le|be)?$|10|f32/.test(lower))
-    return `${given}, which has more than 8 bits a sample: convert it to nv12 or rgb`
+  if (DEEP.test(lower)) return `${given}, which has more than 8 bits a sample: convert it to nv12 or rgb`
   return `${given}: convert it to one of them`
 }
 

@@ -403,7 +403,7 @@ function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
 export function checkInto(into: FlowField, width: number, height: number): FlowField {
   // A FlowField of another realm, or of another copy of this package, serves as well.
   if (typeof into !== 'object' || into === null || !isFloat32Array(into.data))
-    throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField')
+    throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField, as model.createField makes it')
   if (into.width !== width || into.height !== height)
     throw new FlowError(
       'ERR_ARGUMENT',

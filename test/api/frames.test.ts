@@ -237,6 +237,8 @@ describe('a frame that does not fit together is refused, saying what was expecte
     ['an unknown format', { data: bytes(12), width: 2, height: 2, format: 'yuv' }, ['"yuv"', 'nv12']],
     ['a format of 10 bits', { data: bytes(12), width: 2, height: 2, format: 'p010' }, ['"p010"', '8 bits']],
     ['another one', { data: bytes(12), width: 2, height: 2, format: 'yuv420p10le' }, ['8 bits', 'nv12']],
+    ['another kind', { data: bytes(12), width: 2, height: 2, format: 'gray16le' }, ['8 bits', 'nv12']],
+    ['a video', { data: bytes(12), width: 2, height: 2, format: 'h264' }, ['"h264": convert it']],
     ['an old name', { data: bytes(6), width: 2, height: 2, format: 'yuvj420p' }, ["range 'full'"]],
     ['capitals', { data: bytes(6), width: 2, height: 2, format: 'NV12' }, ['write "nv12"']],
     ['no name', { data: bytes(6), width: 2, height: 2, format: { a: 1 } }, ['an object of class Object']],

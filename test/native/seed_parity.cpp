@@ -114,8 +114,6 @@ std::vector<std::uint8_t> read_pixels(const std::string& path) {
   return {bytes.begin(), bytes.end()};
 }
 
-Frame frame_of(const std::vector<std::uint8_t>& pixels) { return frame_of(pixels.data(), side, side); }
-
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -139,7 +137,7 @@ int main(int argc, char** argv) try {
       SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
       Network network(named.open(number).ops, seed_backbone, seed_head, backbone, head);
       std::vector<float> features;
-      const auto flow = run(network, frame_of(first), frame_of(second), features);
+      const auto flow = run(network, frame_of(first.data(), side, side), frame_of(second.data(), side, side), features);
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
       results.push_back(report(p, compare(features, flow, golden), seconds, missed));
     } catch (const std::exception& error) {
