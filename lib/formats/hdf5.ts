@@ -85,10 +85,13 @@ async function inWorker<Value>(
   }
 }
 
+/** A function, so that webpack does not ask for a library that need not be there. */
+const resolve = (library: string) => import.meta.resolve(library)
+
 /** The library is an optional peer of this package. */
 function libraryUrl(): string {
   try {
-    return import.meta.resolve('h5wasm')
+    return resolve('h5wasm')
   } catch (cause) {
     throw new FlowError(
       'ERR_NATIVE',

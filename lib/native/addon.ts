@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { URL } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
 import { codeOf } from '../support/brands.js'
 import type { NativeAddon } from './contract.js'
@@ -33,7 +35,9 @@ function findAddon(): NativeAddon {
 /** Whether this code is not in its package: a bundler has put it into another file, of a format without import.meta or elsewhere. */
 function isBundled(cause: unknown): boolean {
   const from: string | undefined = import.meta.url
-  return from === undefined || (codeOf(cause) === 'MODULE_NOT_FOUND' && /addon\.cjs'/.test(messageOf(cause)))
+  // webpack takes addon.cjs into the bundle, too, and node-gyp-build says so of itself.
+  if (from === undefined || /\bwebpack=true\b/.test(messageOf(cause))) return true
+  return !existsSync(new URL('../../addon.cjs', from))
 }
 
 function reason(cause: unknown): string {

@@ -143,6 +143,14 @@ function onArm64(use) {
   })
 }
 
+/** Runs a bundle of everything, which has left the addon and the model behind. */
+async function refusedBundle(project, file) {
+  const { status, stderr } = await project.run(project.node, [file])
+  expect(status === 1 && /ERR_NATIVE/.test(stderr), `it is not refused: ${stderr}`)
+  expect(/'dinov3-flow' and 'sharp' external[^]*Bundlers/.test(stderr), stderr)
+  return 'says what to keep external'
+}
+
 const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`
 
 async function timed(work) {
@@ -274,12 +282,28 @@ export const SITUATIONS = [
           await build(${JSON.stringify({ ...options, outfile, external: ['sharp'] })})`,
         )
         await project.must(project.node, ['bundle.mjs'])
-        const { status, stderr } = await project.run(project.node, [outfile])
-        expect(status === 1 && /ERR_NATIVE/.test(stderr), `it is not refused: ${stderr}`)
-        expect(/'dinov3-flow' and 'sharp' external[^]*Bundlers/.test(stderr), stderr)
-        return 'says what to keep external'
+        return refusedBundle(project, outfile)
       }),
   })),
+  {
+    name: 'webpack, everything in one file',
+    run: () =>
+      inProject({}, async (project) => {
+        project.write('main.mjs', `import { FlowModel } from 'dinov3-flow'\n;(async () => {${USE}})()`)
+        project.write(
+          'bundle.cjs',
+          `const webpack = require(${JSON.stringify(module('webpack'))})
+          webpack({
+            mode: 'production', target: 'node', entry: './main.mjs', externals: { sharp: 'commonjs sharp' },
+            output: { path: __dirname, filename: 'out.cjs' },
+          }, (error, stats) => {
+            if (error ?? stats.hasErrors()) throw error ?? new Error(stats.toString())
+          })`,
+        )
+        await project.must(project.node, ['bundle.cjs'])
+        return refusedBundle(project, 'out.cjs')
+      }),
+  },
   {
     name: 'files traced by @vercel/nft, and nothing else',
     run: () =>
