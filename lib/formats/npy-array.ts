@@ -119,6 +119,6 @@ function readShape(extents: string): number[] {
     // Python 2 wrote long integers with an L.
     .map((part) => Number(part.replace(/L$/, '')))
   if (shape.length > MOST_AXES || !shape.every((extent) => Number.isSafeInteger(extent)))
-    throw damaged('.npy', `its shape (${extents.slice(0, 60)}) is damaged: save it again with numpy.save`)
+    throw damaged('.npy', `its shape ${quoted(`(${extents})`)} is damaged: save it again with numpy.save`)
   return shape
 }

@@ -21,7 +21,7 @@ import {
 
 const BACKBONE = plainTensors(WILD.backbone)
 const HEAD = plainTensors(WILD.head)
-const TRUTH = new Float32Array(readFileSync(fixture('wild/truth.f32')).buffer.slice(0))
+const TRUTH = new Float32Array(Uint8Array.from(readFileSync(fixture('wild/truth.f32'))).buffer)
 const FRAMES = ['a', 'b'].map((name) => ({
   data: readFileSync(fixture(`wild/${name}_64x48.rgb`)),
   width: 64,

@@ -318,7 +318,7 @@ export const MUTATIONS = [
     mistake: 'a vote for the last of equal candidates',
     file: 'vote_patches.cu',
     find: 'cost < least - margin)',
-    replace: 'cost <= least)',
+    replace: 'cost <= least + margin)',
     kernels: ['vote_patches.cu'],
     test: 'vote_patches',
     builds: ['host'],

@@ -255,7 +255,7 @@ const OnEveryEngine first("choose_labels takes the first of equal labels", [](Be
   }
   const BenchLabels bench(b, maps);
   const auto chosen = b.matrix<Real>(size.height, size.width);
-  b.ops.charge_outside(bench.labels, {});
+  b.ops.charge_outside(bench.labels, {.moving = 0});
   b.ops.choose_labels(image_of(b, texture(random, size.height, size.width, 0)), bench.labels, {}, chosen);
   for (const float label : b.read(chosen)) check::that(label == 0 || label == 2, "label ", label);
 });
