@@ -255,8 +255,14 @@ const OnEveryEngine first("choose_labels takes the first of equal labels", [](Be
   }
   const BenchLabels bench(b, maps);
   const auto chosen = b.matrix<Real>(size.height, size.width);
-  b.ops.charge_outside(bench.labels, {.moving = 0});
-  b.ops.choose_labels(image_of(b, texture(random, size.height, size.width, 0)), bench.labels, {}, chosen);
+  b.ops.charge_outside(bench.labels, {});
+  Labels labels = bench.labels;  // every label at the cost of the first
+  const Values cost = bench.read(labels.costs, 0, 1);
+  Values costs;
+  for (int k = 0; k < maps.count; k++) costs.insert(costs.end(), cost.begin(), cost.end());
+  costs.resize(static_cast<std::size_t>(most_labels) * size.height * size.width);
+  labels.costs = b.matrix<Real>(most_labels * size.height, size.width, costs);
+  b.ops.choose_labels(image_of(b, texture(random, size.height, size.width, 0)), labels, {}, chosen);
   for (const float label : b.read(chosen)) check::that(label == 0 || label == 2, "label ", label);
 });
 
