@@ -86,7 +86,7 @@ struct LabelOptions {
   float relative = 1;      // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
   float edge = 30;         // levels of difference, summed over R, G, B, at which smoothness falls to 1/e,
   float least = 0.1F;      // but not below this part
-  float moving = 0.08F;    // what every label but the first costs more: what cannot be told does not move
+  float moving = 0.16F;    // times 1 - typical cost: what every label but the first costs more
   float covered = 0.2F;    // a pixel that another one hides costs this more than one outside the frame
 };
 
@@ -116,9 +116,9 @@ class LabelStages {
   /// the frame.
   virtual void fit_motions(const Labels& labels, const LabelOptions& options) = 0;
 
-  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus `moving`
-  /// for all labels but the first, plus 0.002 times the label: between labels that are the same but for rounding, the
-  /// first is chosen. Computes the scales.
+  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus moving
+  /// * (1 - typical cost) for all labels but the first, plus 0.002 times the label: between labels that are the same
+  /// but for rounding, the first is chosen. Computes the scales.
   virtual void charge_outside(const Labels& labels, const LabelOptions& options) = 0;
 
   /// chosen (h x w) = the label with the least sum of its cost and the messages from all four sides (Hirschmueller,
