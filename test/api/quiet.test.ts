@@ -45,19 +45,18 @@ describe('where nothing moves', () => {
     ['a sky', SKY],
     ['a night', NIGHT],
   ] as const
-  const cases = scenes.flatMap(([name, color]) => [1].map((sigma) => ({ name, color, sigma })))
 
-  it.for(cases)('noise of $sigma levels over $name is no motion', async (of) => {
+  it.for(scenes)('noise of one level over %s is no motion', async ([, color]) => {
     await using model = await FlowModel.load({ device: 'cpu' })
-    const { x, y } = await model.flow(frame(of.color, of.sigma, 1), frame(of.color, of.sigma, 2))
+    const { x, y } = await model.flow(frame(color, 1, 1), frame(color, 1, 2))
     let sum = 0
     for (let i = 0; i < x.length; i++) sum += Math.hypot(x[i]!, y[i]!)
     expect(sum / x.length).toBeLessThan(0.3)
   })
 
-  it.for([1])('an object that moves does not take a sky with noise of %d levels along', async (sigma) => {
+  it('an object that moves does not take a sky with noise of one level along', async () => {
     await using model = await FlowModel.load({ device: 'cpu' })
-    const { x, y } = await model.flow(frame(SKY, sigma, 1, 0), frame(SKY, sigma, 2, OBJECT.motion))
+    const { x, y } = await model.flow(frame(SKY, 1, 1, 0), frame(SKY, 1, 2, OBJECT.motion))
     let still = 0
     let count = 0
     let moving = 0
