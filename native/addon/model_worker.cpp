@@ -234,23 +234,28 @@ void ModelWorker::on_wake(napi_env env, napi_value /*function*/, void* context, 
 
 void ModelWorker::settle_all(Napi::Env env) {
   if (after_work_) after_work_(env);
-  if (noticed_.exchange(false) && on_notice_) {
-    try {
-      const auto on_notice = on_notice_;  // a copy: the call may replace the member
-      on_notice(env);
-    } catch (const Napi::Error&) {
-      // lib/'s callbacks do not throw: the environment no longer runs JavaScript
-    }
-  }
   for (;;) {
     JobPtr job;
     {
       const std::lock_guard lock(mutex_);
-      if (done_.empty()) return;
-      job = std::move(done_.front());
-      done_.pop_front();
+      if (!done_.empty()) {
+        job = std::move(done_.front());
+        done_.pop_front();
+      }
     }
+    tell_notice(env);  // after the job was taken, before it is settled: a call's last notice comes before its answer
+    if (!job) return;
     if (job->promise) settle(env, std::move(job));
+  }
+}
+
+void ModelWorker::tell_notice(Napi::Env env) {
+  if (!noticed_.exchange(false) || !on_notice_) return;
+  try {
+    const auto on_notice = on_notice_;  // a copy: the call may replace the member
+    on_notice(env);
+  } catch (const Napi::Error&) {
+    // lib/'s callbacks do not throw: the environment no longer runs JavaScript
   }
 }
 

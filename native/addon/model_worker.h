@@ -78,7 +78,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   /// Meanwhile, `cancel` of the next call blocks.
   void prepare_next();
 
-  /// Schedules `on_notice` on JavaScript's thread. Several calls of `notify` may result in one call of `on_notice`.
+  /// Schedules `on_notice` on JavaScript's thread. Several calls of `notify` may result in one call of `on_notice`, the
+  /// last of which comes before the answer of the call that notified.
   void notify();
   void set_on_notice(std::function<void(Napi::Env)> on_notice) { on_notice_ = std::move(on_notice); }
   /// `after_work` runs on JavaScript's thread after one or more calls are done.
@@ -108,6 +109,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   void run_on_thread(Job& job);
   void enqueue(JobPtr job);
   void settle_all(Napi::Env env);
+  void tell_notice(Napi::Env env);
   void settle(Napi::Env env, JobPtr job);
   void answer(Napi::Env env, Job& job);
   void close();

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { FlowField } from '../../lib/index.js'
+import type { FlowField, LoadProgress } from '../../lib/index.js'
 import { FlowModel } from '../../lib/index.js'
 import { flowError, largestDifference, sameBits } from '../support/compare.js'
 import { fixture, loadTiny, TINY, tinyFrames, withFolder } from '../support/fixtures.js'
@@ -108,6 +108,18 @@ describe('loading', () => {
     expect(told.at(-1)).toBe(total)
     expect(total).toBe(model.info.memory.weights)
     await model.dispose()
+  })
+
+  it('tells of the last byte, also if the weights are read while onProgress runs', async () => {
+    let last: LoadProgress | undefined
+    const block = new Int32Array(new SharedArrayBuffer(4))
+    await using _ = await loadTiny({
+      onProgress: (progress) => {
+        if (last === undefined) Atomics.wait(block, 0, 0, 200) // time enough to read the rest
+        last = progress
+      },
+    })
+    expect(last!.loaded).toBe(last!.total)
   })
 
   it('ends with what onProgress throws', async () => {
