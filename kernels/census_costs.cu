@@ -1,12 +1,14 @@
 // How unlike the frames are where a label leads, 0 to 1: a soft census. With A the luma of frame 1 times the exposure's
-// gain and W that of frame 2 where the label leads, both divided by `contrast`: the mean over 12 neighbours d, which
-// point down or to the right, of |t(W(p + d) - W(p)) - t(A(p + d) - A(p))|, t clipping to -1..1; then the mean over a
-// window of 6 x 5 pixels p, whose outer columns count half. The label's flow is enlarged bilinearly.
+// gain and W that of frame 2 where the label leads, both by a quadratic spline and divided by `contrast`: the mean over
+// 12 neighbours d, which point down or to the right, of |t(W(p + d) - W(p)) - t(A(p + d) - A(p))|, t clipping to -1..1;
+// then the mean over a window of 6 x 5 pixels p, whose outer columns count half. The label's flow is enlarged
+// bilinearly.
 //
 // A block computes 32 x 16 pixels of a label from 72 x 37 pixels of the images, in three passes: both images into
-// shared memory, comparisons, means. A pixel of the label is four of the images, 1.3 with the margins: some 5 x 30
-// FLOPs for the warp, 5 x 100 for the comparisons, 60 for the means, and 250 accesses of shared memory, which limit it.
-// Ten labels of 480 x 270 are 0.9 GFLOP and 1.3 GB of shared memory; from L2 come 12 MB of images and 10 MB of flow.
+// shared memory, comparisons, means. A pixel of the label is four of the images, 1.3 with the margins: some 5 x 80
+// FLOPs for the splines, 5 x 100 for the comparisons, 60 for the means, and 250 accesses of shared memory, which limit
+// it. Ten labels of 480 x 270 are 0.9 GFLOP and 1.3 GB of shared memory; from L2 come 12 MB of images and 10 MB of
+// flow.
 
 #include "census_costs.h"
 
@@ -34,7 +36,7 @@ class CensusTile {
     for (int i = static_cast<int>(threadIdx.x); i < census_rows * census_cols; i += census_threads) {
       const int y = nearest_inside(2 * first_y_ - census_above + i / census_cols, p_.from.height);
       const int x = nearest_inside(2 * first_x_ - census_left + i % census_cols, p_.from.width);
-      from_[i] = gain * *pixel_of(p_.from, census_luma, y, x);
+      from_[i] = gain * smoothed(p_.from, {y, x, 0.5F, 0.5F});
       to_[i] = unit * warped(y, x);
     }
     __syncthreads();
@@ -66,8 +68,26 @@ class CensusTile {
     };
     const LabelMotion near = column(x / 2), next = column(x % 2 == 0 ? x / 2 - 1 : x / 2 + 1);
     const float u = 0.75F * near.u + 0.25F * next.u, v = 0.75F * near.v + 0.25F * next.v;
-    return between_pixels(p_.to, census_luma,
-                          position_in(p_.to, static_cast<float>(y) + v, static_cast<float>(x) + u, 1));
+    return smoothed(p_.to, position_in(p_.to, static_cast<float>(y) + v + 0.5F, static_cast<float>(x) + u + 0.5F, 1));
+  }
+
+  /// A quadratic spline over three pixels: their weights, `part` of the middle one's width behind its left edge.
+  struct Spline {
+    float before, middle, after;
+  };
+  DEVICE static Spline spline(float part) {
+    const float before = 0.5F * (1 - part) * (1 - part), after = 0.5F * part * part;
+    return {before, 1 - before - after, after};
+  }
+
+  /// An image's luma around the pixel of `at`, whose parts are from the pixel's upper left corner.
+  DEVICE static float smoothed(const ImageView& image, const ImagePosition& at) {
+    const Spline across = spline(at.part_x), down = spline(at.part_y);
+    const auto row = [&](int step) {
+      const float* pixel = pixel_of(image, census_luma, at.y + step, at.x);
+      return across.before * pixel[-1] + across.middle * pixel[0] + across.after * pixel[1];
+    };
+    return down.before * row(-1) + down.middle * row(0) + down.after * row(1);
   }
 
   /// Between the neighbours of element i and itself, in both frames.

@@ -37,7 +37,7 @@ KERNEL(charge_outside, ChargeOutsideParams, 256, 1) {
   const std::ptrdiff_t at = label_at(labels, label, pixel.y, pixel.x);
   const float outside = labels.facts[1];
   labels.costs[at] = outside + part_inside(labels, motion, pixel.y, pixel.x) * (labels.costs[at] - outside) +
-                     (label > 0 ? p.moving * (1 - labels.facts[0]) + label_order * static_cast<float>(label) : 0);
+                     (label > 0 ? p.moving + label_order * static_cast<float>(label) : 0);
   labels.scales[at] = 1 / sqrtf(1 + p.relative * (fabsf(motion.u) + fabsf(motion.v)));
 }
 

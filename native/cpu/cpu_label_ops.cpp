@@ -64,10 +64,8 @@ void CpuOps::fit_motions(const Labels& labels, const LabelOptions& options) {
 void CpuOps::charge_outside(const Labels& labels, const LabelOptions& options) {
   const LabelPlanes planes = all_planes(labels);
   const float* facts = floats(labels.facts);
-  LabelOptions scaled = options;
-  scaled.moving *= 1 - facts[0];
   pool_.run(planes.count * planes.height, [&](int item, int /*thread*/) {
-    charge_outside_row(planes, item / planes.height, item % planes.height, scaled, facts[1]);
+    charge_outside_row(planes, item / planes.height, item % planes.height, options, facts[1]);
   });
 }
 

@@ -57,7 +57,7 @@ RefineOptions RefineOptions::fast() {
   options.finest = 1;
   options.fine_rounds = 2;
   options.fill.passes = 1;
-  options.labels.motions = 0, options.labels.moving = 0.08F;
+  options.labels.motions = 0;
   options.variational = {.outer = 2, .inner = 5, .halo = 4};
   options.matches = false;
   return options;

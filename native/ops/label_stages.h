@@ -86,7 +86,7 @@ struct LabelOptions {
   float relative = 1;      // differences are relative to the motions: 1 px of 0 px counts as much as 21 px of 10 px
   float edge = 30;         // levels of difference, summed over R, G, B, at which smoothness falls to 1/e,
   float least = 0.1F;      // but not below this part
-  float moving = 0.16F;    // times 1 - typical cost: what every label but the first costs more
+  float moving = 0.06F;    // what every label but the first costs more
   float covered = 0.2F;    // a pixel that another one hides costs this more than one outside the frame
 };
 
@@ -99,10 +99,12 @@ class LabelStages {
   virtual void clear_first_label(const Labels& labels) = 0;
 
   /// costs of labels [first, first + count) = how unlike the frames are, 0 to 1: with A the luma of `from` times the
-  /// exposure's gain, and W that of `to` where the flow leads (bilinear in the flow and the image), |t(W(p + d) - W(p))
-  /// - t(A(p + d) - A(p))|, t clipping to -1..1 after a division by `contrast` (a soft census, after Zabih and
-  /// Woodfill, ECCV 1994), mean over 12 neighbours d that point down or to the right, p in a window of 6 x 5 pixels.
-  /// The images are of twice the labels' size. A motion with no share costs nothing, and is none.
+  /// exposure's gain, and W that of `to` where the flow leads (bilinear in the flow), |t(W(p + d) - W(p)) - t(A(p + d)
+  /// - A(p))|, t clipping to -1..1 after a division by `contrast` (a soft census, after Zabih and Woodfill, ECCV 1994),
+  /// mean over 12 neighbours d that point down or to the right, p in a window of 6 x 5 pixels. The images are of twice
+  /// the labels' size, and both are taken by a quadratic spline: between two pixels, bilinear interpolation would halve
+  /// the noise, so that where nothing moves a motion of half a pixel would cost less than none. A motion with no share
+  /// costs nothing, and is none.
   virtual void census_costs(const Image& from, const Image& to, RealMatrix exposure, const Labels& labels, int first,
                             int count, const LabelOptions& options) = 0;
 
@@ -116,9 +118,9 @@ class LabelStages {
   /// the frame.
   virtual void fit_motions(const Labels& labels, const LabelOptions& options) = 0;
 
-  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus moving
-  /// * (1 - typical cost) for all labels but the first, plus 0.002 times the label: between labels that are the same
-  /// but for rounding, the first is chosen. Computes the scales.
+  /// costs = mixed with the cost outside, by the part of the window that leaves the frame, plus `moving` for all labels
+  /// but the first, plus 0.002 times the label: between labels that are the same but for rounding, the first is chosen.
+  /// Computes the scales.
   virtual void charge_outside(const Labels& labels, const LabelOptions& options) = 0;
 
   /// chosen (h x w) = the label with the least sum of its cost and the messages from all four sides (Hirschmueller,

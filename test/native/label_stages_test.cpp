@@ -169,7 +169,7 @@ const OnEveryEngine outside(
           for (int x = 0; x < size.width; x++) {
             const double part = maps.part_inside(row / size.height, row % size.height, x);
             costs.push_back(part * maps.costs.at(row, x) + (1 - part) * .2F +
-                            (row < size.height ? 0 : .03F * .9 + .002 * (row / size.height)));
+                            (row < size.height ? 0 : .03F + .002 * (row / size.height)));
             scales.push_back(1 / std::sqrt(1 + .7 * (std::abs(maps.u.at(row, x)) + std::abs(maps.v.at(row, x)))));
           }
         }

@@ -40,6 +40,22 @@ inline double doubled(const Map& m, int first_row, int height, int y, int x) {
   return 2 * (row(top) * (1 - part_y) + row(bottom) * part_y);
 }
 
+/// A picture by a quadratic spline over the nine pixels around (y, x).
+inline double splined(const Picture& picture, int channel, double y, double x) {
+  const int row = static_cast<int>(std::floor(y + 0.5)), column = static_cast<int>(std::floor(x + 0.5));
+  const auto weight = [](double distance) {
+    distance = std::abs(distance);
+    return distance <= 0.5 ? 0.75 - distance * distance : 0.5 * (1.5 - distance) * (1.5 - distance);
+  };
+  double sum = 0;
+  for (int j = row - 1; j <= row + 1; j++) {
+    for (int i = column - 1; i <= column + 1; i++) {
+      sum += weight(y - j) * weight(x - i) * picture.at(channel, j, i);
+    }
+  }
+  return sum;
+}
+
 /// The costs of one label, height x width.
 inline Map census_costs(const Picture& from, const Picture& to, double gain, const LabelMaps& labels, int label,
                         double contrast) {
@@ -49,8 +65,8 @@ inline Map census_costs(const Picture& from, const Picture& to, double gain, con
     for (int x = 0; x < from.width; x++) {
       const double u = doubled(labels.u, label * labels.height, labels.height, y, x);
       const double v = doubled(labels.v, label * labels.height, labels.height, y, x);
-      warped.v.push_back(static_cast<float>(to.between(luma, y + v, x + u)));
-      own.v.push_back(static_cast<float>(gain * from.at(luma, y, x)));
+      warped.v.push_back(static_cast<float>(splined(to, luma, y + v, x + u)));
+      own.v.push_back(static_cast<float>(gain * splined(from, luma, y, x)));
     }
   }
   const auto clipped = [&](const Picture& picture, int y, int x, int dy, int dx) {

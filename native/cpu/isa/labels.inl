@@ -45,16 +45,31 @@ class CensusTile {
   static int least(int a, int b) { return a < b ? a : b; }
   static int held(int i, int size) { return i < 0 ? 0 : i >= size ? size - 1 : i; }
 
-  /// Frame 1 with the gain of frame 2, in units of the contrast. The images' border is wide enough.
+  /// A quadratic spline over three pixels: their weights, `part` of the middle one's width behind its left edge.
+  struct Spline {
+    float before, middle, after;
+  };
+  static Spline spline(float part) {
+    const float before = 0.5f * (1 - part) * (1 - part), after = 0.5f * part * part;
+    return {before, 1 - before - after, after};
+  }
+
+  /// Frame 1 with the gain of frame 2, in units of the contrast.
   void read(int y) {
-    const int at = least(top_ + y, job_.height + image_border - 1);
+    const float* from = job_.from.row(held(top_ + y, job_.height)) + left_;
     float* to = from_ + y * stride;
+    const Spline weights = spline(0.5f);
     const V gain = S::broadcast(job_.gain / job_.contrast);
-    const float* from = job_.from.row(at) + left_;
+    const V middle = S::broadcast(weights.middle), side = S::broadcast(weights.before);
+    const auto smooth = [&](const float* p) { return middle * S::load(p) + side * (S::load(p - 1) + S::load(p + 1)); };
+    const std::ptrdiff_t row = job_.from.stride;
     for (int x = 0; x < columns_; x += W) {
       const int i = least(x, columns_ - W);  // the border behind the last columns may be narrower than a vector
-      S::store(to + i, gain * S::load(from + i));
+      const float* p = from + i;
+      S::store(to + i, gain * (middle * smooth(p) + side * (smooth(p - row) + smooth(p + row))));
     }
+    for (int x = 0; x < -left_; x++) to[x] = to[-left_];  // outside the frame, as in `warp`
+    for (int x = job_.width - left_; x < columns_; x++) to[x] = to[job_.width - 1 - left_];
   }
 
   /// Frame 2 where the label leads, in the same units.
@@ -80,10 +95,15 @@ class CensusTile {
       const int at_x = held(left_ + x, width);
       const int near = least((at_x >> 1) - before, needed - 2), next = at_x % 2 == 0 ? near - 1 : near + 1;
       const float u = 0.75f * u_[near] + 0.25f * u_[next], v = 0.75f * v_[near] + 0.25f * v_[next];
-      const Position at = position_of(static_cast<float>(at_x) + u, static_cast<float>(at_y) + v, height, width, 1);
-      const float *p = job_.to.row(at.y) + at.x, *q = p + job_.to.stride;
-      const float upper_row = p[0] + at.part_x * (p[1] - p[0]), lower_row = q[0] + at.part_x * (q[1] - q[0]);
-      to[x] = unit * (upper_row + at.part_y * (lower_row - upper_row));
+      const Position at =
+          position_of(static_cast<float>(at_x) + u + 0.5f, static_cast<float>(at_y) + v + 0.5f, height, width, 1);
+      const Spline across = spline(at.part_x), down = spline(at.part_y);
+      const auto smooth = [&](const float* p) {
+        return across.before * p[-1] + across.middle * p[0] + across.after * p[1];
+      };
+      const float* p = job_.to.row(at.y) + at.x;
+      const std::ptrdiff_t row = job_.to.stride;
+      to[x] = unit * (down.before * smooth(p - row) + down.middle * smooth(p) + down.after * smooth(p + row));
     }
   }
 
