@@ -8,7 +8,6 @@ import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '..
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
 import { checkInputs, checkOutputs } from '../outputs.js'
-import { motionStatistics } from '../statistics.js'
 import { type ModelFiles, modelFiles, type ModelFlags } from './model-files.js'
 import { Progress } from './progress.js'
 import type { FlowReport, RunReport } from './report.js'
@@ -145,7 +144,7 @@ function networkSize(size: FlowSize, first: OutputSize, patch: number): OutputSi
 }
 
 function reportOf(flow: FlowField): FlowReport {
-  return { width: flow.width, height: flow.height, motion: motionStatistics(flow) }
+  return { width: flow.width, height: flow.height, motion: flow.magnitude() }
 }
 
 async function timed<T>(

@@ -1,0 +1,2 @@
+export type { Point } from './point.js'
+export type { MagnitudeOptions, MotionStatistics } from './statistics.js'
