@@ -1,3 +1,10 @@
+export {
+  globalMotion,
+  type GlobalMotion,
+  type GlobalMotionModel,
+  type GlobalMotionOptions,
+} from './global-motion.js'
+export { Homography } from './homography.js'
 export type { Point } from './point.js'
 export type { MagnitudeOptions, MotionStatistics } from './statistics.js'
 export {
