@@ -8,6 +8,14 @@ export { Homography } from './homography.js'
 export type { Point } from './point.js'
 export type { MagnitudeOptions, MotionStatistics } from './statistics.js'
 export {
+  type LossReason,
+  movePoints,
+  type TrackedPoint,
+  type TrackOptions,
+  trackPoints,
+  type TrackStep,
+} from './track.js'
+export {
   type Raster,
   type RasterValues,
   warp,
