@@ -49,7 +49,7 @@ export interface FlowMetricsOptions {
   readonly maxFlow?: number | undefined
 }
 
-export const DEFAULT_MAX_FLOW = 400
+const DEFAULT_MAX_FLOW = 400
 
 /** Pixels of a kind, and the sum of their end-point errors in pixels. */
 type ErrorSum = [pixels: number, endPointError: number]

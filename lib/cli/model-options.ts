@@ -71,7 +71,11 @@ export function addComputationOptions(command: Command): void {
 }
 
 /** Loads the model, and shows how far it is. */
-export function loadModel(files: ModelFiles, flags: ComputationFlags, progress: Progress): Promise<FlowModel> {
+export function loadModel(
+  files: ModelFiles,
+  flags: ComputationFlags,
+  progress: Progress,
+): Promise<FlowModel> {
   return FlowModel.load({
     backbone: files.backbone,
     head: files.head,

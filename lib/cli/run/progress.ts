@@ -41,9 +41,14 @@ export class Progress {
     this.#text = `${this.#text.replace(/ \d+ %$/, '')} ${Math.floor(100 * share)} %`
   }
 
+  /** Makes room for other output. The line comes back by itself. */
+  clear(): void {
+    if (this.#visible) this.#out.write(ERASE_LINE)
+  }
+
   end(): void {
     clearInterval(this.#timer)
-    if (this.#visible) this.#out.write(ERASE_LINE)
+    this.clear()
     this.#visible = false
   }
 
