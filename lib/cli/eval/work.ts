@@ -136,13 +136,12 @@ export class Work {
   }
 
   #tell(measured: number, wanted: number, seconds: number): void {
-    const done = this.resumed + measured
+    const parts = [`${this.resumed + measured} of ${count(this.#pairs.length, 'pair')}`]
+    if (this.#done.size > 0) parts.push(`EPE ${pixels(this.#total.result().epe)}`)
     const rate = measured / seconds
-    const speed =
-      measured === 0 ? '' : `, ${rate.toPrecision(2)} pairs/s, ${timeLeft((wanted - measured) / rate)} left`
-    this.#progress.tell(
-      `${done} of ${count(this.#pairs.length, 'pair')}, EPE ${pixels(this.#total.result().epe)}${speed}`,
-    )
+    if (measured > 0)
+      parts.push(`${rate.toPrecision(2)} pairs/s`, `${timeLeft((wanted - measured) / rate)} left`)
+    this.#progress.tell(parts.join(', '))
   }
 }
 

@@ -47,14 +47,14 @@ export async function drawPair(
 ): Promise<string> {
   const truth = isTwice(given, flow) ? subsample(given) : given
   // The same colours for both, so that they can be compared.
-  const scale = truth.magnitude().p99 || flow.magnitude().p99 || 1
+  const scale = truth.magnitude().max || flow.magnitude().max || 1
   const [a, b] = await Promise.all([backgroundOf(first, flow), backgroundOf(second, flow)])
   const cells = [
     a,
-    flowToColor(truth, { scale, clipMax: Infinity }),
+    flowToColor(truth, { scale }),
     errorToColor(flow, truth),
     b,
-    flowToColor(flow, { scale, clipMax: Infinity }),
+    flowToColor(flow, { scale }),
     warp(b, flow),
   ]
   const path = join(folder, `${String(place).padStart(2, '0')}-${name.replaceAll('/', '-')}.png`)
