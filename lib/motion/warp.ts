@@ -23,6 +23,11 @@ export interface Raster<Values extends RasterValues = RasterValues> {
   readonly format?: PixelFormat | undefined
 }
 
+/** What a {@link FlowField} is not, which has all else of a raster: its values are not interleaved. */
+interface NoField {
+  readonly resize?: never
+}
+
 /** Options of {@link warp} for flow fields. */
 export interface WarpFlowOptions {
   /** Whether the result says which of its pixels come from inside of the image. Default false. */
@@ -76,7 +81,7 @@ export interface WarpedFlow {
  */
 export function warp(image: FlowField, flow: FlowField, options?: WarpFlowOptions): WarpedFlow
 export function warp<Values extends RasterValues>(
-  image: Raster<Values>,
+  image: Raster<Values> & NoField,
   flow: FlowField,
   options?: WarpOptions<Values>,
 ): Warped<Values>
