@@ -8,7 +8,11 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FlowErrors, FlowMetrics, type FlowModel, loadImage } from '../../lib/index.js'
 import { loadTiny } from '../support/fixtures.js'
@@ -16,6 +20,7 @@ import { HEIGHT, made, type MadePair, OCCLUDED, TREES, WIDTH } from './data-sets
 import { call, scratch, TINY } from './helpers.js'
 
 const path = scratch()
+const PROGRAM = fileURLToPath(new URL('../../dist/cli/index.js', import.meta.url))
 const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head, '--size', 'native', '--device', 'cpu']
 
 let model: FlowModel
@@ -161,6 +166,29 @@ describe('eval', () => {
       pairs: expected.pairs,
     })
     expect(existsSync(ledger)).toBe(false)
+  })
+
+  test('goes on where it was killed', async () => {
+    const { root } = await tree('kitti')
+    const json = path('killed.json')
+    const ledger = `${json}.finished`
+    // The second pair is never read to its end: its frame is a pipe that nobody writes to.
+    const pipe = join(root, 'training/image_2/000001_11.png')
+    renameSync(pipe, `${pipe}.away`)
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0)
+    const child = spawn(process.execPath, [PROGRAM, 'eval', 'kitti', root, ...MODEL, '--json', json])
+    const ended = once(child, 'exit')
+    const finished = () => existsSync(ledger) && readFileSync(ledger, 'utf8').includes('000000_10')
+    while (!finished() && child.exitCode === null) await sleep(10)
+    child.kill('SIGKILL')
+    expect(await ended).toEqual([null, 'SIGKILL'])
+
+    rmSync(pipe)
+    renameSync(`${pipe}.away`, pipe)
+    const { code, out } = await run('kitti', root, '--json', json)
+    expect(code).toBe(0)
+    expect(out).toContain('measured 3 pairs, 1 of them before')
+    expect(report(json).all.pairs).toBe(3)
   })
 
   test('a ground truth in the middle that is missing, and files of another size, are told', async () => {

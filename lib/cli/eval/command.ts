@@ -55,9 +55,10 @@ export function addEval(program: Command, cli: Cli): void {
 The data sets, below <root>:
 ${layouts()}
 
-An evaluation that is ended early, or in which a pair failed, goes on where it was when the same command is given again, if it has
---json or --output: the finished pairs are in <file>.finished beside the report, or in <dir>/eval.finished, until all are done.
-A file that is missing or broken is told, and the other pairs are measured all the same; the exit code is 1.
+A file that is missing or broken is told, and the other pairs are measured all the same; the exit
+code is 1. With --json or --output, the same command given again goes on where it was ended, and
+tries failed pairs again: finished ones are in <file>.finished, or in <dir>/eval.finished, until all
+are done.
 
 Examples:
   dinov3-flow eval sintel MPI-Sintel-complete --pass final
