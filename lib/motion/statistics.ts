@@ -47,23 +47,46 @@ export function motionStatistics(
     if (length > threshold) moving += 1
     if (!(length <= max)) max = length
   }
-  const sorted = lengths.subarray(0, known).sort()
+  const percentile = percentilesOf(lengths.subarray(0, known))
   return {
     mean: sum / known,
-    p50: percentile(sorted, 50),
-    p90: percentile(sorted, 90),
-    p95: percentile(sorted, 95),
-    p99: percentile(sorted, 99),
+    p50: percentile(50),
+    p90: percentile(90),
+    p95: percentile(95),
+    p99: percentile(99),
     max,
     moving: moving / known,
     unknown: pixels - known,
   }
 }
 
-/** Of ascending values; NaN if there are none. */
-function percentile(sorted: Float32Array, percent: number): number {
-  const place = ((sorted.length - 1) * percent) / 100
-  const below = sorted[Math.floor(place)] ?? NaN
-  const above = sorted[Math.ceil(place)] ?? NaN
-  return below + (place % 1) * (above - below)
+/**
+ * The percentiles of lengths; NaN if there are none. Floats of 0 and more are in the order of their bits. So lengths are counted by
+ * their upper 16 bits, and only those of the bin that a percentile is in are sorted: that takes an eighth of the time.
+ */
+function percentilesOf(lengths: Float32Array): (percent: number) => number {
+  if (lengths.length === 0) return () => NaN
+  const bits = new Uint32Array(lengths.buffer, lengths.byteOffset, lengths.length)
+  const counts = new Uint32Array(2 ** 15)
+  for (let i = 0; i < bits.length; i++) counts[bits[i]! >>> 16]! += 1
+  const sorted = new Map<number, Float32Array>()
+  /** At a place of the ascending order. */
+  const at = (place: number): number => {
+    let bin = 0
+    let before = 0
+    while (before + counts[bin]! <= place) before += counts[bin++]!
+    let values = sorted.get(bin)
+    if (values === undefined) {
+      values = new Float32Array(counts[bin]!)
+      for (let i = 0, filled = 0; i < bits.length; i++)
+        if (bits[i]! >>> 16 === bin) values[filled++] = lengths[i]!
+      sorted.set(bin, values.sort())
+    }
+    return values[place - before]!
+  }
+  return (percent) => {
+    const place = ((lengths.length - 1) * percent) / 100
+    const below = at(Math.floor(place))
+    return below + (place % 1) * (at(Math.ceil(place)) - below)
+  }
 }

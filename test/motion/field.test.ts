@@ -174,6 +174,24 @@ describe('magnitude', () => {
     expect(flow.magnitude({ threshold: 0 }).moving).toBe(0.8)
   })
 
+  test('percentiles are those of the sorted lengths, whatever they are', () => {
+    const wild = fc.float({ noNaN: true, min: -1e8, max: 1e8 })
+    fc.assert(
+      fc.property(anyFlow(fc.oneof(wild, anyVector, fc.constant(0))), (flow) => {
+        const lengths = [...flow.x].map((x, i) => Math.fround(Math.sqrt(x * x + flow.y[i]! ** 2)))
+        const sorted = lengths.filter((length) => !Number.isNaN(length)).sort((a, b) => a - b)
+        const { p50, p99, max } = flow.magnitude()
+        if (sorted.length === 0) return
+        const expected = (percent: number) => {
+          const place = ((sorted.length - 1) * percent) / 100
+          const [below, above] = [sorted[Math.floor(place)]!, sorted[Math.ceil(place)]!]
+          return below + (place % 1) * (above - below)
+        }
+        expect([p50, p99, Math.fround(max)]).toEqual([expected(50), expected(99), sorted.at(-1)])
+      }),
+    )
+  })
+
   test('of nothing known is NaN, and of one pixel that pixel', () => {
     expect(uniform(2, 2, NaN, 0).magnitude()).toEqual({
       mean: NaN,
