@@ -53,7 +53,10 @@ function fitSimilarity(matches: Matches, chosen: Int32Array): Fit {
   const { fx, fy, tx, ty } = means(matches, chosen)
   let [real, imaginary, norm] = [0, 0, 0]
   for (const i of chosen) {
-    const [x, y, u, v] = [fromX[i]! - fx, fromY[i]! - fy, toX[i]! - tx, toY[i]! - ty]
+    const x = fromX[i]! - fx
+    const y = fromY[i]! - fy
+    const u = toX[i]! - tx
+    const v = toY[i]! - ty
     real += x * u + y * v
     imaginary += x * v - y * u
     norm += x * x + y * y
@@ -93,7 +96,10 @@ function solveStep(
   const system = new Float64Array(UNKNOWNS * (UNKNOWNS + 1))
   const row = new Float64Array(UNKNOWNS + 1)
   for (const i of chosen) {
-    const [x, y, u, v] = [fromX[i]!, fromY[i]!, toX[i]!, toY[i]!]
+    const x = fromX[i]!
+    const y = fromY[i]!
+    const u = toX[i]!
+    const v = toY[i]!
     const depth = kind === 'algebraic' ? 1 : so[6]! * x + so[7]! * y + 1
     if (!(depth > 1e-6)) continue
     // Geometric: the distance u - (h0 x + h1 y + h2) / (h6 x + h7 y + 1), linearised at the motion so far.
@@ -101,7 +107,9 @@ function solveStep(
       kind === 'algebraic'
         ? [u, v]
         : [(so[0]! * x + so[1]! * y + so[2]!) / depth, (so[3]! * x + so[4]! * y + so[5]!) / depth]
-    const [px, py, p1] = [x / depth, y / depth, 1 / depth]
+    const px = x / depth
+    const py = y / depth
+    const p1 = 1 / depth
     row.set([px, py, p1, 0, 0, 0, -atU * px, -atU * py, u - atU + atU * p1])
     accumulate(system, row)
     row.set([0, 0, 0, px, py, p1, -atV * px, -atV * py, v - atV + atV * p1])

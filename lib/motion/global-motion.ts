@@ -132,7 +132,8 @@ function spread(
   const matches = { fromX: made(), fromY: made(), toX: made(), toY: made() }
   for (let n = 0; n < count; n++) {
     const i = counted[Math.floor(((n + random()) * counted.length) / count)]!
-    const [x, y] = [i % width, Math.floor(i / width)]
+    const x = i % width
+    const y = Math.floor(i / width)
     matches.fromX[n] = (x - centreX) / scale
     matches.fromY[n] = (y - centreY) / scale
     matches.toX[n] = (x + data[i]! - centreX) / scale
@@ -197,7 +198,8 @@ function draw(chosen: Int32Array, count: number, random: () => number): void {
 
 /** The squared distance in frame 2 of a match from a motion; NaN behind the horizon. */
 function squaredDistance({ fromX, fromY, toX, toY }: Matches, i: number, m: Float64Array): number {
-  const [x, y] = [fromX[i]!, fromY[i]!]
+  const x = fromX[i]!
+  const y = fromY[i]!
   const depth = m[6]! * x + m[7]! * y + m[8]!
   if (!(depth > 0)) return NaN
   const u = (m[0]! * x + m[1]! * y + m[2]!) / depth - toX[i]!
@@ -239,7 +241,8 @@ function judge(
   let following = 0
   let squares = 0
   for (const i of counted) {
-    const [x, y] = [i % width, Math.floor(i / width)]
+    const x = i % width
+    const y = Math.floor(i / width)
     homography.apply(x, y, place)
     const square = (place.x - x - data[i]!) ** 2 + (place.y - y - data[i + pixels]!) ** 2
     if (!(square <= threshold * threshold)) continue

@@ -50,7 +50,8 @@ export function resampleFlow(from: Planar, to: Planar): void {
       let known = 0
       for (let tap = 0; tap < across.count; tap++) {
         const weight = across.weights[column * across.count + tap]!
-        const [x, y] = [data[start + tap]!, data[start + tap + pixels]!]
+        const x = data[start + tap]!
+        const y = data[start + tap + pixels]!
         if (weight === 0 || isUnknown(x, y)) continue
         sumX += weight * x
         sumY += weight * y

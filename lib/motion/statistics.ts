@@ -38,7 +38,8 @@ export function motionStatistics(
   let moving = 0
   let max = NaN
   for (let i = 0; i < pixels; i++) {
-    const [x, y] = [data[i]!, data[i + pixels]!]
+    const x = data[i]!
+    const y = data[i + pixels]!
     if (isUnknown(x, y)) continue
     // Math.hypot takes many times as long, and nothing overflows here.
     const length = Math.sqrt(x * x + y * y)

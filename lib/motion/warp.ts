@@ -161,7 +161,8 @@ function warpValues(
   for (let row = 0, i = 0; row < height; row++) {
     for (let column = 0; column < width; column++, i++) {
       const at = i * channels
-      const [dx, dy] = [motion[i]!, motion[i + pixels]!]
+      const dx = motion[i]!
+      const dy = motion[i + pixels]!
       if (isUnknown(dx, dy)) {
         for (let c = 0; c < channels; c++) made[at + c] = unknown[c]!
         continue
@@ -183,8 +184,10 @@ function warpValues(
         x = Math.min(Math.max(x, 0), width - 1)
         y = Math.min(Math.max(y, 0), height - 1)
       }
-      const [left, top] = [Math.floor(x), Math.floor(y)]
-      const [right, below] = [x - left, y - top]
+      const left = Math.floor(x)
+      const top = Math.floor(y)
+      const right = x - left
+      const below = y - top
       const first = top * line + left * channels
       // A neighbour without weight may lie outside.
       const across = right === 0 ? 0 : channels
@@ -213,10 +216,12 @@ interface Place extends Point {
 
 /** The value at a place that is on the border or outside. */
 function blended(source: RasterValues, { x, y, width, height, channels, c }: Place, border: number): number {
-  const [left, top] = [Math.floor(x), Math.floor(y)]
+  const left = Math.floor(x)
+  const top = Math.floor(y)
   let sum = 0
   for (let tap = 0; tap < 4; tap++) {
-    const [column, row] = [left + (tap & 1), top + (tap >> 1)]
+    const column = left + (tap & 1)
+    const row = top + (tap >> 1)
     const weight = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row))
     if (weight === 0) continue
     const inside = column >= 0 && column < width && row >= 0 && row < height
