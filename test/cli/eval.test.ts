@@ -5,6 +5,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -191,14 +192,17 @@ describe('eval', () => {
     expect(report(json).all.pairs).toBe(3)
   })
 
-  test('a ground truth in the middle that is missing, and files of another size, are told', async () => {
+  test('a ground truth in the middle that is missing, files of another size, and frames with a fault are told', async () => {
     const { root } = await tree('sintel')
+    const cut = join(root, 'training/clean/cave_4/frame_0003.png')
+    truncateSync(cut, statSync(cut).size - 20)
     rmSync(join(root, 'training/flow/cave_4/frame_0001.flo'))
     const other = join(root, 'training/occlusions/alley_1/frame_0001.png')
     writeFileSync(other, readFileSync(TINY.first))
     const { code, err } = await run('sintel', root)
     expect(code).toBe(1)
     expect(err).toContain('flow/cave_4/frame_0001.flo: no such file')
+    expect(err).toMatch(/^error: cave_4\/frame_0002: .*cave_4\/frame_0003\.png: .*\(ERR_FRAME\)$/m)
     expect(err).toContain(`frame_0001.png: is 160 x 112, and the ground truth ${WIDTH} x ${HEIGHT}`)
   })
 
@@ -245,6 +249,8 @@ describe('eval', () => {
     await usage('--worst needs a folder', 'kitti', '.', '--worst', '3')
     await usage('It must be a whole number', 'kitti', '.', '--limit', '0')
     await usage('reports are written as .json', 'kitti', '.', '--json', 'a.txt')
+    const { root } = await tree('kitti')
+    await usage('no masks of invalid pixels', 'kitti', root, '--exclude-invalid')
     await usage('no head', 'kitti', '.', '--backbone', TINY.backbone)
   })
 

@@ -50,6 +50,8 @@ export async function evaluateDataSet(
   if (flags.json !== undefined)
     checkOutputs([{ option: '--json', path: flags.json, kind: 'report' }], pathsOf(files))
   const all = await listed(name, root, part)
+  if (flags.excludeInvalid === true && all[0]?.invalid === undefined)
+    throw new UsageError('--exclude-invalid: the data set has no masks of invalid pixels: leave it out')
   const pairs = all.slice(0, flags.limit)
   if (flags.output !== undefined) await makeFolder(flags.output)
 
@@ -86,7 +88,8 @@ export async function evaluateDataSet(
     const seconds = (performance.now() - began) / 1000
     const pictures = await work.drawWorst()
     const failed = [...work.failed.values()]
-    const report = { dataset: name, root, settings, ...work.figures(), failed, info: model.info }
+    const version = packageVersion()
+    const report = { version, dataset: name, root, settings, ...work.figures(), failed, info: model.info }
     const kept = failed.length > 0 ? path : undefined
     return { report, resumed: work.resumed, seconds, pictures, kept }
   } finally {

@@ -46,7 +46,8 @@ export async function readPair(pair: Pair, { excludeInvalid }: ReadOptions): Pro
 }
 
 async function readFrame(path: string): Promise<Frame> {
-  return (await decodeFrame(path, 'frame')).frame
+  // Figures of a frame whose end is missing would be of nothing.
+  return (await decodeFrame(path, 'frame', { strict: true })).frame
 }
 
 /** 1 for every pixel that is hidden in the second frame. */

@@ -16,6 +16,8 @@ export interface FailedPair {
 
 /** The results of `eval`. `--json` writes them. */
 export interface EvalReport {
+  /** Of this package. */
+  readonly version: string
   readonly dataset: DataSetName
   readonly root: string
   /** What was measured: the parts of the data set, and the options that figures depend on. */

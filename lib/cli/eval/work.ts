@@ -68,15 +68,18 @@ export class Work {
       this.#tell(i, left.length, (performance.now() - began) / 1000)
       const read = await ahead!
       ahead = this.#read(left[i + 1])
+      let sums: FlowSums
       try {
         if ('error' in read) throw read.error
+        const { truth, masks } = read.value
         const flow = await this.#predictor.flow(pair, read.value)
-        const sums = new FlowMetrics(this.#flags).add(flow, read.value.truth, read.value.masks).sums()
-        this.#ledger?.add(pair.name, sums)
-        this.#finish(pair.name, sums)
+        sums = new FlowMetrics(this.#flags).add(flow, truth, masks).sums()
       } catch (error) {
         this.#fail(pair, error)
+        continue
       }
+      this.#ledger?.add(pair.name, sums)
+      this.#finish(pair.name, sums)
     }
   }
 
