@@ -49,7 +49,9 @@ const MOST_MATCHES = 2048
 /** Wrong with this probability, if the pixels outside of the motion are spread evenly. */
 const MOST_DOUBT = 1e-4
 const MOST_TRIALS = 2000
-const REFITS = 10
+const MOST_REFITS = 50
+/** The threshold of the first refit, in those of the motion. */
+const WIDEST = 4
 
 /**
  * The motion that most pixels share, by random sample consensus (Fischler & Bolles, 1981) with truncated squares of distances as
@@ -172,16 +174,21 @@ interface Candidate {
   readonly cost: number
 }
 
-/** Fits a motion to all that follow it, as long as that makes it better. */
+/**
+ * Fits a motion to all that follow it, again and again, and returns the best (locally optimised RANSAC; Chum, Matas & Kittler, 2003).
+ * The first fits take in what is farther away: what follows a motion of few matches is near to them alone.
+ */
 function refitted(matches: Matches, model: MotionModel, start: Candidate, threshold: number): Candidate {
   let best = start
-  for (let refit = 0; refit < REFITS; refit++) {
-    const chosen = followers(matches, best.motion, threshold)
-    const motion = chosen.length < model.least ? undefined : model.fit(matches, chosen)
-    if (motion === undefined) break
-    const cost = costOf(matches, motion, threshold, best.cost)
-    if (!(cost < best.cost)) break
-    best = { motion, cost }
+  let { motion } = start
+  for (let refit = 0; refit < MOST_REFITS; refit++) {
+    const chosen = followers(matches, motion, threshold * Math.max(1, WIDEST - refit))
+    const fitted = chosen.length < model.least ? undefined : model.fit(matches, chosen)
+    if (fitted === undefined) break
+    const cost = costOf(matches, fitted, threshold, best.cost)
+    if (cost < best.cost) best = { motion: fitted, cost }
+    else if (refit >= WIDEST) break
+    motion = fitted
   }
   return best
 }
