@@ -1,5 +1,9 @@
 import { FlowError } from './errors.js'
-import { allocateFloats } from './support/allocate.js'
+import type { Point } from './motion/point.js'
+import { resampleFlow } from './motion/resample.js'
+import { sampleFlow } from './motion/sample.js'
+import { type MagnitudeOptions, type MotionStatistics, motionStatistics } from './motion/statistics.js'
+import { allocateFloats, refuseOverlap } from './support/allocate.js'
 import { isFloat32Array } from './support/brands.js'
 
 /**
@@ -39,6 +43,47 @@ export class FlowField {
   /** The vertical component, `width * height` values row by row: a view of `data`. */
   get y(): Float32Array {
     return this.data.subarray(this.width * this.height)
+  }
+
+  /**
+   * The vector at any place of the frame, bilinear between pixel centres, which are at integers: x from -0.5 to below width - 0.5,
+   * to the right; y likewise, down. Beyond the outer centres it is that of the nearest pixel.
+   *
+   * Neighbours whose flow is unknown are left out, and the others count for more. If less than half of the weight is left, and
+   * outside of the frame, the vector is unknown: NaN, both components.
+   *
+   * @param into the vector to write to and return, instead of a new one
+   */
+  at(x: number, y: number, into: Point = { x: 0, y: 0 }): Point {
+    return sampleFlow(this, x, y, into)
+  }
+
+  /**
+   * The same motion at another size: the vectors are scaled as the sides are. Corners of pixels stay corners, as in PyTorch's
+   * `interpolate` with `align_corners=False` and `antialias=True`: an enlarged field is bilinear, and in a shrunk one each pixel is the
+   * mean of the old ones around it, weighted by a triangle.
+   *
+   * Pixels whose flow is unknown are left out of the means. A new pixel is unknown if they have more than half of its weight.
+   *
+   * @param options `into`: a field of that size that is written to and returned, instead of a new one
+   * @throws {FlowError} `ERR_ARGUMENT` if a side is not a positive integer, or `into` has another size; `ERR_OUT_OF_MEMORY`
+   */
+  resize(width: number, height: number, { into }: { readonly into?: FlowField | undefined } = {}): FlowField {
+    const resized = into ?? new FlowField(width, height)
+    if (resized.width !== width || resized.height !== height)
+      throw new FlowError('ERR_ARGUMENT', `into: must be a FlowField of ${width} x ${height}`)
+    refuseOverlap(resized.data, this.data)
+    resampleFlow(this, resized)
+    return resized
+  }
+
+  /**
+   * The lengths of the motions, in pixels: mean, percentiles, the longest, and the share of pixels that move.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` if the threshold is negative or no number
+   */
+  magnitude(options: MagnitudeOptions = {}): MotionStatistics {
+    return motionStatistics(this, options)
   }
 }
 

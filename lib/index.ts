@@ -35,6 +35,7 @@ export { saveImage } from './image/save.js'
 export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset, RopePeriods } from './load.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'
+export * from './motion/index.js'
 export type { Refine, RefineOptions, RefinePreset } from './refine.js'
 export type {
   FeaturesOptions,

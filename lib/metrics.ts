@@ -14,6 +14,16 @@ export interface FlowErrors {
   readonly px5: number
   /** KITTI's Fl-all: the percentage of pixels whose end-point error is above 3 px and above 5 % of the motion's length. */
   readonly flAll: number
+  /** The mean end-point error, px, of the pixels that move less than 10 px; NaN if there are none. Sintel's s0-10. */
+  readonly s0to10: number
+  /** The same of those that move 10 to 40 px. Sintel's s10-40. */
+  readonly s10to40: number
+  /** The same of those that move more than 40 px. Sintel's s40+. */
+  readonly s40plus: number
+  /** The same of the pixels that are visible in the second frame; NaN if no field was added with `occluded`. Sintel's EPE matched. */
+  readonly matched: number
+  /** The same of the pixels that are hidden in the second frame, or have left it. Sintel's EPE unmatched. */
+  readonly occluded: number
   readonly validPixels: number
   /** The training loss: the sum of |x error| + |y error| over the valid pixels, divided by twice the number of all pixels. */
   readonly loss: number
@@ -27,6 +37,11 @@ export interface EvaluateOptions {
    * every pixel is valid.
    */
   readonly valid?: ArrayLike<number> | undefined
+  /**
+   * Likewise: a pixel is hidden in the second frame, or has left it, if its value is 0.5 or more. Default: nobody knows, and
+   * `matched` and `occluded` do not count the field.
+   */
+  readonly occluded?: ArrayLike<number> | undefined
 }
 
 export interface FlowMetricsOptions {
@@ -36,6 +51,42 @@ export interface FlowMetricsOptions {
 
 const DEFAULT_MAX_FLOW = 400
 
+/** Pixels of a kind, and the sum of their end-point errors in pixels. */
+type ErrorSum = [pixels: number, endPointError: number]
+
+/** What is known of the fields that were added. JSON keeps it: it makes NaN null, which `addSums` takes for NaN. */
+export interface FlowSums {
+  pixels: number
+  subsampled: number
+  absoluteError: number
+  below1: number
+  below3: number
+  below5: number
+  outliers: number
+  all: ErrorSum
+  s0to10: ErrorSum
+  s10to40: ErrorSum
+  s40plus: ErrorSum
+  matched: ErrorSum
+  occluded: ErrorSum
+}
+
+const COUNTS = ['pixels', 'subsampled', 'absoluteError', 'below1', 'below3', 'below5', 'outliers'] as const
+const ERRORS = ['all', 's0to10', 's10to40', 's40plus', 'matched', 'occluded'] as const
+
+function noSums(): FlowSums {
+  const counts = { pixels: 0, subsampled: 0, absoluteError: 0, below1: 0, below3: 0, below5: 0, outliers: 0 }
+  const errors = {
+    all: [0, 0],
+    s0to10: [0, 0],
+    s10to40: [0, 0],
+    s40plus: [0, 0],
+    matched: [0, 0],
+    occluded: [0, 0],
+  }
+  return { ...counts, ...(errors as Record<(typeof ERRORS)[number], ErrorSum>) }
+}
+
 /**
  * Sums errors over many fields: a dataset's figures are means over its pixels, not over its frames.
  *
@@ -44,15 +95,7 @@ const DEFAULT_MAX_FLOW = 400
  */
 export class FlowMetrics {
   readonly #maxFlow: number
-  #pixels = 0
-  #valid = 0
-  #endPointError = 0
-  #absoluteError = 0
-  #below1 = 0
-  #below3 = 0
-  #below5 = 0
-  #outliers = 0
-  #subsampled = 0
+  readonly #sums: FlowSums = noSums()
 
   /** @throws {FlowError} `ERR_ARGUMENT` if `maxFlow` is not above 0. */
   constructor({ maxFlow = DEFAULT_MAX_FLOW }: FlowMetricsOptions = {}) {
@@ -67,7 +110,7 @@ export class FlowMetrics {
    *
    * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ otherwise; then nothing is added.
    */
-  add(prediction: FlowField, groundTruth: FlowField, { valid }: EvaluateOptions = {}): this {
+  add(prediction: FlowField, groundTruth: FlowField, { valid, occluded }: EvaluateOptions = {}): this {
     const twice = isTwice(groundTruth, prediction)
     const { width, height } = prediction
     if (!twice && (groundTruth.width !== width || groundTruth.height !== height)) {
@@ -79,46 +122,77 @@ export class FlowMetrics {
       )
     }
     const truth = twice ? subsample(groundTruth) : groundTruth
-    const mask =
-      valid === undefined || valid.length === width * height
-        ? valid
-        : halfMask(valid, prediction, groundTruth)
+    const mask = maskFor('valid', valid, prediction, groundTruth)
+    const hidden = maskFor('occluded', occluded, prediction, groundTruth)
     const [px, py, gx, gy] = [prediction.x, prediction.y, truth.x, truth.y]
     for (let i = 0; i < gx.length; i++) {
-      const motion = Math.hypot(gx[i]!, gy[i]!)
+      // Math.hypot takes many times as long.
+      const motion = Math.sqrt(gx[i]! * gx[i]! + gy[i]! * gy[i]!)
       // Written so that NaN, which compares false, is left out.
       if (!(motion < this.#maxFlow) || (mask !== undefined && !(mask[i]! >= 0.5))) continue
-      this.#addPixel(px[i]! - gx[i]!, py[i]! - gy[i]!, motion)
+      const error = this.#addPixel(px[i]! - gx[i]!, py[i]! - gy[i]!, motion)
+      if (hidden !== undefined) addError(hidden[i]! >= 0.5 ? this.#sums.occluded : this.#sums.matched, error)
     }
-    this.#pixels += gx.length
-    if (twice) this.#subsampled += 1
+    this.#sums.pixels += gx.length
+    if (twice) this.#sums.subsampled += 1
+    return this
+  }
+
+  /** A copy of the sums of all fields that were added. */
+  sums(): FlowSums {
+    return structuredClone(this.#sums)
+  }
+
+  /** Adds what `sums` of another one gave, also through JSON: as if its fields were added here. */
+  addSums(sums: FlowSums): this {
+    for (const key of COUNTS) this.#sums[key] += sums[key] ?? NaN
+    for (const key of ERRORS) {
+      this.#sums[key][0] += sums[key][0]
+      this.#sums[key][1] += sums[key][1] ?? NaN
+    }
     return this
   }
 
   result(): FlowErrors {
+    const { pixels, absoluteError, below1, below3, below5, outliers, subsampled, all, ...kinds } = this.#sums
+    const [validPixels, endPointError] = all
+    const mean = ([count, sum]: ErrorSum) => sum / count
     return {
-      epe: this.#endPointError / this.#valid,
-      px1: this.#below1 / this.#valid,
-      px3: this.#below3 / this.#valid,
-      px5: this.#below5 / this.#valid,
-      flAll: (100 * this.#outliers) / this.#valid,
-      validPixels: this.#valid,
-      loss: this.#absoluteError / (2 * this.#pixels),
-      subsampled: this.#subsampled,
+      epe: endPointError / validPixels,
+      px1: below1 / validPixels,
+      px3: below3 / validPixels,
+      px5: below5 / validPixels,
+      flAll: (100 * outliers) / validPixels,
+      s0to10: mean(kinds.s0to10),
+      s10to40: mean(kinds.s10to40),
+      s40plus: mean(kinds.s40plus),
+      matched: mean(kinds.matched),
+      occluded: mean(kinds.occluded),
+      validPixels,
+      loss: absoluteError / (2 * pixels),
+      subsampled,
     }
   }
 
-  #addPixel(dx: number, dy: number, motion: number): void {
-    const error = Math.hypot(dx, dy)
-    this.#valid += 1
-    this.#endPointError += error
-    this.#absoluteError += Math.abs(dx) + Math.abs(dy)
-    if (error < 1) this.#below1 += 1
-    if (error < 3) this.#below3 += 1
-    if (error < 5) this.#below5 += 1
+  /** Returns the end-point error. */
+  #addPixel(dx: number, dy: number, motion: number): number {
+    const sums = this.#sums
+    const error = Math.sqrt(dx * dx + dy * dy)
+    addError(sums.all, error)
+    addError(motion < 10 ? sums.s0to10 : motion <= 40 ? sums.s10to40 : sums.s40plus, error)
+    sums.absoluteError += Math.abs(dx) + Math.abs(dy)
+    if (error < 1) sums.below1 += 1
+    if (error < 3) sums.below3 += 1
+    if (error < 5) sums.below5 += 1
     // Written so that a NaN prediction is an outlier.
-    if (!(error <= 3 || error <= 0.05 * motion)) this.#outliers += 1
+    if (!(error <= 3 || error <= 0.05 * motion)) sums.outliers += 1
+    return error
   }
+}
+
+function addError(sum: ErrorSum, error: number): void {
+  sum[0] += 1
+  sum[1] += error
 }
 
 /**
@@ -136,13 +210,19 @@ export function evaluate(
   return new FlowMetrics(options).add(prediction, groundTruth, options).result()
 }
 
-/** @throws {FlowError} `ERR_ARGUMENT` if the mask has neither the size of the ground truth nor half of it */
-function halfMask(
-  valid: ArrayLike<number>,
+/**
+ * A mask at the size of the prediction.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` if it has neither the size of the ground truth nor half of it
+ */
+function maskFor(
+  name: 'valid' | 'occluded',
+  mask: ArrayLike<number> | undefined,
   prediction: FlowField,
   { width, height }: FlowField,
-): ArrayLike<number> {
+): ArrayLike<number> | undefined {
   const pixels = prediction.width * prediction.height
-  if (width * height === 4 * pixels && valid.length === 4 * pixels) return subsampleValues(valid, prediction)
-  throw new FlowError('ERR_ARGUMENT', `valid has ${valid.length} values, not one per pixel, ${pixels}`)
+  if (mask === undefined || mask.length === pixels) return mask
+  if (width * height === 4 * pixels && mask.length === 4 * pixels) return subsampleValues(mask, prediction)
+  throw new FlowError('ERR_ARGUMENT', `${name} has ${mask.length} values, not one per pixel, ${pixels}`)
 }

@@ -22,11 +22,10 @@ function batch(path: string): FlowField[] {
   return [0, 1].map((i) => new FlowField(WIDTH, HEIGHT, values.slice(2 * PIXELS * i, 2 * PIXELS * (i + 1))))
 }
 
-function goldenErrors(): FlowErrors {
+function goldenErrors(metrics = new FlowMetrics()): FlowErrors {
   const predictions = batch('metrics/pred_2x2x24x32.f32')
   const truths = batch('metrics/gt_2x2x24x32.f32')
   const valid = floats('metrics/valid_2x24x32.f32')
-  const metrics = new FlowMetrics()
   predictions.forEach((prediction, i) => {
     metrics.add(prediction, truths[i]!, { valid: valid.subarray(PIXELS * i, PIXELS * (i + 1)) })
   })
@@ -60,6 +59,11 @@ describe('flow metrics', () => {
       px3: 1,
       px5: 1,
       flAll: 0,
+      s0to10: 0,
+      s10to40: NaN,
+      s40plus: 0,
+      matched: NaN,
+      occluded: NaN,
       validPixels: 2,
       loss: 0,
       subsampled: 0,
@@ -75,6 +79,41 @@ describe('flow metrics', () => {
   test('Fl-all forgives an error of up to 5 % of the motion', () => {
     const truth = pixels([100, 0], [100, 0])
     expect(evaluate(pixels([104, 0], [106, 0]), truth).flAll).toBe(50)
+  })
+
+  test('errors are told apart by the length of the motion, as Sintel does', () => {
+    const truth = pixels([9.9, 0], [10, 0], [40, 0], [0, 40.5], [NaN, 0])
+    const prediction = pixels([8.9, 0], [12, 0], [44, 0], [0, 48.5], [0, 0])
+    const { s0to10, s10to40, s40plus } = evaluate(prediction, truth)
+    expect([s0to10, s10to40, s40plus]).toEqual([expect.closeTo(1, 6), 3, 8])
+  })
+
+  test('errors of hidden and of visible pixels are told apart where the field says which are which', () => {
+    const zero = pixels([0, 0], [0, 0], [0, 0])
+    const prediction = pixels([1, 0], [2, 0], [6, 0])
+    const metrics = new FlowMetrics().add(prediction, zero, { occluded: [0, 0.5, 1], valid: [1, 1, 0] })
+    metrics.add(prediction, zero)
+    expect(metrics.result()).toMatchObject({ matched: 1, occluded: 2, epe: 12 / 5 })
+    expect(() => metrics.add(prediction, zero, { occluded: [1] })).toThrow('occluded has 1 values')
+    // Of twice the size, as Spring's.
+    const large = new FlowField(6, 2)
+    const occluded = [0, 1, 1, 1, 1, 1, ...Array<number>(6).fill(0)]
+    expect(evaluate(prediction, large, { occluded })).toMatchObject({ matched: 1, occluded: 4 })
+  })
+
+  test('sums that went through JSON give the same figures', () => {
+    const metrics = new FlowMetrics()
+    expect(goldenErrors(metrics).validPixels).toBeGreaterThan(0)
+    const again = new FlowMetrics().addSums(JSON.parse(JSON.stringify(metrics.sums())))
+    expect(again.result()).toEqual(metrics.result())
+    const twice = new FlowMetrics().addSums(metrics.sums()).addSums(metrics.sums()).result()
+    expect(twice.validPixels).toBe(2 * metrics.result().validPixels)
+    expect(twice.epe).toBeCloseTo(metrics.result().epe, 9)
+    const broken = new FlowMetrics().add(pixels([NaN, 0]), pixels([1, 1])).sums()
+    expect(metrics.addSums(JSON.parse(JSON.stringify(broken))).result()).toMatchObject({
+      epe: NaN,
+      loss: NaN,
+    })
   })
 
   test('unknown ground truth and motion beyond maxFlow are left out', () => {

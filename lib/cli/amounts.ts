@@ -19,9 +19,9 @@ export function dimensions({ width, height }: { readonly width: number; readonly
   return `${width} x ${height}`
 }
 
-/** `2.31 px`; `unknown` if there is no number. */
-export function pixels(value: number | null): string {
-  return value === null ? 'unknown' : `${value.toFixed(2)} px`
+/** `2.31 px`; `unknown` for NaN. */
+export function pixels(value: number): string {
+  return Number.isNaN(value) ? 'unknown' : `${value.toFixed(2)} px`
 }
 
 /** `1 tensor`, `2 tensors`. */

@@ -4,6 +4,7 @@ import { addBuild } from './build/command.js'
 import { AnsweredNo, type Cli, EXIT, UsageError } from './cli.js'
 import { addConvert } from './convert/command.js'
 import { addDoctor } from './doctor/command.js'
+import { addEval } from './eval/command.js'
 import { addInspect } from './inspect/command.js'
 import { addMetrics } from './metrics/command.js'
 import { packageVersion } from './package.js'
@@ -57,6 +58,7 @@ With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack
   addRun(program, cli)
   addViz(program, cli)
   addMetrics(program, cli)
+  addEval(program, cli)
   addConvert(program, cli)
   addInspect(program, cli)
   addDoctor(program, cli)

@@ -35,6 +35,18 @@ export function parsePixels(text: string): number {
   throw new InvalidArgumentError('It must be a number of pixels above 0.')
 }
 
+/** A length in pixels, or `none`. */
+export function parseLimit(text: string): number {
+  return text === 'none' ? Infinity : parsePixels(text)
+}
+
+/** A number of things, 1 or more. */
+export function parseCount(text: string): number {
+  const n = Number(text)
+  if (/^\d{1,9}$/.test(text) && n >= 1) return n
+  throw new InvalidArgumentError('It must be a whole number, 1 or more.')
+}
+
 function parsePair(text: string, names: string): Pair {
   const [, height, width] = /^(\d{1,5})[x×](\d{1,5})$/i.exec(text) ?? []
   if (height !== undefined && width !== undefined) return [Number(height), Number(width)]

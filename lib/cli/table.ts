@@ -8,3 +8,11 @@ export function table(rows: readonly Row[], indent = ''): string[] {
     values.map((value, i) => `${indent}${(i === 0 ? label : '').padEnd(width)}${value}`),
   )
 }
+
+/** Aligns cells in columns: the first to the left, the others, which are numbers, to the right. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  return rows.map((row) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  )
+}

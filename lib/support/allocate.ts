@@ -28,8 +28,10 @@ function allocate<T>(make: () => T, bytes: number, what: string): T {
   }
 }
 
+type Bytes = Uint8Array | Uint8ClampedArray | Float32Array
+
 /** Whether the memory of an array may go away while the array exists. A growable SharedArrayBuffer never shrinks. */
-export function isResizable({ buffer }: Uint8Array | Uint8ClampedArray | Float32Array): boolean {
+export function isResizable({ buffer }: Bytes): boolean {
   return isArrayBuffer(buffer) && (buffer as { readonly resizable?: boolean }).resizable === true
 }
 
@@ -56,4 +58,12 @@ export function targetOf(into: Float32Array): Target {
     if (data !== into) into.set(data)
   }
   return { data, deliver }
+}
+
+/** @throws {FlowError} `ERR_ARGUMENT` if a result would overwrite what it is made of */
+export function refuseOverlap(made: Bytes, source: Bytes): void {
+  const before = made.byteOffset < source.byteOffset + source.byteLength
+  const behind = source.byteOffset < made.byteOffset + made.byteLength
+  if (made.buffer === source.buffer && before && behind)
+    throw new FlowError('ERR_ARGUMENT', 'into: is the memory of an input: give other memory')
 }

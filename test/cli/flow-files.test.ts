@@ -246,6 +246,16 @@ describe('metrics', () => {
     expect(out).toMatch(/^EPE +2\.00 px/)
     expect(out).toMatch(/Fl-all +33\.33 %/)
     expect(out).toMatch(/pixels +3 of 3 \(3 x 1\)/)
+    expect(out).toMatch(/^s0-10 +3\.00 px, EPE of motions below 10 px$/m)
+    expect(out).not.toMatch(/s10-40|matched|occluded/)
+  })
+
+  test('tell hidden pixels from visible ones', async () => {
+    // Errors of 2, 4 and 0 px.
+    await writeMap(at('hidden.png'), { data: Uint8Array.of(0, 1, 0), width: 3, height: 1 })
+    const { out } = await call('metrics', at('guess.flo'), at('truth.flo'), '--occluded', at('hidden.png'))
+    expect(out).toMatch(/^matched +1\.00 px/m)
+    expect(out).toMatch(/^occluded +4\.00 px/m)
   })
 
   test('of different sizes, or of nothing, are an error', async () => {

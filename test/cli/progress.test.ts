@@ -32,6 +32,22 @@ test('longer work shows what it is and how far it is, and leaves no trace', () =
   expect(out.written.at(-1)).toBe('\r\x1b[2K')
 })
 
+test('the line makes room for other output, and comes back in the words of the caller', () => {
+  const out = terminal(true)
+  const progress = new Progress(out, 'shown')
+  progress.stage('loading')
+  progress.clear()
+  expect(out.written).toEqual([])
+  progress.tell('3 of 8 pairs, 12 s left')
+  vi.advanceTimersByTime(2000)
+  expect(out.written.at(-1)).toBe('\r\x1b[2K3 of 8 pairs, 12 s left')
+  progress.clear()
+  expect(out.written.at(-1)).toBe('\r\x1b[2K')
+  vi.advanceTimersByTime(200)
+  expect(out.written.at(-1)).toBe('\r\x1b[2K3 of 8 pairs, 12 s left')
+  progress.end()
+})
+
 test.each([
   ['a file', false, 'shown'],
   ['a quiet program', true, 'hidden'],

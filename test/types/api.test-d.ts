@@ -25,6 +25,8 @@ import {
   type FrameBuffer,
   type FrameShape,
   type FrameSource,
+  type GlobalMotion,
+  globalMotion,
   type GpuInfo,
   type InspectOptions,
   type Inspection,
@@ -36,6 +38,9 @@ import {
   type RgbImage,
   type StreamResult,
   type StreamStats,
+  type TrackedPoint,
+  trackPoints,
+  warp,
   type WriteFlowOptions,
 } from '../../lib/index.js'
 
@@ -259,6 +264,34 @@ describe('an error', () => {
     expectTypeOf<FlowError>().toExtend<Error>()
     expectTypeOf<FlowError['code']>().toEqualTypeOf<FlowErrorCode>()
     expectTypeOf<FlowError['name']>().toEqualTypeOf<'FlowError'>()
+  })
+})
+
+describe('helpers', () => {
+  it('a picture that is warped keeps the type of its values, and a field stays a field', () => {
+    const picture: RgbImage = { data: new Uint8Array(3), width: 1, height: 1 }
+    expectTypeOf(warp(picture, field).data).toEqualTypeOf<Uint8Array>()
+    expectTypeOf(warp({ ...picture, data: new Float32Array(1) }, field).data).toExtend<Float32Array>()
+    expectTypeOf(warp(field, field).flow).toEqualTypeOf<FlowField>()
+    // @ts-expect-error: the outside of a field is unknown
+    warp(field, field, { border: 'edge' })
+    // @ts-expect-error: of another kind than the image's values
+    warp(picture, field, { into: new Float32Array(3) })
+  })
+
+  it('a global motion may be null, and takes the maps of a result', async () => {
+    const result = await model.flowMaps(frame, frame, { confidence: true })
+    const motion = globalMotion(result.flow, { ...result, model: 'similarity' })
+    expectTypeOf(motion).toEqualTypeOf<GlobalMotion | null>()
+    // @ts-expect-error: no such motion
+    globalMotion(result.flow, { model: 'affine' })
+  })
+
+  it('points are carried along the results of a stream', async () => {
+    for await (const { points, result } of trackPoints(model.stream().from([frame]), [{ x: 1, y: 2 }])) {
+      expectTypeOf(points).toEqualTypeOf<readonly TrackedPoint[]>()
+      expectTypeOf(result).toEqualTypeOf<StreamResult>()
+    }
   })
 })
 

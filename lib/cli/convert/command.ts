@@ -4,7 +4,6 @@ import { count, dimensions } from '../amounts.js'
 import { type Cli, printLines } from '../cli.js'
 import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
 import { checkOutputs } from '../outputs.js'
-import { motionStatistics } from '../statistics.js'
 
 export function addConvert(program: Command, cli: Cli): void {
   program
@@ -28,7 +27,7 @@ Examples:
       checkOutputs([{ option: 'out', path: to, kind: 'flow' }], [from])
       const flow = await readFlow(from, flags)
       await writeFlow(to, flow)
-      const { unknown } = motionStatistics(flow)
+      const { unknown } = flow.magnitude()
       const note = unknown === 0 ? '' : `, ${count(unknown, 'pixel')} unknown`
       printLines(cli.out, [`wrote ${to}: ${dimensions(flow)}${note}`])
     })

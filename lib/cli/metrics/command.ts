@@ -10,11 +10,12 @@ import { type Cli, printJson, printLines } from '../cli.js'
 import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
 import { checkInputs } from '../outputs.js'
 import { parsePixels } from '../parse.js'
-import { table } from '../table.js'
+import { type Row, table } from '../table.js'
 
 interface MetricsFlags {
   readonly valid?: string
   readonly invalid?: string
+  readonly occluded?: string
   readonly maxFlow: number
   readonly pngCode: PngCode
   readonly json?: true
@@ -35,6 +36,10 @@ export function addMetrics(program: Command, cli: Cli): void {
       '--invalid <mask>',
       "leave out pixels that are not black in this one, such as Sintel's invalid/*.png",
     )
+    .option(
+      '--occluded <mask>',
+      "tell the error of hidden pixels, which are not black in this one, such as Sintel's occlusions/*.png, from that of others",
+    )
     .option('--max-flow <px>', 'leave out pixels that move this far or farther', parsePixels, 400)
     .addOption(pngCodeOption())
     .option('--json', 'print one JSON object')
@@ -49,13 +54,16 @@ Examples:
   dinov3-flow metrics flow.flo dsec.png --png-code dsec`,
     )
     .action(async (prediction: string, groundTruth: string, flags: MetricsFlags) => {
-      checkInputs([prediction, groundTruth, flags.valid, flags.invalid])
+      checkInputs([prediction, groundTruth, flags.valid, flags.invalid, flags.occluded])
       const [predicted, truth] = await Promise.all([
         readFlow(prediction, flags),
         readFlow(groundTruth, flags),
       ])
       const valid = await countedPixels(predicted, truth, flags)
-      const errors = compare([prediction, predicted], [groundTruth, truth], { valid, maxFlow: flags.maxFlow })
+      const occluded =
+        flags.occluded === undefined ? undefined : await maskFor(flags.occluded, predicted, truth)
+      const options = { valid, occluded, maxFlow: flags.maxFlow }
+      const errors = compare([prediction, predicted], [groundTruth, truth], options)
       if (errors.validPixels === 0) throw nothingValid(groundTruth, flags)
       if (flags.json === true) {
         printJson(cli.out, errors)
@@ -71,6 +79,7 @@ Examples:
           ['below 3 px', share(errors.px3)],
           ['below 5 px', share(errors.px5)],
           ['Fl-all', `${errors.flAll.toFixed(2)} %, off by more than 3 px and 5 %`],
+          ...partRows(errors),
           [
             'pixels',
             `${errors.validPixels} of ${pixelCount} (${dimensions(predicted)})`,
@@ -83,6 +92,20 @@ Examples:
         ]),
       )
     })
+}
+
+/** The errors of some of the pixels, where there are any. */
+function partRows({ s0to10, s10to40, s40plus, matched, occluded }: FlowErrors): Row[] {
+  const parts = [
+    ['s0-10', s0to10, 'of motions below 10 px'],
+    ['s10-40', s10to40, 'of motions of 10 to 40 px'],
+    ['s40+', s40plus, 'of motions of more than 40 px'],
+    ['matched', matched, 'of pixels that stay visible'],
+    ['occluded', occluded, 'of pixels that are hidden or leave the frame'],
+  ] as const
+  return parts
+    .filter(([, epe]) => !Number.isNaN(epe))
+    .map(([label, epe, pixelsOf]) => [label, `${pixels(epe)}, EPE ${pixelsOf}`])
 }
 
 function compare(

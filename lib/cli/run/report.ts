@@ -1,9 +1,9 @@
 import type { FlowModelInfo } from '../../load.js'
 import type { RefinePreset } from '../../refine.js'
 import type { OutputSize } from '../../size.js'
-import type { MotionStatistics } from '../statistics.js'
+import type { MotionStatistics } from '../../motion/index.js'
 
-/** A field that was computed: its size and its motions. */
+/** A field that was computed: its size and its motions, which JSON has as null where no flow is known. */
 export interface FlowReport extends OutputSize {
   readonly motion: MotionStatistics
 }

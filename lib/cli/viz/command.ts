@@ -9,7 +9,6 @@ import { type Cli, printLines } from '../cli.js'
 import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
 import { checkInputs, checkOutputs } from '../outputs.js'
 import { parsePixels } from '../parse.js'
-import { motionStatistics } from '../statistics.js'
 
 interface VizFlags extends FlowColorOptions {
   readonly output: string
@@ -55,7 +54,7 @@ Examples:
           ? flowToColor(flow, flags)
           : await drawArrows(await backgroundOf(background.frame, flow), flow)
       await saveImage(output, picture)
-      const { mean, max } = motionStatistics(flow)
+      const { mean, max } = flow.magnitude()
       const fault = background?.fault
       printLines(cli.out, [
         `wrote ${output}: ${dimensions(flow)}, motion mean ${pixels(mean)}, max ${pixels(max)}`,
