@@ -17,6 +17,7 @@ const KINDS = {
   flow: { extensions: FLOW_EXTENSIONS, named: 'flow files end in' },
   picture: { extensions: PICTURE_EXTENSIONS, named: 'pictures are written as' },
   map: { extensions: MAP_EXTENSIONS, named: 'maps are written as' },
+  page: { extensions: ['.html', '.htm'], named: 'pages are written as' },
 } as const
 
 /** A file that a command is going to write. */

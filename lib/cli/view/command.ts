@@ -1,0 +1,167 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { ModelPreset } from '../../load.js'
+import { FlowModel } from '../../model.js'
+import { toPath } from '../../support/file-path.js'
+import { writeWhole } from '../../support/write-file.js'
+import { byteCount, count, dimensions } from '../amounts.js'
+import { AnsweredNo, type Cli, printLines } from '../cli.js'
+import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
+import { checkInputs, checkOutputs } from '../outputs.js'
+import { packageVersion } from '../package.js'
+import { parsePixels } from '../parse.js'
+import { Progress } from '../run/progress.js'
+import { compose } from './compose.js'
+import { type InputFlags, resolveInputs } from './inputs.js'
+import { writePage } from './page.js'
+import type { StepFields } from './step.js'
+
+interface ViewFlags extends InputFlags {
+  readonly output: string
+  readonly title?: string
+  readonly scale?: number
+  readonly preset?: ModelPreset
+  readonly quiet?: true
+}
+
+export function addView(program: Command, cli: Cli): void {
+  program
+    .command('view')
+    .summary('write a page to look into a flow')
+    .description(
+      'Writes one HTML file that shows a flow in any browser, without a server or a network: in colours over its pictures, the\n' +
+        'vector under the pointer, blink and wipe between the first picture and the second warped back, error, confidence and\n' +
+        'occlusion as layers. Of a folder of flows it also shows the mean motion over time, gaps and cuts.',
+    )
+    .argument(
+      '<flow>',
+      `a flow file: ${FLOW_FILES}; a folder of them; or the first of two pictures, whose flow is computed`,
+    )
+    .argument(
+      '[a]',
+      'the picture that the flow starts from; for a folder of flows a folder of pictures, or a video',
+    )
+    .argument('[b]', 'the picture that the flow goes to')
+    .requiredOption('-o, --output <file>', 'the page to write: .html')
+    .option('--title <text>', 'title of the page (default: the names of the files)')
+    .option(
+      '--scale <px>',
+      'motion that gets the full colour (default: the 99th percentile, at least 1)',
+      parsePixels,
+    )
+    .option('-q, --quiet', 'print nothing but errors')
+    .optionsGroup('What belongs to the flow (files; folders for a folder of flows):')
+    .option(
+      '--truth <flow>',
+      'ground truth: shows the end-point error; may have twice the size, as of Spring',
+    )
+    .option('--backward <flow>', 'the flow back: shows how far there and back ends from its start')
+    .option('--confidence <map>', 'how certain the flow is: a picture (black is 0, white 1) or .npy')
+    .option(
+      '--occlusion <map>',
+      'pixels that are hidden in the second picture: a picture (not black is hidden) or .npy',
+    )
+    .addOption(pngCodeOption())
+    .optionsGroup('Pictures:')
+    .option('--strict', 'refuse pictures with faults that decoders recover from')
+    .option(
+      '--start <n>',
+      'for a folder: the frame, from 0, where its first flow starts (default: 0)',
+      parseFrame,
+    )
+    .addOption(
+      new Option(
+        '--preset <name>',
+        "of two pictures: speed against error of the package's model (default: balanced)",
+      ).choices(['fast', 'balanced', 'best']),
+    )
+    .addHelpText(
+      'after',
+      `
+The flow of two pictures is computed by the package's model, with its backward flow, confidence and occlusion. For another model,
+compute it first, with run. Pictures are resized to the flow; vectors and maps never are. A page has 16.8 million pixels of flow at
+most: of a larger flow, or of many, every 2nd, 3rd ... pixel, and then every 2nd, 3rd ... flow. Vectors are exact to 0.004 px.
+
+Files of a folder belong together by the last number in their names. A number that is left out is a gap in the timeline. A cut is
+marked where the next frame, warped back, is something else: by more than 20 of 255 levels, and 3 times the median step.
+
+Examples:
+  dinov3-flow view 1.png 2.png -o view.html
+  dinov3-flow view flow.flo 1.png 2.png -o view.html --truth truth.flo
+  dinov3-flow video clip.mp4 --flow flows && dinov3-flow view flows clip.mp4 -o clip.html
+  dinov3-flow view flows frames --truth truth --occlusion occluded -o sequence.html`,
+    )
+    .action(async (flow: string, a: string | undefined, b: string | undefined, flags: ViewFlags) => {
+      const inputs = [flow, a, b, flags.backward, flags.truth, flags.confidence, flags.occlusion]
+      checkInputs(inputs)
+      checkOutputs(
+        [{ option: '--output', path: flags.output, kind: 'page' }],
+        inputs.filter((path) => path !== undefined),
+      )
+      const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
+      let failures: readonly string[]
+      try {
+        failures = await view([flow, a, b], flags, cli, progress)
+      } finally {
+        progress.end()
+      }
+      if (failures.length === 0) return
+      printLines(cli.err, [...failures.map((line) => `error: ${line}`), `the page shows the rest`])
+      throw new AnsweredNo()
+    })
+}
+
+/** Writes the page; returns what could not be read. */
+async function view(
+  paths: readonly [string, string | undefined, string | undefined],
+  flags: ViewFlags,
+  cli: Cli,
+  progress: Progress,
+): Promise<readonly string[]> {
+  progress.stage('reading')
+  const inputs = await resolveInputs(paths, flags, (a, b) => computeFlow(a, b, flags, progress))
+  try {
+    const { data, parts, failures } = await compose({
+      ...inputs,
+      title: flags.title ?? inputs.title,
+      generator: `dinov3-flow ${packageVersion()}`,
+      scale: flags.scale,
+      onStep: (done, all) => {
+        if (all > 1) progress.update(`flow ${done + 1} of ${all}`)
+      },
+    })
+    progress.stage('writing')
+    const page = await writePage(data, parts)
+    await writeWhole(toPath(flags.output, '--output'), page)
+    if (flags.quiet !== true) {
+      const shots = data.shots.length === 1 ? '' : `${count(data.shots.length, 'flow')} of `
+      printLines(cli.out, [
+        `wrote ${flags.output}: ${shots}${dimensions(data.size)}, ${byteCount(page.length)}; open it in a browser`,
+        ...data.notes.map((note) => `note: ${note}`),
+      ])
+    }
+    return failures
+  } finally {
+    inputs.frames?.close()
+  }
+}
+
+async function computeFlow(
+  a: string,
+  b: string,
+  { preset }: ViewFlags,
+  progress: Progress,
+): Promise<StepFields> {
+  progress.stage('loading the model')
+  const model = await FlowModel.load({ preset })
+  try {
+    progress.stage('computing the flow')
+    return await model.flowMaps(a, b, { backward: true, confidence: true, occlusion: true })
+  } finally {
+    await model.dispose()
+  }
+}
+
+function parseFrame(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a number from 0.')
+}

@@ -1,0 +1,61 @@
+import type { PageData } from '../../lib/cli/view/page-data.js'
+import { h } from '../dom.js'
+import { LAYERS } from '../layers/layers.js'
+import type { Picture, Store } from '../state.js'
+import { choice, slider } from './controls.js'
+
+/** The picture below, and a checkbox and a slider for each layer. */
+export function layersPanel(data: PageData, store: Store): HTMLElement {
+  const has = (name: 'first' | 'second') => data.shots.some((shot) => shot[name] !== undefined)
+  const base = choice<Picture>(
+    'Picture below the layers',
+    [
+      { value: 'first', text: 'Frame 1', enabled: has('first') },
+      { value: 'second', text: 'Frame 2', enabled: has('second') },
+      {
+        value: 'warped',
+        text: 'Warped',
+        enabled: has('second'),
+        title: 'Frame 2 warped back by the flow: like frame 1 where the flow is right',
+      },
+      { value: 'none', text: 'None', enabled: true },
+    ],
+    (picture) => store.set({ base: picture }),
+  )
+  const rows = LAYERS.filter((layer) => layer.isIn(data)).map((layer) => {
+    const shown = h('input', { type: 'checkbox', id: `layer-${layer.id}` })
+    shown.addEventListener('change', () => store.toggle(layer.id))
+    const opacity = slider(
+      `Opacity of ${layer.name.toLowerCase()}`,
+      { min: 0, max: 100, step: 1 },
+      (value) => `${value} %`,
+      (value) => {
+        const { state } = store
+        store.set({
+          opacity: { ...state.opacity, [layer.id]: value / 100 },
+          shown: { ...state.shown, [layer.id]: true },
+        })
+      },
+    )
+    const show = (): void => {
+      shown.checked = store.state.shown[layer.id]
+      opacity.show(Math.round(100 * store.state.opacity[layer.id]))
+    }
+    const label = h('label', { for: `layer-${layer.id}`, title: layer.about }, shown, layer.name)
+    return { show, element: h('div', { class: 'layer' }, label, opacity.element, opacity.value) }
+  })
+  const element = h(
+    'section',
+    { 'aria-label': 'Layers' },
+    h('h2', {}, 'Picture'),
+    base.element,
+    h('h2', {}, 'Layers'),
+    ...rows.map((row) => row.element),
+  )
+  store.listen((state) => {
+    element.hidden = state.mode !== 'layers'
+    base.show(state.base)
+    for (const row of rows) row.show()
+  })
+  return element
+}

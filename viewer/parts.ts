@@ -1,0 +1,38 @@
+import { unpackPlane } from '../lib/cli/view/plane-code.js'
+import type { Grid, PackedPlanes, PageData } from '../lib/cli/view/page-data.js'
+
+/** The JSON of this page. */
+export function readPageData(): PageData {
+  return JSON.parse(document.getElementById('page-data')!.textContent!) as PageData
+}
+
+/** The values of packed planes, NaN where they are unknown. */
+export async function readPlanes(packed: PackedPlanes, { columns, rows }: Grid): Promise<Float32Array[]> {
+  const bytes = await inflate(readPart(packed.part))
+  const count = columns * rows
+  let at = 0
+  const planes = packed.bytes.map((size) => {
+    const code = bytes.subarray(at, (at += size * count))
+    return Float32Array.from(unpackPlane({ code, bytes: size }, columns), (value) => value * packed.quantum)
+  })
+  if (packed.unknown)
+    for (const plane of planes) for (let i = 0; i < count; i++) if (bytes[at + i] === 1) plane[i] = NaN
+  return planes
+}
+
+/** A picture of this page. */
+export function readPicture(part: string): Promise<ImageBitmap> {
+  return createImageBitmap(new Blob([readPart(part)]))
+}
+
+function readPart(name: string): Uint8Array<ArrayBuffer> {
+  const text = atob(document.getElementById(name)!.textContent!)
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
+}
+
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'))
+  return new Uint8Array(await new Response(stream).arrayBuffer())
+}
