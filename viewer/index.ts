@@ -94,6 +94,7 @@ document.body.append(
       h(
         'div',
         { class: 'buttons zoom', role: 'group', 'aria-label': 'Zoom' },
+        stage.zoomText,
         button('−', 'Zoom out (-)', () => zoomBy(1 / 1.5)),
         button('⤢', 'Whole picture (0)', () => {
           stage.camera.fit()

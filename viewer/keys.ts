@@ -47,7 +47,7 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
   const wipe = (by: number) => () =>
     store.set({ mode: 'wipe', wipe: Math.min(Math.max(store.state.wipe + by, 0), 1) })
   const compare: readonly Shortcut[] = [
-    { keys: ['w'], shown: ['W'], about: 'wipe between frame 1 and frame 2 warped back', run: mode('wipe') },
+    { keys: ['w'], shown: ['W'], about: 'wipe: frame 1 and frame 2 side by side', run: mode('wipe') },
     {
       keys: ['[', ']'],
       shown: ['[', ']'],
@@ -57,7 +57,7 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
     {
       keys: ['b'],
       shown: ['B'],
-      about: 'blink: frame 1 and frame 2 warped back in turn',
+      about: 'blink: frame 1 and frame 2 in turn',
       run: mode('blink'),
     },
     { keys: ['x'], shown: ['X'], about: 'blink: show the other picture', run: () => swapPictures(store) },
@@ -65,25 +65,23 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
   ]
   const sequence: readonly Shortcut[] = [
     {
-      keys: [',', 'pageup'],
-      shown: [',', 'Page up'],
-      about: 'flow before',
-      run: () => void goTo(store.state.shotIndex - 1),
+      keys: [',', '.', 'pageup', 'pagedown'],
+      shown: [',', '.'],
+      about: 'flow before, next flow',
+      run: ({ key }) => void goTo(store.state.shotIndex + ([',', 'PageUp'].includes(key) ? -1 : 1)),
     },
     {
-      keys: ['.', 'pagedown'],
-      shown: ['.', 'Page down'],
-      about: 'next flow',
-      run: () => void goTo(store.state.shotIndex + 1),
+      keys: ['home', 'end'],
+      shown: ['Home', 'End'],
+      about: 'first flow, last flow',
+      run: ({ key }) => void goTo(key === 'Home' ? 0 : data.shots.length - 1),
     },
-    { keys: ['home'], shown: ['Home'], about: 'first flow', run: () => void goTo(0) },
-    { keys: ['end'], shown: ['End'], about: 'last flow', run: () => void goTo(data.shots.length - 1) },
   ]
   return [
     {
       keys: Object.keys(MOVES),
       shown: ['←', '↑', '→', '↓'],
-      about: 'move the crosshair by one pixel; with Shift by ten',
+      about: 'move the crosshair; Shift: by ten',
       run: (event) => moveProbe(targets, event),
     },
     {
@@ -98,8 +96,12 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
       about: 'let the crosshair go',
       run: () => store.set({ pinned: false, probe: undefined }),
     },
-    { keys: ['+', '='], shown: ['+'], about: 'zoom in', run: zoom(1.5) },
-    { keys: ['-', '_'], shown: ['-'], about: 'zoom out', run: zoom(1 / 1.5) },
+    {
+      keys: ['+', '=', '-', '_'],
+      shown: ['+', '-'],
+      about: 'zoom in or out',
+      run: ({ key }) => zoom('+='.includes(key) ? 1.5 : 1 / 1.5)(),
+    },
     {
       keys: ['0'],
       shown: ['0'],
@@ -112,7 +114,7 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
     {
       keys: ['1'],
       shown: ['1'],
-      about: 'one pixel of the picture per pixel of the screen',
+      about: 'a pixel per pixel of the screen',
       run: () => zoom(1 / devicePixelRatio / camera.scale)(),
     },
     ...LAYERS.filter((layer) => layer.isIn(data)).map(({ id, name, key }) => ({
@@ -128,10 +130,7 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
           {
             keys: [' '],
             shown: ['Space'],
-            about:
-              data.shots.length > 1
-                ? 'play the sequence; while blinking: pause'
-                : 'blink by itself, or pause',
+            about: data.shots.length > 1 ? 'play or pause' : 'blink by itself, or pause',
             run: () => play(targets),
           },
         ]

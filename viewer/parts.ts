@@ -13,7 +13,9 @@ export async function readPlanes(packed: PackedPlanes, { columns, rows }: Grid):
   let at = 0
   const planes = packed.bytes.map((size) => {
     const code = bytes.subarray(at, (at += size * count))
-    return Float32Array.from(unpackPlane({ code, bytes: size }, columns), (value) => value * packed.quantum)
+    const values = new Float32Array(unpackPlane({ code, bytes: size }, columns))
+    for (let i = 0; i < count; i++) values[i]! *= packed.quantum
+    return values
   })
   if (packed.unknown)
     for (const plane of planes) for (let i = 0; i < count; i++) if (bytes[at + i] === 1) plane[i] = NaN

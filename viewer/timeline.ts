@@ -23,9 +23,9 @@ export function timelinePanel(
   const stepOf = (shot: number) => timeline.findIndex((step) => step.shot === shot)
   const scrub = slider(
     'Flow of the sequence',
-    { min: 0, max: Math.max(shots.length - 1, 1), step: 1 },
-    (shot) => describe(timeline[stepOf(shot)]),
-    (shot) => void goTo(shot),
+    { min: 0, max: Math.max(timeline.length - 1, 1), step: 1 },
+    (place) => describe(timeline[place]),
+    (place) => void goTo(shotTowards(timeline, stepOf(store.state.shotIndex), place)),
   )
   if (shots.length === 1) scrub.element.disabled = true
   const play = button('▶', 'Play (space)', () => store.set({ mode: 'layers', playing: !store.state.playing }))
@@ -48,7 +48,8 @@ export function timelinePanel(
     if ((event.buttons & 1) === 0) return
     const { left } = canvas.getBoundingClientRect()
     const share = (event.clientX - left - SIDE) / Math.max(canvas.clientWidth - 2 * SIDE, 1)
-    void goTo(nearestShot(timeline, share * (timeline.length - 1)))
+    const place = Math.round(share * (timeline.length - 1))
+    void goTo(shotTowards(timeline, stepOf(store.state.shotIndex), place))
   }
   canvas.addEventListener('pointerdown', (event) => {
     canvas.setPointerCapture(event.pointerId)
@@ -56,7 +57,7 @@ export function timelinePanel(
   })
   canvas.addEventListener('pointermove', seek)
   store.listen((state) => {
-    scrub.show(state.shotIndex)
+    scrub.show(stepOf(state.shotIndex))
     setText(now, describe(timeline[stepOf(state.shotIndex)]))
     const playing = state.mode !== 'blink' && state.playing
     setText(play, playing ? '❚❚' : '▶')
@@ -68,16 +69,15 @@ export function timelinePanel(
   return element
 }
 
-/** The flow in the page that is nearest to a place of the timeline. */
-export function nearestShot(timeline: readonly TimelineStep[], place: number): number {
-  let best = 0
-  let distance = Infinity
-  timeline.forEach(({ shot }, i) => {
-    if (shot === null || Math.abs(i - place) >= distance) return
-    best = shot
-    distance = Math.abs(i - place)
-  })
-  return best
+/**
+ * The flow that is seen when a slider goes from one place of the timeline to another. Not every place has one in the page: then it
+ * is the next one in the direction of the slider, so that a key that moves it by one goes on over a gap.
+ */
+function shotTowards(timeline: readonly TimelineStep[], from: number, to: number): number {
+  const onward =
+    to > from ? timeline.slice(Math.max(to, 0)) : timeline.slice(0, Math.max(to, 0) + 1).reverse()
+  const current = timeline[from]?.shot ?? 0
+  return onward.find(({ shot }) => shot !== null)?.shot ?? current
 }
 
 function startPlaying(data: PageData, store: Store, goTo: (shot: number) => Promise<void>): void {
@@ -180,7 +180,7 @@ function drawPlot(
   context.fillRect(SIDE, floor, width - 2 * SIDE, 1)
   context.fillStyle = colorOf('--faint')
   context.font = `11px ${getComputedStyle(document.body).fontFamily}`
-  context.fillText(`${lengthText(top)} px`, SIDE, 11)
+  context.fillText(`${lengthText(top)} px`, SIDE + 5, 11)
   if (now < 0) return
   context.fillStyle = colorOf('--text')
   context.fillRect(placeOf(now) - 1, 0, 2, HEIGHT)

@@ -9,7 +9,7 @@ export type LayerId = 'flow' | 'arrows' | 'error' | 'loop' | 'confidence' | 'occ
 /** The length, in pixels, at the end of the ramp of "there and back". */
 export const LOOP_SCALE = 3
 
-/** Something that is drawn over a picture. */
+/** Something that is drawn over a picture, in the order of drawing. */
 export interface Layer {
   readonly id: LayerId
   readonly name: string
@@ -41,14 +41,6 @@ export const LAYERS: readonly Layer[] = [
         out[4 * i + 3] = 255
       })
     },
-  },
-  {
-    id: 'arrows',
-    name: 'Arrows',
-    key: 'a',
-    about: 'From where a pixel is to where it goes.',
-    isIn: () => true,
-    paint: undefined,
   },
   {
     id: 'error',
@@ -93,6 +85,14 @@ export const LAYERS: readonly Layer[] = [
         out.set(OCCLUSION_COLOR, 4 * i)
         out[4 * i + 3] = 255
       }),
+  },
+  {
+    id: 'arrows',
+    name: 'Arrows',
+    key: 'a',
+    about: 'From where a pixel is to where it goes.',
+    isIn: () => true,
+    paint: undefined,
   },
 ]
 

@@ -1,6 +1,6 @@
 import type { PageData } from '../../lib/cli/view/page-data.js'
 import { writeColor } from '../../lib/viz/color-wheel.js'
-import { context2d, h, setText, colorOf } from '../dom.js'
+import { context2d, h, setText } from '../dom.js'
 import { LAYERS, LOOP_SCALE } from '../layers/layers.js'
 import { CONFIDENCE_RAMP, ERROR_RAMP, gradientOf, OCCLUSION_COLOR, type Ramp } from '../layers/ramps.js'
 import type { State, Store } from '../state.js'
@@ -105,7 +105,7 @@ class Wheel {
     context.lineWidth = 2 * devicePixelRatio
     context.strokeStyle = '#000'
     context.stroke()
-    context.fillStyle = colorOf('--paper')
+    context.fillStyle = '#fff'
     context.fill()
   }
 }

@@ -85,6 +85,13 @@ function linesOf(has: (name: 'truth' | 'backward' | 'confidence' | 'occlusion') 
       isIn: true,
     },
     {
+      id: 'end',
+      label: 'Goes to',
+      about: 'the place of this pixel in the second frame',
+      text: ({ at, flow }) => vector({ x: at.x + flow.x, y: at.y + flow.y }, false),
+      isIn: true,
+    },
+    {
       id: 'vector',
       label: 'Motion',
       about: 'from the first frame to the second, x to the right, y down, in pixels',
@@ -106,11 +113,12 @@ function linesOf(has: (name: 'truth' | 'backward' | 'confidence' | 'occlusion') 
       isIn: true,
     },
     {
-      id: 'end',
-      label: 'Goes to',
-      about: 'the place of this pixel in the second frame',
-      text: ({ at, flow }) => vector({ x: at.x + flow.x, y: at.y + flow.y }, false),
-      isIn: true,
+      id: 'occlusion',
+      label: 'In frame 2',
+      about: 'whether the pixel can be seen in the second frame',
+      text: ({ occlusion }) =>
+        occlusion === undefined ? undefined : occlusion >= 0.5 ? 'hidden' : 'visible',
+      isIn: has('occlusion'),
     },
     {
       id: 'error',
@@ -142,20 +150,12 @@ function linesOf(has: (name: 'truth' | 'backward' | 'confidence' | 'occlusion') 
         confidence === undefined ? undefined : Number.isNaN(confidence) ? 'unknown' : confidence.toFixed(2),
       isIn: has('confidence'),
     },
-    {
-      id: 'occlusion',
-      label: 'In frame 2',
-      about: 'whether the pixel can be seen in the second frame',
-      text: ({ occlusion }) =>
-        occlusion === undefined ? undefined : occlusion >= 0.5 ? 'hidden' : 'visible',
-      isIn: has('occlusion'),
-    },
   ]
 }
 
 function hintOf({ probe, pinned }: State): string {
-  if (pinned) return 'Held. Esc or a click on it lets go.'
-  return probe === undefined ? 'Point at the picture.' : 'A click holds this pixel.'
+  if (pinned) return 'Held. Esc, or a click on it, lets go.'
+  return probe === undefined ? 'Point at the picture, or tap it.' : 'A click holds this pixel.'
 }
 
 function px(value: number | undefined): string {

@@ -1,9 +1,15 @@
 import type { Grid, PageData } from '../../lib/cli/view/page-data.js'
-import { canvasOf, colorOf } from '../dom.js'
+import { canvasOf, colorOf, context2d, h } from '../dom.js'
 import { type LayerId, LAYERS } from '../layers/layers.js'
 import type { LoadedShot } from '../shots.js'
 import type { Picture, State } from '../state.js'
 import type { Camera, Point } from './camera.js'
+
+/** CSS pixels of a square of the checkerboard. */
+const CHECKER = 8
+
+/** A shorter arrow, in CSS pixels, has no head. */
+const SHORT = 9
 
 /** CSS pixels between arrows. */
 const ARROW_SPACING = 26
@@ -27,12 +33,28 @@ export class Painter {
     context.imageSmoothingEnabled = camera.scale < 2
     context.imageSmoothingQuality = 'high'
     const { columns, rows } = this.#data.grid
-    context.fillStyle = colorOf('--paper')
+    // Where nothing is, such as at unknown motion, a checkerboard shows: white is no motion.
+    context.fillStyle = this.#checkerboard(context)
     context.fillRect(camera.left, camera.top, camera.scale * columns, camera.scale * rows)
     if (state.mode === 'layers') this.#drawLayers(context, camera, shot, state)
     else if (state.mode === 'wipe') this.#drawWipe(context, camera, shot, state)
     else this.#drawPicture(context, camera, shot, state.phase === 'first' ? 'first' : state.other)
     this.#drawProbe(context, camera, shot, state)
+  }
+
+  #checkerboard(context: CanvasRenderingContext2D): CanvasPattern {
+    const tile = h('canvas')
+    tile.width = tile.height = 2 * CHECKER
+    const colors = context2d(tile)
+    for (const [color, from] of [
+      ['--paper', 0],
+      ['--checker', CHECKER],
+    ] as const) {
+      colors.fillStyle = colorOf(color)
+      colors.fillRect(from, 0, CHECKER, CHECKER)
+      colors.fillRect(CHECKER - from, CHECKER, CHECKER, CHECKER)
+    }
+    return context.createPattern(tile, 'repeat')!
   }
 
   #drawLayers(context: CanvasRenderingContext2D, camera: Camera, shot: LoadedShot, state: State): void {
@@ -153,7 +175,7 @@ function arrow(from: Point, to: Point): Path2D {
   const length = Math.hypot(dx, dy)
   if (length < 3) return path
   const [ux, uy] = [dx / length, dy / length]
-  const head = Math.min(9, 0.5 * length)
+  const head = Math.min(8, 0.45 * length)
   path.moveTo(from.x, from.y)
   path.lineTo(to.x, to.y)
   for (const side of [-0.5, 0.5]) {
@@ -176,17 +198,20 @@ function drawArrows(context: CanvasRenderingContext2D, camera: Camera, shot: Loa
       const dy = shot.flow.y[i]! / step
       if (Number.isNaN(dx)) continue
       const from = camera.centerOf(column, row)
-      if (camera.scale * Math.hypot(dx, dy) >= 3)
-        arrows.addPath(arrow(from, camera.centerOf(column + dx, row + dy)))
+      const to = camera.centerOf(column + dx, row + dy)
+      if (camera.scale * Math.hypot(dx, dy) >= SHORT) arrows.addPath(arrow(from, to))
       else {
+        // A head would hide the direction: the dot is where it starts.
         dots.moveTo(from.x + 1, from.y)
         dots.arc(from.x, from.y, 1, 0, 2 * Math.PI)
+        arrows.moveTo(from.x, from.y)
+        arrows.lineTo(to.x, to.y)
       }
     }
   context.lineCap = context.lineJoin = 'round'
   for (const [color, width] of [
-    ['rgb(0 0 0 / 0.7)', 3.5],
-    ['#fff', 1.5],
+    ['rgb(0 0 0 / 0.7)', 3],
+    ['#fff', 1.25],
   ] as const) {
     context.strokeStyle = color
     context.lineWidth = width

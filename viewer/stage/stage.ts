@@ -1,5 +1,5 @@
 import type { PageData } from '../../lib/cli/view/page-data.js'
-import { context2d, h, colorOf } from '../dom.js'
+import { colorOf, context2d, h, setText } from '../dom.js'
 import type { Store } from '../state.js'
 import { Camera } from './camera.js'
 import { Painter } from './draw.js'
@@ -9,6 +9,8 @@ import { Gestures } from './gestures.js'
 export class Stage {
   readonly element: HTMLElement
   readonly camera: Camera
+  /** How large the picture is drawn. */
+  readonly zoomText = h('span', { class: 'hint' })
   readonly #canvas = h('canvas', { 'aria-hidden': 'true' })
   readonly #painter: Painter
   readonly #store: Store
@@ -69,5 +71,6 @@ export class Stage {
     if (shot !== undefined) this.element.dataset['drawn'] = String(shotIndex)
     const { scale } = this.camera
     this.element.dataset['zoom'] = scale.toFixed(3)
+    setText(this.zoomText, `${Math.round(100 * scale * devicePixelRatio)} %`)
   }
 }

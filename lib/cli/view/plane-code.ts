@@ -18,7 +18,7 @@ export function packPlane(values: Int32Array, columns: number, unknown?: Uint8Ar
   const differences = new Uint32Array(plane.length)
   let largest = 0
   for (let i = 0; i < plane.length; i++) {
-    const predicted = predict(plane, i, columns)
+    const predicted = predict(plane, i, i % columns, columns)
     if (unknown?.[i] === 1) plane[i] = predicted
     // Wraps around, as the sum of the decoder does. The sign goes to the lowest bit, so that small differences are small numbers.
     const difference = (plane[i]! - predicted) | 0
@@ -36,10 +36,12 @@ export function packPlane(values: Int32Array, columns: number, unknown?: Uint8Ar
 /** The inverse of {@link packPlane}. */
 export function unpackPlane({ code, bytes }: PlaneCode, columns: number): Int32Array {
   const plane = new Int32Array(code.length / bytes)
-  for (let i = 0; i < plane.length; i++) {
-    let folded = 0
-    for (let byte = 0; byte < bytes; byte++) folded |= code[byte * plane.length + i]! << (8 * byte)
-    plane[i] = predict(plane, i, columns) + ((folded >>> 1) ^ -(folded & 1))
+  for (let byte = 0, at = 0; byte < bytes; byte++)
+    for (let i = 0; i < plane.length; i++) plane[i]! |= code[at++]! << (8 * byte)
+  for (let i = 0, column = 0; i < plane.length; i++) {
+    const folded = plane[i]!
+    plane[i] = predict(plane, i, column, columns) + ((folded >>> 1) ^ -(folded & 1))
+    if (++column === columns) column = 0
   }
   return plane
 }
@@ -48,14 +50,14 @@ export function unpackPlane({ code, bytes }: PlaneCode, columns: number): Int32A
  * The median predictor of LOCO-I (Weinberger, Seroussi & Sapiro, IEEE Transactions on Image Processing 2000, section III.A):
  * the plane through the three neighbours, or, at an edge, the neighbour on this side of it.
  */
-function predict(plane: Int32Array, i: number, columns: number): number {
-  const column = i % columns
+function predict(plane: Int32Array, i: number, column: number, columns: number): number {
   if (i < columns) return column === 0 ? 0 : plane[i - 1]!
   const above = plane[i - columns]!
   if (column === 0) return above
   const left = plane[i - 1]!
   const corner = plane[i - columns - 1]!
-  if (corner >= Math.max(left, above)) return Math.min(left, above)
-  if (corner <= Math.min(left, above)) return Math.max(left, above)
+  const [low, high] = left < above ? [left, above] : [above, left]
+  if (corner >= high) return low
+  if (corner <= low) return high
   return (left + above - corner) | 0
 }
