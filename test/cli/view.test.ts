@@ -27,6 +27,14 @@ function dataOf(path: string): PageData {
   return JSON.parse(json!) as PageData
 }
 
+/** The mean level of each picture of a page. */
+async function levelsOf(path: string): Promise<number[]> {
+  const html = readFileSync(path, 'utf8')
+  const parts = dataOf(path).pictures.map((name) => new RegExp(`id="${name}">([^<]*)<`).exec(html)![1]!)
+  const stats = await Promise.all(parts.map((part) => sharp(Buffer.from(part, 'base64')).stats()))
+  return stats.map(({ channels }) => channels[0]!.mean)
+}
+
 describe('view', () => {
   test('two pictures are enough: their flow is computed, with all that belongs to it', async () => {
     const page = at('pair.html')
@@ -127,43 +135,57 @@ describe('view', () => {
     expect(notes).toEqual(['1 file could not be read'])
   })
 
-  test('a folder of flows takes folders of truths and maps, by number, and a video as its frames', async () => {
-    need(spawnSync('ffmpeg', ['-version']).status === 0, 'ffmpeg')
+  test('a folder of flows takes what lies beside each, and folders of truths and maps by number', async () => {
     for (const folder of ['vf', 'vt', 'vc']) mkdirSync(at(folder))
     for (const n of [1, 2, 3]) {
-      await writeFlow(at(`vf/${n}.flo`), field(32, 24, n))
-      await writeFlow(at(`vf/${n}.backward.flo`), field(32, 24, -n))
+      // As `video --flow` names them; flows in PNG have maps of the same extension beside them.
+      await writeFlow(at(`vf/00000${n}.png`), field(32, 24, n))
+      await writeFlow(at(`vf/00000${n}.backward.png`), field(32, 24, -n))
+      await gray(`vf/00000${n}.occlusion.png`, 32, 24, 255)
       await writeFlow(at(`vt/frame_${n}.flo`), field(32, 24, 2 * n))
       await gray(`vc/${n}.png`, 32, 24, 128)
     }
-    const source = ['-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=5:duration=1']
-    expect(spawnSync('ffmpeg', ['-v', 'error', ...source, at('clip.mkv')]).status).toBe(0)
-    const argv = [
-      at('vf'),
-      at('clip.mkv'),
-      '-o',
-      at('v.html'),
-      '--truth',
-      at('vt'),
-      '--confidence',
-      at('vc'),
-      '--start',
-      '1',
-    ]
-    expect(await call('view', ...argv)).toMatchObject({
-      code: 0,
-      err: '',
-      out: expect.stringContaining('3 flows of 32 x 24'),
-    })
-    const { timeline, shots, pictures } = dataOf(at('v.html'))
+    const argv = [at('vf'), '-o', at('v.html'), '--truth', at('vt'), '--confidence', at('vc')]
+    const out: unknown = expect.stringContaining('3 flows of 32 x 24')
+    expect(await call('view', ...argv)).toMatchObject({ code: 0, err: '', out })
+    const { timeline, shots } = dataOf(at('v.html'))
     expect(timeline.map(({ mean, error }) => [mean, error])).toEqual([
       [1, 1],
       [2, 2],
       [3, 3],
     ])
-    expect(pictures).toHaveLength(4)
     for (const shot of shots)
-      expect(Object.keys(shot)).toEqual(expect.arrayContaining(['backward', 'truth', 'confidence', 'first']))
+      expect(Object.keys(shot).sort()).toEqual([
+        'backward',
+        'confidence',
+        'flow',
+        'label',
+        'occlusion',
+        'truth',
+      ])
+  })
+
+  test('the flow with a number starts from this frame of the video, or from the picture of its name', async () => {
+    need(spawnSync('ffmpeg', ['-version']).status === 0, 'ffmpeg')
+    for (const folder of ['clip', 'named', 'numbered']) mkdirSync(at(folder))
+    for (let n = 0; n < 8; n++) await gray(`clip/g${n}.png`, 32, 24, 30 * n)
+    const encode = ['-v', 'error', '-i', at('clip/g%d.png'), '-c:v', 'ffv1', at('clip.mkv')]
+    expect(spawnSync('ffmpeg', encode).status).toBe(0)
+    await writeFlow(at('numbered/000002.flo'), field(32, 24, 1))
+    await writeFlow(at('numbered/000003.flo'), field(32, 24, 1))
+    await writeFlow(at('named/g2.flo'), field(32, 24, 1))
+    await writeFlow(at('named/g4.flo'), field(32, 24, 1))
+    for (const [flows, frames, start, every, levels] of [
+      ['numbered', 'clip.mkv', [], '1', [30, 60, 90]],
+      ['numbered', 'clip.mkv', [], '2', [60, 120, 180]],
+      // 25 frames a second.
+      ['numbered', 'clip.mkv', ['--start', '0.08'], '1', [90, 120, 150]],
+      ['named', 'clip', [], '2', [60, 120, 180]],
+    ] as const) {
+      const argv = ['view', at(flows), at(frames), '-o', at('clip.html'), ...start, '--every', every]
+      expect(await call(...argv)).toMatchObject({ code: 0, err: '' })
+      expect(await levelsOf(at('clip.html'))).toEqual(levels.map((level) => expect.closeTo(level, -0.5)))
+    }
   })
 
   test('says what does not fit together, before the work', async () => {
@@ -172,7 +194,7 @@ describe('view', () => {
     for (const [argv, code, message] of [
       [[at('d.flo'), '-o', at('x.png')], 2, /pages are written as \.html/],
       [[at('d.flo')], 2, /required option '-o/],
-      [[at('d.flo'), '-o', at('d.html'), '--start', '3'], 2, /--start is of a folder/],
+      [[at('d.flo'), '-o', at('d.html'), '--start', '3'], 2, /--start is of the frames of a folder/],
       [[at('8x6.jpg'), '-o', at('d.html')], 2, /is one picture: give two/],
       [[at('8x6.jpg'), at('8x6.jpg'), '-o', at('d.html'), '--backward', at('d.flo')], 2, /leave it out/],
       [[at('empty'), '-o', at('d.html')], 1, /empty: has no flow files .*ERR_IO/],

@@ -83,10 +83,8 @@ beforeAll(async () => {
   const view = async (...argv: string[]) =>
     expect(await call('view', ...argv)).toMatchObject({ code: 0, err: '' })
   await view(at('flow.flo'), '-o', at('flow.html'), '--truth', at('truth.flo'), '--scale', '20')
-  await view(
-    ...[at('shift.flo'), at('1.png'), at('2.png'), '-o', at('pair.html'), '--backward', at('back.flo')],
-    ...['--confidence', at('sure.npy'), '--occlusion', at('hidden.png')],
-  )
+  const maps = ['--backward', at('back.flo'), '--confidence', at('sure.npy'), '--occlusion', at('hidden.png')]
+  await view(at('shift.flo'), at('1.png'), at('2.png'), '-o', at('pair.html'), ...maps)
   mkdirSync(at('flows'))
   mkdirSync(at('frames'))
   for (const number of [0, 1, 2, 5, 6]) await writeFlow(at(`flows/${number}.flo`), shift)

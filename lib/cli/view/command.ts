@@ -28,9 +28,9 @@ export function addView(program: Command, cli: Cli): void {
     .command('view')
     .summary('write a page to look into a flow')
     .description(
-      'Writes one HTML file that shows a flow in any browser, without a server or a network: in colours over its pictures, the\n' +
-        'vector under the pointer, blink and wipe between the first picture and the second warped back, error, confidence and\n' +
-        'occlusion as layers. Of a folder of flows it also shows the mean motion over time, gaps and cuts.',
+      'Writes one HTML file that shows a flow in any browser, without a server or a network: in colours over its pictures, ' +
+        'the vector under the pointer, blink and wipe between the first picture and the second warped back, error, ' +
+        'confidence and occlusion as layers. Of a folder of flows it also shows the mean motion over time, gaps and cuts.',
     )
     .argument(
       '<flow>',
@@ -63,11 +63,8 @@ export function addView(program: Command, cli: Cli): void {
     .addOption(pngCodeOption())
     .optionsGroup('Pictures:')
     .option('--strict', 'refuse pictures with faults that decoders recover from')
-    .option(
-      '--start <n>',
-      'for a folder: the frame, from 0, where its first flow starts (default: 0)',
-      parseFrame,
-    )
+    .option('--start <s>', 'of a video: seconds to its first frame, as given to video', parseSeconds)
+    .option('--every <n>', 'of a video or a folder: take every n-th frame, as given to video', parseCount)
     .addOption(
       new Option(
         '--preset <name>',
@@ -77,17 +74,23 @@ export function addView(program: Command, cli: Cli): void {
     .addHelpText(
       'after',
       `
-The flow of two pictures is computed by the package's model, with its backward flow, confidence and occlusion. For another model,
-compute it first, with run. Pictures are resized to the flow; vectors and maps never are. A page has 16.8 million pixels of flow at
-most: of a larger flow, or of many, every 2nd, 3rd ... pixel, and then every 2nd, 3rd ... flow. Vectors are exact to 0.004 px.
+The flow of two pictures is computed by the package's model, with its backward flow, confidence and
+occlusion. For another model, compute it first, with run. Pictures are resized to the flow; vectors
+and maps never are. Vectors are exact to 0.004 px.
 
-Files of a folder belong together by the last number in their names. A number that is left out is a gap in the timeline. A cut is
-marked where the next frame, warped back, is something else: by more than 20 of 255 levels, and 3 times the median step.
+A page has 16.8 million pixels of flow at most. Of a larger flow, or of many, it has every 2nd, 3rd ...
+pixel of every 2nd, 3rd ... row, down to 320 along the longer side, and then every 2nd, 3rd ... flow.
+
+In a folder, NAME.backward.flo, NAME.occlusion.png and NAME.confidence.png belong to NAME.flo, which starts
+from the picture NAME, or from the frame of a video with this number, from 1. That is how video --flow names
+them. Other folders go by the last number in the names. A number that is left out is a gap in the timeline.
+A cut is marked where the next frame, warped back, is something else: by more than 20 of 255 levels, and
+3 times the median.
 
 Examples:
   dinov3-flow view 1.png 2.png -o view.html
   dinov3-flow view flow.flo 1.png 2.png -o view.html --truth truth.flo
-  dinov3-flow video clip.mp4 --flow flows && dinov3-flow view flows clip.mp4 -o clip.html
+  dinov3-flow view flows clip.mp4 -o clip.html            after dinov3-flow video clip.mp4 --flow flows
   dinov3-flow view flows frames --truth truth --occlusion occluded -o sequence.html`,
     )
     .action(async (flow: string, a: string | undefined, b: string | undefined, flags: ViewFlags) => {
@@ -161,7 +164,13 @@ async function computeFlow(
   }
 }
 
-function parseFrame(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It must be a number from 0.')
+function parseSeconds(text: string): number {
+  const seconds = Number(text)
+  if (text.trim() !== '' && seconds >= 0 && seconds < Infinity) return seconds
+  throw new InvalidArgumentError('It must be a number of seconds from 0.')
+}
+
+function parseCount(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number of 1 or more.')
 }

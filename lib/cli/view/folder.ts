@@ -18,26 +18,30 @@ export interface NumberedFiles {
   readonly ignored: number
 }
 
-/** The flow back in a folder of flows has this before its extension, as `run --backward` and `video --backward` name it. */
-const BACKWARD = '.backward'
+/** What belongs to a flow has one of these before its extension: `video --flow` writes `NAME.flo` and `NAME.backward.flo`. */
+const SIDES = ['backward', 'confidence', 'occlusion'] as const
 
-/** The flows of a folder, those from each frame to the next. */
-export function listFlows(folder: string, extensions: readonly string[]): Promise<NumberedFiles> {
-  return list(folder, extensions, 'flow files', (name) => !parse(name).name.endsWith(BACKWARD))
-}
+/** The files that lie beside a flow and belong to it. */
+export type Beside = Readonly<Partial<Record<(typeof SIDES)[number], string>>>
 
-/** The flows back of a folder, by the number of their file; none if there are none. */
-export async function listBackwardFlows(
+/** The flows of a folder, without those back, and what lies beside each. */
+export async function listFlows(
   folder: string,
   extensions: readonly string[],
-): Promise<ReadonlyMap<number, string>> {
-  const names = await namesIn(folder)
-  if (!names.some((name) => parse(name).name.endsWith(BACKWARD) && hasOneOf(name, extensions)))
-    return new Map()
-  const { files } = await list(folder, extensions, 'flow files', (name) =>
-    parse(name).name.endsWith(BACKWARD),
-  )
-  return new Map(files.map(({ number, path }) => [number, path]))
+  mapExtensions: readonly string[],
+): Promise<NumberedFiles & { readonly beside: ReadonlyMap<string, Beside> }> {
+  const isSide = (name: string) => SIDES.some((side) => parse(name).name.endsWith(`.${side}`))
+  const flows = await list(folder, extensions, 'flow files', (name) => !isSide(name))
+  const sides = (await namesIn(folder)).filter(isSide)
+  const beside = new Map<string, Record<string, string>>()
+  for (const name of sides) {
+    const { name: stem } = parse(name)
+    const side = SIDES.find((each) => stem.endsWith(`.${each}`))!
+    if (!hasOneOf(name, side === 'backward' ? extensions : mapExtensions)) continue
+    const flow = stem.slice(0, -side.length - 1)
+    beside.set(flow, { ...beside.get(flow), [side]: join(folder, name) })
+  }
+  return { ...flows, beside }
 }
 
 /** The files of a folder that have one of some extensions. */
@@ -94,7 +98,7 @@ function hasOneOf(name: string, extensions: readonly string[]): boolean {
 const { compare: compareNames } = new Intl.Collator('en', { numeric: true })
 
 function lastNumber(name: string): number | undefined {
-  const digits = /(\d+)\D*$/.exec(parse(name).name.replace(BACKWARD, ''))?.[1]
+  const digits = /(\d+)\D*$/.exec(parse(name).name)?.[1]
   return digits === undefined || digits.length > 15 ? undefined : Number(digits)
 }
 

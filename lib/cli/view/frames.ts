@@ -8,6 +8,14 @@ import { codeOf } from '../../support/brands.js'
 import { quoted, shortPath } from '../../support/quote.js'
 import type { Frames } from './pictures.js'
 
+/** Which frames of a video are taken: as `video` takes them, whose files of flow count these. */
+export interface FrameRange {
+  /** Seconds from the beginning. */
+  readonly start?: number
+  /** Every so many frames. Default 1. */
+  readonly every?: number
+}
+
 interface Options {
   readonly strict?: true
 }
@@ -35,11 +43,13 @@ export function framesOfPictures(paths: readonly string[], options: Options): Fr
 }
 
 /** Frames of a video, decoded by `ffmpeg` at the size of the flow. */
-export function framesOfVideo(path: string, size: OutputSize): Frames {
+export function framesOfVideo(path: string, size: OutputSize, { start, every = 1 }: FrameRange): Frames {
   const bytes = 3 * size.width * size.height
-  const input = ['-v', 'error', '-nostdin', '-i', resolve(path), '-map', '0:v:0', '-fps_mode', 'passthrough']
-  const filter = `scale=${size.width}:${size.height}`
-  const argv = [...input, '-vf', filter, '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']
+  const seek = start === undefined ? [] : ['-ss', String(start)]
+  const input = ['-v', 'error', '-nostdin', ...seek, '-i', resolve(path), '-map', '0:v:0']
+  const filter = `select='not(mod(n,${every}))',scale=${size.width}:${size.height}`
+  const output = ['-fps_mode', 'passthrough', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']
+  const argv = [...input, '-vf', filter, ...output]
   const child = spawn(process.env['DINOV3_FLOW_FFMPEG'] ?? 'ffmpeg', argv, {
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -1,25 +1,25 @@
 import { open, stat } from 'node:fs/promises'
-import { basename, extname } from 'node:path'
+import { basename, extname, parse } from 'node:path'
 import { type PngCode, readFlow } from '../../formats/index.js'
 import { toPath } from '../../support/file-path.js'
+import type { OutputSize } from '../../size.js'
 import { shortPath } from '../../support/quote.js'
 import { UsageError } from '../cli.js'
 import { FLOW_EXTENSIONS } from '../outputs.js'
 import type { Step } from './compose.js'
-import { gapsOf, listBackwardFlows, listFiles, listFlows, type NumberedFiles } from './folder.js'
-import { framesOfPictures, framesOfVideo } from './frames.js'
+import { gapsOf, listFiles, listFlows, type NumberedFile, type NumberedFiles } from './folder.js'
+import { type FrameRange, framesOfPictures, framesOfVideo } from './frames.js'
 import type { Frames } from './pictures.js'
 import { type CompanionFiles, COMPANIONS, readCompanions, readStep, type StepFields } from './step.js'
 
 /** The options that name inputs, as commander hands them over. */
-export interface InputFlags {
+export interface InputFlags extends FrameRange {
   readonly backward?: string
   readonly truth?: string
   readonly confidence?: string
   readonly occlusion?: string
   readonly pngCode: PngCode
   readonly strict?: true
-  readonly start?: number
 }
 
 /** What a page is made of. */
@@ -66,7 +66,8 @@ export async function resolveInputs(
       throw new UsageError('with a folder of flows, give one folder of pictures, or one video, and no more')
     return sequence(first, second, flags)
   }
-  if (flags.start !== undefined) throw new UsageError('--start is of a folder of flows')
+  for (const name of ['start', 'every'] as const)
+    if (flags[name] !== undefined) throw new UsageError(`--${name} is of the frames of a folder of flows`)
   for (const name of COMPANIONS) await refuseFolderOf(name, flags[name])
   if (second !== undefined && third === undefined && !(await isFlow(first, second))) {
     const stray = (['backward', 'confidence', 'occlusion'] as const).find((name) => flags[name] !== undefined)
@@ -117,9 +118,8 @@ async function readTruth({ flow }: StepFields, flags: InputFlags): Promise<Pick<
 }
 
 async function sequence(folder: string, pictures: string | undefined, flags: InputFlags): Promise<Inputs> {
-  const { files, ignored } = await listFlows(folder, READ_FLOWS)
+  const { files, ignored, beside } = await listFlows(folder, READ_FLOWS, MAPS)
   const companions = new Map<string, ReadonlyMap<number, string>>()
-  companions.set('backward', await listBackwardFlows(folder, READ_FLOWS))
   for (const name of COMPANIONS) {
     const given = flags[name]
     if (given === undefined) continue
@@ -131,19 +131,19 @@ async function sequence(folder: string, pictures: string | undefined, flags: Inp
     const found = await listFiles(given, isFlows ? READ_FLOWS : MAPS, isFlows ? 'flow files' : 'maps')
     companions.set(name, byNumber(files, found))
   }
-  const numbers = files.map(({ number }) => number)
-  const { spacing, gaps } = gapsOf(numbers)
-  const start = flags.start ?? 0
+  const frames = pictures === undefined ? undefined : await sequenceFrames(pictures, files, flags)
+  const { gaps, spacing } = gapsOf(files.map(({ number }) => number))
   const steps = files.map(({ path, number }) => {
-    const others = Object.fromEntries([...companions].map(([name, paths]) => [name, paths.get(number)]))
-    const frame = start + Math.round((number - numbers[0]!) / spacing)
-    return step(number, basename(path), frame, () => readStep({ flow: path, ...others }, flags))
+    const given = Object.fromEntries([...companions].map(([name, paths]) => [name, paths.get(number)]))
+    const all = { ...beside.get(stemOf(path)), ...given }
+    const frame = frames?.placeOf(path) ?? Math.round((number - files[0]!.number) / spacing)
+    return step(number, basename(path), frame, () => readStep({ flow: path, ...all }, flags))
   })
   return {
     title: basename(folder) || folder,
     steps,
     gaps,
-    frames: pictures === undefined ? undefined : await sequenceFrames(pictures, files[0]!.path, flags),
+    frames: frames?.frames,
     notes: ignored === 0 ? [] : [`${ignored} files of other extensions in the folder are left out`],
   }
 }
@@ -155,16 +155,52 @@ function byNumber(flows: NumberedFiles['files'], { files }: NumberedFiles): Read
   return new Map(flows.map(({ number }, i) => [number, files[i]!.path]))
 }
 
-async function sequenceFrames(pictures: string, flow: string, flags: InputFlags): Promise<Frames> {
-  if (!(await isFolder(pictures))) {
-    const { width, height } = await readFlow(flow, flags)
-    return framesOfVideo(pictures, { width, height })
+/** The frames of a sequence, and the place among them where a flow starts; undefined if its name does not tell. */
+interface SequenceFrames {
+  readonly frames: Frames
+  readonly placeOf: (flow: string) => number | undefined
+}
+
+/**
+ * A flow starts from the picture with its name, or, of a video, from the frame with its number: from 1, as `video --flow` counts them,
+ * unless there is a 0.
+ */
+async function sequenceFrames(
+  pictures: string,
+  flows: readonly NumberedFile[],
+  flags: InputFlags,
+): Promise<SequenceFrames> {
+  if (await isFolder(pictures)) {
+    if (flags.start !== undefined)
+      throw new UsageError('--start is of a video, and this is a folder of pictures')
+    const { files } = await listFiles(pictures, PICTURES, 'pictures')
+    const paths = files.map(({ path }) => path).filter((_, i) => i % (flags.every ?? 1) === 0)
+    const places = new Map(paths.map((path, place) => [stemOf(path), place]))
+    return { frames: framesOfPictures(paths, flags), placeOf: (flow) => places.get(stemOf(flow)) }
   }
-  const { files } = await listFiles(pictures, PICTURES, 'pictures')
-  return framesOfPictures(
-    files.map(({ path }) => path),
-    flags,
-  )
+  const size = await readFirst(flows, flags)
+  const first = flows[0]!.number === 0 ? 0 : 1
+  return {
+    frames: framesOfVideo(pictures, size, flags),
+    placeOf: (flow) => (/^\d{1,9}$/.test(stemOf(flow)) ? Number(stemOf(flow)) - first : undefined),
+  }
+}
+
+/** The size of the first flow that can be read. */
+async function readFirst(flows: readonly NumberedFile[], flags: InputFlags): Promise<OutputSize> {
+  let failure: unknown
+  for (const { path } of flows)
+    try {
+      const { width, height } = await readFlow(path, flags)
+      return { width, height }
+    } catch (cause) {
+      failure ??= cause
+    }
+  throw failure
+}
+
+function stemOf(path: string): string {
+  return parse(path).name
 }
 
 /** Whether the first of two paths is a flow, so that the other one is its picture. A PNG may be either. */
