@@ -115,7 +115,7 @@ export function shortcutsOf(targets: KeyTargets): readonly Shortcut[] {
       keys: ['1'],
       shown: ['1'],
       about: 'a pixel per pixel of the screen',
-      run: () => zoom(1 / devicePixelRatio / camera.scale)(),
+      run: () => zoom(data.grid.step / devicePixelRatio / camera.scale)(),
     },
     ...LAYERS.filter((layer) => layer.isIn(data)).map(({ id, name, key }) => ({
       keys: [key],

@@ -14,11 +14,14 @@ export class Stage {
   readonly #canvas = h('canvas', { 'aria-hidden': 'true' })
   readonly #painter: Painter
   readonly #store: Store
+  /** Pixels of the flow per pixel of the grid. */
+  readonly #step: number
   #waiting = false
 
   /** @param readoutId the element that describes what is at the probe */
   constructor(data: PageData, store: Store, readoutId: string) {
-    const { columns, rows } = data.grid
+    const { columns, rows, step } = data.grid
+    this.#step = step
     this.#store = store
     this.camera = new Camera({ width: columns, height: rows })
     this.#painter = new Painter(data)
@@ -68,9 +71,12 @@ export class Stage {
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0)
     this.#painter.draw(context, this.camera, this.#store.state)
     const { shot, shotIndex } = this.#store.state
-    if (shot !== undefined) this.element.dataset['drawn'] = String(shotIndex)
+    if (shot !== undefined) {
+      if (this.element.dataset['drawn'] === undefined) performance.mark('first flow drawn')
+      this.element.dataset['drawn'] = String(shotIndex)
+    }
     const { scale } = this.camera
     this.element.dataset['zoom'] = scale.toFixed(3)
-    setText(this.zoomText, `${Math.round(100 * scale * devicePixelRatio)} %`)
+    setText(this.zoomText, `${Math.round((100 * scale * devicePixelRatio) / this.#step)} %`)
   }
 }
