@@ -29,10 +29,8 @@ const browser = await chromium.launch({
 })
 try {
   const page = path.join(folder, 'view.html')
-  execFileSync(process.execPath, [
-    path.join(ROOT, 'dist/cli/index.js'),
-    ...['view', options.first, options.second, '-o', page, '-q'],
-  ])
+  const program = path.join(ROOT, 'dist/cli/index.js')
+  execFileSync(process.execPath, [program, 'view', options.first, options.second, '-o', page, '-q'])
   const html = readFileSync(page, 'utf8')
   const data = JSON.parse(/id="page-data">([^<]*)</.exec(html)[1])
   const pictures = data.pictures.map((name) => new RegExp(`id="${name}">([^<]*)<`).exec(html)[1].length)

@@ -107,7 +107,7 @@ document.body.append(
       'aside',
       { 'aria-label': 'Figures and layers' },
       readout.element,
-      layersPanel(data, store),
+      layersPanel(data, store, stage.arrowText),
       ...(hasBoth ? [comparePanel(store)] : []),
       legendPanel(data, store),
       notesPanel(data.notes),

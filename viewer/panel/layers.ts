@@ -3,9 +3,14 @@ import { h } from '../dom.js'
 import { LAYERS } from '../layers/layers.js'
 import type { Picture, Store } from '../state.js'
 import { choice, slider } from './controls.js'
+import { layerLegend } from './legend.js'
 
-/** The picture below, and a checkbox and a slider for each layer. */
-export function layersPanel(data: PageData, store: Store): HTMLElement {
+/**
+ * The picture below, and a checkbox, a slider and a legend for each layer.
+ *
+ * @param arrowLegend says how long arrows are
+ */
+export function layersPanel(data: PageData, store: Store, arrowLegend: HTMLElement): HTMLElement {
   const has = (name: 'first' | 'second') => data.shots.some((shot) => shot[name] !== undefined)
   const base = choice<Picture>(
     'Picture below the layers',
@@ -37,12 +42,15 @@ export function layersPanel(data: PageData, store: Store): HTMLElement {
         })
       },
     )
+    const legend = layer.id === 'arrows' ? arrowLegend : layerLegend(layer.id, data)
     const show = (): void => {
+      if (legend !== undefined) legend.hidden = !store.state.shown[layer.id]
       shown.checked = store.state.shown[layer.id]
       opacity.show(Math.round(100 * store.state.opacity[layer.id]))
     }
     const label = h('label', { for: `layer-${layer.id}`, title: layer.about }, shown, layer.name)
-    return { show, element: h('div', { class: 'layer' }, label, opacity.element, opacity.value) }
+    const line = h('div', { class: 'layer' }, label, opacity.element, opacity.value)
+    return { show, elements: legend === undefined ? [line] : [line, legend] }
   })
   const element = h(
     'section',
@@ -50,7 +58,7 @@ export function layersPanel(data: PageData, store: Store): HTMLElement {
     h('h2', {}, 'Picture'),
     base.element,
     h('h2', {}, 'Layers'),
-    ...rows.map((row) => row.element),
+    ...rows.flatMap((row) => row.elements),
   )
   store.listen((state) => {
     element.hidden = state.mode !== 'layers'

@@ -1,7 +1,7 @@
 import type { PageData } from '../../lib/cli/view/page-data.js'
 import { writeColor } from '../../lib/viz/color-wheel.js'
-import { context2d, h, setText } from '../dom.js'
-import { LAYERS, LOOP_SCALE } from '../layers/layers.js'
+import { canvasOf, h, setText } from '../dom.js'
+import { type LayerId, LOOP_SCALE } from '../layers/layers.js'
 import { CONFIDENCE_RAMP, ERROR_RAMP, gradientOf, OCCLUSION_COLOR, type Ramp } from '../layers/ramps.js'
 import type { State, Store } from '../state.js'
 import { slider } from './controls.js'
@@ -9,7 +9,7 @@ import { slider } from './controls.js'
 /** CSS pixels across the wheel. */
 const WHEEL = 116
 
-/** What colours mean: the wheel of directions with its scale, and the ramp of each layer that is shown. */
+/** What the colours of flow mean: the wheel of directions, with its scale. */
 export function legendPanel(data: PageData, store: Store): HTMLElement {
   const wheel = new Wheel(data)
   const range = { min: -4, max: 4, step: 0.02 }
@@ -19,20 +19,10 @@ export function legendPanel(data: PageData, store: Store): HTMLElement {
     () => `${lengthText(store.state.scale)} px`,
     (octaves) => store.set({ scale: octaves === 0 ? data.scale : data.scale * 2 ** octaves }),
   )
-  const ramps = [
-    { id: 'error', ramp: ERROR_RAMP, name: 'Error', ends: ['0', `≥ ${lengthText(data.errorScale ?? 1)} px`] },
-    { id: 'loop', ramp: ERROR_RAMP, name: 'There and back', ends: ['0', `≥ ${LOOP_SCALE} px`] },
-    { id: 'confidence', ramp: CONFIDENCE_RAMP, name: 'Confidence', ends: ['0', '1'] },
-  ] as const
-  const bars = ramps
-    .filter(({ id }) => LAYERS.find((layer) => layer.id === id)!.isIn(data))
-    .map(({ id, ramp, name, ends }) => ({ id, element: rampBar(ramp, name, ends) }))
-  const hidden = h('div', { class: 'swatch-line' }, h('span', { class: 'swatch' }), 'hidden in frame 2')
-  hidden.querySelector<HTMLElement>('.swatch')!.style.background = `rgb(${OCCLUSION_COLOR.join(' ')})`
   const element = h(
     'section',
-    { 'aria-label': 'Legend', class: 'legend' },
-    h('h2', {}, 'Legend'),
+    { 'aria-label': 'Colours of flow', class: 'legend' },
+    h('h2', {}, 'Colours of flow'),
     h(
       'div',
       { class: 'wheel-line' },
@@ -46,14 +36,9 @@ export function legendPanel(data: PageData, store: Store): HTMLElement {
         h('p', { class: 'hint' }, 'Longer motion is darker.'),
       ),
     ),
-    ...bars.map((bar) => bar.element),
-    hidden,
   )
   store.listen((state) => {
-    const layers = state.mode === 'layers'
     scale.show(Math.log2(state.scale / data.scale))
-    for (const bar of bars) bar.element.hidden = !(layers && state.shown[bar.id])
-    hidden.hidden = !(layers && state.shown.occlusion)
     wheel.show(state)
   })
   return element
@@ -62,9 +47,8 @@ export function legendPanel(data: PageData, store: Store): HTMLElement {
 /** The colours of all motions up to the scale, with a mark at that of the probe. */
 class Wheel {
   readonly element: HTMLElement
-  readonly #canvas = h('canvas', { 'aria-hidden': 'true' })
+  readonly #mark = h('span', { class: 'mark' })
   readonly #columns: number
-  #drawn = ''
 
   constructor({ grid }: PageData) {
     this.#columns = grid.columns
@@ -74,9 +58,10 @@ class Wheel {
         class: 'wheel',
         role: 'img',
         'aria-label':
-          'Colour wheel: red is motion to the right, yellow down, cyan left, blue up; white is none',
+          'Colour wheel: red is motion to the right, yellow down, green and cyan left, blue up; white is none',
       },
-      this.#canvas,
+      canvasOf(wheelImage(Math.round(WHEEL * devicePixelRatio))),
+      this.#mark,
     )
   }
 
@@ -84,37 +69,15 @@ class Wheel {
     const i = probe === undefined ? -1 : probe.row * this.#columns + probe.column
     const x = (shot?.flow.x[i] ?? NaN) / scale
     const y = (shot?.flow.y[i] ?? NaN) / scale
-    const key = `${x} ${y} ${devicePixelRatio}`
-    if (key === this.#drawn) return
-    this.#drawn = key
-    const size = Math.round(WHEEL * devicePixelRatio)
-    if (this.#canvas.width !== size) this.#canvas.width = this.#canvas.height = size
-    const context = context2d(this.#canvas)
-    context.putImageData(wheelImage(size), 0, 0)
-    if (Number.isNaN(x)) return
+    this.#mark.hidden = Number.isNaN(x)
     const length = Math.max(Math.hypot(x, y), 1)
-    const radius = size / 2 - 2
-    context.beginPath()
-    context.arc(
-      size / 2 + (radius * x) / length,
-      size / 2 + (radius * y) / length,
-      5 * devicePixelRatio,
-      0,
-      2 * Math.PI,
-    )
-    context.lineWidth = 2 * devicePixelRatio
-    context.strokeStyle = '#000'
-    context.stroke()
-    context.fillStyle = '#fff'
-    context.fill()
+    this.#mark.style.left = `${50 + (50 * x) / length}%`
+    this.#mark.style.top = `${50 + (50 * y) / length}%`
   }
 }
 
-let image: ImageData | undefined
-
 function wheelImage(size: number): ImageData {
-  if (image?.width === size) return image
-  image = new ImageData(size, size)
+  const image = new ImageData(size, size)
   const rgb = new Uint8Array(3)
   const radius = size / 2 - 1
   for (let row = 0; row < size; row++)
@@ -130,16 +93,21 @@ function wheelImage(size: number): ImageData {
   return image
 }
 
-function rampBar(ramp: Ramp, name: string, [low, high]: readonly [string, string]): HTMLElement {
-  const bar = h('div', { class: 'ramp' })
+/** What the colours of a layer mean; undefined for flow, which has the wheel. */
+export function layerLegend(id: LayerId, data: PageData): HTMLElement | undefined {
+  if (id === 'error') return rampBar(ERROR_RAMP, '0', `≥ ${lengthText(data.errorScale ?? 1)} px`)
+  if (id === 'loop') return rampBar(ERROR_RAMP, '0', `≥ ${LOOP_SCALE} px`)
+  if (id === 'confidence') return rampBar(CONFIDENCE_RAMP, '0', '1')
+  if (id !== 'occlusion') return undefined
+  const swatch = h('span', { class: 'swatch' })
+  swatch.style.background = `rgb(${OCCLUSION_COLOR.join(' ')})`
+  return h('div', { class: 'layer-legend' }, swatch, 'hidden in frame 2')
+}
+
+function rampBar(ramp: Ramp, low: string, high: string): HTMLElement {
+  const bar = h('span', { class: 'ramp' })
   bar.style.background = gradientOf(ramp)
-  return h(
-    'div',
-    { class: 'ramp-line' },
-    h('p', {}, name),
-    bar,
-    h('div', { class: 'ends' }, h('span', {}, low), h('span', {}, high)),
-  )
+  return h('div', { class: 'layer-legend' }, low, bar, high)
 }
 
 /** Two digits, or all in front of the point. */

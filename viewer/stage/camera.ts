@@ -10,6 +10,9 @@ export interface Point {
 /** CSS pixels that stay free around a picture that fits the stage. */
 const MARGIN = 12
 
+/** A picture that is very long is not shown as a whole at first: its shorter side has so many CSS pixels. */
+const THINNEST = 16
+
 /** The most CSS pixels that a pixel of the grid may be wide. */
 const LARGEST = 64
 
@@ -36,7 +39,8 @@ export class Camera {
   }
 
   fit(): void {
-    this.scale = this.#fitScale()
+    const thinnest = THINNEST / Math.min(this.#picture.width, this.#picture.height)
+    this.scale = Math.max(this.#fitScale(), Math.min(thinnest, LARGEST))
     this.left = (this.#stage.width - this.scale * this.#picture.width) / 2
     this.top = (this.#stage.height - this.scale * this.#picture.height) / 2
     this.#fitted = true
@@ -87,6 +91,23 @@ export class Camera {
     return {
       from: Math.max(0, this.left),
       to: Math.min(this.#stage.width, this.left + this.scale * this.#picture.width),
+    }
+  }
+
+  /** The pixels of the grid that the stage shows, and some beside them that may not be in the picture. */
+  get seenCells(): {
+    readonly left: number
+    readonly top: number
+    readonly right: number
+    readonly bottom: number
+  } {
+    const { width, height } = this.#stage
+    const cell = (place: number, start: number) => Math.floor((place - start) / this.scale)
+    return {
+      left: cell(0, this.left),
+      top: cell(0, this.top),
+      right: cell(width, this.left),
+      bottom: cell(height, this.top),
     }
   }
 

@@ -8,8 +8,8 @@ import type { Camera, Point } from './camera.js'
 /** CSS pixels of a square of the checkerboard. */
 const CHECKER = 8
 
-/** A shorter arrow, in CSS pixels, has no head. */
-const SHORT = 9
+/** A shorter arrow, in CSS pixels, is a dot. */
+const SHORT = 3
 
 /** CSS pixels between arrows. */
 const ARROW_SPACING = 26
@@ -62,7 +62,8 @@ export class Painter {
     for (const { id, paint } of LAYERS) {
       if (!state.shown[id]) continue
       context.globalAlpha = state.opacity[id]
-      if (paint === undefined) drawArrows(context, camera, shot, this.#data.grid)
+      if (paint === undefined)
+        drawArrows(context, camera, shot, this.#data.grid, this.#data.scale, arrowTimes(camera, this.#data))
       else this.#place(context, camera, this.#paint(id, shot, state.scale))
     }
     context.globalAlpha = 1
@@ -185,27 +186,44 @@ function arrow(from: Point, to: Point): Path2D {
   return path
 }
 
-/** Arrows from pixels to where they go, at even distances on the screen. */
-function drawArrows(context: CanvasRenderingContext2D, camera: Camera, shot: LoadedShot, grid: Grid): void {
-  const { columns, rows, step } = grid
-  const spacing = Math.max(1, Math.round(ARROW_SPACING / camera.scale))
+/** How many times longer than the motion arrows are drawn: as much as the longest ones have room for, in steps of a half. */
+export function arrowTimes({ scale }: Camera, data: PageData): number {
+  const longest = (data.scale / data.grid.step) * scale
+  return Math.max(1, Math.floor((2 * ARROW_SPACING) / longest) / 2)
+}
+
+/** Arrows from pixels to where they go, at even distances on the screen, and so far apart that they hardly cross. */
+function drawArrows(
+  context: CanvasRenderingContext2D,
+  camera: Camera,
+  shot: LoadedShot,
+  { columns, rows, step }: Grid,
+  longest: number,
+  times: number,
+): void {
+  const apart = Math.max(ARROW_SPACING / camera.scale, longest / step / 2)
+  const spacing = Math.max(1, Math.round(apart))
+  const seen = camera.seenCells
   const arrows = new Path2D()
   const dots = new Path2D()
-  for (let row = (Math.min(spacing, rows) - 1) >> 1; row < rows; row += spacing)
-    for (let column = (Math.min(spacing, columns) - 1) >> 1; column < columns; column += spacing) {
+  const firstOf = (from: number, length: number) =>
+    ((Math.min(spacing, length) - 1) >> 1) + spacing * Math.max(Math.floor(from / spacing) - 1, 0)
+  for (let row = firstOf(seen.top, rows); row < Math.min(rows, seen.bottom + spacing); row += spacing)
+    for (
+      let column = firstOf(seen.left, columns);
+      column < Math.min(columns, seen.right + spacing);
+      column += spacing
+    ) {
       const i = row * columns + column
-      const dx = shot.flow.x[i]! / step
-      const dy = shot.flow.y[i]! / step
+      const dx = (times * shot.flow.x[i]!) / step
+      const dy = (times * shot.flow.y[i]!) / step
       if (Number.isNaN(dx)) continue
       const from = camera.centerOf(column, row)
       const to = camera.centerOf(column + dx, row + dy)
       if (camera.scale * Math.hypot(dx, dy) >= SHORT) arrows.addPath(arrow(from, to))
       else {
-        // A head would hide the direction: the dot is where it starts.
         dots.moveTo(from.x + 1, from.y)
         dots.arc(from.x, from.y, 1, 0, 2 * Math.PI)
-        arrows.moveTo(from.x, from.y)
-        arrows.lineTo(to.x, to.y)
       }
     }
   context.lineCap = context.lineJoin = 'round'

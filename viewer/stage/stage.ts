@@ -2,7 +2,7 @@ import type { PageData } from '../../lib/cli/view/page-data.js'
 import { colorOf, context2d, h, setText } from '../dom.js'
 import type { Store } from '../state.js'
 import { Camera } from './camera.js'
-import { Painter } from './draw.js'
+import { arrowTimes, Painter } from './draw.js'
 import { Gestures } from './gestures.js'
 
 /** The picture: a canvas that fills its element, drawn once a frame of the screen at most. */
@@ -11,17 +11,18 @@ export class Stage {
   readonly camera: Camera
   /** How large the picture is drawn. */
   readonly zoomText = h('span', { class: 'hint' })
+  /** How long arrows are drawn. */
+  readonly arrowText = h('div', { class: 'layer-legend' })
   readonly #canvas = h('canvas', { 'aria-hidden': 'true' })
   readonly #painter: Painter
   readonly #store: Store
-  /** Pixels of the flow per pixel of the grid. */
-  readonly #step: number
+  readonly #data: PageData
   #waiting = false
 
   /** @param readoutId the element that describes what is at the probe */
   constructor(data: PageData, store: Store, readoutId: string) {
-    const { columns, rows, step } = data.grid
-    this.#step = step
+    const { columns, rows } = data.grid
+    this.#data = data
     this.#store = store
     this.camera = new Camera({ width: columns, height: rows })
     this.#painter = new Painter(data)
@@ -77,6 +78,8 @@ export class Stage {
     }
     const { scale } = this.camera
     this.element.dataset['zoom'] = scale.toFixed(3)
-    setText(this.zoomText, `${Math.round((100 * scale * devicePixelRatio) / this.#step)} %`)
+    const times = arrowTimes(this.camera, this.#data)
+    setText(this.arrowText, times === 1 ? 'to where pixels go' : `${times} times as long as the motion`)
+    setText(this.zoomText, `${Math.round((100 * scale * devicePixelRatio) / this.#data.grid.step)} %`)
   }
 }
