@@ -17,6 +17,8 @@ export interface OpenPage {
   readonly page: Page
   /** The text of a figure: `pixel`, `vector`, `length`, ... */
   readonly read: (id: string) => Promise<string | null>
+  /** The texts of all figures, by their names. */
+  readonly readAll: () => Promise<Readonly<Record<string, string>>>
   /** The colour of the stage at a place, in CSS pixels from its left upper corner. */
   readonly colorAt: (x: number, y: number) => Promise<readonly number[]>
   /** The place on the stage of the centre of a pixel of the grid, while the whole picture is seen. */
@@ -49,7 +51,7 @@ export function browserForTests(): (
       args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
     })
     const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options })
-    context.setDefaultTimeout(5000)
+    context.setDefaultTimeout(20_000)
     await context.setOffline(true)
     return context
   }
@@ -76,6 +78,10 @@ export function browserForTests(): (
     return {
       page,
       read: (id) => page.locator(`#read-${id}`).textContent(),
+      readAll: () =>
+        page.evaluate<Record<string, string>>(
+          `Object.fromEntries([...document.querySelectorAll('output')].map(({ id, value }) => [id.slice(5), value]))`,
+        ),
       colorAt: async (x, y) => {
         // A frame of the screen later, all that was asked for is drawn.
         const code = `new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -95,7 +101,7 @@ export function browserForTests(): (
 }
 
 /** The numbers of a figure's text, with the minus of typography. */
-export function numbersOf(text: string | null): number[] {
+export function numbersOf(text: string | null | undefined): number[] {
   return (
     (text ?? '')
       .replaceAll('−', '-')

@@ -95,17 +95,18 @@ beforeAll(async () => {
 
 describe('the figures at the pointer', () => {
   test('equal the field and its error to 0.01 px, at many pixels', async () => {
-    const { pointAt, read } = await open(at('flow.html'), SIZE)
+    const { pointAt, readAll } = await open(at('flow.html'), SIZE)
     let worst = 0
     for (let n = 0; n < 40; n++) {
       const [x, y] = [(13 + 37 * n) % SIZE.width, (11 + 23 * n) % SIZE.height]
       const i = y * SIZE.width + x
       await pointAt(x, y)
-      expect(await read('pixel')).toBe(`${x}, ${y}`)
+      const texts = await readAll()
+      expect(texts['pixel']).toBe(`${x}, ${y}`)
       if (isInCorner(x, y)) continue
-      const [dx = NaN, dy = NaN] = numbersOf(await read('vector'))
-      const [length = NaN] = numbersOf(await read('length'))
-      const [error = NaN] = numbersOf(await read('error'))
+      const [dx = NaN, dy = NaN] = numbersOf(texts['vector'])
+      const [length = NaN] = numbersOf(texts['length'])
+      const [error = NaN] = numbersOf(texts['error'])
       worst = Math.max(
         worst,
         Math.abs(dx - flow.x[i]!),
@@ -113,7 +114,7 @@ describe('the figures at the pointer', () => {
         Math.abs(length - Math.hypot(flow.x[i]!, flow.y[i]!)),
         Math.abs(error - Math.hypot(0.5, 1.25)),
       )
-      const [angle = NaN] = numbersOf(await read('angle'))
+      const [angle = NaN] = numbersOf(texts['angle'])
       const turn = Math.abs(angle - (Math.atan2(flow.y[i]!, flow.x[i]!) * 180) / Math.PI)
       expect(Math.min(turn, 360 - turn)).toBeLessThan(1)
     }

@@ -4,6 +4,7 @@ import { type PngCode, readFlow } from '../../formats/index.js'
 import { toPath } from '../../support/file-path.js'
 import type { OutputSize } from '../../size.js'
 import { shortPath } from '../../support/quote.js'
+import { STANDARD_INPUT } from '../../support/read-file.js'
 import { UsageError } from '../cli.js'
 import { FLOW_EXTENSIONS } from '../outputs.js'
 import type { Step } from './compose.js'
@@ -94,9 +95,10 @@ export async function resolveInputs(
   )
     throw new UsageError(`${shortPath(first)} is one picture: give two to see the flow between them`)
   const paths = [second, third].filter((path) => path !== undefined)
+  const name = first === STANDARD_INPUT ? 'standard input' : basename(first)
   return {
-    title: basename(first),
-    steps: [step(0, basename(first), 0, () => readStep({ flow: first, ...companionsOf(flags) }, flags))],
+    title: name,
+    steps: [step(0, name, 0, () => readStep({ flow: first, ...companionsOf(flags) }, flags))],
     gaps: [],
     frames: paths.length === 0 ? undefined : framesOfPictures(paths, flags),
     notes: [],
@@ -206,7 +208,7 @@ function stemOf(path: string): string {
 /** Whether the first of two paths is a flow, so that the other one is its picture. A PNG may be either. */
 async function isFlow(path: string, other: string): Promise<boolean> {
   const extension = extname(path).toLowerCase()
-  if (path === '-' || (READ_FLOWS.includes(extension) && extension !== '.png')) return true
+  if (path === STANDARD_INPUT || (READ_FLOWS.includes(extension) && extension !== '.png')) return true
   return extension === '.png' && (await isDeepPng(path)) && !(await isDeepPng(other))
 }
 
