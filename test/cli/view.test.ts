@@ -205,6 +205,11 @@ describe('view', () => {
         2,
         /--truth: with a folder of flows, give a folder/,
       ],
+      [
+        [at('flows'), '-o', at('d.html'), '--occlusion', at('frames')],
+        1,
+        /--occlusion .*frames: none of its files has the number/,
+      ],
       [[at('flows'), fixture('tiny/head.pth'), '-o', at('d.html')], 1, /head\.pth: no frame can be decoded/],
     ] as const)
       expect(await call('view', ...argv)).toMatchObject({

@@ -374,6 +374,15 @@ describe('for everybody', () => {
     await expect.poll(light).toBe(false)
   })
 
+  test('nothing moves by itself, and with reduced motion not even colours fade', async () => {
+    const { page } = await open(at('pair.html'), SIZE, { reducedMotion: 'reduce' })
+    const fades = `getComputedStyle(document.querySelector('button')).transitionDuration`
+    expect(await page.evaluate(fades)).toBe('0s')
+    expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+    await page.emulateMedia({ reducedMotion: 'no-preference' })
+    await expect.poll(() => page.evaluate(fades)).toMatch(/^0\.12s/)
+  })
+
   test('nothing is wider than a phone', async () => {
     const { page } = await open(at('pair.html'), SIZE, { viewport: { width: 390, height: 800 } })
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)

@@ -69,6 +69,7 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
   let size: OutputSize | undefined
   let plan: ReturnType<typeof thin> | undefined
   let hasTruth = false
+  let withoutPicture = 0
 
   for (const [index, step] of steps.entries()) {
     given.onStep(index, steps.length)
@@ -91,6 +92,7 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
     hasTruth ||= truth !== undefined
     const first = await frames?.at(step.frame)
     const second = await frames?.at(step.frame + 1)
+    if (frames !== undefined && first === undefined) withoutPicture += 1
     const shown = index % every === 0
     timeline.push({
       number: step.number,
@@ -131,6 +133,7 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
       notes: [
         ...given.notes,
         ...pictures.notes,
+        ...(withoutPicture === 0 ? [] : [`${count(withoutPicture, 'flow')} without a picture`]),
         ...(grid.step === 1
           ? []
           : [`every ${ordinal(grid.step)} pixel of every ${ordinal(grid.step)} row is in the page`]),

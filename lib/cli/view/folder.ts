@@ -111,11 +111,13 @@ export function gapsOf(numbers: readonly number[]): { readonly spacing: number; 
   }
   const [spacing = 1] = [...counts.keys()].sort((a, b) => counts.get(b)! - counts.get(a)! || a - b)
   const gaps: number[] = []
-  for (let i = 1; i < numbers.length; i++)
-    for (let n = numbers[i - 1]! + spacing; n < numbers[i]! && gaps.length < MOST_GAPS; n += spacing)
-      gaps.push(n)
+  for (let i = 1; i < numbers.length; i++) {
+    const [from, to] = [numbers[i - 1]!, numbers[i]!]
+    if (to - from > LONGEST_GAP * spacing) continue
+    for (let n = from + spacing; n < to; n += spacing) gaps.push(n)
+  }
   return { spacing, gaps }
 }
 
-/** A name such as 20260101.flo must not make a million gaps. */
-const MOST_GAPS = 10_000
+/** A longer jump, such as to a name that is a date, is not taken for frames that are missing. */
+const LONGEST_GAP = 1000

@@ -1,10 +1,12 @@
 import { open, stat } from 'node:fs/promises'
 import { basename, extname, parse } from 'node:path'
+import { FlowError } from '../../errors.js'
 import { type PngCode, readFlow } from '../../formats/index.js'
 import { toPath } from '../../support/file-path.js'
 import type { OutputSize } from '../../size.js'
 import { shortPath } from '../../support/quote.js'
 import { STANDARD_INPUT } from '../../support/read-file.js'
+import { count } from '../amounts.js'
 import { UsageError } from '../cli.js'
 import { FLOW_EXTENSIONS } from '../outputs.js'
 import type { Step } from './compose.js'
@@ -122,6 +124,8 @@ async function readTruth({ flow }: StepFields, flags: InputFlags): Promise<Pick<
 async function sequence(folder: string, pictures: string | undefined, flags: InputFlags): Promise<Inputs> {
   const { files, ignored, beside } = await listFlows(folder, READ_FLOWS, MAPS)
   const companions = new Map<string, ReadonlyMap<number, string>>()
+  const notes: string[] = []
+  if (ignored > 0) notes.push(`${count(ignored, 'file')} of another extension in the folder left out`)
   for (const name of COMPANIONS) {
     const given = flags[name]
     if (given === undefined) continue
@@ -131,7 +135,15 @@ async function sequence(folder: string, pictures: string | undefined, flags: Inp
       )
     const isFlows = name === 'backward' || name === 'truth'
     const found = await listFiles(given, isFlows ? READ_FLOWS : MAPS, isFlows ? 'flow files' : 'maps')
-    companions.set(name, byNumber(files, found))
+    const matched = byNumber(files, found)
+    const missing = files.filter(({ number }) => !matched.has(number)).length
+    if (missing === files.length)
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `--${name} ${shortPath(given, 100)}: none of its files has the number of a flow: name them alike`,
+      )
+    if (missing > 0) notes.push(`${count(missing, 'flow')} without ${name}`)
+    companions.set(name, matched)
   }
   const frames = pictures === undefined ? undefined : await sequenceFrames(pictures, files, flags)
   const { gaps, spacing } = gapsOf(files.map(({ number }) => number))
@@ -146,7 +158,7 @@ async function sequence(folder: string, pictures: string | undefined, flags: Inp
     steps,
     gaps,
     frames: frames?.frames,
-    notes: ignored === 0 ? [] : [`${ignored} files of other extensions in the folder are left out`],
+    notes,
   }
 }
 
