@@ -32,12 +32,16 @@ export function timelinePanel(
   const before = button('‹', 'Flow before (comma)', () => void goTo(store.state.shotIndex - 1))
   const after = button('›', 'Next flow (full stop)', () => void goTo(store.state.shotIndex + 1))
   const now = h('span', { class: 'now' })
+  const keys =
+    data.errorScale === null
+      ? []
+      : [h('span', { class: 'key' }, 'mean motion'), h('span', { class: 'key key-error' }, 'mean error')]
   const element = h(
     'section',
     { class: 'timeline', 'aria-label': 'Timeline' },
     h('div', { class: 'buttons' }, before, play, after),
     h('div', { class: 'track' }, canvas, scrub.element),
-    h('div', { class: 'told' }, now, h('span', { class: 'hint' }, summaryOf(data))),
+    h('div', { class: 'told' }, now, h('span', { class: 'hint' }, summaryOf(data), ...keys)),
   )
 
   const placeOf = (index: number) =>

@@ -37,7 +37,7 @@ export function comparePanel(store: Store): HTMLElement {
   )
   const element = h(
     'section',
-    { 'aria-label': 'Compare' },
+    { 'aria-label': 'Compare', class: 'compare' },
     h('h2', {}, 'Frame 1 against'),
     other.element,
     wiping,
