@@ -112,9 +112,10 @@ describe('view', () => {
     for (const n of [10, 11, 12, 14, 15, 16]) await writeFlow(at(`flows/f_${n}.flo`), field(16, 12, 1))
     writeFileSync(at('flows/f_12.flo'), 'PIEH, and no flow')
     for (let n = 0; n < 8; n++) await gray(`frames/${n}.png`, 16, 12, n < 6 ? 50 + n : 200)
+    writeFileSync(at('frames/7.png'), 'no picture')
     const { code, err } = await call('view', at('flows'), at('frames'), '-o', at('flows.html'))
     expect(code).toBe(1)
-    expect(err).toMatch(/^error: .*f_12\.flo: .*\nthe page shows the rest\n$/)
+    expect(err).toMatch(/^error: .*f_12\.flo: .*\nerror: .*7\.png: .*\nthe page shows the rest\n$/)
     const { timeline, shots, notes } = dataOf(at('flows.html'))
     expect(timeline.map(({ number, event }) => [number, event])).toEqual([
       [10, null],
@@ -130,9 +131,9 @@ describe('view', () => {
       [1, 2],
       [3, 4],
       [4, 5],
-      [5, 6],
+      [5, undefined],
     ])
-    expect(notes).toEqual(['1 file could not be read'])
+    expect(notes).toEqual(['2 files could not be read'])
   })
 
   test('a folder of flows takes what lies beside each, and folders of truths and maps by number', async () => {

@@ -12,7 +12,7 @@ import { Parts } from './parts.js'
 import { type Frames, packPicture } from './pictures.js'
 import { ScaleFinder } from './scales.js'
 import type { StepFields } from './step.js'
-import { thin } from './thinning.js'
+import { thin, type Thinning } from './thinning.js'
 
 /** A flow of a sequence, or the only one, which is read when its turn comes. */
 export interface Step {
@@ -63,11 +63,11 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
     event: 'gap',
   }))
   const mismatches = new Map<number, number>()
-  const failures: string[] = []
+  const unreadable: string[] = []
   const flowScale = new ScaleFinder()
   const errorScale = new ScaleFinder()
   let size: OutputSize | undefined
-  let plan: ReturnType<typeof thin> | undefined
+  let plan: Thinning | undefined
   let hasTruth = false
   let withoutPicture = 0
 
@@ -80,7 +80,7 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
       checkSameSize(step.label, fields.flow, size)
     } catch (cause) {
       if (single || !(cause instanceof FlowError)) throw cause
-      failures.push(cause.message)
+      unreadable.push(cause.message)
       timeline.push({ ...NOTHING, number: step.number, event: 'broken' })
       continue
     }
@@ -90,8 +90,8 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
     flowScale.add(flow.x, flow.y)
     const error = truth === undefined ? null : addErrors(flow, truth, errorScale)
     hasTruth ||= truth !== undefined
-    const first = await frames?.at(step.frame)
-    const second = await frames?.at(step.frame + 1)
+    const first = await pictures.at(step.frame)
+    const second = await pictures.at(step.frame + 1)
     if (frames !== undefined && first === undefined) withoutPicture += 1
     const shown = index % every === 0
     timeline.push({
@@ -116,9 +116,10 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
     })
     for (const note of [first?.note, second?.note]) if (note !== undefined) pictures.notes.add(note)
   }
-  if (size === undefined || plan === undefined) throw nothingReadable(failures)
+  if (size === undefined || plan === undefined) throw nothingReadable(unreadable)
   timeline.sort((a, b) => a.number - b.number)
-  const { grid, every } = plan
+  const { grid } = plan
+  const failures = [...unreadable, ...pictures.failures]
   return {
     data: {
       title: given.title,
@@ -134,12 +135,7 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
         ...given.notes,
         ...pictures.notes,
         ...(withoutPicture === 0 ? [] : [`${count(withoutPicture, 'flow')} without a picture`]),
-        ...(grid.step === 1
-          ? []
-          : [`every ${ordinal(grid.step)} pixel of every ${ordinal(grid.step)} row is in the page`]),
-        ...(every === 1
-          ? []
-          : [`every ${ordinal(every)} flow is in the page, ${shots.length} of ${steps.length}`]),
+        ...thinningNotes(plan, shots.length, steps.length),
         ...(failures.length === 0 ? [] : [`${count(failures.length, 'file')} could not be read`]),
       ],
     },
@@ -150,10 +146,12 @@ export async function compose({ steps, frames, ...given }: Composition): Promise
 
 const NOTHING = { shot: null, mean: null, error: null } as const
 
-/** Packs each picture once: the second of a flow is the first of the next. */
+/** Reads pictures, and packs each once: the second of a flow is the first of the next. */
 class PicturePacker {
   readonly names: string[] = []
   readonly notes = new Set<string>()
+  /** Pictures of a sequence that cannot be decoded, one line each. */
+  readonly failures = new Set<string>()
   readonly #places = new Map<number, number>()
   readonly #frames: Frames | undefined
   readonly #parts: Parts
@@ -163,6 +161,18 @@ class PicturePacker {
     this.#frames = frames
     this.#parts = parts
     this.#how = how
+  }
+
+  /** A frame, and undefined where a sequence has none or a broken one. */
+  async at(index: number): ReturnType<Frames['at']> {
+    try {
+      return await this.#frames?.at(index)
+    } catch (cause) {
+      // A video that ends by an error has no further frames either, and a single flow no other picture.
+      if (this.#how === 'lossless' || !(cause instanceof FlowError && cause.code === 'ERR_FRAME')) throw cause
+      this.failures.add(cause.message)
+      return undefined
+    }
   }
 
   /** @returns its place in the page */
@@ -207,6 +217,14 @@ function nothingReadable(failures: readonly string[]): FlowError {
   const [first = '', ...others] = failures
   const more = others.length === 0 ? '' : `\nand ${count(others.length, 'further file')}`
   return new FlowError('ERR_FORMAT', `none of the flow files can be read: ${first}${more}`)
+}
+
+/** What of the flows is in the page, where not all is. */
+function thinningNotes({ grid: { step }, every }: Thinning, shots: number, steps: number): string[] {
+  const notes: string[] = []
+  if (step > 1) notes.push(`every ${ordinal(step)} pixel of every ${ordinal(step)} row is in the page`)
+  if (every > 1) notes.push(`every ${ordinal(every)} flow is in the page, ${shots} of ${steps}`)
+  return notes
 }
 
 function ordinal(n: number): string {
