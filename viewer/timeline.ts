@@ -60,14 +60,17 @@ export function timelinePanel(
     seek(event)
   })
   canvas.addEventListener('pointermove', seek)
-  store.listen((state) => {
+  store.listen((state, before) => {
     scrub.show(stepOf(state.shotIndex))
     setText(now, describe(timeline[stepOf(state.shotIndex)]))
     const playing = state.mode !== 'blink' && state.playing
     setText(play, playing ? '❚❚' : '▶')
     play.setAttribute('aria-label', playing ? 'Pause (space)' : 'Play (space)')
     play.title = play.getAttribute('aria-label')!
-    draw()
+    // Told when a key or the slider goes on, not while it plays.
+    now.setAttribute('aria-live', playing ? 'off' : 'polite')
+    // Not for each move of the pointer: there may be thousands of steps.
+    if (state.probe === before.probe) draw()
   })
   startPlaying(data, store, goTo)
   return element
