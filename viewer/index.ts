@@ -116,4 +116,10 @@ document.body.append(
   ...(timeline === undefined ? [] : [timeline]),
   help.element,
 )
-void goTo(0)
+goTo(0).catch((cause: unknown) => {
+  const why =
+    'DecompressionStream' in window
+      ? `The file is damaged (${String(cause)}). Write it again.`
+      : 'This browser is too old: Chrome 103, Firefox 113 and Safari 16.4 can, and later ones.'
+  stage.element.after(h('p', { class: 'alert', role: 'alert' }, `The flow cannot be shown. ${why}`))
+})

@@ -68,7 +68,7 @@ export function browserForTests(): (
       if (request.url() !== href) told.push(`request: ${request.url()}`)
     })
     await page.goto(href)
-    await page.locator('#stage[data-drawn="0"]').waitFor()
+    await page.locator('#stage[data-drawn="0"], [role=alert]').waitFor()
     const stage = (await page.locator('#stage').boundingBox())!
     const scale = Number(await page.locator('#stage').getAttribute('data-zoom'))
     const placeOf = (column: number, row: number) => ({

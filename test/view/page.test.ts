@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { FlowField, flowToColor, writeFlow, writeMap } from '../../lib/index.js'
@@ -390,6 +390,15 @@ describe('for everybody', () => {
 })
 
 describe('hostile input', () => {
+  test('a page that was damaged says so', async () => {
+    const html = readFileSync(at('flow.html'), 'utf8')
+    writeFileSync(at('damaged.html'), html.replace(/(id="part-0">)[^<]*/, '$1AAAA'))
+    const { page } = await open(at('damaged.html'), SIZE)
+    expect(await page.getByRole('alert').textContent()).toMatch(
+      /^The flow cannot be shown\. The file is damaged/,
+    )
+  })
+
   test('a name with HTML in it is shown as it is', async () => {
     const name = `<img src=x onerror=alert(1)><!--<script>.flo`
     await writeFlow(at(name), shift)
