@@ -329,7 +329,7 @@ describe('a sequence', () => {
 })
 
 describe('for everybody', () => {
-  test.each(['flow', 'pair', 'sequence'])('%s: every control has a name', async (name) => {
+  test.each(['pair', 'sequence'])('%s: every control has a name', async (name) => {
     const { page } = await open(at(`${name}.html`), SIZE)
     const session = await page.context().newCDPSession(page)
     const { nodes } = await session.send('Accessibility.getFullAXTree')
@@ -414,7 +414,7 @@ describe('hostile input', () => {
     ['one pixel', 1, 1, 2.5],
     ['very wide', 16_384, 2, -3],
     ['far motion', 8, 8, 12_345.678],
-  ])('%s', async (name, width, height, value) => {
+  ])('%s', { tags: ['slow'] }, async (name, width, height, value) => {
     const path = at(`${name}.flo`)
     await writeFlow(path, new FlowField(width, height, new Float32Array(2 * width * height).fill(value)))
     await savePicture(`${name}.png`, noiseFrame(width, height, 1))
