@@ -78,14 +78,15 @@ The flow of two pictures is computed by the package's model, with its backward f
 occlusion. For another model, compute it first, with run. Pictures are resized to the flow; vectors
 and maps never are. Vectors are exact to 0.004 px.
 
-A page has 16.8 million pixels of flow at most. Of a larger flow, or of many, it has every 2nd, 3rd ...
-pixel of every 2nd, 3rd ... row, down to 320 along the longer side, and then every 2nd, 3rd ... flow.
+A page has 16.8 million pixels of flow at most. Of a larger flow, or of many, it has every 2nd, 3rd
+... pixel of every 2nd, 3rd ... row, down to 320 along the longer side of a sequence, and then every
+2nd, 3rd ... flow.
 
-In a folder, NAME.backward.flo, NAME.occlusion.png and NAME.confidence.png belong to NAME.flo, which starts
-from the picture NAME, or from the frame of a video with this number, from 1. That is how video --flow names
-them. Other folders go by the last number in the names. A number that is left out is a gap in the timeline.
-A cut is marked where the next frame, warped back, is something else: by more than 20 of 255 levels, and
-3 times the median.
+In a folder, NAME.backward.flo, NAME.occlusion.png and NAME.confidence.png belong to NAME.flo, which
+starts from the picture NAME, or from the frame of a video with this number, from 1. That is how
+video --flow names them. Other folders go by the last number in the names. A number that is left out
+is a gap in the timeline. A cut is marked where the next frame, warped back, is something else: by
+more than 20 of 255 levels, and 3 times the median.
 
 Examples:
   dinov3-flow view 1.png 2.png -o view.html
