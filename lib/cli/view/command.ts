@@ -91,7 +91,7 @@ more than 20 of 255 levels, and 3 times the median.
 Examples:
   dinov3-flow view 1.png 2.png -o view.html
   dinov3-flow view flow.flo 1.png 2.png -o view.html --truth truth.flo
-  dinov3-flow view flows clip.mp4 -o clip.html            after dinov3-flow video clip.mp4 --flow flows
+  dinov3-flow view flows clip.mp4 -o clip.html      after: video clip.mp4 --flow flows
   dinov3-flow view flows frames --truth truth --occlusion occluded -o sequence.html`,
     )
     .action(async (flow: string, a: string | undefined, b: string | undefined, flags: ViewFlags) => {
