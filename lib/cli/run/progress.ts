@@ -28,11 +28,6 @@ export class Progress {
     this.#text = text
   }
 
-  /** Says more of the stage, which goes on. */
-  update(text: string): void {
-    this.#text = text
-  }
-
   /** Sets how much of the stage is done, 0 to 1. */
   reached(share: number): void {
     this.#text = `${this.#text.replace(/ \d+ %$/, '')} ${Math.floor(100 * share)} %`

@@ -130,7 +130,7 @@ async function view(
       generator: `dinov3-flow ${packageVersion()}`,
       scale: flags.scale,
       onStep: (done, all) => {
-        if (all > 1) progress.update(`flow ${done + 1} of ${all}`)
+        if (all > 1) progress.reached(done / all)
       },
     })
     progress.stage('writing')
