@@ -57,6 +57,17 @@ describe('view', () => {
     expect(timeline).toEqual([])
   })
 
+  test('a picture with a fault is told, and refused by --strict', async () => {
+    const faulty = fixture('pictures/no_eoi.jpg')
+    const argv = ['view', faulty, faulty, '-o', at('fault.html'), '--preset', 'fast']
+    const told: unknown = expect.stringContaining('note: no_eoi.jpg has a fault: premature end')
+    expect(await call(...argv)).toMatchObject({ code: 0, out: told, err: '' })
+    const refused: unknown = expect.stringMatching(
+      /^error: picture: .*no_eoi\.jpg: .* with a fault: .*ERR_FRAME/,
+    )
+    expect(await call(...argv, '--strict')).toMatchObject({ code: 1, out: '', err: refused })
+  })
+
   test('a page asks for nothing from anywhere', async () => {
     await writeFlow(at('a.flo'), field(8, 6, 1))
     await call('view', at('a.flo'), '-o', at('a.html'))

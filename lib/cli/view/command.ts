@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Frame } from '../../frame.js'
 import type { ModelPreset } from '../../load.js'
 import { FlowModel } from '../../model.js'
 import { toPath } from '../../support/file-path.js'
@@ -150,8 +151,8 @@ async function view(
 }
 
 async function computeFlow(
-  a: string,
-  b: string,
+  a: Frame,
+  b: Frame,
   { preset }: ViewFlags,
   progress: Progress,
 ): Promise<StepFields> {

@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { basename, extname, parse } from 'node:path'
 import { FlowError } from '../../errors.js'
+import type { Frame } from '../../frame.js'
 import { type PngCode, readFlow } from '../../formats/index.js'
 import { toPath } from '../../support/file-path.js'
 import type { OutputSize } from '../../size.js'
@@ -60,7 +61,7 @@ const MAPS = [...PICTURES, '.npy', '.npz']
 export async function resolveInputs(
   given: readonly [string, string | undefined, string | undefined],
   flags: InputFlags,
-  compute: (a: string, b: string) => Promise<StepFields>,
+  compute: (a: Frame, b: Frame) => Promise<StepFields>,
 ): Promise<Inputs> {
   const first = toPath(given[0], 'flow')
   const [second, third] = given.slice(1).map((path) => (path === undefined ? path : toPath(path, 'picture')))
@@ -78,15 +79,17 @@ export async function resolveInputs(
       throw new UsageError(
         `--${stray} belongs to a flow file, and that of two pictures is computed: leave it out`,
       )
+    const frames = framesOfPictures([first, second], flags)
     const read = async (): Promise<StepFields> => {
-      const computed = await compute(first, second)
+      const [a, b] = [await frames.at(0), await frames.at(1)]
+      const computed = await compute(a!.frame, b!.frame)
       return { ...computed, ...(await readTruth(computed, flags)) }
     }
     return {
       title: `${basename(first)} → ${basename(second)}`,
       steps: [step(0, `flow from ${basename(first)} to ${basename(second)}`, 0, read)],
       gaps: [],
-      frames: framesOfPictures([first, second], flags),
+      frames,
       notes: [],
     }
   }
