@@ -8,7 +8,7 @@ import { layersPanel } from './panel/layers.js'
 import { legendPanel, notesPanel, shotLabel } from './panel/legend.js'
 import { Readout } from './panel/readout.js'
 import { readPageData } from './parts.js'
-import { Shots } from './shots.js'
+import { Shots, unpackCompanions } from './shots.js'
 import { Stage } from './stage/stage.js'
 import { type Mode, Store } from './state.js'
 import { ThemeSwitch } from './theme.js'
@@ -31,6 +31,8 @@ async function goTo(index: number): Promise<void> {
   const shot = await shots.load(mine)
   if (mine !== wanted) return
   store.set({ shot, shotIndex: mine })
+  // Not before the flow is seen.
+  requestAnimationFrame(() => unpackCompanions(shot))
   // The next one is unpacked while this one is looked at.
   if (mine < last) void shots.load(mine + 1)
 }

@@ -6,9 +6,17 @@ export function readPageData(): PageData {
   return JSON.parse(document.getElementById('page-data')!.textContent!) as PageData
 }
 
-/** The values of packed planes, NaN where they are unknown. */
-export async function readPlanes(packed: PackedPlanes, { columns, rows }: Grid): Promise<Float32Array[]> {
+/**
+ * The values of packed planes, NaN where they are unknown. The browser inflates them in a thread of its own; they are put together
+ * at the first call of the result, which takes tens of milliseconds.
+ */
+export async function readPlanes(packed: PackedPlanes, grid: Grid): Promise<() => readonly Float32Array[]> {
   const bytes = await inflate(readPart(packed.part))
+  let planes: readonly Float32Array[] | undefined
+  return () => (planes ??= unpackPlanes(bytes, packed, grid))
+}
+
+function unpackPlanes(bytes: Uint8Array, packed: PackedPlanes, { columns, rows }: Grid): Float32Array[] {
   const count = columns * rows
   let at = 0
   const planes = packed.bytes.map((size) => {

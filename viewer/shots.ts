@@ -9,7 +9,7 @@ export interface Field {
   readonly y: Float32Array
 }
 
-/** A flow and what belongs to it, unpacked. */
+/** A flow and what belongs to it. The flow is unpacked, the rest at its first use. */
 export interface LoadedShot {
   readonly label: string
   readonly flow: Field
@@ -20,7 +20,7 @@ export interface LoadedShot {
   readonly first: ImageBitmap | undefined
   readonly second: ImageBitmap | undefined
   /** The second picture warped back by the flow: made when it is first asked for. */
-  readonly warped: () => HTMLCanvasElement | undefined
+  warped(): HTMLCanvasElement | undefined
 }
 
 /** So many unpacked pixels are kept, of flows that were shown last. */
@@ -51,39 +51,55 @@ export class Shots {
 }
 
 async function unpack(shot: Shot, { grid, pictures }: PageData): Promise<LoadedShot> {
-  const field = async (packed: PackedPlanes | undefined): Promise<Field | undefined> => {
-    if (packed === undefined) return undefined
-    const [x, y] = await readPlanes(packed, grid)
-    return { x: x!, y: y! }
-  }
-  const map = async (packed: PackedPlanes | undefined): Promise<Float32Array | undefined> =>
-    packed === undefined ? undefined : (await readPlanes(packed, grid))[0]
+  const planes = (packed: PackedPlanes | undefined) =>
+    packed === undefined ? () => undefined : readPlanes(packed, grid)
   const picture = (place: number | undefined) =>
     place === undefined ? undefined : readPicture(pictures[place]!)
   const [flow, backward, truth, confidence, occlusion, first, second] = await Promise.all([
-    field(shot.flow),
-    field(shot.backward),
-    field(shot.truth),
-    map(shot.confidence),
-    map(shot.occlusion),
+    readPlanes(shot.flow, grid),
+    planes(shot.backward),
+    planes(shot.truth),
+    planes(shot.confidence),
+    planes(shot.occlusion),
     picture(shot.first),
     picture(shot.second),
   ])
+  const field = fieldOf(flow())
   let warped: HTMLCanvasElement | undefined
   return {
     label: shot.label,
-    flow: flow!,
-    backward,
-    truth,
-    confidence,
-    occlusion,
+    flow: field,
+    get backward() {
+      return fieldOf(backward())
+    },
+    get truth() {
+      return fieldOf(truth())
+    },
+    get confidence() {
+      return confidence()?.[0]
+    },
+    get occlusion() {
+      return occlusion()?.[0]
+    },
     first,
     second,
-    warped: () => {
-      if (second !== undefined) warped ??= canvasOf(warpBack(pixelsOf(second, grid), flow!, grid.step))
+    warped() {
+      if (second !== undefined) warped ??= canvasOf(warpBack(pixelsOf(second, grid), field, grid.step))
       return warped
     },
   }
+}
+
+function fieldOf(planes: readonly Float32Array[]): Field
+function fieldOf(planes: readonly Float32Array[] | undefined): Field | undefined
+function fieldOf(planes: readonly Float32Array[] | undefined): Field | undefined {
+  return planes && { x: planes[0]!, y: planes[1]! }
+}
+
+/** Unpacks what belongs to a flow, each in a task of its own, so that the page answers in between. */
+export function unpackCompanions(shot: LoadedShot): void {
+  for (const name of ['truth', 'backward', 'confidence', 'occlusion'] as const)
+    setTimeout(() => void shot[name])
 }
 
 function pixelsOf(picture: ImageBitmap, { columns, rows }: Grid): ImageData {
