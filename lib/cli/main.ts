@@ -9,6 +9,7 @@ import { addInspect } from './inspect/command.js'
 import { addMetrics } from './metrics/command.js'
 import { packageVersion } from './package.js'
 import { addRun } from './run/command.js'
+import { addView } from './view/command.js'
 import { addViz } from './viz/command.js'
 
 /**
@@ -56,6 +57,7 @@ With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack
     )
   // The commands are added after the settings above, because each copies them when it is made.
   addRun(program, cli)
+  addView(program, cli)
   addViz(program, cli)
   addMetrics(program, cli)
   addEval(program, cli)

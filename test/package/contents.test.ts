@@ -32,7 +32,8 @@ test('the package holds all that is compiled, loaded or run from it', () => {
   const sources = nativeSources()
   expect(sources.length).toBeGreaterThan(15)
   const weights = DEFAULT_MODEL.slice(PACKAGE_ROOT.length).replaceAll('\\', '/')
-  const program = ['addon.cjs', 'dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts']
+  const viewer = ['dist/viewer/viewer.js', 'dist/viewer/viewer.css']
+  const program = ['addon.cjs', 'dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts', ...viewer]
   const files = packed()
   const needed = ['CMakeLists.txt', 'tools/cmake/kernels.cmake', ...sources, weights, ...program]
   expect(needed.filter((path) => !files.has(path))).toEqual([])
