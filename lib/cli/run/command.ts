@@ -1,13 +1,14 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { READ_KINDS } from '../../image/decode.js'
 import { PICTURE_EXTENSIONS } from '../../image/save.js'
 import { type Cli, printJson, printLines } from '../cli.js'
-import { parseDevice, parseOutputSize, parsePixels, parseSize, parseThreads } from '../parse.js'
+import { addComputationOptions, addModelOptions } from '../model-options.js'
+import { parseOutputSize, parsePixels } from '../parse.js'
 import { type RunFlags, runFlow } from './flow.js'
 import { summarize } from './summary.js'
 
 export function addRun(program: Command, cli: Cli): void {
-  program
+  const command = program
     .command('run')
     .summary('compute the flow between two pictures')
     .description(
@@ -15,24 +16,8 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .argument('<first>', `the earlier picture: ${READ_KINDS}; - is standard input`)
     .argument('<second>', 'the later picture')
-    .optionsGroup("Model (default: the package's small model):")
-    .option(
-      '--backbone <file>',
-      "DINOv3 checkpoint with the names of Meta, transformers or timm: .pth, .safetensors, the shards' index.json, or a folder",
-    )
-    .option('--head <file>', "flow head's checkpoint, .pth, .ckpt or .safetensors")
-    .option('--backbone-config <file>', "Hugging Face's config.json, if it is not beside the backbone")
-    .option(
-      '--backbone-prefix <prefix>',
-      "beginning of the backbone's names in a file of several models, such as teacher.backbone. (inspect lists them)",
-    )
-    .option('--head-prefix <prefix>', 'the same for the head, such as model_ema.')
-    .addOption(
-      new Option(
-        '--rope-periods <type>',
-        'bfloat16 rounds them as Meta\u2019s files have them, for a head trained on those (default: as in the file, else float32)',
-      ).choices(['float32', 'bfloat16']),
-    )
+  addModelOptions(command)
+  command
     .optionsGroup('Output:')
     .option('-o, --output <file>', 'write the flow: .flo, .png (KITTI), .pfm, .npy or .flo5')
     .option(
@@ -60,31 +45,8 @@ export function addRun(program: Command, cli: Cli): void {
     )
     .option('--clip-max <px>', 'clamp both components to this', parsePixels)
     .option('--clip-min <px>', 'show shorter motion as none', parsePixels)
-    .optionsGroup('Computation:')
-    .addOption(
-      new Option('--preset <name>', "speed against error of the package's model (default: balanced)").choices(
-        ['fast', 'balanced', 'best'],
-      ),
-    )
-    .option(
-      '--size <size>',
-      'size that pictures are resized to: seed (640x640), native (their own, rounded to patches), fit (like native, but ' +
-        "at most 640 x 640 pixels), half (of fit) or HEIGHTxWIDTH (default: seed; the preset's for the package's model)",
-      parseSize,
-    )
-    .addOption(
-      new Option(
-        '--refine <how>',
-        "refine the flow by the pixels of the pictures, or not: off (default: off; the preset's for the package's model)",
-      ).choices(['off', 'fast', 'default', 'best']),
-    )
-    .option('--device <name>', 'auto, cpu, cuda or cuda:N', parseDevice, 'auto' as const)
-    .addOption(
-      new Option('--precision <type>', 'number type to compute in')
-        .choices(['auto', 'fp32', 'fp16', 'bf16'])
-        .default('auto'),
-    )
-    .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
+  addComputationOptions(command)
+  command
     .optionsGroup('Options:')
     .option('--strict', 'refuse pictures with faults that decoders recover from, such as a missing end')
     .addHelpText(

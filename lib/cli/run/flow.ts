@@ -1,21 +1,20 @@
 import type { FeatureMap } from '../../feature-map.js'
 import type { FlowField } from '../../flow-field.js'
 import { decodeFrame } from '../../image/decode.js'
-import { defaultsOf, type LoadOptions, type ModelPreset } from '../../load.js'
-import { FlowModel } from '../../model.js'
-import type { RefinePreset } from '../../refine.js'
+import { defaultsOf } from '../../load.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
+import { type ComputationFlags, loadModel } from '../model-options.js'
 import { checkInputs, checkOutputs } from '../outputs.js'
 import { motionStatistics } from '../statistics.js'
-import { type ModelFiles, modelFiles, type ModelFlags } from './model-files.js'
+import { type ModelFiles, modelFiles, type ModelFlags, pathsOf } from './model-files.js'
 import { Progress } from './progress.js'
 import type { FlowReport, RunReport } from './report.js'
 import { type Direction, planOutputs, writeDirection } from './write-directions.js'
 
 /** The options of `run`, as commander hands them over. */
-export interface RunFlags extends ModelFlags, FlowColorOptions {
+export interface RunFlags extends ModelFlags, ComputationFlags, FlowColorOptions {
   readonly output?: string
   readonly viz?: string
   readonly arrows?: string
@@ -25,12 +24,6 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
   readonly outputSize: FlowOutput
   readonly json?: true
   readonly quiet?: true
-  readonly size?: FlowSize
-  readonly preset?: ModelPreset
-  readonly refine?: 'off' | RefinePreset
-  readonly device: NonNullable<LoadOptions['device']>
-  readonly precision: NonNullable<LoadOptions['precision']>
-  readonly threads?: number
   readonly strict?: true
 }
 
@@ -43,15 +36,7 @@ export interface RunFlags extends ModelFlags, FlowColorOptions {
 export async function runFlow(first: string, second: string, flags: RunFlags, cli: Cli): Promise<RunReport> {
   checkInputs([first, second])
   const files = modelFiles(flags)
-  const { backbone, head, backboneConfig } = files
-  const inputs = [
-    first,
-    second,
-    backbone.path,
-    head.path,
-    ...(backboneConfig === undefined ? [] : [backboneConfig]),
-  ]
-  checkOutputs(planOutputs(flags), inputs)
+  checkOutputs(planOutputs(flags), [first, second, ...pathsOf(files)])
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   try {
     return await runChecked([first, second], files, flags, progress)
@@ -123,19 +108,6 @@ async function runChecked(
   } finally {
     await model.dispose()
   }
-}
-
-function loadModel(files: ModelFiles, flags: RunFlags, progress: Progress): Promise<FlowModel> {
-  return FlowModel.load({
-    backbone: files.backbone,
-    head: files.head,
-    backboneConfig: files.backboneConfig,
-    ropePeriods: files.ropePeriods,
-    device: flags.device,
-    precision: flags.precision,
-    threads: flags.threads,
-    onProgress: ({ loaded, total }) => progress.reached(loaded / total),
-  })
 }
 
 /** The size at which both pictures enter the network. If it depends on a picture's own size, the first picture's counts. */

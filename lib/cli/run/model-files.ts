@@ -55,3 +55,8 @@ export function modelFiles(flags: ModelFlags): ModelFiles {
     ropePeriods,
   }
 }
+
+/** The files that a model is read from, which no output may overwrite. */
+export function pathsOf({ backbone, head, backboneConfig }: ModelFiles): string[] {
+  return [backbone.path, head.path, ...(backboneConfig === undefined ? [] : [backboneConfig])]
+}

@@ -12,6 +12,7 @@ export class Progress {
   readonly #out: Output
   readonly #timer: NodeJS.Timeout | undefined
   #text = ''
+  #elapsed: 'shown' | 'hidden' = 'shown'
   #since = performance.now()
   #visible = false
 
@@ -26,6 +27,13 @@ export class Progress {
   stage(text: string): void {
     this.#since = performance.now()
     this.#text = text
+    this.#elapsed = 'shown'
+  }
+
+  /** Replaces the text of a stage that is told in the caller's own words. */
+  tell(text: string): void {
+    this.#text = text
+    this.#elapsed = 'hidden'
   }
 
   /** Sets how much of the stage is done, 0 to 1. */
@@ -43,6 +51,7 @@ export class Progress {
     const elapsed = performance.now() - this.#since
     if (!this.#visible && elapsed < PATIENCE_MS) return
     this.#visible = true
-    this.#out.write(`${ERASE_LINE}${this.#text} (${(elapsed / 1000).toFixed(0)} s)`)
+    const seconds = this.#elapsed === 'shown' ? ` (${(elapsed / 1000).toFixed(0)} s)` : ''
+    this.#out.write(`${ERASE_LINE}${this.#text}${seconds}`)
   }
 }

@@ -21,7 +21,7 @@ export function summarize(report: RunReport): string[] {
   const head = report.refine === 'off' ? 'head' : 'head and refinement'
   const rows: Row[] = [
     ['frames', framesLine(report), ...faultLines(report)],
-    ['engine', [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')],
+    ['engine', engineLine(info)],
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
     ...choiceRows(info),
     [
@@ -44,8 +44,12 @@ export function summarize(report: RunReport): string[] {
   return table(rows)
 }
 
+export function engineLine(info: FlowModelInfo): string {
+  return [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')
+}
+
 /** Which models of the files were taken, where there was a choice. */
-function choiceRows({ choice }: FlowModelInfo): Row[] {
+export function choiceRows({ choice }: FlowModelInfo): Row[] {
   return (['backbone', 'head'] as const)
     .filter((model) => choice[model].others.length > 0)
     .map((model) => [model, describeChoice(choice[model], `--${model}-prefix`)])

@@ -1,0 +1,333 @@
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { FlowError } from '../../errors.js'
+import type { FrameBuffer, FrameShape } from '../../frame.js'
+import { exitOf, type Ffmpeg, spawnFfmpeg } from './ffmpeg.js'
+import { type FrameInfo, matrixOf, parseLogLine, type Ratio } from './log.js'
+import type { VideoSource } from './source.js'
+
+/** Which frames of a source are decoded. */
+export interface FrameRange {
+  /** Seconds from the beginning. */
+  readonly start?: number | undefined
+  readonly end?: number | undefined
+  /** Every so many frames. */
+  readonly every: number
+}
+
+/** A decoded frame. */
+export interface VideoFrame {
+  /** Counts the frames that were taken, from 0. */
+  readonly index: number
+  /** Seconds from the first frame. Never less than those of the frame before. */
+  readonly seconds: number
+  /** Its index among the source's pictures. It jumps where one cannot be read. */
+  readonly picture: number
+  readonly image: FrameBuffer
+}
+
+/** Something that was wrong with the video. */
+export interface Fault {
+  /** The index of the frame that came next, or was damaged itself. */
+  readonly index: number
+  readonly message: string
+}
+
+/** What is known of a video once its first frame is there. */
+export interface VideoFormat {
+  readonly width: number
+  readonly height: number
+  readonly sampleAspect: string
+  readonly timeBase: Ratio
+  /** 0 if it is unknown. */
+  readonly framesPerSecond: number
+}
+
+/** Frames that are in memory at a time. A frame's memory is used again after so many others. */
+export const FRAMES_IN_MEMORY = 6
+/** ffmpeg's names of the formats that are asked for, and the frame's. */
+const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
+const MOST_FAULTS = 1000
+/** Errors that are kept of those that follow each other. */
+const MOST_ERRORS = 20
+
+/**
+ * Reads the frames of a video through ffmpeg. It keeps the pixels as they are coded: YUV is not converted to RGB, pixels that are
+ * not square stay so, and only a rotation is applied.
+ */
+export class Decoder {
+  readonly #source: VideoSource
+  readonly #range: FrameRange
+  readonly #makeFrame: (shape: FrameShape) => FrameBuffer
+  readonly #child: ChildProcess
+  readonly #exit: Promise<number | null>
+  readonly #infos: FrameInfos
+  readonly #reader: ExactReader
+  readonly #faults: Fault[] = []
+  #format: VideoFormat | undefined
+  #stopped = false
+
+  /** @param makeFrame makes the memory of frames */
+  constructor(
+    ffmpeg: Ffmpeg,
+    source: VideoSource,
+    range: FrameRange,
+    makeFrame: (shape: FrameShape) => FrameBuffer,
+  ) {
+    this.#source = source
+    this.#range = range
+    this.#makeFrame = makeFrame
+    const stdin = source.standardInput ? 'inherit' : 'ignore'
+    this.#child = spawnFfmpeg(ffmpeg.path, decoderArguments(source, range), [stdin, 'pipe', 'pipe'])
+    this.#exit = exitOf(this.#child, ffmpeg.path)
+    this.#exit.catch(() => undefined) // handled where the frames end
+    this.#infos = new FrameInfos(this.#child.stderr!, (fault) => {
+      if (this.#faults.length < MOST_FAULTS) this.#faults.push(fault)
+    })
+    this.#reader = new ExactReader(this.#child.stdout!)
+  }
+
+  /** Undefined before the first frame. */
+  get format(): VideoFormat | undefined {
+    return this.#format
+  }
+
+  /** Faults that were survived so far, in order. */
+  get faults(): readonly Fault[] {
+    return this.#faults
+  }
+
+  /** The part of the video that a moment is at, 0 to 1; undefined if its duration is unknown. */
+  shareAt(seconds: number): number | undefined {
+    const { start = 0, end = Infinity } = this.#range
+    const length = Math.min(end, this.#infos.duration ?? Infinity) - start
+    return length > 0 && length < Infinity ? Math.min(1, seconds / length) : undefined
+  }
+
+  /** Ends the frames after the one that is read now. */
+  stop(): void {
+    this.#stopped = true
+    this.#kill()
+  }
+
+  /**
+   * The frames in order. A frame is valid until {@link FRAMES_IN_MEMORY} - 1 others were taken.
+   *
+   * @throws {FlowError} `ERR_FRAME` if there is no video, its size changes, or it cannot be decoded to its end; `ERR_NATIVE` if
+   *   ffmpeg could not be started
+   */
+  async *frames(): AsyncGenerator<VideoFrame, void, undefined> {
+    const buffers: FrameBuffer[] = []
+    let first: FrameInfo | undefined
+    let seconds = 0
+    try {
+      for (let index = 0; ; index++) {
+        const info = await this.#infos.next()
+        if (info === undefined) break
+        first ??= info
+        this.#format ??= { ...first, ...this.#infos.rate! }
+        if (info.width !== first.width || info.height !== first.height)
+          throw this.#resized(first, info, index)
+        const image = (buffers[index % FRAMES_IN_MEMORY] ??= this.#makeFrame(shapeOf(first)))
+        if (!(await this.#reader.fill(image.data))) break
+        const { num, den } = this.#format.timeBase
+        seconds = Math.max(seconds, ((info.pts - first.pts) * num) / den || 0)
+        const moment = (info.pts * num) / den + (this.#source.seekable ? (this.#range.start ?? 0) : 0)
+        yield { index, seconds, picture: Math.round(moment * this.#source.rate), image }
+      }
+      if (!this.#stopped) await this.#checkEnd(seconds)
+    } finally {
+      this.#kill()
+      await this.#exit.catch(() => undefined)
+    }
+  }
+
+  #kill(): void {
+    this.#child.stdout!.destroy()
+    // It has no file to finish.
+    this.#child.kill('SIGKILL')
+  }
+
+  #resized(first: FrameInfo, info: FrameInfo, index: number): FlowError {
+    return new FlowError(
+      'ERR_FRAME',
+      `${this.#source.name}: frame ${index + 1} is ${info.width} x ${info.height}, and those before are ` +
+        `${first.width} x ${first.height}: what is before it is done; --start takes the rest`,
+    )
+  }
+
+  /** Tells an end from a failure: ffmpeg may exit with 0 although it could decode no more. */
+  async #checkEnd(seconds: number): Promise<void> {
+    const code = await this.#exit
+    const { name } = this.#source
+    const { count, lastErrors } = this.#infos
+    const reason = lastErrors.at(-1)
+    if (count === 0) {
+      const missing = lastErrors.some((message) =>
+        /matches no streams|does not contain any stream/.test(message),
+      )
+      const why = missing
+        ? 'has no video stream'
+        : `ffmpeg finds no frames in it${reason === undefined ? '' : `: ${reason}`}`
+      throw new FlowError(
+        'ERR_FRAME',
+        `${name}: ${why}${this.#range.start === undefined ? '' : ' after --start'}`,
+      )
+    }
+    const share = this.shareAt(seconds + 1 / (this.#format!.framesPerSecond || Infinity)) ?? 1
+    const early = lastErrors.length > 0 && share < 0.9
+    if (code !== 0 || early)
+      throw new FlowError(
+        'ERR_FRAME',
+        `${name}: cannot be decoded after frame ${count}` +
+          `${early ? `, at ${Math.floor(100 * share)} % of its duration` : ''}: ${reason ?? `ffmpeg ended with ${code}`}; ` +
+          'the frames before are done',
+      )
+  }
+}
+
+function decoderArguments({ input, seekable }: VideoSource, { start, end, every }: FrameRange): string[] {
+  const range = (name: string, value: number | undefined) =>
+    value === undefined ? [] : [name, String(value)]
+  const seek = seekable ? [...range('-ss', start), ...range('-to', end)] : []
+  const filters = [
+    ...(!seekable && (start ?? end) !== undefined ? [`trim=start=${start ?? 0}:end=${end ?? 1e9}`] : []),
+    ...(every > 1 ? [`select='not(mod(n,${every}))'`] : []),
+    'scale=out_range=tv',
+    `format=${Object.keys(FORMATS).join('|')}`,
+    'showinfo=checksum=0',
+    // From here on times are regular, so that no frame is repeated or left out.
+    'settb=1/25',
+    'setpts=N',
+  ]
+  const output = ['-map', '0:V:0', '-vf', filters.join(','), '-r', '25', '-f', 'rawvideo', 'pipe:1']
+  return [
+    '-hide_banner',
+    '-loglevel',
+    'level+info',
+    '-nostats',
+    '-nostdin',
+    ...seek,
+    ...input,
+    ...output,
+  ].filter((each) => each !== '-nostdin' || !input.includes('pipe:0'))
+}
+
+function shapeOf(info: FrameInfo): FrameShape {
+  const { width, height } = info
+  const format = FORMATS[info.format as keyof typeof FORMATS]
+  return format === 'rgb'
+    ? { width, height, format }
+    : { width, height, format, range: 'video', matrix: matrixOf(info) }
+}
+
+/** The descriptions of frames in ffmpeg's log, and all else that it tells. */
+class FrameInfos {
+  /** Seconds of the whole video. */
+  duration: number | undefined
+  rate: { readonly timeBase: Ratio; readonly framesPerSecond: number } | undefined
+  /** Frames that were described. */
+  count = 0
+  /** Errors since the last frame. */
+  lastErrors: string[] = []
+  readonly #ready: FrameInfo[] = []
+  /** A frame whose colour space comes in a line of its own. */
+  #begun: Omit<FrameInfo, 'colorSpace'> | undefined
+  #ended = false
+  #wake = () => {}
+
+  constructor(log: Readable, onFault: (fault: Fault) => void) {
+    let damaged = false
+    const lines = createInterface({ input: log })
+    lines.on('line', (line) => {
+      const event = parseLogLine(line)
+      if (event === undefined) return
+      if (event.kind === 'duration') this.duration ??= event.seconds
+      else if (event.kind === 'rate') this.rate ??= event
+      else if (event.kind === 'color') this.#finish(event.colorSpace)
+      else if (event.kind === 'damaged') damaged = true
+      else if (event.kind === 'error')
+        this.lastErrors = [...this.lastErrors.slice(-MOST_ERRORS), event.message]
+      else {
+        this.#finish('unknown') // the frame before, of a version that does not tell colour spaces
+        // What was wrong before a frame came is told with it: only the last frame may be followed by a failure.
+        const [message] = this.lastErrors
+        if (damaged || message !== undefined)
+          onFault({ index: this.count, message: message ?? 'the decoder could not read all of it' })
+        damaged = false
+        this.lastErrors = []
+        this.count += 1
+        this.#begun = event.info
+      }
+    })
+    lines.on('close', () => {
+      this.#finish('unknown')
+      this.#ended = true
+      this.#wake()
+    })
+  }
+
+  /** The next frame; undefined at the end. */
+  async next(): Promise<FrameInfo | undefined> {
+    while (this.#ready.length === 0 && !this.#ended)
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    return this.#ready.shift()
+  }
+
+  #finish(colorSpace: string): void {
+    if (this.#begun !== undefined) this.#ready.push({ ...this.#begun, colorSpace })
+    this.#begun = undefined
+    this.#wake()
+  }
+}
+
+/** Copies what a pipe gives into memory of given lengths, once. Between two of them the pipe is not read. */
+class ExactReader {
+  readonly #pipe: Readable
+  #target: Uint8Array | undefined
+  #filled = 0
+  #rest: Buffer[] = []
+  #ended = false
+  #done: (full: boolean) => void = () => {}
+
+  constructor(pipe: Readable) {
+    this.#pipe = pipe
+    pipe.pause()
+    pipe.on('data', (chunk: Buffer) => this.#take(chunk))
+    pipe.pause()
+    for (const event of ['end', 'close', 'error'])
+      pipe.on(event, () => {
+        this.#ended = true
+        this.#done(false)
+      })
+  }
+
+  /** Returns false if the pipe ends before. */
+  async fill(target: Uint8Array): Promise<boolean> {
+    this.#target = target
+    this.#filled = 0
+    const full = new Promise<boolean>((resolve) => (this.#done = resolve))
+    for (const chunk of this.#rest.splice(0)) this.#take(chunk)
+    if (this.#target !== undefined) {
+      if (this.#ended) return false
+      this.#pipe.resume()
+    }
+    return full
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#target === undefined) {
+      this.#rest.push(chunk)
+      return
+    }
+    const part = chunk.subarray(0, this.#target.length - this.#filled)
+    this.#target.set(part, this.#filled)
+    this.#filled += part.length
+    if (this.#filled < this.#target.length) return
+    this.#target = undefined
+    if (part.length < chunk.length) this.#rest.push(chunk.subarray(part.length))
+    this.#pipe.pause()
+    this.#done(true)
+  }
+}

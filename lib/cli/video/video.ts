@@ -1,0 +1,276 @@
+import { performance } from 'node:perf_hooks'
+import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
+import type { FlowField } from '../../flow-field.js'
+import { defaultsOf } from '../../load.js'
+import type { FlowModel } from '../../model.js'
+import { type OutputSize, resolveGrid } from '../../size.js'
+import type { FlowStream } from '../../stream.js'
+import type { StreamResult } from '../../stream-options.js'
+import type { FlowColorOptions } from '../../viz/index.js'
+import { type Cli, UsageError } from '../cli.js'
+import { type ComputationFlags, loadModel } from '../model-options.js'
+import { checkOutputs } from '../outputs.js'
+import { modelFiles, type ModelFlags, pathsOf } from '../run/model-files.js'
+import { Progress } from '../run/progress.js'
+import { Decoder, type VideoFrame } from './decoder.js'
+import { encoderFor } from './encoder.js'
+import { type Ffmpeg, findFfmpeg } from './ffmpeg.js'
+import { type FileFormat, FlowFiles } from './flow-files.js'
+import { type LookOptions, videoSize } from './layers.js'
+import { PictureWriter } from './picture-writer.js'
+import { Counter, type Ending, type VideoReport } from './report.js'
+import { findSource, type VideoSource } from './source.js'
+import { describeProgress } from './summary.js'
+
+/** The options of `video`, as commander hands them over. */
+export interface VideoFlags extends ModelFlags, ComputationFlags, FlowColorOptions, LookOptions {
+  readonly output?: string
+  readonly flow?: string
+  readonly format?: FileFormat
+  readonly backward?: true
+  readonly start?: number
+  readonly end?: number
+  readonly every: number
+  readonly fps?: number
+  readonly ffmpeg?: string
+  readonly json?: true
+  readonly quiet?: true
+}
+
+/** What became of a video. */
+export interface VideoOutcome {
+  /** Undefined if there was no frame. */
+  readonly report: VideoReport | undefined
+  /** Why it ended before its end, if it failed. */
+  readonly error: unknown
+}
+
+/** Frames that the model has, or whose flow is not written yet. The model never waits for the disk, nor memory for the model. */
+const IN_FLIGHT = 3
+
+/**
+ * Computes the flow of a video and writes what was asked for.
+ *
+ * @throws {UsageError} before the work, for options that do not fit together
+ * @throws {FlowError} before the first frame, every error of the library, of ffmpeg and of files
+ */
+export async function runVideo(given: string, flags: VideoFlags, cli: Cli): Promise<VideoOutcome> {
+  checkFlags(flags)
+  const source = findSource(given, flags.fps)
+  const files = modelFiles(flags)
+  const output =
+    flags.output === undefined ? [] : [{ option: '--output', path: flags.output, kind: 'video' } as const]
+  checkOutputs(output, [...source.files, ...pathsOf(files)])
+  const { size, refine } = defaultsOf({ ...flags, ...files })
+  const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
+  progress.stage('loading the model')
+  try {
+    const ffmpeg = await findFfmpeg(flags.ffmpeg)
+    if (flags.output !== undefined) encoderFor(flags.output, ffmpeg)
+    const flowFiles =
+      flags.flow === undefined ? undefined : new FlowFiles(flags.flow, flags.format ?? 'flo', source)
+    await using model = await loadModel(files, flags, progress)
+    progress.stage('waiting for the first frame')
+    const stream = model.stream({
+      backward: flags.backward,
+      occlusion: flags.occlusion,
+      // The threshold suits this model only.
+      sceneCut: files.backbone.path === DEFAULT_MODEL,
+    })
+    const run = new VideoRun(source, flags, ffmpeg, model, stream, flowFiles, progress)
+    cli.onInterrupt?.(() => run.interrupt())
+    const error = await run.finish()
+    return { report: run.report(size, refine as VideoReport['refine']), error }
+  } finally {
+    progress.end()
+  }
+}
+
+/** A frame whose flow is being computed. */
+interface Pending {
+  readonly frame: VideoFrame
+  readonly result: Promise<StreamResult | undefined>
+}
+
+/** The way of one video from its frames to the files. */
+class VideoRun {
+  readonly #source: VideoSource
+  readonly #flags: VideoFlags
+  readonly #ffmpeg: Ffmpeg
+  readonly #model: FlowModel
+  readonly #stream: FlowStream
+  readonly #files: FlowFiles | undefined
+  readonly #progress: Progress
+  readonly #decoder: Decoder
+  readonly #duplicates = new Counter()
+  readonly #cuts = new Counter()
+  readonly #fields: FlowField[] = []
+  #pictures: PictureWriter | undefined
+  #before: VideoFrame | undefined
+  #begin = 0
+  #milliseconds = 0
+  #frames = 0
+  #flows = 0
+  #ended: Ending = null
+  /** Whether results cannot be written any more. */
+  #broken = false
+
+  constructor(
+    source: VideoSource,
+    flags: VideoFlags,
+    ffmpeg: Ffmpeg,
+    model: FlowModel,
+    stream: FlowStream,
+    files: FlowFiles | undefined,
+    progress: Progress,
+  ) {
+    this.#source = source
+    this.#flags = flags
+    this.#ffmpeg = ffmpeg
+    this.#model = model
+    this.#stream = stream
+    this.#files = files
+    this.#progress = progress
+    this.#decoder = new Decoder(ffmpeg, source, flags, (shape) => model.createFrame(shape))
+  }
+
+  /** Ends the video after the frames that were begun. */
+  interrupt(): void {
+    this.#ended = 'interrupted'
+    this.#decoder.stop()
+  }
+
+  /** Computes and writes everything. Returns the error that ended it early; what was written before it is finished as well. */
+  async finish(): Promise<unknown> {
+    let error: unknown
+    const attempt = async (work: () => Promise<void> | undefined) => {
+      try {
+        await work()
+      } catch (failure) {
+        error ??= failure
+      }
+    }
+    await attempt(() => this.#computeAll())
+    this.#progress.tell('finishing the video')
+    await attempt(() => this.#pictures?.end())
+    this.#stream.close()
+    this.#milliseconds = performance.now() - this.#begin
+    if (error !== undefined) this.#ended = 'failed'
+    return error
+  }
+
+  async #computeAll(): Promise<void> {
+    const pending: Pending[] = []
+    let failure: unknown
+    try {
+      for await (const frame of this.#decoder.frames()) {
+        if (frame.index === 0) this.#start(frame)
+        this.#frames += 1
+        const { width, height } = frame.image
+        const into = (this.#fields[frame.index % (IN_FLIGHT + 1)] ??= this.#model.createField(width, height))
+        const result = this.#stream.push(frame.image, { into })
+        result.catch(() => undefined) // awaited in its turn
+        pending.push({ frame, result })
+        if (pending.length === IN_FLIGHT) await this.#take(pending.shift()!)
+      }
+    } catch (error) {
+      failure = error
+    }
+    // The frames before one that cannot be decoded have their flow all the same.
+    if (!this.#broken) for (const each of pending) await this.#take(each)
+    if (failure !== undefined) throw failure
+    if (this.#frames === 1 && this.#ended === null) throw this.#tooShort()
+  }
+
+  #start(frame: VideoFrame): void {
+    this.#begin = performance.now()
+    const { output } = this.#flags
+    if (output === undefined) return
+    this.#pictures = new PictureWriter(
+      this.#ffmpeg,
+      output,
+      this.#flags,
+      this.#flags,
+      frame,
+      this.#decoder.format!,
+    )
+  }
+
+  async #take({ frame, result }: Pending): Promise<void> {
+    const maps = await result
+    const from = this.#before
+    this.#before = frame
+    if (maps === undefined || from === undefined) return
+    const computed = maps.flow === null ? undefined : maps
+    this.#broken = true
+    if (computed === undefined) this.#cuts.add(frame.index)
+    else {
+      this.#flows += 1
+      if (computed.duplicate) this.#duplicates.add(frame.index)
+      await this.#files?.write(from, computed)
+    }
+    await this.#pictures?.write(from, computed)
+    this.#broken = false
+    this.#progress.tell(
+      describeProgress(frame, this.#decoder.shareAt(frame.seconds), performance.now() - this.#begin),
+    )
+  }
+
+  #tooShort(): UsageError | Error {
+    return new UsageError(`${this.#source.name}: has only one frame, and flow needs two`)
+  }
+
+  report(size: Parameters<typeof resolveGrid>[0], refine: VideoReport['refine']): VideoReport | undefined {
+    const { format } = this.#decoder
+    if (format === undefined) return undefined
+    const { engine, total } = this.#stream.stats()
+    const patch = this.#model.info.backbone.patch
+    const grid = resolveGrid(size, format, patch)
+    const network: OutputSize = { width: grid.gridWidth * patch, height: grid.gridHeight * patch }
+    const { output } = this.#flags
+    return {
+      source: this.#source.name,
+      width: format.width,
+      height: format.height,
+      frames: this.#frames,
+      flows: this.#flows,
+      network,
+      refine,
+      duplicates: this.#duplicates.tally(),
+      cuts: this.#cuts.tally(),
+      faults: this.#decoder.faults.map(({ index, message }) => ({ frame: index + 1, message })),
+      notes: this.#source.notes,
+      ended: this.#ended,
+      fps: this.#frames / (this.#milliseconds / 1000),
+      engine,
+      total,
+      video:
+        output === undefined
+          ? null
+          : {
+              path: output,
+              frames: this.#pictures?.count ?? 0,
+              encoder: encoderFor(output, this.#ffmpeg)[0]!,
+              ...videoSize(format, this.#flags),
+            },
+      files: this.#files === undefined ? null : { folder: this.#files.folder, count: this.#files.count },
+      info: this.#model.info,
+    }
+  }
+}
+
+function checkFlags(flags: VideoFlags): void {
+  const { output, flow, start = 0, end = Infinity } = flags
+  if (output === undefined && flow === undefined)
+    throw new UsageError('nothing to write: -o names a video, --flow a folder for a file of flow per frame')
+  const looks = (['overlay', 'arrows', 'sideBySide'] as const).filter((look) => flags[look])
+  const [look] = looks
+  if (output === undefined && look !== undefined)
+    throw new UsageError(
+      `--${look === 'sideBySide' ? 'side-by-side' : look} is for the video: name it with -o`,
+    )
+  for (const option of ['backward', 'format'] as const)
+    if (flow === undefined && flags[option] !== undefined)
+      throw new UsageError(`--${option} is for files of flow: name their folder with --flow`)
+  if (!(start < end)) throw new UsageError(`--end ${end} s is not after --start ${start} s`)
+}
