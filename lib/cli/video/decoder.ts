@@ -187,7 +187,10 @@ export class Decoder {
   }
 }
 
-function decoderArguments({ input, seekable }: VideoSource, { start, end, every }: FrameRange): string[] {
+function decoderArguments(
+  { input, seekable, standardInput }: VideoSource,
+  { start, end, every }: FrameRange,
+): string[] {
   const range = (name: string, value: number | undefined) =>
     value === undefined ? [] : [name, String(value)]
   const seek = seekable ? [...range('-ss', start), ...range('-to', end)] : []
@@ -201,17 +204,9 @@ function decoderArguments({ input, seekable }: VideoSource, { start, end, every 
     'settb=1/25',
     'setpts=N',
   ]
+  const log = ['-hide_banner', '-loglevel', 'level+info', '-nostats', ...(standardInput ? [] : ['-nostdin'])]
   const output = ['-map', '0:V:0', '-vf', filters.join(','), '-r', '25', '-f', 'rawvideo', 'pipe:1']
-  return [
-    '-hide_banner',
-    '-loglevel',
-    'level+info',
-    '-nostats',
-    '-nostdin',
-    ...seek,
-    ...input,
-    ...output,
-  ].filter((each) => each !== '-nostdin' || !input.includes('pipe:0'))
+  return [...log, ...seek, ...input, ...output]
 }
 
 function shapeOf(info: FrameInfo): FrameShape {

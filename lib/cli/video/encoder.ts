@@ -143,22 +143,9 @@ export class Encoder {
     const file = await stat(target).catch(() => undefined)
     if (file === undefined || !file.isFile()) return
     const ordered = join(dirname(target), `.dinov3-flow-${randomUUID()}${extname(target) || '.mp4'}`)
-    const { code } = await runFfmpeg(this.#ffmpeg.path, [
-      ...[
-        '-hide_banner',
-        '-loglevel',
-        'error',
-        '-nostdin',
-        '-n',
-        '-i',
-        `file:${target}`,
-        '-map',
-        '0',
-        '-c',
-        'copy',
-      ],
-      ...['-movflags', '+faststart', `file:${ordered}`],
-    ])
+    const copy = '-map 0 -c copy -movflags +faststart'.split(' ')
+    const args = ['-hide_banner', '-loglevel', 'error', '-nostdin', '-n', '-i', `file:${target}`, ...copy]
+    const { code } = await runFfmpeg(this.#ffmpeg.path, [...args, `file:${ordered}`])
     if (code === 0) await rename(ordered, target).catch(() => undefined)
     await rm(ordered, { force: true })
   }
@@ -167,12 +154,10 @@ export class Encoder {
 function encoderArguments(ffmpeg: Ffmpeg, path: string, graph: string, { timeBase }: VideoFormat): string[] {
   const [encoder, ...quality] = encoderFor(path, ffmpeg)
   const indexed = INDEXED.includes(extname(path).toLowerCase())
-  return [
-    ...['-hide_banner', '-loglevel', 'error', '-y', '-f', 'matroska', '-fpsprobesize', '0', '-i', 'pipe:0'],
-    ...['-filter_complex', graph, '-map', '[video]', ...ffmpeg.keepTimestamps],
-    ...['-enc_time_base', `${timeBase.num}/${timeBase.den}`, '-c:v', encoder!, ...quality],
-    ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'],
-    ...(indexed ? ['-movflags', '+delay_moov+default_base_moof', '-frag_duration', '1000000'] : []),
-    `file:${resolve(path)}`,
-  ]
+  const input = '-hide_banner -loglevel error -y -f matroska -fpsprobesize 0 -i pipe:0'.split(' ')
+  const color = '-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv'.split(' ')
+  const times = [...ffmpeg.keepTimestamps, '-enc_time_base', `${timeBase.num}/${timeBase.den}`]
+  const fragments = '-movflags +delay_moov+default_base_moof -frag_duration 1000000'.split(' ')
+  const coded = [...times, '-c:v', encoder!, ...quality, ...color, ...(indexed ? fragments : [])]
+  return [...input, '-filter_complex', graph, '-map', '[video]', ...coded, `file:${resolve(path)}`]
 }

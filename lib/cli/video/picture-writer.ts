@@ -1,6 +1,8 @@
+import type { FlowField } from '../../flow-field.js'
 import type { FlowMaps } from '../../request.js'
 import type { FlowResult } from '../../stream-options.js'
 import { loadSharp } from '../../image/sharp.js'
+import { arrowStep } from '../../viz/arrows.js'
 import { arrowsSvg, type FlowColorOptions } from '../../viz/index.js'
 import { paintFlow } from '../../viz/color-table.js'
 import { ColorScale } from './color-scale.js'
@@ -48,8 +50,9 @@ export class PictureWriter {
    * @throws {FlowError} `ERR_IO` if the video cannot be written
    */
   async write(frame: VideoFrame, maps: FlowResult | undefined): Promise<void> {
+    const scale = maps === undefined ? 0 : this.#scaleFor(maps.flow)
     const pictures: Uint8Array[] = []
-    for (const layer of this.#layers) pictures.push(await this.#draw(layer, frame, maps))
+    for (const layer of this.#layers) pictures.push(await this.#draw(layer, frame, maps, scale))
     await this.#encoder.write(frame.seconds, pictures)
   }
 
@@ -58,21 +61,30 @@ export class PictureWriter {
     return this.#encoder.end()
   }
 
-  async #draw(layer: Layer, { image }: VideoFrame, maps: FlowMaps | undefined): Promise<Uint8Array> {
+  /** The motion that gets the full colour, in pixels. */
+  #scaleFor(flow: FlowField): number {
+    const { scale, clipMax = Infinity } = this.#colors
+    return scale ?? Math.min(this.#scale.next(flow), clipMax)
+  }
+
+  async #draw(
+    layer: Layer,
+    { image }: VideoFrame,
+    maps: FlowMaps | undefined,
+    scale: number,
+  ): Promise<Uint8Array> {
     if (layer === 'frame') return image.data
     if (maps === undefined) return this.#blankLayer(layer)
     const { flow, occlusion } = maps
     if (layer === 'occlusion') return occlusion!.data
     if (layer === 'arrows') {
       const sharp = await loadSharp()
-      return sharp(Buffer.from(arrowsSvg(flow)))
-        .ensureAlpha()
-        .raw()
-        .toBuffer()
+      // From one frame of a video to the next, motion is short: arrows in its own length would hardly show.
+      const svg = arrowsSvg(flow, { scale: Math.max(1, arrowStep(flow) / scale) })
+      return sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer()
     }
     const picture = this.#paints.shift()!
     this.#paints.push(picture)
-    const { clipMax = Infinity, scale = Math.min(this.#scale.next(flow), clipMax) } = this.#colors
     paintFlow(flow, { ...this.#colors, scale }, picture)
     return picture
   }
