@@ -49,8 +49,10 @@ export const FRAMES_IN_MEMORY = 6
 /** ffmpeg's names of the formats that are asked for, and the frame's. */
 const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
 const MOST_FAULTS = 1000
-/** Errors that are kept of those that follow each other. */
+/** Errors that are kept: the last ones. */
 const MOST_ERRORS = 20
+/** The part of its duration that a video with errors must reach. Durations are not exact. */
+const COMPLETE = 0.9
 
 /**
  * Reads the frames of a video through ffmpeg. It keeps the pixels as they are coded: YUV is not converted to RGB, pixels that are
@@ -161,29 +163,25 @@ export class Decoder {
   async #checkEnd(seconds: number): Promise<void> {
     const code = await this.#exit
     const { name } = this.#source
-    const { count, lastErrors } = this.#infos
-    const reason = lastErrors.at(-1)
+    const { count, errors } = this.#infos
+    const reason = errors.at(-1)
     if (count === 0) {
-      const missing = lastErrors.some((message) =>
-        /matches no streams|does not contain any stream/.test(message),
-      )
+      const missing = errors.some((message) => /matches no streams|does not contain any stream/.test(message))
       const why = missing
         ? 'has no video stream'
         : `ffmpeg finds no frames in it${reason === undefined ? '' : `: ${reason}`}`
-      throw new FlowError(
-        'ERR_FRAME',
-        `${name}: ${why}${this.#range.start === undefined ? '' : ' after --start'}`,
-      )
+      const start = this.#range.start === undefined ? '' : ' after --start'
+      throw new FlowError('ERR_FRAME', `${name}: ${why}${start}`)
     }
     const share = this.shareAt(seconds + 1 / (this.#format!.framesPerSecond || Infinity)) ?? 1
-    const early = lastErrors.length > 0 && share < 0.9
-    if (code !== 0 || early)
-      throw new FlowError(
-        'ERR_FRAME',
-        `${name}: cannot be decoded after frame ${count}` +
-          `${early ? `, at ${Math.floor(100 * share)} % of its duration` : ''}: ${reason ?? `ffmpeg ended with ${code}`}; ` +
-          'the frames before are done',
-      )
+    const early = reason !== undefined && share < COMPLETE
+    if (code === 0 && !early) return
+    const where = early ? `, at ${Math.floor(100 * share)} % of its duration` : ''
+    throw new FlowError(
+      'ERR_FRAME',
+      `${name}: cannot be decoded after frame ${count}${where}: ${reason ?? `ffmpeg ended with ${code}`}; ` +
+        'the frames before are done',
+    )
   }
 }
 
@@ -224,8 +222,8 @@ class FrameInfos {
   rate: { readonly timeBase: Ratio; readonly framesPerSecond: number } | undefined
   /** Frames that were described. */
   count = 0
-  /** Errors since the last frame. */
-  lastErrors: string[] = []
+  /** The last errors. */
+  errors: string[] = []
   readonly #ready: FrameInfo[] = []
   /** A frame whose colour space comes in a line of its own. */
   #begun: Omit<FrameInfo, 'colorSpace'> | undefined
@@ -233,7 +231,7 @@ class FrameInfos {
   #wake = () => {}
 
   constructor(log: Readable, onFault: (fault: Fault) => void) {
-    let damaged = false
+    let damage: string | undefined
     const lines = createInterface({ input: log })
     lines.on('line', (line) => {
       const event = parseLogLine(line)
@@ -241,17 +239,14 @@ class FrameInfos {
       if (event.kind === 'duration') this.duration ??= event.seconds
       else if (event.kind === 'rate') this.rate ??= event
       else if (event.kind === 'color') this.#finish(event.colorSpace)
-      else if (event.kind === 'damaged') damaged = true
-      else if (event.kind === 'error')
-        this.lastErrors = [...this.lastErrors.slice(-MOST_ERRORS), event.message]
-      else {
+      else if (event.kind === 'damaged') damage ??= 'the decoder could not read all of it'
+      else if (event.kind === 'error') {
+        damage ??= event.message
+        this.errors = [...this.errors.slice(1 - MOST_ERRORS), event.message]
+      } else {
         this.#finish('unknown') // the frame before, of a version that does not tell colour spaces
-        // What was wrong before a frame came is told with it: only the last frame may be followed by a failure.
-        const [message] = this.lastErrors
-        if (damaged || message !== undefined)
-          onFault({ index: this.count, message: message ?? 'the decoder could not read all of it' })
-        damaged = false
-        this.lastErrors = []
+        if (damage !== undefined) onFault({ index: this.count, message: damage })
+        damage = undefined
         this.count += 1
         this.#begun = event.info
       }

@@ -100,7 +100,9 @@ export class Encoder {
     await this.#written
     this.#input.end()
     const code = await this.#exit
-    if (code !== 0 || this.#failed) throw await this.#failure()
+    // Old versions exit with 0 if the last bytes could not be written.
+    if (code !== 0 || this.#failed || /^Error (?:writing|closing)/m.test(this.#log))
+      throw await this.#failure()
     if (INDEXED.includes(extname(this.#path).toLowerCase())) await this.#putInOrder()
   }
 
@@ -158,6 +160,16 @@ function encoderArguments(ffmpeg: Ffmpeg, path: string, graph: string, { timeBas
   const color = '-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv'.split(' ')
   const times = [...ffmpeg.keepTimestamps, '-enc_time_base', `${timeBase.num}/${timeBase.den}`]
   const fragments = '-movflags +delay_moov+default_base_moof -frag_duration 1000000'.split(' ')
-  const coded = [...times, '-c:v', encoder!, ...quality, ...color, ...(indexed ? fragments : [])]
+  // Without `flush_packets` a full disk is found at the end.
+  const coded = [
+    '-flush_packets',
+    '1',
+    ...times,
+    '-c:v',
+    encoder!,
+    ...quality,
+    ...color,
+    ...(indexed ? fragments : []),
+  ]
   return [...input, '-filter_complex', graph, '-map', '[video]', ...coded, `file:${resolve(path)}`]
 }

@@ -37,7 +37,7 @@ export function parseLogLine(line: string): LogEvent | undefined {
   const text = line.slice(line.lastIndexOf('\r') + 1)
   const info = /^\[Parsed_showinfo\S* @ \S+\] \[info\] (.*)/.exec(text)?.[1]
   if (info !== undefined) return parseShowinfo(info)
-  const duration = /^\[info\] {2}Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?),/.exec(text)
+  const duration = /^\[info\] {3}Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?),/.exec(text)
   if (duration !== null) {
     const [, hours, minutes, seconds] = duration
     return { kind: 'duration', seconds: 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds) }

@@ -5,6 +5,7 @@ import { toPath } from '../../support/file-path.js'
 import { ioError } from '../../support/io-error.js'
 import { shortPath } from '../../support/quote.js'
 import { STANDARD_INPUT } from '../../support/read-file.js'
+import { count } from '../amounts.js'
 import { UsageError } from '../cli.js'
 
 /** Where frames come from, for ffmpeg. */
@@ -124,16 +125,16 @@ function numberedFiles(names: readonly string[], before: string, digits: number,
   }
   const sorted = [...numbers.keys()].sort((a, b) => a - b)
   const first = sorted[0] ?? 0
-  let count = 0
-  while (numbers.has(first + count)) count += 1
-  const files = sorted.slice(0, count).map((number) => numbers.get(number)!)
-  const rest = sorted.length - count
-  const missing = before + String(first + count).padStart(digits, '0') + after
+  let length = 0
+  while (numbers.has(first + length)) length += 1
+  const files = sorted.slice(0, length).map((number) => numbers.get(number)!)
+  const rest = sorted.length - length
+  const missing = before + String(first + length).padStart(digits, '0') + after
   const star = `'${before}*${after}'`
   const notes =
     rest === 0
       ? []
-      : [`${missing} is missing: the ${rest} pictures after it are left out (${star} takes all)`]
+      : [`${missing} is missing: ${count(rest, 'picture')} after it left out (${star} takes all)`]
   return { files, first, notes }
 }
 

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
+import { FlowError } from '../../errors.js'
 import type { FlowField } from '../../flow-field.js'
 import { defaultsOf } from '../../load.js'
 import type { FlowModel } from '../../model.js'
@@ -72,6 +73,8 @@ export async function runVideo(given: string, flags: VideoFlags, cli: Cli): Prom
     await using model = await loadModel(files, flags, progress)
     progress.stage('waiting for the first frame')
     const stream = model.stream({
+      size,
+      refine,
       backward: flags.backward,
       occlusion: flags.occlusion,
       // The threshold suits this model only.
@@ -179,7 +182,8 @@ class VideoRun {
     // The frames before one that cannot be decoded have their flow all the same.
     if (!this.#broken) for (const each of pending) await this.#take(each)
     if (failure !== undefined) throw failure
-    if (this.#frames === 1 && this.#ended === null) throw this.#tooShort()
+    if (this.#frames === 1 && this.#ended === null)
+      throw new FlowError('ERR_FRAME', `${this.#source.name}: has only one frame, and flow needs two`)
   }
 
   #start(frame: VideoFrame): void {
@@ -214,10 +218,6 @@ class VideoRun {
     this.#progress.tell(
       describeProgress(frame, this.#decoder.shareAt(frame.seconds), performance.now() - this.#begin),
     )
-  }
-
-  #tooShort(): UsageError | Error {
-    return new UsageError(`${this.#source.name}: has only one frame, and flow needs two`)
   }
 
   report(size: Parameters<typeof resolveGrid>[0], refine: VideoReport['refine']): VideoReport | undefined {
