@@ -6,7 +6,11 @@ import { TotalsReporter } from './test/support/totals-reporter.js'
 const printFigures = (process.env['DINOV3_FLOW_FIGURES'] ?? '') !== ''
 
 /** Tests that load the addon. All others must do without it. */
-const ENGINE = ['test/api/**/*.test.ts', 'test/cuda/**/*.test.ts', 'test/cli/{doctor,process,run,video}.test.ts']
+const ENGINE = [
+  'test/api/**/*.test.ts',
+  'test/cuda/**/*.test.ts',
+  'test/cli/{doctor,process,run,video}.test.ts',
+]
 
 export default defineConfig({
   test: {

@@ -51,46 +51,61 @@ function decode(clip) {
   }))
 }
 
-/** Frames per second of a stream, from the first push to the last flow. */
+/** Seconds of processor time of the children that have ended, and of theirs. Linux alone tells. */
+function childrenSeconds() {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[13]) + Number(fields[14])) / 100
+}
+
+/** Frames per second of a stream, from the first push to the last flow, and seconds of processor time. */
 async function bare(model, frames) {
-  const stream = model.stream()
+  const stream = model.stream({ sceneCut: true }) // as the command
   const begin = performance.now()
+  const before = process.cpuUsage()
   let flows = 0
   for await (const { flow } of stream.from(frames)) if (flow !== null) flows++
   stream.close()
   if (flows !== frames.length - 1) throw new Error(`${flows} flows of ${frames.length} frames`)
-  return frames.length / ((performance.now() - begin) / 1000)
+  const { user, system } = process.cpuUsage(before)
+  return { fps: frames.length / ((performance.now() - begin) / 1000), cpu: (user + system) / 1e6 }
 }
 
-/** The report of the command. */
-function command(clip) {
+/** The report of the command, and its seconds of processor time. */
+function command(clip, ...part) {
   const look = options.look.map((name) => `--${name}`)
-  const args = [PROGRAM, 'video', clip, '-o', output, '--preset', options.preset, '--json', ...look]
-  return JSON.parse(
-    execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
-  )
+  const args = ['video', clip, '-o', output, '--preset', options.preset, '--json', ...look, ...part]
+  const before = childrenSeconds()
+  const text = execFileSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8' })
+  return { ...JSON.parse(text), cpu: childrenSeconds() - before }
 }
 
 async function compare([clip]) {
   const frames = decode(clip)
   const model = await FlowModel.load({ preset: options.preset })
   await bare(model, frames.slice(0, 5))
+  // Loading the model, and starting programs. Two frames are among it.
+  const start = command(clip, '--end', '0.05').cpu
   const turns = []
   for (let turn = 0; turn < Number(options.turns); turn++) {
     const first = turn % 2 === 0 ? await bare(model, frames) : undefined
-    const { fps } = command(clip)
+    const { fps, cpu } = command(clip)
     const stream = first ?? (await bare(model, frames))
-    turns.push({ stream, video: fps, ratio: fps / stream })
-    console.log(
-      `stream ${stream.toFixed(2)} fps, video ${fps.toFixed(2)} fps: ${((100 * fps) / stream).toFixed(1)} %`,
-    )
+    turns.push({ stream: stream.fps, video: fps, ratio: fps / stream.fps, cpu: stream.cpu / (cpu - start) })
+    const percent = `${((100 * fps) / stream.fps).toFixed(1)} %`
+    const cost = `processor time ${stream.cpu.toFixed(2)} and ${(cpu - start).toFixed(2)} s`
+    console.log(`stream ${stream.fps.toFixed(2)} fps, video ${fps.toFixed(2)} fps: ${percent}; ${cost}`)
   }
-  const ratio = percentile(
-    turns.map((turn) => turn.ratio),
-    0.5,
+  const median = (name) =>
+    percentile(
+      turns.map((turn) => turn[name]),
+      0.5,
+    )
+  const ratio = median('ratio')
+  console.log(
+    `medians of ${turns.length} turns of ${frames.length} frames: ${(100 * ratio).toFixed(1)} % of the frame rate of the stream`,
   )
   console.log(
-    `median of ${turns.length}: ${(100 * ratio).toFixed(1)} % of the stream's frame rate, ${frames.length} frames`,
+    `the stream takes ${(100 * median('cpu')).toFixed(1)} % of the processor time of the command without its start`,
   )
   const { engine, device, threads } = model.info
   await model.dispose()

@@ -149,7 +149,15 @@ describe('the video', () => {
   })
 
   test('odd sides get one pixel more, and the summary says so', async () => {
-    const clip = makeClip(at('odd.mkv'), 'mandelbrot=s=65x47:r=10', '-frames:v', '4', '-pix_fmt', 'yuv444p', ...EXACT)
+    const clip = makeClip(
+      at('odd.mkv'),
+      'mandelbrot=s=65x47:r=10',
+      '-frames:v',
+      '4',
+      '-pix_fmt',
+      'yuv444p',
+      ...EXACT,
+    )
     const { out } = await video(clip, '-o', at('odd.mp4'))
     expect(out).toContain('66 x 48, libx264), the last column and row doubled to have even sides')
     expect(probe(at('odd.mp4'))).toMatchObject({ width: 66, height: 48 })

@@ -44,8 +44,6 @@ export interface VideoFormat {
   readonly framesPerSecond: number
 }
 
-/** Frames that are in memory at a time. A frame's memory is used again after so many others. */
-export const FRAMES_IN_MEMORY = 6
 /** ffmpeg's names of the formats that are asked for, and the frame's. */
 const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
 const MOST_FAULTS = 1000
@@ -62,6 +60,7 @@ export class Decoder {
   readonly #source: VideoSource
   readonly #range: FrameRange
   readonly #makeFrame: (shape: FrameShape) => FrameBuffer
+  readonly #inMemory: number
   readonly #child: ChildProcess
   readonly #exit: Promise<number | null>
   readonly #infos: FrameInfos
@@ -70,16 +69,21 @@ export class Decoder {
   #format: VideoFormat | undefined
   #stopped = false
 
-  /** @param makeFrame makes the memory of frames */
+  /**
+   * @param makeFrame makes the memory of a frame
+   * @param inMemory frames whose memory is made; then it is used again
+   */
   constructor(
     ffmpeg: Ffmpeg,
     source: VideoSource,
     range: FrameRange,
     makeFrame: (shape: FrameShape) => FrameBuffer,
+    inMemory: number,
   ) {
     this.#source = source
     this.#range = range
     this.#makeFrame = makeFrame
+    this.#inMemory = inMemory
     const stdin = source.standardInput ? 'inherit' : 'ignore'
     this.#child = spawnFfmpeg(ffmpeg.path, decoderArguments(source, range), [stdin, 'pipe', 'pipe'])
     this.#exit = exitOf(this.#child, ffmpeg.path)
@@ -114,7 +118,7 @@ export class Decoder {
   }
 
   /**
-   * The frames in order. A frame is valid until {@link FRAMES_IN_MEMORY} - 1 others were taken.
+   * The frames in order. A frame is valid until one less than `inMemory` others were taken.
    *
    * @throws {FlowError} `ERR_FRAME` if there is no video, its size changes, or it cannot be decoded to its end; `ERR_NATIVE` if
    *   ffmpeg could not be started
@@ -131,7 +135,7 @@ export class Decoder {
         this.#format ??= { ...first, ...this.#infos.rate! }
         if (info.width !== first.width || info.height !== first.height)
           throw this.#resized(first, info, index)
-        const image = (buffers[index % FRAMES_IN_MEMORY] ??= this.#makeFrame(shapeOf(first)))
+        const image = (buffers[index % this.#inMemory] ??= this.#makeFrame(shapeOf(first)))
         if (!(await this.#reader.fill(image.data))) break
         const { num, den } = this.#format.timeBase
         seconds = Math.max(seconds, ((info.pts - first.pts) * num) / den || 0)

@@ -17,7 +17,17 @@ const INDEXED = ['.mp4', '.mov', '.m4v']
 
 /** Encoders in the order of preference: those of H.264, and the one that every ffmpeg has. */
 const ENCODERS: readonly (readonly string[])[] = [
-  ['libx264', '-preset', 'superfast', '-crf', '18'],
+  // The fastest preset with what costs little of what it lacks: of a video in colours, half the time of the next preset, and
+  // half the bytes.
+  [
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-crf',
+    '18',
+    '-x264-params',
+    'cabac=1:8x8dct=1:no-deblock=0:deblock=0,0',
+  ],
   ['libopenh264', '-b:v', '8M'],
   ['h264_videotoolbox', '-q:v', '65'],
   ['mpeg4', '-q:v', '3'],

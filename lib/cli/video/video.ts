@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { readAhead } from '../../calls/read-ahead.js'
 import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
 import { FlowError } from '../../errors.js'
 import type { FlowField } from '../../flow-field.js'
@@ -46,8 +47,11 @@ export interface VideoOutcome {
   readonly error: unknown
 }
 
-/** Frames that the model has, or whose flow is not written yet. The model never waits for the disk, nor memory for the model. */
-const IN_FLIGHT = 3
+/**
+ * Frames that wait for the model, or whose flow waits for its turn to be written. So the model seldom waits for another process,
+ * and memory is bounded.
+ */
+const IN_FLIGHT = 4
 
 /**
  * Computes the flow of a video and writes what was asked for.
@@ -89,10 +93,10 @@ export async function runVideo(given: string, flags: VideoFlags, cli: Cli): Prom
   }
 }
 
-/** A frame whose flow is being computed. */
-interface Pending {
+/** A frame, and the flow from the one before to it. */
+interface Computed {
   readonly frame: VideoFrame
-  readonly result: Promise<StreamResult | undefined>
+  readonly result: StreamResult | undefined
 }
 
 /** The way of one video from its frames to the files. */
@@ -115,8 +119,6 @@ class VideoRun {
   #frames = 0
   #flows = 0
   #ended: Ending = null
-  /** Whether results cannot be written any more. */
-  #broken = false
 
   constructor(
     source: VideoSource,
@@ -134,7 +136,7 @@ class VideoRun {
     this.#stream = stream
     this.#files = files
     this.#progress = progress
-    this.#decoder = new Decoder(ffmpeg, source, flags, (shape) => model.createFrame(shape))
+    this.#decoder = new Decoder(ffmpeg, source, flags, (shape) => model.createFrame(shape), IN_FLIGHT + 4)
   }
 
   /** Ends the video after the frames that were begun. */
@@ -163,27 +165,29 @@ class VideoRun {
   }
 
   async #computeAll(): Promise<void> {
-    const pending: Pending[] = []
-    let failure: unknown
+    const frames = this.#decoder.frames()
     try {
-      for await (const frame of this.#decoder.frames()) {
-        if (frame.index === 0) this.#start(frame)
-        this.#frames += 1
-        const { width, height } = frame.image
-        const into = (this.#fields[frame.index % (IN_FLIGHT + 1)] ??= this.#model.createField(width, height))
-        const result = this.#stream.push(frame.image, { into })
-        result.catch(() => undefined) // awaited in its turn
-        pending.push({ frame, result })
-        if (pending.length === IN_FLIGHT) await this.#take(pending.shift()!)
-      }
-    } catch (error) {
-      failure = error
+      const results = readAhead(
+        frames,
+        (frame) => this.#push(frame),
+        () => true,
+        IN_FLIGHT,
+      )
+      for await (const { frame, result } of results) await this.#take(frame, result)
+    } finally {
+      this.#decoder.stop()
     }
-    // The frames before one that cannot be decoded have their flow all the same.
-    if (!this.#broken) for (const each of pending) await this.#take(each)
-    if (failure !== undefined) throw failure
     if (this.#frames === 1 && this.#ended === null)
       throw new FlowError('ERR_FRAME', `${this.#source.name}: has only one frame, and flow needs two`)
+  }
+
+  async #push(frame: VideoFrame): Promise<Computed> {
+    if (frame.index === 0) this.#start(frame)
+    this.#frames += 1
+    const { width, height } = frame.image
+    // One more is with the encoder.
+    const into = (this.#fields[frame.index % (IN_FLIGHT + 2)] ??= this.#model.createField(width, height))
+    return { frame, result: await this.#stream.push(frame.image, { into }) }
   }
 
   #start(frame: VideoFrame): void {
@@ -200,13 +204,11 @@ class VideoRun {
     )
   }
 
-  async #take({ frame, result }: Pending): Promise<void> {
-    const maps = await result
+  async #take(frame: VideoFrame, maps: StreamResult | undefined): Promise<void> {
     const from = this.#before
     this.#before = frame
     if (maps === undefined || from === undefined) return
     const computed = maps.flow === null ? undefined : maps
-    this.#broken = true
     if (computed === undefined) this.#cuts.add(frame.index)
     else {
       this.#flows += 1
@@ -214,7 +216,6 @@ class VideoRun {
       await this.#files?.write(from, computed)
     }
     await this.#pictures?.write(from, computed)
-    this.#broken = false
     this.#progress.tell(
       describeProgress(frame, this.#decoder.shareAt(frame.seconds), performance.now() - this.#begin),
     )
