@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { VideoReport } from '../../lib/cli/video/report.js'
@@ -24,6 +25,9 @@ const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head, '--size', '64x6
 const PROGRAM = fileURLToPath(new URL('../../dist/cli/index.js', import.meta.url))
 /** Coding without loss: what is decoded is what was made. */
 const EXACT = ['-c:v', 'ffv1']
+
+/** Of many programs that start one after the other. */
+const SLOW = { tags: ['slow'] }
 
 beforeEach(needFfmpeg)
 
@@ -72,14 +76,14 @@ describe('files of flow', () => {
     expect(await readFlow(at('exact.flow/0002.backward.npy'))).toEqual(await model.flow(b!, a!, { size }))
   })
 
-  test.each(['flo', 'png', 'flo5'])('--format %s', async (format) => {
+  test.each(['flo', 'png', 'flo5'])('--format %s', SLOW, async (format) => {
     const clip = makeClip(at(`${format}.mkv`), 'testsrc2=s=64x48:r=5:d=0.6', ...EXACT)
     report(await video(clip, '--flow', at(`${format}.flow`), '--format', format, '--json'))
     expect(readdirSync(at(`${format}.flow`))).toEqual([`000001.${format}`, `000002.${format}`])
     expect(await readFlow(at(`${format}.flow/000002.${format}`))).toMatchObject({ width: 64, height: 48 })
   })
 
-  test('never overwrite the pictures that are read', async () => {
+  test('never overwrite the pictures that are read', SLOW, async () => {
     const folder = pictures('same', 'testsrc2=s=32x32:r=5:d=0.4')
     const before = readFileSync(join(folder, '0001.png'))
     const { code, err } = await video(join(folder, '*.png'), '--flow', folder, '--format', 'png')
@@ -87,7 +91,7 @@ describe('files of flow', () => {
     expect(readFileSync(join(folder, '0001.png'))).toEqual(before)
   })
 
-  test('--every takes every n-th frame, --start and --end a part', async () => {
+  test('--every takes every n-th frame, --start and --end a part', SLOW, async () => {
     const clip = makeClip(at('part.mkv'), 'testsrc2=s=64x48:r=10:d=2', ...EXACT)
     const args = ['--start', '0.5', '--end', '0:01.5', '--every', '3']
     const done = report(await video(clip, '-o', at('part.mp4'), ...args, '--flow', at('part.flow'), '--json'))
@@ -131,14 +135,14 @@ describe('the video', () => {
   test.each([
     ['mkv', 'h264'],
     ['webm', 'vp9'],
-  ])('as .%s', async (extension, codec) => {
+  ])('as .%s', SLOW, async (extension, codec) => {
     const clip = makeClip(at(`in.${extension}`), 'testsrc2=s=64x48:r=10:d=0.5')
     report(await video(clip, '-o', at(`out.${extension}`), '--json'))
     expect(probe(at(`out.${extension}`))).toMatchObject({ codec_name: codec, width: 64 })
     expect(probe(at(`out.${extension}`)).times).toHaveLength(4)
   })
 
-  test('keeps times that are not regular', async () => {
+  test('keeps times that are not regular', SLOW, async () => {
     const clip = at('vfr.mkv')
     const times = [0, 0.04, 0.2, 0.24, 1]
     const kept = times.map((time) => `eq(n,${Math.round(25 * time)})`).join('+')
@@ -148,7 +152,7 @@ describe('the video', () => {
     expect(probe(at('vfr.mp4')).times).toEqual(times.slice(0, -1))
   })
 
-  test('odd sides get one pixel more, and the summary says so', async () => {
+  test('odd sides get one pixel more, and the summary says so', SLOW, async () => {
     const clip = makeClip(
       at('odd.mkv'),
       'mandelbrot=s=65x47:r=10',
@@ -165,7 +169,7 @@ describe('the video', () => {
     expect(probe(at('odd2.mp4'))).toMatchObject({ width: 130, height: 48 })
   })
 
-  test('a rotated video is upright, and pixels that are not square stay so', async () => {
+  test('a rotated video is upright, and pixels that are not square stay so', SLOW, async () => {
     makeClip(at('lying.mp4'), 'testsrc2=s=96x64:r=10:d=0.4,setsar=2/1')
     ffmpeg('-i', at('lying.mp4'), '-c', 'copy', '-metadata:s:v:0', 'rotate=90', at('upright.mp4'))
     const done = report(await video(at('upright.mp4'), '-o', at('up.mp4'), '--overlay', '--json'))
@@ -178,7 +182,7 @@ describe('the video', () => {
     ['smpte170m', 'tv', 'yuv420p'],
     ['smpte170m', 'pc', 'yuvj420p'],
     ['bt709', 'tv', 'yuv444p'],
-  ])('--side-by-side shows frames of %s, %s, %s in their own colours', async (space, range, format) => {
+  ])('--side-by-side shows frames of %s, %s, %s in their own colours', SLOW, async (space, range, format) => {
     const clip = at(`colors-${space}-${range}-${format}.mkv`)
     const levels = range === 'pc' ? 'full' : 'limited'
     const convert = `scale=out_color_matrix=${space}:out_range=${levels},format=${format}`
@@ -193,41 +197,49 @@ describe('the video', () => {
     for (const [c, level] of [0xd0, 0x20, 0x40].entries()) expect(Math.abs(color[c]! - level)).toBeLessThan(6)
   })
 
-  test('the looks: where nothing moves, colours are white, an overlay is gray and arrows leave the frame', async () => {
-    // A still picture whose noise keeps frames from being duplicates: a spot moves.
-    const source =
-      'color=c=0x30a050:s=64x64:r=10:d=0.3[a];color=c=white:s=2x2[b];[a][b]overlay=x=2*n:shortest=1'
-    const clip = makeClip(at('still.mkv'), source, ...EXACT)
-    const look = async (...options: string[]) => {
-      const output = at(`still${options.join('')}.mp4`)
-      report(await video(clip, '-o', output, '--scale', '1000', '--json', ...options))
-      return meanColor(rgbOf(output, 0), 64, [8, 8, 56, 56])
-    }
-    for (const level of await look()) expect(level).toBeGreaterThan(240)
-    const [red, green, blue] = await look('--overlay')
-    expect(Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!)).toBeLessThan(40)
-    const drawn = await look('--arrows')
-    for (const [c, level] of [0x30, 0xa0, 0x50].entries())
-      expect(Math.abs(drawn[c]! - level)).toBeLessThan(30)
-  })
+  test(
+    'the looks: where nothing moves, colours are white, an overlay is gray and arrows leave the frame',
+    SLOW,
+    async () => {
+      // A still picture whose noise keeps frames from being duplicates: a spot moves.
+      const source =
+        'color=c=0x30a050:s=64x64:r=10:d=0.3[a];color=c=white:s=2x2[b];[a][b]overlay=x=2*n:shortest=1'
+      const clip = makeClip(at('still.mkv'), source, ...EXACT)
+      const look = async (...options: string[]) => {
+        const output = at(`still${options.join('')}.mp4`)
+        report(await video(clip, '-o', output, '--scale', '1000', '--json', ...options))
+        return meanColor(rgbOf(output, 0), 64, [8, 8, 56, 56])
+      }
+      for (const level of await look()) expect(level).toBeGreaterThan(240)
+      const [red, green, blue] = await look('--overlay')
+      expect(Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!)).toBeLessThan(40)
+      const drawn = await look('--arrows')
+      for (const [c, level] of [0x30, 0xa0, 0x50].entries())
+        expect(Math.abs(drawn[c]! - level)).toBeLessThan(30)
+    },
+  )
 
-  test('paths may have spaces, %, colons and a dash at the beginning; an existing file is replaced', async () => {
-    const [input, output] = [at('-50% a:b %03d.mp4'), at('-out 100%d é.mp4')]
-    makeClip(at('plain.mp4'), 'testsrc2=s=64x48:r=10:d=0.4')
-    copyFileSync(at('plain.mp4'), input)
-    writeFileSync(output, 'old')
-    report(await video(input, '-o', output, '--json'))
-    expect(probe(output).times).toHaveLength(3)
-  })
+  test(
+    'paths may have spaces, %, colons and a dash at the beginning; an existing file is replaced',
+    SLOW,
+    async () => {
+      const [input, output] = [at('-50% a:b %03d.mp4'), at('-out 100%d é.mp4')]
+      makeClip(at('plain.mp4'), 'testsrc2=s=64x48:r=10:d=0.4')
+      copyFileSync(at('plain.mp4'), input)
+      writeFileSync(output, 'old')
+      report(await video(input, '-o', output, '--json'))
+      expect(probe(output).times).toHaveLength(3)
+    },
+  )
 
-  test('duplicates are told, and have no motion', async () => {
+  test('duplicates are told, and have no motion', SLOW, async () => {
     const clip = makeClip(at('dup.mkv'), 'testsrc2=s=64x48:r=5:d=0.8', '-vf', 'fps=10', ...EXACT)
     const done = report(await video(clip, '-o', at('dup.mp4'), '--json'))
     expect(done.duplicates).toEqual({ count: 4, frames: [2, 4, 6, 8] })
     expect(meanColor(rgbOf(at('dup.mp4'), 2), 64, [0, 0, 64, 48]).every((level) => level > 250)).toBe(true)
   })
 
-  test('a scene cut is told by the package’s own model, and its picture has no motion', async () => {
+  test('a scene cut is told by the package’s own model, and its picture has no motion', SLOW, async () => {
     const clip = at('cut.mkv')
     const graph =
       'mandelbrot=s=256x192:r=10,trim=end_frame=3[a];testsrc2=s=256x192:r=10,trim=end_frame=3[b];[a][b]concat'
@@ -265,7 +277,7 @@ describe('what is wrong with a video', () => {
     expect(probe(at('short.out.mp4')).times).toHaveLength(frames - 1)
   })
 
-  test('a size that changes: told with the frame, what is before is done, exit code 1', async () => {
+  test('a size that changes: told with the frame, what is before is done, exit code 1', SLOW, async () => {
     const folder = pictures('sizes', 'testsrc2=s=64x48:r=10:d=0.5')
     ffmpeg('-i', join(folder, '0001.png'), '-vf', 'scale=32:24', join(folder, '0004.png'))
     const { code, err } = await video(join(folder, '*.png'), '-o', at('sizes.mp4'), '-q')
@@ -288,7 +300,7 @@ describe('what is wrong with a video', () => {
     expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(message) })
   })
 
-  test('a full disk is told, and ends the video', async () => {
+  test('a full disk is told, and ends the video', SLOW, async () => {
     skipIf(!existsSync('/dev/full'), 'only Linux has a disk that is always full')
     symlinkSync('/dev/full', at('full.mkv'))
     const clip = makeClip(at('long.mp4'), 'testsrc2=s=320x240:r=30:d=3')
@@ -328,7 +340,7 @@ describe('what is wrong with a video', () => {
 })
 
 describe('the compiled program', () => {
-  test('reads a video from standard input', async () => {
+  test('reads a video from standard input', SLOW, async () => {
     const clip = makeClip(at('piped.mkv'), 'testsrc2=s=64x48:r=10:d=0.5')
     const child = spawn(process.execPath, [PROGRAM, 'video', '-', '-o', at('piped.mp4'), '-q', ...MODEL])
     child.stdin.end(readFileSync(clip))
@@ -343,7 +355,7 @@ describe('the compiled program', () => {
     const child = spawn(process.execPath, [PROGRAM, 'video', clip, ...args, ...MODEL])
     let out = ''
     child.stdout.on('data', (text: Buffer) => (out += text.toString()))
-    while (!existsSync(at('cut-off/000020.flo'))) await new Promise((resolve) => setImmediate(resolve))
+    while (!existsSync(at('cut-off/000020.flo'))) await sleep(20)
     child.kill('SIGINT')
     expect(await once(child, 'close')).toEqual([null, 'SIGINT'])
     const frames = Number(/(\d+) frames of 64 x 48, .*then interrupted/.exec(out)?.[1])

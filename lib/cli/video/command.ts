@@ -13,7 +13,7 @@ export function addVideo(program: Command, cli: Cli): void {
     .summary('compute the flow of a video')
     .description(
       'Computes the flow from each frame of a video to the next, and writes it as a video, as files, or both.\n' +
-        'Needs ffmpeg, which reads and writes videos.',
+        'Needs ffmpeg 4.3 or later, which reads and writes videos.',
     )
     .argument(
       '<in...>',
@@ -33,11 +33,11 @@ export function addVideo(program: Command, cli: Cli): void {
     .option('-q, --quiet', 'print no summary and no progress')
     .optionsGroup('Look of the video (default: colours; hue is the direction, white is no motion):')
     .option('--overlay', 'colours over the frames, whose own colours are faded')
-    .option('--arrows', 'arrows over the frames')
+    .option('--arrows', 'arrows over the frames, longer than the motion where that is short')
     .option('--side-by-side', 'the frame at the left, the flow at the right')
     .option(
       '--scale <px>',
-      'motion that gets the full colour (default: the most of the frames so far, shrinking slowly)',
+      'motion that gets the full colour (default: the largest so far, which fades slowly)',
       parsePixels,
     )
     .option('--clip-max <px>', 'clamp both components to this', parsePixels)
@@ -60,7 +60,7 @@ export function addVideo(program: Command, cli: Cli): void {
       'after',
       `
 The first Ctrl-C ends the video after the frames that were begun: what is written is complete.
-Pixels stay as they are coded: a video with pixels that are not square keeps them. Audio is left out.
+Pixels stay as they are coded: a video whose pixels are not square keeps them. Audio is left out.
 
 Examples:
   dinov3-flow video in.mp4 -o flow.mp4
