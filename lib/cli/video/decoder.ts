@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { FlowError } from '../../errors.js'
@@ -104,11 +105,12 @@ export class Decoder {
     return this.#faults
   }
 
-  /** The part of the video that a moment is at, 0 to 1; undefined if its duration is unknown. */
+  /** The part of the video that ends with the frame of a moment, 0 to 1; undefined if the duration is unknown. */
   shareAt(seconds: number): number | undefined {
-    const { start = 0, end = Infinity } = this.#range
+    const { start = 0, end = Infinity, every } = this.#range
+    const last = every / (this.#format?.framesPerSecond || Infinity)
     const length = Math.min(end, this.#infos.duration ?? Infinity) - start
-    return length > 0 && length < Infinity ? Math.min(1, seconds / length) : undefined
+    return length > 0 && length < Infinity ? Math.min(1, (seconds + last) / length) : undefined
   }
 
   /** Ends the frames after the one that is read now. */
@@ -127,6 +129,7 @@ export class Decoder {
     const buffers: FrameBuffer[] = []
     let first: FrameInfo | undefined
     let seconds = 0
+    let picture = -this.#range.every
     try {
       for (let index = 0; ; index++) {
         const info = await this.#infos.next()
@@ -140,13 +143,30 @@ export class Decoder {
         const { num, den } = this.#format.timeBase
         seconds = Math.max(seconds, ((info.pts - first.pts) * num) / den || 0)
         const moment = (info.pts * num) / den + (this.#source.seekable ? (this.#range.start ?? 0) : 0)
-        yield { index, seconds, picture: Math.round(moment * this.#source.rate), image }
+        const next = Math.round(moment * this.#source.rate)
+        this.#nameFault(index, picture + this.#range.every, next)
+        picture = next
+        yield { index, seconds, picture, image }
       }
       if (!this.#stopped) await this.#checkEnd(seconds)
     } finally {
       this.#kill()
       await this.#exit.catch(() => undefined)
     }
+  }
+
+  /** Names the picture that is missing between two others, where one could not be decoded. */
+  #nameFault(index: number, expected: number, found: number): void {
+    const fault = this.#faults.at(-1)
+    const file = this.#source.files[expected]
+    if (
+      this.#source.pictures.length === 0 ||
+      fault?.index !== index ||
+      found <= expected ||
+      file === undefined
+    )
+      return
+    this.#faults[this.#faults.length - 1] = { index, message: `${basename(file)}: ${fault.message}` }
   }
 
   #kill(): void {
@@ -177,7 +197,7 @@ export class Decoder {
       const start = this.#range.start === undefined ? '' : ' after --start'
       throw new FlowError('ERR_FRAME', `${name}: ${why}${start}`)
     }
-    const share = this.shareAt(seconds + 1 / (this.#format!.framesPerSecond || Infinity)) ?? 1
+    const share = this.shareAt(seconds) ?? 1
     const early = reason !== undefined && share < COMPLETE
     if (code === 0 && !early) return
     const where = early ? `, at ${Math.floor(100 * share)} % of its duration` : ''
@@ -256,6 +276,7 @@ class FrameInfos {
       }
     })
     lines.on('close', () => {
+      if (damage !== undefined && this.count > 0) onFault({ index: this.count, message: damage })
       this.#finish('unknown')
       this.#ended = true
       this.#wake()

@@ -106,7 +106,8 @@ function findPictures(path: string, name: string, rate: number | undefined): Vid
   return {
     ...DEFAULTS,
     name,
-    input: ['-f', 'image2', '-framerate', String(rate ?? DEFAULTS.rate), ...pattern],
+    // With more threads, errors are told before the frames that come before them.
+    input: ['-threads', '1', '-f', 'image2', '-framerate', String(rate ?? DEFAULTS.rate), ...pattern],
     rate: rate ?? DEFAULTS.rate,
     files: files.map((each) => join(dirname(path), each)),
     pictures: files.map((each) => parse(each).name),

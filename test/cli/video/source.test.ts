@@ -25,6 +25,8 @@ describe('the source of frames', () => {
     const folder = folderWith('100% a', '0098.png', '0099.png', '0100.png', '0103.png', '99.png', 'b.png')
     const source = findSource(join(folder, '%04d.png'), 10)
     expect(source.input).toEqual([
+      '-threads',
+      '1',
       '-f',
       'image2',
       '-framerate',
