@@ -75,13 +75,13 @@ Examples:
         throw new UsageError(
           `one input, not ${inputs.length}: put a pattern of pictures in quotes, such as 'frames/*.png', so that the shell leaves it as it is`,
         )
-      const { report, error } = await runVideo(input!, flags, cli)
+      const { report, ended, error } = await runVideo(input!, flags, cli)
       if (report !== undefined) {
         if (flags.json === true) printJson(cli.out, report)
         else if (flags.quiet !== true) printLines(cli.out, summarizeVideo(report))
       }
       if (error !== undefined) throw error
-      if (report?.ended === 'interrupted') throw new Interrupted()
+      if (ended === 'interrupted') throw new Interrupted()
     })
 }
 

@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { basename } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 import { FlowError } from '../../errors.js'
 import type { FrameBuffer, FrameShape } from '../../frame.js'
 import { exitOf, type Ffmpeg, spawnFfmpeg } from './ffmpeg.js'
-import { type FrameInfo, matrixOf, parseLogLine, type Ratio } from './log.js'
+import { ExactReader } from './exact-reader.js'
+import { type Fault, FrameInfos } from './frame-infos.js'
+import { type FrameInfo, matrixOf, type Ratio } from './log.js'
 import type { VideoSource } from './source.js'
 
 /** Which frames of a source are decoded. */
@@ -28,13 +28,6 @@ export interface VideoFrame {
   readonly image: FrameBuffer
 }
 
-/** Something that was wrong with the video. */
-export interface Fault {
-  /** The index of the frame that came next, or was damaged itself. */
-  readonly index: number
-  readonly message: string
-}
-
 /** What is known of a video once its first frame is there. */
 export interface VideoFormat {
   readonly width: number
@@ -48,8 +41,6 @@ export interface VideoFormat {
 /** ffmpeg's names of the formats that are asked for, and the frame's. */
 const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
 const MOST_FAULTS = 1000
-/** Errors that are kept: the last ones. */
-const MOST_ERRORS = 20
 /** The part of its duration that a video with errors must reach. Durations are not exact. */
 const COMPLETE = 0.9
 
@@ -237,112 +228,4 @@ function shapeOf(info: FrameInfo): FrameShape {
   return format === 'rgb'
     ? { width, height, format }
     : { width, height, format, range: 'video', matrix: matrixOf(info) }
-}
-
-/** The descriptions of frames in ffmpeg's log, and all else that it tells. */
-class FrameInfos {
-  /** Seconds of the whole video. */
-  duration: number | undefined
-  rate: { readonly timeBase: Ratio; readonly framesPerSecond: number } | undefined
-  /** Frames that were described. */
-  count = 0
-  /** The last errors. */
-  errors: string[] = []
-  readonly #ready: FrameInfo[] = []
-  /** A frame whose colour space comes in a line of its own. */
-  #begun: Omit<FrameInfo, 'colorSpace'> | undefined
-  #ended = false
-  #wake = () => {}
-
-  constructor(log: Readable, onFault: (fault: Fault) => void) {
-    let damage: string | undefined
-    const lines = createInterface({ input: log })
-    lines.on('line', (line) => {
-      const event = parseLogLine(line)
-      if (event === undefined) return
-      if (event.kind === 'duration') this.duration ??= event.seconds
-      else if (event.kind === 'rate') this.rate ??= event
-      else if (event.kind === 'color') this.#finish(event.colorSpace)
-      else if (event.kind === 'damaged') damage ??= 'the decoder could not read all of it'
-      else if (event.kind === 'error') {
-        damage ??= event.message
-        this.errors = [...this.errors.slice(1 - MOST_ERRORS), event.message]
-      } else {
-        this.#finish('unknown') // the frame before, of a version that does not tell colour spaces
-        if (damage !== undefined) onFault({ index: this.count, message: damage })
-        damage = undefined
-        this.count += 1
-        this.#begun = event.info
-      }
-    })
-    lines.on('close', () => {
-      if (damage !== undefined && this.count > 0) onFault({ index: this.count, message: damage })
-      this.#finish('unknown')
-      this.#ended = true
-      this.#wake()
-    })
-  }
-
-  /** The next frame; undefined at the end. */
-  async next(): Promise<FrameInfo | undefined> {
-    while (this.#ready.length === 0 && !this.#ended)
-      await new Promise<void>((resolve) => (this.#wake = resolve))
-    return this.#ready.shift()
-  }
-
-  #finish(colorSpace: string): void {
-    if (this.#begun !== undefined) this.#ready.push({ ...this.#begun, colorSpace })
-    this.#begun = undefined
-    this.#wake()
-  }
-}
-
-/** Copies what a pipe gives into memory of given lengths, once. Between two of them the pipe is not read. */
-class ExactReader {
-  readonly #pipe: Readable
-  #target: Uint8Array | undefined
-  #filled = 0
-  #rest: Buffer[] = []
-  #ended = false
-  #done: (full: boolean) => void = () => {}
-
-  constructor(pipe: Readable) {
-    this.#pipe = pipe
-    pipe.pause()
-    pipe.on('data', (chunk: Buffer) => this.#take(chunk))
-    pipe.pause()
-    for (const event of ['end', 'close', 'error'])
-      pipe.on(event, () => {
-        this.#ended = true
-        this.#done(false)
-      })
-  }
-
-  /** Returns false if the pipe ends before. */
-  async fill(target: Uint8Array): Promise<boolean> {
-    this.#target = target
-    this.#filled = 0
-    const full = new Promise<boolean>((resolve) => (this.#done = resolve))
-    for (const chunk of this.#rest.splice(0)) this.#take(chunk)
-    if (this.#target !== undefined) {
-      if (this.#ended) return false
-      this.#pipe.resume()
-    }
-    return full
-  }
-
-  #take(chunk: Buffer): void {
-    if (this.#target === undefined) {
-      this.#rest.push(chunk)
-      return
-    }
-    const part = chunk.subarray(0, this.#target.length - this.#filled)
-    this.#target.set(part, this.#filled)
-    this.#filled += part.length
-    if (this.#filled < this.#target.length) return
-    this.#target = undefined
-    if (part.length < chunk.length) this.#rest.push(chunk.subarray(part.length))
-    this.#pipe.pause()
-    this.#done(true)
-  }
 }

@@ -43,7 +43,8 @@ export interface VideoFlags extends ModelFlags, ComputationFlags, FlowColorOptio
 export interface VideoOutcome {
   /** Undefined if there was no frame. */
   readonly report: VideoReport | undefined
-  /** Why it ended before its end, if it failed. */
+  readonly ended: Ending
+  /** Why it failed. */
   readonly error: unknown
 }
 
@@ -87,7 +88,7 @@ export async function runVideo(given: string, flags: VideoFlags, cli: Cli): Prom
     const run = new VideoRun(source, flags, ffmpeg, model, stream, flowFiles, progress)
     cli.onInterrupt?.(() => run.interrupt())
     const error = await run.finish()
-    return { report: run.report(size, refine as VideoReport['refine']), error }
+    return { report: run.report(size, refine as VideoReport['refine']), ended: run.ended, error }
   } finally {
     progress.end()
   }
@@ -137,6 +138,10 @@ class VideoRun {
     this.#files = files
     this.#progress = progress
     this.#decoder = new Decoder(ffmpeg, source, flags, (shape) => model.createFrame(shape), IN_FLIGHT + 4)
+  }
+
+  get ended(): Ending {
+    return this.#ended
   }
 
   /** Ends the video after the frames that were begun. */
