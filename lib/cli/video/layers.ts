@@ -31,7 +31,7 @@ export function layersOf({ overlay, arrows, sideBySide, occlusion }: LookOptions
 /** The layout of a layer's pixels. */
 export function trackFormatOf(layer: Layer, { format }: FrameBuffer): TrackFormat {
   if (layer === 'frame') return format === 'nv12' ? 'nv12' : format === 'i444' ? 'yuv444p' : 'rgb24'
-  return ({ colors: 'rgb24', arrows: 'rgba', occlusion: 'gray' } as const)[layer]
+  return ({ colors: 'yuv420p', arrows: 'rgba', occlusion: 'gray' } as const)[layer]
 }
 
 /** The size of the video: that of the look, with one column or row more where it is odd, because H.264 has none such. */
@@ -66,7 +66,7 @@ export function filterGraph(look: LookOptions, image: FrameBuffer, video: VideoF
   }
   let picture = frame
   if (layers.includes('colors')) {
-    chains.push(`${input('colors')}${BT709}[colors]`)
+    chains.push(`${input('colors')}setparams=range=tv:colorspace=bt709[colors]`)
     picture = '[colors]'
     if (look.overlay) {
       const mix = `c0_opacity=${BRIGHTNESS}:c1_opacity=${TINT}:c2_opacity=${TINT}`

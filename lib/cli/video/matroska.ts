@@ -8,6 +8,7 @@ export const FOURCC = {
   rgb24: 'RGB\x18',
   rgba: 'RGBA',
   nv12: 'NV12',
+  yuv420p: 'I420',
   yuv444p: '444P',
   gray: 'Y800',
 } as const

@@ -4,7 +4,7 @@ import type { FlowResult } from '../../stream-options.js'
 import { loadSharp } from '../../image/sharp.js'
 import { arrowStep } from '../../viz/arrows.js'
 import { arrowsSvg, type FlowColorOptions } from '../../viz/index.js'
-import { paintFlow } from '../../viz/color-table.js'
+import { paintedBytes, paintFlow } from '../../viz/color-table.js'
 import { ColorScale } from './color-scale.js'
 import type { VideoFormat, VideoFrame } from './decoder.js'
 import { Encoder } from './encoder.js'
@@ -35,7 +35,8 @@ export class PictureWriter {
     this.#colors = colors
     this.#encoder = new Encoder(ffmpeg, path, look, image, video)
     this.#pixels = image.width * image.height
-    this.#paints = [new Uint8Array(3 * this.#pixels), new Uint8Array(3 * this.#pixels)]
+    const bytes = paintedBytes(image.width, image.height)
+    this.#paints = [new Uint8Array(bytes), new Uint8Array(bytes)]
   }
 
   /** Pictures so far. */
@@ -94,8 +95,11 @@ export class PictureWriter {
     this.#blank ??= new Map()
     let blank = this.#blank.get(layer)
     if (blank === undefined) {
-      const bytes = { colors: 3, arrows: 4, occlusion: 1 }[layer]
-      blank = new Uint8Array(bytes * this.#pixels).fill(layer === 'colors' ? 255 : 0)
+      const bytes = { colors: this.#paints[0].length, arrows: 4 * this.#pixels, occlusion: this.#pixels }[
+        layer
+      ]
+      blank = new Uint8Array(bytes)
+      if (layer === 'colors') blank.fill(235, 0, this.#pixels).fill(128, this.#pixels)
       this.#blank.set(layer, blank)
     }
     return blank
