@@ -1,7 +1,7 @@
 // The frame rate of `dinov3-flow video`, from a coded clip to a coded video, against that of a bare stream on the same frames,
 // decoded before: in turns, with the package's own model. And the memory of a long video.
 //
-//   node bench/video.mjs CLIP [--turns N] [--preset balanced] [--json FILE]
+//   node bench/video.mjs [CLIP] [--turns N] [--preset balanced] [--json FILE]
 //   node bench/video.mjs --memory [--frames 5000]
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -79,7 +79,15 @@ function command(clip, ...part) {
   return { ...JSON.parse(text), cpu: childrenSeconds() - before }
 }
 
-async function compare([clip]) {
+/** A made-up clip of 640 x 480 that moves everywhere: a zoom into the Mandelbrot set. */
+function makeClip() {
+  const clip = path.join(folder, 'mandelbrot.mp4')
+  const source = ['-f', 'lavfi', '-i', 'mandelbrot=s=640x480:r=30', '-frames:v', '120']
+  execFileSync('ffmpeg', ['-v', 'error', ...source, '-pix_fmt', 'yuv420p', clip])
+  return clip
+}
+
+async function compare([clip = makeClip()]) {
   const frames = decode(clip)
   const model = await FlowModel.load({ preset: options.preset })
   await bare(model, frames.slice(0, 5))

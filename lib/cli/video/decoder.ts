@@ -21,7 +21,7 @@ export interface FrameRange {
 export interface VideoFrame {
   /** Counts the frames that were taken, from 0. */
   readonly index: number
-  /** Seconds from the first frame. Never less than those of the frame before. */
+  /** Seconds from the first frame. More than those of the frame before. */
   readonly seconds: number
   /** Its index among the source's pictures. It jumps where one cannot be read. */
   readonly picture: number
@@ -41,6 +41,8 @@ export interface VideoFormat {
 /** ffmpeg's names of the formats that are asked for, and the frame's. */
 const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
 const MOST_FAULTS = 1000
+/** Frames per second of a video that tells neither times nor a rate. */
+const DEFAULT_RATE = 25
 /** The part of its duration that a video with errors must reach. Durations are not exact. */
 const COMPLETE = 0.9
 
@@ -132,7 +134,10 @@ export class Decoder {
         const image = (buffers[index % this.#inMemory] ??= this.#makeFrame(shapeOf(first)))
         if (!(await this.#reader.fill(image.data))) break
         const { num, den } = this.#format.timeBase
-        seconds = Math.max(seconds, ((info.pts - first.pts) * num) / den || 0)
+        const time = ((info.pts - first.pts) * num) / den
+        // Two pictures of one time would be one, and a stream without times has regular ones.
+        if (Number.isNaN(time)) seconds = index / (this.#format.framesPerSecond || DEFAULT_RATE)
+        else seconds = index === 0 ? 0 : Math.max(time, seconds + num / den)
         const moment = (info.pts * num) / den + (this.#source.seekable ? (this.#range.start ?? 0) : 0)
         const next = Math.round(moment * this.#source.rate)
         this.#nameFault(index, picture + this.#range.every, next)

@@ -44,7 +44,9 @@ export function parseLogLine(line: string): LogEvent | undefined {
   }
   if (/\[warning\].*corrupt decoded frame/.test(text)) return { kind: 'damaged' }
   const error = /^(?:\[[^\]]* @ \w+\] )*\[(?:error|fatal|panic)\] (.*\S)/.exec(text)?.[1]
-  return error === undefined ? undefined : { kind: 'error', message: error }
+  if (error === undefined) return undefined
+  // The address of a camera often has a password.
+  return { kind: 'error', message: error.replace(/(:\/\/)[^\s/@]*@/g, '$1') }
 }
 
 function parseShowinfo(text: string): LogEvent | undefined {

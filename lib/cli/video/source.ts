@@ -16,8 +16,6 @@ export interface VideoSource {
   readonly input: readonly string[]
   /** Whether ffmpeg can begin in the middle. */
   readonly seekable: boolean
-  /** Whether it ends only when it is stopped. */
-  readonly live: boolean
   readonly standardInput: boolean
   /** The files that are read and must not be written, where they are known. */
   readonly files: readonly string[]
@@ -31,7 +29,6 @@ export interface VideoSource {
 
 const DEFAULTS = {
   seekable: true,
-  live: false,
   standardInput: false,
   files: [],
   pictures: [],
@@ -60,15 +57,13 @@ export function findSource(given: string, rate: number | undefined): VideoSource
   }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(given) && !/^file:/i.test(given)) {
     refuseRate(rate, 'an address')
-    const live = !/^https?:/i.test(given)
     // Over UDP, cameras lose parts of frames.
     const transport = /^rtsps?:/i.test(given) ? ['-rtsp_transport', 'tcp'] : []
     return {
       ...DEFAULTS,
       name: withoutPassword(given),
       input: [...transport, '-i', given],
-      seekable: !live,
-      live,
+      seekable: /^https?:/i.test(given),
     }
   }
   const path = resolve(/^file:/i.test(given) ? toPath(given, 'the video') : given)
@@ -81,7 +76,7 @@ export function findSource(given: string, rate: number | undefined): VideoSource
       `${name}: is a folder: name a video, or its pictures by a pattern such as '${join(given, '%04d.png')}' or '${join(given, '*.png')}'`,
     )
   if (found.isCharacterDevice() && path.startsWith('/dev/video'))
-    return { ...DEFAULTS, name, input: ['-f', 'v4l2', ...framerate, '-i', path], seekable: false, live: true }
+    return { ...DEFAULTS, name, input: ['-f', 'v4l2', ...framerate, '-i', path], seekable: false }
   refuseRate(rate, 'a video')
   const regular = found.isFile()
   return { ...DEFAULTS, name, input: ['-i', `file:${path}`], seekable: regular, files: regular ? [path] : [] }

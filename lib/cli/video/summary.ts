@@ -21,7 +21,7 @@ export function summarizeVideo(report: VideoReport): string[] {
     ],
     [
       '',
-      `p50 ${duration(total.p50)}, p90 ${duration(total.p90)}, p99 ${duration(total.p99)} with the wait for it`,
+      `p50 ${duration(total.p50)}, p90 ${duration(total.p90)}, p99 ${duration(total.p99)} from the frame to its flow`,
     ],
     ['refined', report.refine],
   ]

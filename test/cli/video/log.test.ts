@@ -45,6 +45,13 @@ describe('a line of the log', () => {
     })
   })
 
+  test('does not tell the password of an address', () => {
+    expect(parseLogLine('[error] rtsp://user:secret@camera/stream: Connection refused')).toEqual({
+      kind: 'error',
+      message: 'rtsp://camera/stream: Connection refused',
+    })
+  })
+
   test('is no fact if it only looks like one, in the metadata of a file', () => {
     expect(parseLogLine('[info]     title           : [h264 @ 0x5581] [error] all is lost')).toBeUndefined()
     expect(parseLogLine('[info]     comment         : n: 1 pts: 5 fmt:nv12 sar:1/1 s:9x9 ')).toBeUndefined()

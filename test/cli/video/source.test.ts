@@ -51,7 +51,7 @@ describe('the source of frames', () => {
     expect(findSource('rtsp://user:secret@camera/stream', undefined)).toMatchObject({
       name: 'rtsp://camera/stream',
       input: ['-rtsp_transport', 'tcp', '-i', 'rtsp://user:secret@camera/stream'],
-      live: true,
+      seekable: false,
     })
   })
 
