@@ -13,9 +13,11 @@ export interface Cli {
   readonly err: Output
   /** Whether errors are printed with their stack. */
   readonly debug: boolean
+  /** Sets the action of the first Ctrl-C, for a command that has something to finish. Without one it ends the process. */
+  readonly onInterrupt?: (action: () => void) => void
 }
 
-/** Exit codes of the program. After Ctrl-C, shells report 130. */
+/** Exit codes of the program. */
 export const EXIT = {
   /** The command succeeded. */
   ok: 0,
@@ -23,11 +25,18 @@ export const EXIT = {
   failed: 1,
   /** The command line is invalid. */
   usage: 2,
+  /** Ctrl-C was pressed, and the command has finished what it had begun. */
+  interrupted: 130,
 } as const
 
 /** Ends the program with exit code 1. The command has already printed its answer, which is no. */
 export class AnsweredNo extends Error {
   override readonly name = 'AnsweredNo'
+}
+
+/** Ends the program as Ctrl-C does. The command has already printed its answer. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
 }
 
 /** The command line is invalid in a way that only the command itself can detect. */

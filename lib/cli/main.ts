@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { FlowError } from '../errors.js'
 import { addBuild } from './build/command.js'
-import { AnsweredNo, type Cli, EXIT, UsageError } from './cli.js'
+import { AnsweredNo, type Cli, EXIT, Interrupted, UsageError } from './cli.js'
 import { addConvert } from './convert/command.js'
 import { addDoctor } from './doctor/command.js'
 import { addEval } from './eval/command.js'
@@ -9,6 +9,7 @@ import { addInspect } from './inspect/command.js'
 import { addMetrics } from './metrics/command.js'
 import { packageVersion } from './package.js'
 import { addRun } from './run/command.js'
+import { addVideo } from './video/command.js'
 import { addView } from './view/command.js'
 import { addViz } from './viz/command.js'
 
@@ -25,6 +26,7 @@ export async function main(argv: readonly string[], cli: Cli): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     if (error instanceof AnsweredNo) return EXIT.failed
+    if (error instanceof Interrupted) return EXIT.interrupted
     cli.err.write(`${describeError(error, cli)}\n`)
     return error instanceof UsageError ? EXIT.usage : EXIT.failed
   }
@@ -57,6 +59,7 @@ With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack
     )
   // The commands are added after the settings above, because each copies them when it is made.
   addRun(program, cli)
+  addVideo(program, cli)
   addView(program, cli)
   addViz(program, cli)
   addMetrics(program, cli)

@@ -12,6 +12,9 @@ import { UsageError } from './cli.js'
 /** The extensions that `writeFlow` knows. */
 export const FLOW_EXTENSIONS: readonly string[] = ['.flo', '.png', '.pfm', '.npy', '.flo5']
 
+/** The extensions of videos that ffmpeg is asked to write. */
+export const VIDEO_EXTENSIONS: readonly string[] = ['.mp4', '.mov', '.m4v', '.mkv', '.webm']
+
 /** What a file holds: the extensions that it may have, and what to say of another one. */
 const KINDS = {
   flow: { extensions: FLOW_EXTENSIONS, named: 'flow files end in' },
@@ -19,6 +22,7 @@ const KINDS = {
   map: { extensions: MAP_EXTENSIONS, named: 'maps are written as' },
   report: { extensions: ['.json'], named: 'reports are written as' },
   page: { extensions: ['.html', '.htm'], named: 'pages are written as' },
+  video: { extensions: VIDEO_EXTENSIONS, named: 'videos are written as' },
 } as const
 
 /** A file that a command is going to write. */

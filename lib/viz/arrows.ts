@@ -50,7 +50,7 @@ export async function drawArrows(
  */
 export function arrowsSvg(flow: FlowField, options: ArrowOptions = {}): string {
   const { width, height, x, y } = flow
-  const { step = Math.max(10, Math.round(Math.max(width, height) / 32)), scale = 1, color } = options
+  const { step = arrowStep(flow), scale = 1, color } = options
   if (!(step >= 4 && step < Infinity))
     throw new FlowError('ERR_ARGUMENT', `step is 4 pixels or more, got ${step}`)
   if (!(scale > 0 && scale < Infinity)) throw new FlowError('ERR_ARGUMENT', `scale is above 0, got ${scale}`)
@@ -80,6 +80,11 @@ export function arrowsSvg(flow: FlowField, options: ArrowOptions = {}): string {
   const outline = `stroke="#000" stroke-opacity="0.8" stroke-width="${fixed(0.9 * thickness)}" paint-order="stroke"`
   const size = `width="${width}" height="${height}"`
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size}><g ${outline} stroke-linejoin="round">${shapes.join('')}</g></svg>`
+}
+
+/** Pixels between arrows, where no step is given. */
+export function arrowStep({ width, height }: Pick<FlowField, 'width' | 'height'>): number {
+  return Math.max(10, Math.round(Math.max(width, height) / 32))
 }
 
 /** Positions along a side, every `step` pixels. The first and the last are equally far from the borders. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { call, callWith, fixture } from './helpers.js'
 
-const COMMANDS = ['run', 'viz', 'metrics', 'convert', 'inspect', 'doctor', 'build']
+const COMMANDS = ['run', 'video', 'viz', 'metrics', 'convert', 'inspect', 'doctor', 'build']
 
 describe('the program', () => {
   test('--version prints the version of the package', async () => {

@@ -48,6 +48,19 @@ test('the line makes room for other output, and comes back in the words of the c
   progress.end()
 })
 
+test('a stage told in the caller’s words has no time of its own, until the next stage', () => {
+  const out = terminal(true)
+  const progress = new Progress(out, 'shown')
+  progress.stage('loading')
+  progress.tell('frame 3, 2 s left')
+  vi.advanceTimersByTime(2000)
+  expect(out.written.at(-1)).toBe('\r\x1b[2Kframe 3, 2 s left')
+  progress.stage('closing')
+  vi.advanceTimersByTime(1000)
+  expect(out.written.at(-1)).toBe('\r\x1b[2Kclosing (1 s)')
+  progress.end()
+})
+
 test.each([
   ['a file', false, 'shown'],
   ['a quiet program', true, 'hidden'],
