@@ -70,7 +70,7 @@ export class FlowStream {
   readonly #forgetSignal: (() => void) | undefined
   #roomWanted: (() => void)[] = []
   #running = 0
-  /** Results that wait for the consumer of `from`, with the policy `'drop-oldest'`. */
+  /** Results that wait for the consumer of `from`, with the policy `'drop-oldest'` or reused memory. */
   #unread = 0
   #index = 0
   #epoch = 0
@@ -175,7 +175,7 @@ export class FlowStream {
     let reading = true
     let unread = 0
     const count = (change: 1 | -1) => {
-      if (!live || !reading) return
+      if (!(live || this.#options.reuse === true) || !reading) return
       unread += change
       this.#unread += change
       this.#calls.scheduler.wake(this.#lane)

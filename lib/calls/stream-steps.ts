@@ -49,8 +49,8 @@ export type MakeField = (width: number, height: number) => FlowField
 
 /** Above the similarities of different photographs, and below those of a photograph that moves. */
 const CUT_THRESHOLD = 0.44
-/** Results in use at a time with `reuse`: two in the engine, one with the caller. */
-const RING = 3
+/** Results in use at a time with `reuse`: two in the engine, two that the consumer of `from` has not taken, one that it has. */
+const RING = 5
 
 /** Turns the frames of one stream into requests, each from the frame before, and their answers into results. */
 export class StreamSteps {

@@ -162,7 +162,23 @@ describe('a stream', () => {
       expect(flow).not.toBe(last)
       seen.add((last = flow))
     }
-    expect(seen.size).toBe(3)
+    expect(seen.size).toBe(5)
+  })
+
+  it('reuses no result that the consumer of `from` still has', async () => {
+    const many = Array.from({ length: 12 }, (_, i) => frames[i % frames.length]!)
+    for (const depth of [0, 2, 8]) {
+      using stream = model.stream({ reuse: true, queue: { depth } })
+      let given = 0
+      for await (const result of stream.from(many)) {
+        const { flow } = withFlow(result)
+        const copy = flow.data.slice()
+        for (let i = 0; i < 5; i++) await model.flow(a, b) // in turns with the stream's frames
+        expect(sameBits(flow.data, copy)).toBe(true)
+        given++
+      }
+      expect(given).toBe(11)
+    }
   })
 })
 
