@@ -58,6 +58,7 @@ RefineOptions RefineOptions::fast() {
   options.fine_rounds = 2;
   options.fill.passes = 1;
   options.labels.motions = 0;
+  options.labels.moving = 0.045F;  // more would lose motions in noise, as no label of many pixels supports them
   options.variational = {.outer = 2, .inner = 5, .halo = 4};
   options.matches = false;
   return options;
