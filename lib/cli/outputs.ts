@@ -18,6 +18,8 @@ const KINDS = {
   picture: { extensions: PICTURE_EXTENSIONS, named: 'pictures are written as' },
   map: { extensions: MAP_EXTENSIONS, named: 'maps are written as' },
   report: { extensions: ['.json'], named: 'reports are written as' },
+  markdown: { extensions: ['.md'], named: 'Markdown is written as' },
+  page: { extensions: ['.html', '.htm'], named: 'pages are written as' },
 } as const
 
 /** A file that a command is going to write. */

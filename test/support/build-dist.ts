@@ -4,17 +4,23 @@ import type { TestProject } from 'vitest/node'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Compiles lib to dist once, before all tests, and again before each rerun in watch mode. */
+/** Compiles lib and report to dist once, before all tests, and again before each rerun in watch mode: `npm run build:ts`. */
 export default function setup(project: TestProject): void {
   buildDist()
   project.onTestsRerun(async () => buildDist())
 }
 
 function buildDist(): void {
-  const compiler = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
-  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+  runNode('typescript/bin/tsc', '-p', 'tsconfig.build.json')
+  runNode('vite/bin/vite.js', 'build', '-c', 'report/vite.config.mjs', 'report')
+}
+
+function runNode(program: string, ...args: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`node_modules/${program}`, ...args], {
     cwd: ROOT,
     encoding: 'utf8',
+    // vitest sets it to `test`, in which vite would build another page than for users.
+    env: { ...process.env, NODE_ENV: 'production' },
   })
-  if (status !== 0) throw new Error(`tsc failed:\n${stdout}`)
+  if (status !== 0) throw new Error(`${program} failed:\n${stdout}${stderr}`)
 }
