@@ -5,13 +5,14 @@ import { histogram, percentileCurve, quantile, sorted } from './statistics.js'
 
 const { scenarios } = JSON.parse(document.querySelector('#data')!.textContent!) as PagePlots
 
+/** Percentiles that have a tick. */
+const NINES = [0, 50, 90, 99, 99.9, 99.99, 99.999]
+
 type Scenario = PagePlots['scenarios'][number]
 
 /** Milliseconds with three digits. */
 const ms = (value: number) => (value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3))))
 const milliseconds = (value: number) => `${ms(value)} ms`
-
-document.querySelector('#plots')!.replaceChildren(...scenarios.map(scenarioPlots))
 
 function scenarioPlots(scenario: Scenario): HTMLElement {
   const { title, results } = scenario
@@ -57,8 +58,6 @@ function histogramPlot({ results }: Scenario, latencies: readonly Float64Array[]
     readout: (edge: number) => `${ms(edge)} to ${milliseconds(edge + width)}`,
   } as const
 }
-
-const NINES = [0, 50, 90, 99, 99.9, 99.99, 99.999]
 
 function percentilePlot({ results, deadline }: Scenario, latencies: readonly Float64Array[]) {
   const { x, curves } = percentileCurve(latencies)
@@ -113,3 +112,5 @@ function summary(results: Scenario['results'], latencies: readonly Float64Array[
     })
     .join('; ')
 }
+
+document.querySelector('#plots')!.replaceChildren(...scenarios.map(scenarioPlots))

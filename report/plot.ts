@@ -108,10 +108,19 @@ function optionsOf(plot: Plot, width: number, told: HTMLOutputElement): uPlot.Op
         ...axis,
         label: x.label,
         labelFont: axis.font,
+        labelSize: 18,
+        size: 30,
         values: (_, values) => values.map((value) => (value === null ? '' : x.show(value))),
         ...(ticks === undefined ? {} : { splits: () => ticks as number[] }),
       },
-      { ...axis, label: y.label, labelFont: axis.font, size: 62, values: (_, values) => values.map(y.show) },
+      {
+        ...axis,
+        label: y.label,
+        labelFont: axis.font,
+        labelSize: 18,
+        size: 52,
+        values: (_, values) => values.map(y.show),
+      },
     ],
     series: [{}, ...plot.series.map(({ name }, i) => seriesOf(plot.kind, name, colorOf(i)))],
     hooks: {
@@ -145,8 +154,9 @@ function drawMark(u: uPlot, { at, label }: NonNullable<Plot['mark']>, color: str
   u.ctx.lineTo(left + width, y)
   u.ctx.stroke()
   u.ctx.textAlign = 'right'
+  u.ctx.textBaseline = 'bottom'
   u.ctx.font = `${12 * devicePixelRatio}px system-ui`
-  u.ctx.fillText(label, left + width - 4, y - 5)
+  u.ctx.fillText(label, left + width - 4, y - 3)
   u.ctx.restore()
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { FlowError } from '../../errors.js'
 import { PACKAGE_ROOT } from '../package.js'
 import type { BenchReport } from './report.js'
-import { isText, type Section } from './sections.js'
+import { isText, type Section, TITLES } from './sections.js'
 
 /** The script and the style of the page, as `npm run build:ts` compiles them from `report/`. */
 const BUNDLE = join(PACKAGE_ROOT, 'dist', 'report')
@@ -36,7 +36,7 @@ export async function writePage(report: BenchReport, sections: readonly Section[
   const policy = `default-src 'none'; script-src '${hashOf(script)}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`
   const plots: PagePlots = {
     scenarios: report.scenarios.map(({ scenario, results, settings }) => ({
-      title: scenario,
+      title: TITLES[scenario],
       results: results.map(({ name, samples }) => ({ name, ...samples })),
       deadline: scenario === 'camera' ? (settings['deadline'] ?? null) : null,
     })),

@@ -11,7 +11,8 @@ export interface Section {
   readonly notes: readonly string[]
 }
 
-const TITLES = {
+/** Names of scenarios for people. */
+export const TITLES = {
   'single-stream': 'Single stream: one frame at a time',
   'multi-stream': 'Multi-stream: one frame of each stream at a time',
   offline: 'Offline: many frames at a time',
