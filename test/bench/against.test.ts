@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compare, wander } from '../../lib/cli/bench/against.js'
+import { checkComparable, compare, wander } from '../../lib/cli/bench/against.js'
 import { reportOf } from './reports.js'
 
 describe('a comparison with an earlier run', () => {
@@ -45,11 +45,20 @@ describe('a comparison with an earlier run', () => {
 
   test('of runs with nothing in common is refused, with what there is', () => {
     const other = reportOf({ rate: 60, missed: 0 })
-    expect(() => compare(reportOf({ missed: 0 }), other, 'before.json', 0.03)).toThrow(
-      expect.objectContaining({
-        code: 'ERR_ARGUMENT',
-        message: expect.stringContaining('camera {"rate":60'),
-      }),
-    )
+    const check = (rate: number, name: string) =>
+      checkComparable(
+        [{ scenario: 'camera', settings: { rate, deadline: 1000 / rate } }],
+        [name],
+        other,
+        'b.json',
+      )
+    check(60, 'dinov3-flow')
+    for (const [rate, name] of [
+      [30, 'dinov3-flow'],
+      [60, 'preset=fast'],
+    ] as const)
+      expect(() => check(rate, name)).toThrow(
+        expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringContaining('camera rate 60') }),
+      )
   })
 })

@@ -1,7 +1,7 @@
 import { FlowError } from '../../errors.js'
 import { readWhole } from '../../support/read-file.js'
 import { shortPath } from '../../support/quote.js'
-import { type BenchReport, FORMAT, type Result } from './report.js'
+import { type BenchReport, FORMAT, type Result, type Settings } from './report.js'
 import { type Ratio, unpairedRatio } from './statistics/bootstrap.js'
 import { median } from './statistics/summary.js'
 
@@ -70,6 +70,36 @@ export async function readReport(path: string): Promise<BenchReport> {
   return value
 }
 
+/**
+ * Checks before a run that its report can be compared.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` if no scenario with its settings has a contender that both runs have
+ */
+export function checkComparable(
+  scenarios: readonly { readonly scenario: string; readonly settings: Settings }[],
+  names: readonly string[],
+  then: BenchReport,
+  file: string,
+): void {
+  const found = scenarios.some(({ scenario, settings }) =>
+    then.scenarios.some(
+      (each) =>
+        each.scenario === scenario &&
+        sameSettings(each.settings, settings) &&
+        each.results.some(({ name }) => names.includes(name)),
+    ),
+  )
+  if (found) return
+  const has = then.scenarios.map(({ scenario, settings }) =>
+    [scenario, ...Object.entries(settings).map(([key, value]) => `${key} ${value}`)].join(' '),
+  )
+  throw new FlowError(
+    'ERR_ARGUMENT',
+    `--against: ${shortPath(file)} has nothing that is measured now. It has ${has.join(', ')}: measure with its options, ` +
+      `which were ${String(then.command)}`,
+  )
+}
+
 /** Whether the parts that a comparison reads are there. */
 function looksLikeReport(value: unknown): value is BenchReport {
   try {
@@ -101,7 +131,6 @@ function looksLikeReport(value: unknown): value is BenchReport {
  * noise, with 97.5 % confidence; or whose share of missed frames has grown by more than the tolerance and more than by chance.
  *
  * @param tolerance a share, such as 0.03
- * @throws {FlowError} `ERR_ARGUMENT` if they have none in common
  */
 export function compare(now: BenchReport, then: BenchReport, file: string, tolerance: number): Comparison {
   const changes = now.scenarios.flatMap(({ scenario, settings, results }) => {
@@ -113,13 +142,6 @@ export function compare(now: BenchReport, then: BenchReport, file: string, toler
       return old === undefined ? [] : [changeOf(scenario, result, old, tolerance)]
     })
   })
-  if (changes.length === 0)
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      `--against: ${shortPath(file)} has no scenario with these settings and contenders. It has ${then.scenarios
-        .map(({ scenario, settings }) => `${scenario} ${JSON.stringify(settings)}`)
-        .join(', ')}. Its command was: ${String(then.command)}`,
-    )
   return { file, changes, differences: differencesOf(now, then) }
 }
 
@@ -156,9 +178,9 @@ function moreMissed(now: Camera, then: Camera, tolerance: number): boolean {
   return p - q > Math.max(tolerance, SURE * error)
 }
 
-function sameSettings(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
-  const near = (x: number | undefined, y: number | undefined) => Math.abs(x! - y!) <= 1e-6 * Math.abs(x!)
-  return Object.keys({ ...a, ...b }).every((key) => near(a[key], b[key]))
+function sameSettings(a: Settings, b: Settings): boolean {
+  const near = (x: number | undefined, y: number | undefined) => x === y || Math.abs(x! - y!) <= 1e-6 * x!
+  return (['streams', 'batch', 'rate', 'deadline'] as const).every((key) => near(a[key], b[key]))
 }
 
 function differencesOf(now: BenchReport, then: BenchReport): string[] {

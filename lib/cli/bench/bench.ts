@@ -20,17 +20,17 @@ const DEFAULT_FRAME = [480, 640] as const
 /**
  * Measures all contenders in all scenarios.
  *
- * @throws {UsageError} before the work, for options that do not fit together
+ * @param contenders as {@link checkContenders} gives them
  * @throws {FlowError} every error of the library; `ERR_NATIVE` if a contender cannot be started
  */
 export async function runBench(
   pictures: readonly string[],
+  contenders: readonly Contender[],
   flags: BenchFlags,
   argv: readonly string[],
   cli: Cli,
 ): Promise<BenchReport> {
   const before = process.memoryUsage.rss()
-  const contenders = checkContenders(pictures, flags)
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   const models = new Map<string, FlowModel>()
   const targets: Target[] = []
@@ -74,12 +74,15 @@ export async function runBench(
   }
 }
 
-function checkContenders(pictures: readonly string[], flags: BenchFlags): Contender[] {
+/** @throws {UsageError} for options that do not fit together */
+export function checkContenders(pictures: readonly string[], flags: BenchFlags): Contender[] {
   if (pictures.length === 1) throw new UsageError('give two pictures, or none: then frames are made')
   if (pictures.length > 0 && flags.frameSize !== undefined)
     throw new UsageError('--frame-size is for frames that are made; pictures have their own size')
   if (flags.scenario.includes('camera') && 'share' in flags.rate && flags.warmUp === 0)
     throw new UsageError('--rate: a percentage is of the rate while warming up, so --warm-up must not be 0')
+  if (flags.against !== undefined && flags.scenario.includes('camera') && 'share' in flags.rate)
+    throw new UsageError('--against compares cameras of one rate: give --rate in frames per second')
   const contenders = [
     baseContender(flags),
     ...(flags.contender ?? []).map((text) => parseContender(text, flags)),

@@ -6,8 +6,8 @@ import { addComputationOptions, addModelOptions } from '../model-options.js'
 import { checkInputs, checkOutputs, type PlannedOutput } from '../outputs.js'
 import { parseCount } from '../parse.js'
 import { modelFiles, pathsOf } from '../run/model-files.js'
-import { compare, readReport } from './against.js'
-import { runBench } from './bench.js'
+import { checkComparable, compare, readReport } from './against.js'
+import { checkContenders, runBench } from './bench.js'
 import {
   type BenchFlags,
   parseAbove0,
@@ -17,6 +17,7 @@ import {
   parseScenarios,
   SCENARIOS,
 } from './flags.js'
+import { settingsOf } from './measure.js'
 import { writePage } from './page.js'
 import { sectionsOf, toMarkdown, toText } from './sections.js'
 import { CONTENDER_HELP } from './targets/contender.js'
@@ -112,8 +113,17 @@ Examples:
         ...(flags.against === undefined ? [] : [flags.against]),
       ]
       checkOutputs(planned(flags), inputs)
+      const contenders = checkContenders(pictures, flags)
       const earlier = flags.against === undefined ? undefined : await readReport(flags.against)
-      const report = await runBench(pictures, flags, argumentsOf(command), cli)
+      if (earlier !== undefined) {
+        const scenarios = flags.scenario.map((scenario) => ({
+          scenario,
+          settings: settingsOf(scenario, flags),
+        }))
+        const names = contenders.map(({ name }) => name)
+        checkComparable(scenarios, names, earlier, flags.against!)
+      }
+      const report = await runBench(pictures, contenders, flags, argumentsOf(command), cli)
       if (flags.json !== undefined) await writeText(flags.json, JSON.stringify(report, undefined, 1))
       const comparison =
         earlier === undefined ? undefined : compare(report, earlier, flags.against!, flags.tolerance / 100)

@@ -1,7 +1,7 @@
 import type { Progress } from '../run/progress.js'
 import type { BenchFlags, ScenarioName } from './flags.js'
 import { type Observed, Watch } from './machine/watch.js'
-import { type Result, samplesOf, type ScenarioReport } from './report.js'
+import { type Result, samplesOf, type ScenarioReport, type Settings } from './report.js'
 import {
   cameraFigures,
   type CameraFrame,
@@ -34,8 +34,7 @@ export async function measureScenario(
   engine: 'cpu' | 'cuda',
   progress: Progress,
 ): Promise<ScenarioReport> {
-  const streams = scenario === 'multi-stream' ? flags.streams : 1
-  const batch = scenario === 'offline' ? flags.batch : 1
+  const { streams = 1, batch = 1 } = settingsOf(scenario, flags)
   const warm: WarmUp[] = []
   for (const [i, target] of targets.entries()) {
     progress.stage(`${scenario}, ${target.name}: warming up`)
@@ -54,18 +53,15 @@ export async function measureScenario(
   const watch = new Watch(engine)
   let observed: Observed
   let measured: Measured[]
-  let settings: Record<string, number> = {}
+  let settings = settingsOf(scenario, flags)
   try {
     if (scenario === 'camera') {
-      const rate = 'hertz' in flags.rate ? flags.rate.hertz : flags.rate.share * sustainableRate(warm)
-      const deadline = flags.deadline ?? 1000 / rate
+      if ('share' in flags.rate) settings = cameraSettings(flags.rate.share * sustainableRate(warm), flags)
+      const rate = settings.rate!
       const frames = flags.frames ?? Math.max(2, Math.round(flags.seconds * rate))
-      settings = { rate, deadline }
       const all = `${frames * targets.length} frames`
       measured = await measureCameras(targets, next, { rate, frames }, (n) => tell(n, all))
     } else {
-      if (streams > 1) settings = { streams }
-      if (batch > 1) settings = { batch }
       const queries =
         flags.frames === undefined ? Infinity : Math.max(1, Math.ceil(flags.frames / batch / streams))
       const milliseconds = flags.frames === undefined ? 1000 * flags.seconds * targets.length : Infinity
@@ -91,7 +87,7 @@ export async function measureScenario(
       throughput:
         camera === undefined
           ? (1000 * framesPerQuery * samples.length) / busy
-          : settings['rate']! * shareDone(camera.flat()),
+          : settings.rate! * shareDone(camera.flat()),
       parts: partsOf(samples),
       camera:
         camera === undefined ? null : cameraFigures(camera, settings as { rate: number; deadline: number }),
@@ -101,6 +97,18 @@ export async function measureScenario(
   })
   return { scenario, settings, observed, results }
 }
+
+/** What figures of a scenario depend on. A camera's rate is not yet known if it is a share. */
+export function settingsOf(scenario: ScenarioName, flags: BenchFlags): Settings {
+  if (scenario === 'multi-stream') return { streams: flags.streams }
+  if (scenario === 'offline') return { batch: flags.batch }
+  return scenario === 'camera' && 'hertz' in flags.rate ? cameraSettings(flags.rate.hertz, flags) : {}
+}
+
+const cameraSettings = (rate: number, { deadline = 1000 / rate }: BenchFlags): Settings => ({
+  rate,
+  deadline,
+})
 
 interface Measured {
   readonly samples: readonly Sample[]

@@ -38,7 +38,7 @@ export async function writePage(report: BenchReport, sections: readonly Section[
     scenarios: report.scenarios.map(({ scenario, results, settings }) => ({
       title: TITLES[scenario],
       results: results.map(({ name, samples }) => ({ name, ...samples })),
-      deadline: scenario === 'camera' ? (settings['deadline'] ?? null) : null,
+      deadline: settings.deadline ?? null,
     })),
   }
   return Buffer.from(`<!doctype html>

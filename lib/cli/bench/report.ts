@@ -37,10 +37,19 @@ export interface ContenderInfo {
   readonly rss: number
 }
 
+/** What the figures of a scenario depend on. */
+export interface Settings {
+  readonly streams?: number
+  readonly batch?: number
+  /** Frames per second. */
+  readonly rate?: number
+  /** Milliseconds. */
+  readonly deadline?: number
+}
+
 export interface ScenarioReport {
   readonly scenario: ScenarioName
-  /** What the figures depend on: streams, batch, rate, deadline. */
-  readonly settings: Readonly<Record<string, number>>
+  readonly settings: Settings
   readonly observed: Observed
   /** In the order of the contenders; the first is what the others are compared with. */
   readonly results: readonly Result[]
