@@ -67,7 +67,7 @@ function percentilePlot({ results, deadline }: Scenario, latencies: readonly Flo
     title: 'Percentiles of latency',
     description: summary(results, latencies),
     x: { label: 'percentile', values: x, show: (nines: number) => `${percentOf(nines)} %` },
-    y: { label: 'ms', show: ms },
+    y: { label: 'ms', show: ms, tell: milliseconds },
     series: results.map(({ name }, i) => ({ name, values: curves[i]! })),
     kind: 'line',
     ticks: NINES.map(place).filter((nines) => nines <= x.at(-1)!),
@@ -89,12 +89,13 @@ function timePlot({ results, deadline }: Scenario, latencies: readonly Float64Ar
       values: times.map(({ time }) => time / 1000),
       show: (s: number) => String(Number(s.toFixed(2))),
     },
-    y: { label: 'ms', show: ms, from0: true },
+    y: { label: 'ms', show: ms, tell: milliseconds, from0: true },
     series: results.map(({ name }, i) => ({
       name,
       values: times.map((each) => (each.i === i ? each.value : null)),
     })),
     kind: 'points',
+    readout: (s: number) => `${s.toFixed(2)} s`,
     mark: markOf(deadline),
     wide: true,
   } as const

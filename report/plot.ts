@@ -30,7 +30,13 @@ export interface Plot {
     readonly values: readonly number[]
     readonly show: (x: number) => string
   }
-  readonly y: { readonly label: string; readonly show: (y: number) => string; readonly from0?: true }
+  readonly y: {
+    readonly label: string
+    readonly show: (y: number) => string
+    /** What the readout says; default: as the axis. */
+    readonly tell?: (y: number) => string
+    readonly from0?: true
+  }
   readonly series: readonly {
     readonly name: string
     readonly values: readonly (number | null | undefined)[]
@@ -164,7 +170,7 @@ function drawMark(u: uPlot, { at, label }: NonNullable<Plot['mark']>, color: str
 function readout({ x, y, series, readout: place = x.show }: Plot, index: number): string {
   const told = series.flatMap(({ name, values }) => {
     const value = values[index]
-    return value == null ? [] : [`${name} ${y.show(value)}`]
+    return value == null ? [] : [`${name} ${(y.tell ?? y.show)(value)}`]
   })
   return `${place(x.values[index]!)}: ${told.join(', ')}`
 }

@@ -36,7 +36,7 @@ export function reportOf(made: MadeUp): BenchReport {
       gpuThrottle: null,
       rssPeak: 2e8,
       rss: 1.5e8,
-      eventLoop: { p50: 1.1, p99: 1.3, max: 5 },
+      eventLoop: { p50: 1.1, p99: 1.3, p999: 2, max: 5 },
     },
     results: names.map((name, i) => resultOf(name, i, made)),
   }

@@ -170,7 +170,7 @@ function observedNotes({ observed }: ScenarioReport): string[] {
   const { eventLoop, rssPeak } = observed
   return [
     `Seen meanwhile: ${told.join('; ')}.`,
-    `Memory at most ${byteCount(rssPeak)}. Event loop: a turn within ${ms(eventLoop.p50)} ms in 50 %, ${ms(eventLoop.p99)} ms in 99 %, ` +
+    `Memory at most ${byteCount(rssPeak)}. Event loop: a turn within ${ms(eventLoop.p50)} ms in 50 %, ${ms(eventLoop.p99)} ms in 99 %, ${ms(eventLoop.p999)} ms in 99.9 %, ` +
       `${ms(eventLoop.max)} ms always, a timer of 1 ms included.`,
   ]
 }

@@ -24,7 +24,12 @@ export interface Observed {
   readonly rssPeak: number
   readonly rss: number
   /** Milliseconds between turns of the event loop, a timer of 1 ms included. */
-  readonly eventLoop: { readonly p50: number; readonly p99: number; readonly max: number }
+  readonly eventLoop: {
+    readonly p50: number
+    readonly p99: number
+    readonly p999: number
+    readonly max: number
+  }
 }
 
 const INTERVAL_MS = 500
@@ -79,7 +84,12 @@ export class Watch {
         this.#engine === 'cuda' ? (askNvidia(['clocks_throttle_reasons.active'])?.[0] ?? null) : null,
       rssPeak: this.#rssPeak,
       rss: process.memoryUsage.rss(),
-      eventLoop: { p50: loop(50), p99: loop(99), max: this.#loop.count === 0 ? 0 : this.#loop.max / 1e6 },
+      eventLoop: {
+        p50: loop(50),
+        p99: loop(99),
+        p999: loop(99.9),
+        max: this.#loop.count === 0 ? 0 : this.#loop.max / 1e6,
+      },
     }
   }
 
