@@ -80,6 +80,14 @@ describe('the interval of a ratio', () => {
     expect(pairedRatio(times, base)).toEqual(pairedRatio(times, base))
   })
 
+  test('of very many samples takes seconds, not minutes, and holds the ratio as well', () => {
+    const { times, base } = pairs(200_000, 1.25, 4)
+    const { ratio, low, high } = pairedRatio(times, base)
+    expect(ratio).toBeCloseTo(1.25, 2)
+    expect(low).toBeGreaterThan(1.24)
+    expect(high).toBeLessThan(1.26)
+  })
+
   test('of one pair is unknown', () => {
     expect(pairedRatio([2], [1])).toEqual({ ratio: 2, low: 0, high: Infinity })
   })
