@@ -58,6 +58,7 @@ export function reportOf(made: MadeUp): BenchReport {
       memory: 8e9,
       system: 'linux-x64',
       node: 'v20.0.0',
+      driver: null,
       gpu: null,
     },
     frames: { source: 'made, 640 x 480', width: 640, height: 480 },

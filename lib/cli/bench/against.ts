@@ -194,7 +194,8 @@ function differencesOf(now: BenchReport, then: BenchReport): string[] {
     if (old === undefined) return []
     return Object.keys(info).flatMap((key) => differ(`${name}, ${key}`, info[key], old[key]))
   })
-  return [...machine, ...differ('frames', now.frames, then.frames), ...contenders]
+  const gpu = differ('gpu', now.machine.gpu?.name, then.machine.gpu?.name)
+  return [...machine, ...gpu, ...differ('frames', now.frames, then.frames), ...contenders]
 }
 
 function show(value: unknown): string {

@@ -53,14 +53,10 @@ function machineSection({ version, date, machine, frames, memory, command }: Ben
     ],
     ['governor', known(machine.governor)],
     ['power limit', known(machine.powerLimit, ' W')],
+    ...(machine.driver === null ? [] : [['NVIDIA driver', machine.driver]]),
     ...(gpu === null
       ? []
-      : [
-          [
-            'GPU',
-            `${gpu.name}, driver ${gpu.driver}, ${gpu.clock} of ${gpu.maxClock}, power limit ${gpu.powerLimit}`,
-          ],
-        ]),
+      : [['GPU', `${gpu.name}, ${gpu.clock} of ${gpu.maxClock}, power limit ${gpu.powerLimit}`]]),
     ['load before', `${machine.load.toFixed(2)} tasks`],
     ['memory', `${byteCount(memory.before)} before, at most ${byteCount(memory.peak)} in the whole run`],
   ]

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { inspectNvidia } from '../../doctor/nvidia.js'
 
 /** The machine of a measurement. Null is what the system does not tell. */
 export interface Machine {
@@ -25,13 +26,14 @@ export interface Machine {
   readonly memory: number
   readonly system: string
   readonly node: string
+  /** Version of NVIDIA's driver; null if no GPU is used. */
+  readonly driver: string | null
   readonly gpu: GpuState | null
 }
 
 /** NVIDIA's GPU as nvidia-smi tells it. */
 export interface GpuState {
   readonly name: string
-  readonly driver: string
   readonly clock: string
   readonly maxClock: string
   readonly powerLimit: string
@@ -63,6 +65,7 @@ export function describeMachine(engine: 'cpu' | 'cuda', root = '/'): Machine {
     memory: totalmem(),
     system: `${process.platform}-${process.arch}, kernel ${release()}`,
     node: process.version,
+    driver: engine === 'cuda' ? inspectNvidia().driver : null,
     gpu: engine === 'cuda' ? gpuState() : null,
   }
 }
@@ -105,8 +108,8 @@ export function askNvidia(fields: readonly string[]): string[] | null {
 }
 
 function gpuState(): GpuState | null {
-  const found = askNvidia(['name', 'driver_version', 'clocks.sm', 'clocks.max.sm', 'power.limit'])
+  const found = askNvidia(['name', 'clocks.sm', 'clocks.max.sm', 'power.limit'])
   if (found === null) return null
-  const [name = '', driver = '', clock = '', maxClock = '', powerLimit = ''] = found
-  return { name, driver, clock, maxClock, powerLimit }
+  const [name = '', clock = '', maxClock = '', powerLimit = ''] = found
+  return { name, clock, maxClock, powerLimit }
 }
