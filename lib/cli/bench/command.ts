@@ -19,6 +19,7 @@ import {
 } from './flags.js'
 import { settingsOf } from './measure.js'
 import { writePage } from './page.js'
+import type { BenchReport } from './report.js'
 import { sectionsOf, toMarkdown, toText } from './sections.js'
 import { CONTENDER_HELP } from './targets/contender.js'
 
@@ -124,7 +125,7 @@ Examples:
         checkComparable(scenarios, names, earlier, flags.against!)
       }
       const report = await runBench(pictures, contenders, flags, argumentsOf(command), cli)
-      if (flags.json !== undefined) await writeText(flags.json, JSON.stringify(report, undefined, 1))
+      if (flags.json !== undefined) await writeText(flags.json, toJson(report))
       const comparison =
         earlier === undefined ? undefined : compare(report, earlier, flags.against!, flags.tolerance / 100)
       const sections = sectionsOf(report, comparison)
@@ -151,6 +152,12 @@ function argumentsOf(command: Command): readonly string[] {
   const all: readonly string[] =
     (command.parent as (Command & { readonly rawArgs: readonly string[] }) | null)?.rawArgs ?? []
   return all.slice(all.indexOf(command.name()) + 1)
+}
+
+/** JSON with one line for all samples of a kind. */
+function toJson(report: BenchReport): string {
+  const numbers = /\[\n[\d\s.,e+-]+\]/g // no string of JSON has a line feed
+  return JSON.stringify(report, undefined, 2).replaceAll(numbers, (list) => list.replaceAll(/\s+/g, ''))
 }
 
 function writeText(path: string, text: string): Promise<void> {

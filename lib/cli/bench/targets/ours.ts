@@ -1,3 +1,4 @@
+import { DEFAULT_MODEL } from '../../../checkpoint/default-model.js'
 import type { FeatureMap } from '../../../feature-map.js'
 import type { Frame } from '../../../frame.js'
 import { FlowError } from '../../../errors.js'
@@ -43,7 +44,7 @@ export function ourTarget(
     device,
     ...(gpu === null ? { threads, instructionSet } : { driver: gpu.driver, kernels: gpu.kernels }),
     precision,
-    weights: model.info.files.backbone,
+    weights: weightsOf(model),
   }
   const target = { name: contender.name, info, load }
   const close = async () => {
@@ -105,6 +106,11 @@ export function ourTarget(
       for (const map of maps) map.dispose()
     },
   }
+}
+
+function weightsOf({ info }: FlowModel): string {
+  const { backbone, head } = info.files
+  return backbone === DEFAULT_MODEL ? "the package's" : backbone === head ? head : `${backbone}, ${head}`
 }
 
 async function pushed(stream: FlowStream, frame: Frame): Promise<Pushed & { readonly dropped?: boolean }> {
