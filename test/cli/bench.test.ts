@@ -226,6 +226,7 @@ describe('bench refuses', () => {
     [['--contender', 'preset=slow'], /preset must be one of fast, balanced, best/],
     [['--contender', 'speed=1'], /"speed" is not known/],
     [['--contender', 'backward=yes'], /backward takes no value/],
+    [['--contender', 'call=head,backward'], /are of the calls stream, sync and pair/],
     [['--contender', 'threads=0'], /threads: It must be a number from 1 to 256/],
     [['--contender', 'opencv=best'], /opencv must be one of ultrafast, fast, medium/],
     [['--contender', 'call=pair', '--contender', 'call=pair'], /is given twice/],

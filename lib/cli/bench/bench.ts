@@ -94,6 +94,11 @@ export function checkContenders(pictures: readonly string[], flags: BenchFlags):
     if (names.has(name)) throw new UsageError(`--contender ${name} is given twice`)
     names.add(name)
     if (kind === 'ours') defaultsOf({ ...contender, ...files })
+    const maps = kind === 'ours' && (contender.backward || contender.occlusion || contender.confidence)
+    if (maps && ['backbone', 'head'].includes(contender.call))
+      throw new UsageError(
+        `--contender ${name}: backward, occlusion and confidence are of the calls stream, sync and pair`,
+      )
     const streams = kind === 'ours' && contender.call === 'stream'
     if (flags.scenario.includes('camera') && !streams)
       throw new UsageError(

@@ -20,7 +20,8 @@ import {
 import { settingsOf } from './measure.js'
 import { writePage } from './page.js'
 import type { BenchReport } from './report.js'
-import { sectionsOf, toMarkdown, toText } from './sections.js'
+import { toMarkdown, toText } from './render.js'
+import { sectionsOf } from './sections.js'
 import { CONTENDER_HELP } from './targets/contender.js'
 
 export function addBench(program: Command, cli: Cli): void {

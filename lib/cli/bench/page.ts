@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FlowError } from '../../errors.js'
+import { escapeHtml, hashOf, inlined, jsonForHtml } from '../html.js'
 import { PACKAGE_ROOT } from '../package.js'
 import type { BenchReport } from './report.js'
-import { isText, type Section, TITLES } from './sections.js'
+import { isText } from './render.js'
+import { type Section, TITLES } from './sections.js'
 
 /** The script and the style of the page, as `npm run build:ts` compiles them from `report/`. */
 const BUNDLE = join(PACKAGE_ROOT, 'dist', 'report')
@@ -60,7 +61,7 @@ export async function writePage(report: BenchReport, sections: readonly Section[
 <div id="plots"><noscript><p>A script inside of this page draws the plots. The tables below need none.</p></noscript></div>
 ${sections.map(sectionHtml).join('\n')}
 </main>
-<script type="application/json" id="data">${JSON.stringify(plots).replaceAll('<', '\\u003c')}</script>
+<script type="application/json" id="data">${jsonForHtml(plots)}</script>
 <script>${script}</script>
 </body>
 </html>
@@ -92,9 +93,7 @@ ${notes.map((note) => `<p>${escapeHtml(note)}</p>`).join('\n')}
 
 async function readBundle(name: string): Promise<string> {
   try {
-    const text = await readFile(join(BUNDLE, name), 'utf8')
-    // The end of an element in a script or a style would end it.
-    return text.replaceAll(/<\/(script|style)/gi, '<\\/$1').replaceAll('<!--', '<\\!--')
+    return inlined(await readFile(join(BUNDLE, name), 'utf8'))
   } catch (cause) {
     throw new FlowError(
       'ERR_NATIVE',
@@ -102,12 +101,4 @@ async function readBundle(name: string): Promise<string> {
       { cause },
     )
   }
-}
-
-function hashOf(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 }
