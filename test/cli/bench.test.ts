@@ -188,7 +188,7 @@ describe('bench --against', () => {
     )
     expect(fast.code).toBe(1)
     expect(fast.out).toMatch(/single-stream, dinov3-flow .* slower/)
-    expect(readJson(path('kept.json')).scenarios).toHaveLength(1)
+    expect(readJson(path('kept.json')).comparison!.changes).toMatchObject([{ verdict: 'slower' }])
     const slow = await bench('--frames', '40', '--against', await earlier('slow.json', 0.05))
     expect(slow).toMatchObject({ code: 0, err: '' })
     expect(slow.out).toMatch(/single-stream, dinov3-flow .* faster/)

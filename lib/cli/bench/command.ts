@@ -126,9 +126,9 @@ Examples:
         checkComparable(scenarios, names, earlier, flags.against!)
       }
       const report = await runBench(pictures, contenders, flags, argumentsOf(command), cli)
-      if (flags.json !== undefined) await writeText(flags.json, toJson(report))
       const comparison =
         earlier === undefined ? undefined : compare(report, earlier, flags.against!, flags.tolerance / 100)
+      if (flags.json !== undefined) await writeText(flags.json, toJson({ ...report, comparison }))
       const sections = sectionsOf(report, comparison)
       if (flags.markdown !== undefined)
         await writeText(flags.markdown, toMarkdown(sections).join('\n').trimEnd())

@@ -1,3 +1,4 @@
+import type { Comparison } from './against.js'
 import type { ScenarioName } from './flags.js'
 import type { Machine } from './machine/machine.js'
 import type { Observed } from './machine/watch.js'
@@ -24,6 +25,8 @@ export interface BenchReport {
   readonly scenarios: readonly ScenarioReport[]
   /** Resident bytes of this process before anything was loaded, and the most of the whole run. */
   readonly memory: { readonly before: number; readonly peak: number }
+  /** With `--against`. */
+  readonly comparison?: Comparison | undefined
 }
 
 export interface ContenderInfo {

@@ -228,6 +228,9 @@ function cameraSection({ results }: ScenarioReport): Section {
   }
 }
 
+/** Noise that is worth a note. */
+const NOISY = 0.1
+
 function comparisonSection({ file, changes, differences }: Comparison): Section {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`
   const missed = changes.some((change) => change.missed !== null)
@@ -261,7 +264,15 @@ function comparisonSection({ file, changes, differences }: Comparison): Section 
         change.verdict,
       ]),
     ],
-    notes: differences.map((difference) => `Not the same: ${difference}.`),
+    notes: [
+      ...changes
+        .filter(({ noise }) => noise > NOISY)
+        .map(
+          ({ scenario, name, noise }) =>
+            `The noise of ${scenario}, ${name} hides changes of less than ${percent(noise)}: measure longer, or when the machine is quiet.`,
+        ),
+      ...differences.map((difference) => `Not the same: ${difference}.`),
+    ],
   }
 }
 
