@@ -6,7 +6,9 @@ export function toText(sections: readonly Section[], width: number): string[] {
   return sections.flatMap(({ title, rows, notes }, i) => [
     ...(i === 0 ? [] : ['']),
     title,
-    ...(isText(rows) ? table(rows.slice(1) as unknown as readonly Row[]) : columns(rows)),
+    ...(isText(rows)
+      ? table(rows.slice(1) as unknown as readonly Row[])
+      : columns(rows).map((line) => line.trimEnd())),
     ...notes.flatMap((note) => wrapped(note, width)),
   ])
 }
