@@ -1,12 +1,10 @@
-// Latency of a frame at 640 x 640 in the seed's configuration. If onnxruntime-node is installed (see bench/peers), it runs
-// the same network for comparison.
+// Latency of the backbone and of the head at 640 x 640 in the seed's configuration, and of their stages. If onnxruntime-node is
+// installed (see bench/peers), it runs the same network for comparison. `dinov3-flow bench` measures all else.
 //
 //   node bench/latency.mjs [--threads N] [--runs N] [--json FILE] [--no-peers] [--no-stages]
 //
 // Both alternate, pass by pass, in one process, so that other load on the machine slows both. Our backbone pass includes the
 // conversion of an 8-bit frame; the pass of onnxruntime starts from a normalised image.
-import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { FlowModel } from 'dinov3-flow'
 import { circumstances, percentile, printTable, saveReport, seedCheckpoints, summary } from './lib.mjs'
@@ -24,7 +22,6 @@ const { values: options } = parseArgs({
 })
 const runs = Number(options.runs)
 const side = 640
-const MB = 1e6
 
 function frame(seed) {
   const data = new Uint8Array(3 * side * side)
@@ -34,35 +31,14 @@ function frame(seed) {
 }
 const [a, b] = [frame(0), frame(1)]
 
-/** Milliseconds between turns of the event loop while `work` runs. An idle loop turns every millisecond, due to the timer. */
-async function eventLoopDelay(work) {
-  const histogram = monitorEventLoopDelay({ resolution: 1 })
-  histogram.enable()
-  await work()
-  histogram.disable()
-  return Object.fromEntries([50, 99, 99.9].map((p) => [`p${p}`, histogram.percentile(p) / 1e6]))
-}
-
-// ---- ours alone: memory, event loop, whole frames --------------------------------------------------------------------
-
 const model = await FlowModel.load({
   ...seedCheckpoints(),
   device: 'cpu',
   ...(options.threads === undefined ? {} : { threads: Number(options.threads) }),
 })
 const { threads } = model.info
-const loadPeak = process.resourceUsage().maxRSS * 1024
 const flow = await model.flow(a, b)
-const idle = await eventLoopDelay(() => setTimeout(2000))
-const whole = []
-const busy = await eventLoopDelay(async () => {
-  for (let run = 0; run < Math.min(runs, 10); run++) {
-    const start = performance.now()
-    await model.flow(a, b, { into: flow })
-    whole.push(performance.now() - start)
-  }
-})
-const memory = { loadPeakMB: loadPeak / MB, residentMB: process.memoryUsage.rss() / MB }
+
 // ---- alternating -----------------------------------------------------------------------------------------------------
 
 const contenders = [
@@ -116,9 +92,6 @@ const report = {
   instructionSet: model.info.instructionSet,
   threads,
   size: [side, side],
-  flowMs: summary(whole),
-  memory,
-  eventLoopDelayMs: { busy, idle },
   contenders: contenders.map(({ name, backbone, head }) => ({
     name,
     backboneMs: summary(backbone),
@@ -164,17 +137,6 @@ printTable(
     },
   ]),
 )
-printTable('Two frames to flow, asynchronously', [
-  {
-    'p50 ms': ms(report.flowMs.p50),
-    'p95 ms': ms(report.flowMs.p95),
-    'event loop p99 ms': ms(busy.p99),
-    'p99.9 ms': ms(busy['p99.9']),
-    'p99.9 idle ms': ms(idle['p99.9']),
-    'resident MB': ms(memory.residentMB),
-    'peak while loading MB': ms(memory.loadPeakMB),
-  },
-])
 if (report.stages) {
   const { stages } = report
   for (const part of ['backbone', 'head'])

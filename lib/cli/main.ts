@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { FlowError } from '../errors.js'
+import { addBench } from './bench/command.js'
 import { addBuild } from './build/command.js'
 import { AnsweredNo, type Cli, EXIT, Interrupted, UsageError } from './cli.js'
 import { addConvert } from './convert/command.js'
@@ -64,6 +65,7 @@ With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack
   addViz(program, cli)
   addMetrics(program, cli)
   addEval(program, cli)
+  addBench(program, cli)
   addConvert(program, cli)
   addInspect(program, cli)
   addDoctor(program, cli)

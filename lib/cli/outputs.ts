@@ -23,6 +23,7 @@ const KINDS = {
   report: { extensions: ['.json'], named: 'reports are written as' },
   page: { extensions: ['.html', '.htm'], named: 'pages are written as' },
   video: { extensions: VIDEO_EXTENSIONS, named: 'videos are written as' },
+  markdown: { extensions: ['.md'], named: 'Markdown is written as' },
 } as const
 
 /** A file that a command is going to write. */

@@ -47,8 +47,11 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError('It must be a whole number, 1 or more.')
 }
 
-function parsePair(text: string, names: string): Pair {
+/** @param names what else the option may be; empty for nothing */
+export function parsePair(text: string, names: string): Pair {
   const [, height, width] = /^(\d{1,5})[x×](\d{1,5})$/i.exec(text) ?? []
   if (height !== undefined && width !== undefined) return [Number(height), Number(width)]
-  throw new InvalidArgumentError(`It must be ${names} or HEIGHTxWIDTH, such as 432x1024.`)
+  throw new InvalidArgumentError(
+    `It must be ${names === '' ? '' : `${names} or `}HEIGHTxWIDTH, such as 432x1024.`,
+  )
 }

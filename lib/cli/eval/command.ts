@@ -4,6 +4,7 @@ import { writeWhole } from '../../support/write-file.js'
 import { AnsweredNo, type Cli, printLines } from '../cli.js'
 import { addComputationOptions, addModelOptions } from '../model-options.js'
 import { parseCount, parseLimit } from '../parse.js'
+import { wrapped } from '../table.js'
 import { DATA_SETS, type DataSetName } from './datasets/index.js'
 import { evaluateDataSet, ledgerPath } from './evaluate.js'
 import type { EvalFlags } from './flags.js'
@@ -85,14 +86,4 @@ function layouts(): string {
     })
     .flat()
     .join('\n')
-}
-
-function wrapped(text: string, width: number): string[] {
-  const lines = ['']
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)!
-    if (last !== '' && last.length + 1 + word.length > width) lines.push(word)
-    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`
-  }
-  return lines
 }

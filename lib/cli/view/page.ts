@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FlowError } from '../../errors.js'
+import { escapeHtml, hashOf, inlined, jsonForHtml } from '../html.js'
 import { PACKAGE_ROOT } from '../package.js'
 import type { PageData } from './page-data.js'
 import type { Parts } from './parts.js'
@@ -48,9 +48,7 @@ ${parts.html()}<script>${script}</script>
 
 async function readViewer(name: string): Promise<string> {
   try {
-    const text = await readFile(join(VIEWER, name), 'utf8')
-    // The end of an element in a script or a style would end it.
-    return text.replaceAll(/<\/(script|style)/gi, '<\\/$1').replaceAll('<!--', '<\\!--')
+    return inlined(await readFile(join(VIEWER, name), 'utf8'))
   } catch (cause) {
     throw new FlowError(
       'ERR_NATIVE',
@@ -58,17 +56,4 @@ async function readViewer(name: string): Promise<string> {
       { cause },
     )
   }
-}
-
-function hashOf(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`
-}
-
-/** JSON in an element of HTML: no name of a file can end the element. */
-function jsonForHtml(value: unknown): string {
-  return JSON.stringify(value).replaceAll('<', '\\u003c')
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 }
