@@ -135,7 +135,7 @@ export async function runNativeTests(variant) {
     for (const schedule of SCHEDULES.slice(1))
       tasks.push(...shared(`schedule ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
     // Compute capability 7.5 takes other code paths: no cp.async, and products of half the depth. It has no bfloat16.
-    tasks.push(...shared('capability 7.5', ['[cuda f16'], { EMULATOR_CAPABILITY: '7.5' }))
+    tasks.push(...shared('capability 7.5', ['[cuda', '~bf16'], { EMULATOR_CAPABILITY: '7.5' }))
   } else
     for (const program of PROGRAMS)
       tasks.push(...(program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)]))

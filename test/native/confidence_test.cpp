@@ -200,21 +200,21 @@ void check_measures(Bench& b, Random& random, int height, int width, float u, fl
   }
 }
 
-const OnEveryEngine measures("measure_flow tells how alike, textured, smooth and sure a flow is",
-                             [](Bench& b, Random& random) {
-                               for (const auto [height, width] : {std::array{8, 8}, {9, 13}, {61, 47}}) {
-                                 check_measures(b, random, 2 * height, 2 * width, 3, -2);
-                                 check_measures(b, random, 2 * height + 1, 2 * width, -9.5F, 4);
-                                 check_measures(b, random, 2 * height, 2 * width + 1, 0, 0);
-                                 check_measures(b, random, 2 * height + 1, 2 * width + 1, 5, 30);
-                               }
-                             });
+const WithoutOperands measures("measure_flow tells how alike, textured, smooth and sure a flow is",
+                               [](Bench& b, Random& random) {
+                                 for (const auto [height, width] : {std::array{8, 8}, {9, 13}, {61, 47}}) {
+                                   check_measures(b, random, 2 * height, 2 * width, 3, -2);
+                                   check_measures(b, random, 2 * height + 1, 2 * width, -9.5F, 4);
+                                   check_measures(b, random, 2 * height, 2 * width + 1, 0, 0);
+                                   check_measures(b, random, 2 * height + 1, 2 * width + 1, 5, 30);
+                                 }
+                               });
 
-const OnEveryEngine fast("measure_flow measures how smooth a motion of hundreds of pixels is as well as that of none",
-                         [](Bench& b, Random& random) {
-                           check_measures(b, random, 122, 94, 500, -700);
-                           check_measures(b, random, 44, 150, -3000, 0);
-                         });
+const WithoutOperands fast("measure_flow measures how smooth a motion of hundreds of pixels is as well as that of none",
+                           [](Bench& b, Random& random) {
+                             check_measures(b, random, 122, 94, 500, -700);
+                             check_measures(b, random, 44, 150, -3000, 0);
+                           });
 
 // ---- rating ---------------------------------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ Map probabilities(const Values& measures, const ConfidenceWeights& weights, int 
   return out;
 }
 
-const OnEveryEngine rates("rate_flow gives the network's probabilities, at any size", [](Bench& b, Random& random) {
+const WithoutOperands rates("rate_flow gives the network's probabilities, at any size", [](Bench& b, Random& random) {
   for (const auto [height, width] : {std::array{8, 8}, {9, 13}, {61, 47}}) {
     Values measures = random.values(static_cast<std::size_t>(measure_count) * height * width);
     for (float& m : measures) m = std::abs(m);

@@ -82,6 +82,7 @@ class Bench {
 struct TestedEngine {
   std::string name;
   std::function<Bench()> make;
+  bool only_operands_differ = false;  // from an engine before
 };
 
 inline std::vector<TestedEngine> engines() {
@@ -102,17 +103,20 @@ inline std::vector<TestedEngine> engines() {
          {std::pair{Precision::fp32, 1e-5}, {Precision::fp16, 2e-3}, {Precision::bf16, 1.5e-2}}) {
       const std::string name = std::string("cuda ") + cuda::suffix_of(precision);
       if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) {
-        all.push_back({name, []() -> Bench { check::skip("this GPU lacks the precision"); }});
+        all.push_back({name, []() -> Bench { check::skip("this GPU lacks the precision"); }, true});
         continue;
       }
-      all.push_back({name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }});
+      all.push_back(
+          {name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }, precision != Precision::fp32});
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // This tile is too large for the shapes here: choose_gemm_tile would not choose it.
-      all.push_back({name + ", largest tile", [=] {
+      all.push_back({name + ", largest tile",
+                     [=] {
                        auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
                        ops->use_gemm_tile(*std::begin(kernels::gemm_tiles));
                        return Bench(std::move(ops), least);
-                     }});
+                     },
+                     true});
     }
   }
   return all;
@@ -120,9 +124,15 @@ inline std::vector<TestedEngine> engines() {
 
 /// Registers a test for every engine.
 struct OnEveryEngine {
-  OnEveryEngine(const std::string& promise, const std::function<void(Bench&, Random&)>& body) {
+  using Body = std::function<void(Bench&, Random&)>;
+
+  OnEveryEngine(const std::string& promise, const Body& body) : OnEveryEngine(promise, body, true) {}
+
+ protected:
+  OnEveryEngine(const std::string& promise, const Body& body, bool has_operands) {
     static const std::vector<TestedEngine> all = engines();
     for (const TestedEngine& engine : all) {
+      if (engine.only_operands_differ && !has_operands) continue;
       check::tests().push_back({promise + " [" + engine.name + "]", [=] {
                                   Bench bench = engine.make();
                                   Random random(7);
@@ -130,6 +140,11 @@ struct OnEveryEngine {
                                 }});
     }
   }
+};
+
+/// As OnEveryEngine, for stages without operands: a GPU has the same kernels for them in every precision.
+struct WithoutOperands : OnEveryEngine {
+  WithoutOperands(const std::string& promise, const Body& body) : OnEveryEngine(promise, body, false) {}
 };
 
 }  // namespace flow

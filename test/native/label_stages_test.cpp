@@ -106,7 +106,7 @@ Picture texture(Random& random, int height, int width, double shift) {
 
 // ---- costs ----------------------------------------------------------------------------------------------------------
 
-const OnEveryEngine census(
+const WithoutOperands census(
     "census_costs compares each pixel with its neighbours, where labels lead", [](Bench& b, Random& random) {
       for (const Size size : sizes) {
         for (const int odd : {0, 1}) {
@@ -131,7 +131,7 @@ const OnEveryEngine census(
       }
     });
 
-const OnEveryEngine rates("rate_costs finds the median of what stays in the frame", [](Bench& b, Random& random) {
+const WithoutOperands rates("rate_costs finds the median of what stays in the frame", [](Bench& b, Random& random) {
   for (const Size size : {Size{2, 3}, {8, 8}, {1, 40}, {31, 47}, {71, 95}, {2, 9000}, {9000, 2}}) {
     for (const int starts : {1, most_starts}) {
       const LabelMaps maps = made_up(random, size, starts, starts, 20);
@@ -158,7 +158,7 @@ const OnEveryEngine rates("rate_costs finds the median of what stays in the fram
   }
 });
 
-const OnEveryEngine outside(
+const WithoutOperands outside(
     "charge_outside mixes the cost with that outside by what leaves the frame", [](Bench& b, Random& random) {
       for (const Size size : sizes) {
         const LabelMaps maps = made_up(random, size, 3, 7, 9);
@@ -178,7 +178,7 @@ const OnEveryEngine outside(
       }
     });
 
-const OnEveryEngine covers("charge_covered charges what another pixel hides", [](Bench& b, Random& random) {
+const WithoutOperands covers("charge_covered charges what another pixel hides", [](Bench& b, Random& random) {
   for (const Size size : sizes) {
     const LabelMaps maps = made_up(random, size, 2, 6, 12);
     const BenchLabels bench(b, maps);
@@ -211,7 +211,7 @@ const OnEveryEngine covers("charge_covered charges what another pixel hides", []
 
 // ---- choice ---------------------------------------------------------------------------------------------------------
 
-const OnEveryEngine chooses(
+const WithoutOperands chooses(
     "choose_labels takes the label that fits a pixel and its neighbours best", [](Bench& b, Random& random) {
       for (const Size size : sizes) {
         for (const auto& [starts, count] : {std::pair{1, 1}, {1, 3}, {4, 4}, {most_starts, most_labels}}) {
@@ -246,7 +246,7 @@ const OnEveryEngine chooses(
       }
     });
 
-const OnEveryEngine first("choose_labels takes the first of equal labels", [](Bench& b, Random& random) {
+const WithoutOperands first("choose_labels takes the first of equal labels", [](Bench& b, Random& random) {
   const Size size{9, 14};
   LabelMaps maps = made_up(random, size, 2, 5, 1);
   const std::size_t pixels = static_cast<std::size_t>(size.height) * size.width;
@@ -292,8 +292,8 @@ LabelMaps two_surfaces(Random& random, Size size, int starts) {
   return maps;
 }
 
-const OnEveryEngine fits("fit_motions finds the motions of two surfaces, as the CPU does", [](Bench& b,
-                                                                                              Random& random) {
+const WithoutOperands fits("fit_motions finds the motions of two surfaces, as the CPU does", [](Bench& b,
+                                                                                                Random& random) {
   for (const Size size : {Size{60, 80}, {48, 131}, {135, 240}}) {
     for (const int starts : {1, 3}) {
       const LabelMaps maps = two_surfaces(random, size, starts);
@@ -331,7 +331,7 @@ const OnEveryEngine fits("fit_motions finds the motions of two surfaces, as the 
   }
 });
 
-const OnEveryEngine still("fit_motions finds exactly no motion in a flow of zeros", [](Bench& b, Random& /*random*/) {
+const WithoutOperands still("fit_motions finds exactly no motion in a flow of zeros", [](Bench& b, Random& /*random*/) {
   const LabelMaps maps(40, 50, 1, 1);  // of zeros, which cost nothing
   const BenchLabels bench(b, maps);
   b.ops.fit_motions(bench.labels, {});
@@ -339,7 +339,7 @@ const OnEveryEngine still("fit_motions finds exactly no motion in a flow of zero
   for (const float motion : b.read(bench.labels.flow(1))) check::that(motion == 0, motion);
 });
 
-const OnEveryEngine small("fit_motions finds none in a level that no window fits", [](Bench& b, Random& random) {
+const WithoutOperands small("fit_motions finds none in a level that no window fits", [](Bench& b, Random& random) {
   for (const Size size : {Size{2, 3}, {9, 30}, {1, 40}}) {
     const BenchLabels bench(b, made_up(random, size, 1, 4, 0));
     b.ops.fit_motions(bench.labels, {});
@@ -349,7 +349,7 @@ const OnEveryEngine small("fit_motions finds none in a level that no window fits
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
-const OnEveryEngine recorded("a recorded choice gives the bits of its first run", [](Bench& b, Random& random) {
+const WithoutOperands recorded("a recorded choice gives the bits of its first run", [](Bench& b, Random& random) {
   const Size size{45, 61};
   const LabelMaps maps = two_surfaces(random, size, 2);
   const BenchLabels bench(b, maps);

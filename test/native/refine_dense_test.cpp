@@ -129,14 +129,14 @@ void check_pyramid(Bench& b, const Picture& picture, int height, int width) {
   }
 }
 
-const OnEveryEngine pyramids("image_pyramid holds the means of pixels of every format", [](Bench& b, Random& random) {
+const WithoutOperands pyramids("image_pyramid holds the means of pixels of every format", [](Bench& b, Random& random) {
   for (const auto& [name, format] : made_formats()) check_pyramid(b, Picture(61, 47, format, random), 61, 47);
   for (const auto [height, width] : {std::array{1, 1}, {1, 5}, {8, 8}, {9, 13}, {61, 47}, {120, 160}}) {
     check_pyramid(b, Picture(height, width, rgb, random), height, width);
   }
 });
 
-const OnEveryEngine resizes("image_pyramid resizes a frame without skipping pixels", [](Bench& b, Random& random) {
+const WithoutOperands resizes("image_pyramid resizes a frame without skipping pixels", [](Bench& b, Random& random) {
   for (const auto& [name, format] : made_formats()) check_pyramid(b, Picture(35, 45, format, random), 21, 17);
   for (const auto [height, width] : {std::array{1, 1}, {8, 8}, {40, 61}, {61, 40}, {61, 9}, {100, 83}}) {
     check_pyramid(b, Picture(40, 61, interleaved(4, 2, 1, 0), random), height, width);
@@ -146,7 +146,7 @@ const OnEveryEngine resizes("image_pyramid resizes a frame without skipping pixe
 
 // ---- covered pixels -------------------------------------------------------------------------------------------------
 
-const OnEveryEngine covered("find_covered cuts what cannot be seen in the other frame", [](Bench& b, Random& random) {
+const WithoutOperands covered("find_covered cuts what cannot be seen in the other frame", [](Bench& b, Random& random) {
   for (const auto [height, width] : {std::array{1, 1}, {8, 8}, {9, 13}, {61, 47}, {120, 160}}) {
     const auto size = static_cast<std::size_t>(height) * width;
     Values flow = random.values(2 * size, 7), sure = random.values(size);
@@ -188,7 +188,7 @@ double between(const Values& flow, std::size_t first, int height, int width, dou
   return across(top) * (1 - y + top) + across(top + 1) * (y - top);
 }
 
-const OnEveryEngine returns("check_return cuts what does not come back", [](Bench& b, Random& random) {
+const WithoutOperands returns("check_return cuts what does not come back", [](Bench& b, Random& random) {
   for (const auto [height, width] : {std::array{1, 1}, {8, 8}, {9, 13}, {31, 47}}) {
     for (const int scale : {1, 2}) {
       const int back_height = scale * height + (scale - 1), back_width = scale * width;  // an odd level 1
@@ -267,8 +267,8 @@ Map filled(const std::array<Map, 3>& image, const Values& flow, const Values& su
   return out;
 }
 
-const OnEveryEngine fills("fill_flow mixes each motion with the mean around, up to the edges", [](Bench& b,
-                                                                                                  Random& random) {
+const WithoutOperands fills("fill_flow mixes each motion with the mean around, up to the edges", [](Bench& b,
+                                                                                                    Random& random) {
   for (const auto [height, width] : {std::array{8, 8}, {9, 13}, {61, 47}, {33, 65}, {120, 160}}) {
     const FramePyramid pyramid(b.ops, 2 * height, 2 * width);
     build(b, Picture(2 * height, 2 * width, rgb, random), pyramid);
@@ -441,7 +441,7 @@ void check_variational(Bench& b, const Image& from, const Image& to, int plane, 
        options.inner, ", halo ", options.halo);
 }
 
-const OnEveryEngine variational("refine_variational solves tiles by red-black SOR", [](Bench& b, Random& random) {
+const WithoutOperands variational("refine_variational solves tiles by red-black SOR", [](Bench& b, Random& random) {
   // 61 x 75 is four tiles, 97 x 129 nine, the last one pixel high and wide.
   for (const auto [height, width] : {std::array{1, 1}, {1, 70}, {8, 8}, {9, 13}, {61, 75}, {97, 129}}) {
     const FramePyramid from(b.ops, height, width), to(b.ops, height, width);
@@ -458,7 +458,8 @@ const OnEveryEngine variational("refine_variational solves tiles by red-black SO
   }
 });
 
-const OnEveryEngine insane("refine_variational takes motion that is not finite for none", [](Bench& b, Random& random) {
+const WithoutOperands insane("refine_variational takes motion that is not finite for none", [](Bench& b,
+                                                                                               Random& random) {
   const int height = 21, width = 34;
   const FramePyramid from(b.ops, height, width), to(b.ops, height, width);
   build(b, Picture(height, width, rgb, random), from);
@@ -471,7 +472,8 @@ const OnEveryEngine insane("refine_variational takes motion that is not finite f
 
 // ---- doubled flow ---------------------------------------------------------------------------------------------------
 
-const OnEveryEngine doubles("double_flow is twice the flow at twice the size, bilinear", [](Bench& b, Random& random) {
+const WithoutOperands doubles("double_flow is twice the flow at twice the size, bilinear", [](Bench& b,
+                                                                                              Random& random) {
   for (const auto [height, width] : {std::array{1, 1}, {1, 4}, {8, 8}, {9, 13}, {61, 47}}) {
     const Values flow = random.values(static_cast<std::size_t>(2) * height * width, 9);
     const Map in(2 * height, width, flow);
@@ -592,7 +594,8 @@ void check_sharpened(Bench& b, const Blurred& given, const SharpenOptions& optio
   check::that(sharpened > height * width / 4, "only ", sharpened, " values were sharpened");
 }
 
-const OnEveryEngine sharpens("sharpen_edges takes the weighted median near motion edges", [](Bench& b, Random& random) {
+const WithoutOperands sharpens("sharpen_edges takes the weighted median near motion edges", [](Bench& b,
+                                                                                               Random& random) {
   for (const auto [height, width] : {std::array{16, 16}, {17, 23}, {61, 47}, {45, 131}}) {
     const auto size = static_cast<std::size_t>(height) * width;
     Values flow = random.values(2 * size, 1.5F);
@@ -626,19 +629,19 @@ Blurred two_colors(Bench& b, Random& random, int height, int width, int border) 
   return {b, picture, flow, Values(static_cast<std::size_t>(height / 2) * (width / 2), 1)};
 }
 
-const OnEveryEngine steps("sharpen_edges makes a blurred step of the flow one at the border of two colours",
-                          [](Bench& b, Random& random) {
-                            constexpr int height = 40, width = 90, border = 44;
-                            const Values out = two_colors(b, random, height, width, border).sharpened(b, 3, {});
-                            for (int y = 0; y < height; y++) {
-                              for (int x = 0; x < width; x++) {
-                                const auto i = static_cast<std::size_t>(y) * width + x;
-                                const float u = out[i], v = out[static_cast<std::size_t>(height) * width + i];
-                                check::that(u == (x < border ? 0.F : 5.F) && v == (x < border ? 0.F : -3.F), u, ", ", v,
-                                            " at column ", x);
+const WithoutOperands steps("sharpen_edges makes a blurred step of the flow one at the border of two colours",
+                            [](Bench& b, Random& random) {
+                              constexpr int height = 40, width = 90, border = 44;
+                              const Values out = two_colors(b, random, height, width, border).sharpened(b, 3, {});
+                              for (int y = 0; y < height; y++) {
+                                for (int x = 0; x < width; x++) {
+                                  const auto i = static_cast<std::size_t>(y) * width + x;
+                                  const float u = out[i], v = out[static_cast<std::size_t>(height) * width + i];
+                                  check::that(u == (x < border ? 0.F : 5.F) && v == (x < border ? 0.F : -3.F), u, ", ",
+                                              v, " at column ", x);
+                                }
                               }
-                            }
-                          });
+                            });
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
@@ -701,25 +704,24 @@ class Sequence {
   RealMatrix doubled_ = b_.matrix<Real>(2 * height, width), out_ = b_.matrix<Real>(2 * height, width);
 };
 
-const OnEveryEngine replayed("the stages of every pixel give the same bits again, recorded and replayed",
-                             [](Bench& b, Random& /*random*/) {
-                               Sequence sequence(b);
-                               const Values first = sequence.run();
-                               for (int i = 0; i < 2; i++) {
-                                 const Values again = sequence.run();
-                                 check::that(std::memcmp(again.data(), first.data(), sizeof(float) * first.size()) == 0,
-                                             "run ", i + 2);
-                               }
-                             });
+const WithoutOperands replayed(
+    "the stages of every pixel give the same bits again, recorded and replayed", [](Bench& b, Random& /*random*/) {
+      Sequence sequence(b);
+      const Values first = sequence.run();
+      for (int i = 0; i < 2; i++) {
+        const Values again = sequence.run();
+        check::that(std::memcmp(again.data(), first.data(), sizeof(float) * first.size()) == 0, "run ", i + 2);
+      }
+    });
 
-const OnEveryEngine agreed("the stages of every pixel agree with the CPU engine to a hundredth of a pixel",
-                           [](Bench& b, Random& /*random*/) {
-                             Bench cpu(std::make_unique<cpu::CpuOps>(1), 0);
-                             const Values expected = Sequence(cpu).run(), actual = Sequence(b).run();
-                             std::size_t off = 0;
-                             for (std::size_t i = 0; i < actual.size(); i++)
-                               off += std::abs(actual[i] - expected[i]) <= 0.01F ? 0 : 1;
-                             check::that(off * 1000 <= actual.size(), off, " of ", actual.size(), " values differ");
-                           });
+const WithoutOperands agreed("the stages of every pixel agree with the CPU engine to a hundredth of a pixel",
+                             [](Bench& b, Random& /*random*/) {
+                               Bench cpu(std::make_unique<cpu::CpuOps>(1), 0);
+                               const Values expected = Sequence(cpu).run(), actual = Sequence(b).run();
+                               std::size_t off = 0;
+                               for (std::size_t i = 0; i < actual.size(); i++)
+                                 off += std::abs(actual[i] - expected[i]) <= 0.01F ? 0 : 1;
+                               check::that(off * 1000 <= actual.size(), off, " of ", actual.size(), " values differ");
+                             });
 
 }  // namespace

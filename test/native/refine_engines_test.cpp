@@ -67,7 +67,7 @@ void check_agreement(Bench& b, const Pair& pair, std::span<const Values> starts,
   check::that(off * 1000 <= pixels, off, " of ", pixels, " pixels differ");
 }
 
-const OnEveryEngine agree("the refined flow is the CPU's, with every preset", [](Bench& b, Random& /*random*/) {
+const WithoutOperands agree("the refined flow is the CPU's, with every preset", [](Bench& b, Random& /*random*/) {
   const Pair pair = moving_pair(height, width);
   const std::array starts{coarse_start(pair.flow, height, width, cell, 2)};
   for (const RefineOptions& options : {RefineOptions::fast(), RefineOptions{}, RefineOptions::best()}) {
@@ -75,7 +75,7 @@ const OnEveryEngine agree("the refined flow is the CPU's, with every preset", []
   }
 });
 
-const OnEveryEngine combined("the refined flow from two starts is the CPU's", [](Bench& b, Random& /*random*/) {
+const WithoutOperands combined("the refined flow from two starts is the CPU's", [](Bench& b, Random& /*random*/) {
   const Pair pair = moving_pair(height, width);
   std::array starts{coarse_start(pair.flow, height, width, cell, 2), coarse_start(pair.flow, height, width, cell, 1)};
   for (int i = 0; i < start_height * start_width; i++) {  // each is wrong in one half
@@ -87,7 +87,7 @@ const OnEveryEngine combined("the refined flow from two starts is the CPU's", []
   check_agreement(b, pair, starts, without_motions);
 });
 
-const OnEveryEngine insane("starts that are not finite give a finite flow", [](Bench& b, Random& random) {
+const WithoutOperands insane("starts that are not finite give a finite flow", [](Bench& b, Random& random) {
   for (const auto& [rows, cols] : {std::pair{16, 16}, {17, 64}, {70, 45}}) {
     const Refiner refiner(b.ops);
     Refiner::Plan plan = refiner.plan(rows, cols);

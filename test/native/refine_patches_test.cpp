@@ -95,29 +95,29 @@ void check_found(const Values& actual, const Map& expected, const char* what, Si
               expected.rows, " patches differ, first ", first);
 }
 
-const OnEveryEngine templates("patch_templates gives the means, the contrast and the Hessian of every patch",
-                              [](Bench& b, Random& random) {
-                                for (const Size size : sizes) {
-                                  PatchBench bench(b, size);
-                                  const Picture picture = draw(random, size, 0, 0);
-                                  const auto out = bench.tight(bench.grid.size(), template_cols);
-                                  b.ops.patch_templates(bench.image(picture), bench.grid, out);
-                                  const Map actual = map_of(template_cols, b.read(out)),
-                                            expected = reference::patch_templates(picture, bench.grid);
-                                  for (int c = 0; c < template_cols; c++) {
-                                    Values column;
-                                    reference::Doubles truth;
-                                    for (int n = 0; n < actual.rows; n++) {
-                                      column.push_back(static_cast<float>(actual.at(n, c))),
-                                          truth.push_back(expected.at(n, c));
+const WithoutOperands templates("patch_templates gives the means, the contrast and the Hessian of every patch",
+                                [](Bench& b, Random& random) {
+                                  for (const Size size : sizes) {
+                                    PatchBench bench(b, size);
+                                    const Picture picture = draw(random, size, 0, 0);
+                                    const auto out = bench.tight(bench.grid.size(), template_cols);
+                                    b.ops.patch_templates(bench.image(picture), bench.grid, out);
+                                    const Map actual = map_of(template_cols, b.read(out)),
+                                              expected = reference::patch_templates(picture, bench.grid);
+                                    for (int c = 0; c < template_cols; c++) {
+                                      Values column;
+                                      reference::Doubles truth;
+                                      for (int n = 0; n < actual.rows; n++) {
+                                        column.push_back(static_cast<float>(actual.at(n, c))),
+                                            truth.push_back(expected.at(n, c));
+                                      }
+                                      check::close(column, truth, 1e-4, "column " + std::to_string(c));
                                     }
-                                    check::close(column, truth, 1e-4, "column " + std::to_string(c));
                                   }
-                                }
-                              });
+                                });
 
-const OnEveryEngine searches("search_patches descends from every hypothesis, of every size", [](Bench& b,
-                                                                                                Random& random) {
+const WithoutOperands searches("search_patches descends from every hypothesis, of every size", [](Bench& b,
+                                                                                                  Random& random) {
   for (const Size size : sizes) {
     PatchBench bench(b, size);
     const Picture from = draw(random, size, 0, 0), to = draw(random, size, -2.3F, 1.4F, 1.2F);
@@ -141,8 +141,8 @@ const OnEveryEngine searches("search_patches descends from every hypothesis, of 
   }
 });
 
-const OnEveryEngine counts("search_patches takes up to eight hypotheses and keeps their order", [](Bench& b,
-                                                                                                   Random& random) {
+const WithoutOperands counts("search_patches takes up to eight hypotheses and keeps their order", [](Bench& b,
+                                                                                                     Random& random) {
   const Size size{61, 47, 5};
   PatchBench bench(b, size);
   const Picture from = draw(random, size, 0, 0), to = draw(random, size, 1, 1);
@@ -178,7 +178,7 @@ const OnEveryEngine counts("search_patches takes up to eight hypotheses and keep
   check::fail("nine hypotheses were taken");
 });
 
-const OnEveryEngine still("a frame and itself have no motion and no cost", [](Bench& b, Random& random) {
+const WithoutOperands still("a frame and itself have no motion and no cost", [](Bench& b, Random& random) {
   for (const Size size : sizes) {
     PatchBench bench(b, size);
     for (const Picture& picture :
@@ -193,8 +193,8 @@ const OnEveryEngine still("a frame and itself have no motion and no cost", [](Be
   }
 });
 
-const OnEveryEngine votes("vote_patches takes the candidate that its neighbourhood supports", [](Bench& b,
-                                                                                                 Random& random) {
+const WithoutOperands votes("vote_patches takes the candidate that its neighbourhood supports", [](Bench& b,
+                                                                                                   Random& random) {
   for (const Size size : sizes) {
     PatchBench bench(b, size);
     const int n = bench.grid.size();
@@ -231,7 +231,7 @@ const OnEveryEngine votes("vote_patches takes the candidate that its neighbourho
   }
 });
 
-const OnEveryEngine propagates(
+const WithoutOperands propagates(
     "propagate_patches adopts the motions of neighbours that fit better", [](Bench& b, Random& random) {
       for (const Size size : sizes) {
         PatchBench bench(b, size);
@@ -260,7 +260,7 @@ const OnEveryEngine propagates(
       }
     });
 
-const OnEveryEngine exposes("fit_exposure finds gain and offset of each channel", [](Bench& b, Random& random) {
+const WithoutOperands exposes("fit_exposure finds gain and offset of each channel", [](Bench& b, Random& random) {
   for (const Size size : {Size{8, 8, 4}, {9, 13, 4}, {61, 47, 5}, {120, 160, 4}, {200, 240, 4}}) {
     PatchBench bench(b, size);
     const Picture from = draw(random, size, 0, 0);
@@ -285,8 +285,8 @@ const OnEveryEngine exposes("fit_exposure finds gain and offset of each channel"
   }
 });
 
-const OnEveryEngine nowhere("fit_exposure changes nothing where all patches leave the frame", [](Bench& b,
-                                                                                                 Random& random) {
+const WithoutOperands nowhere("fit_exposure changes nothing where all patches leave the frame", [](Bench& b,
+                                                                                                   Random& random) {
   const Size size{61, 47, 5};
   PatchBench bench(b, size);
   Map patches(bench.grid.size(), patch_cols);
@@ -299,7 +299,7 @@ const OnEveryEngine nowhere("fit_exposure changes nothing where all patches leav
   for (int c = 0; c < 3; c++) check::that(actual[c] == 1 && actual[4 + c] == 0, actual[c], ' ', actual[4 + c]);
 });
 
-const OnEveryEngine densifies(
+const WithoutOperands densifies(
     "densify_patches weights the patches over a pixel by how it is found", [](Bench& b, Random& random) {
       for (const Size size : sizes) {
         PatchBench bench(b, size);
@@ -331,35 +331,35 @@ const OnEveryEngine densifies(
       }
     });
 
-const OnEveryEngine recorded("a recorded sequence of patch stages gives the bits of its first run", [](Bench& b,
-                                                                                                       Random& random) {
-  const Size size{61, 47, 4};
-  PatchBench bench(b, size);
-  const Image from = bench.image(draw(random, size, 0, 0)), to = bench.image(draw(random, size, 1.2F, -.8F, .9F));
-  const int n = bench.grid.size();
-  const auto templates = bench.tight(n, template_cols), found = bench.tight(3 * n, patch_cols);
-  const auto patches = bench.tight(n, patch_cols), others = bench.tight(n, patch_cols);
-  const auto exposure = b.matrix<Real>(1, 8);
-  const auto flow = b.matrix<Real>(2 * size.height, size.width), sure = b.matrix<Real>(size.height, size.width);
-  const std::array hypotheses = {bench.planar(around(random, 30, 23, -.6F, .4F, 1)),
-                                 bench.planar(around(random, 5, 4, 0, 0, 3))};
-  const SequenceKey key{1};
-  std::vector<Values> results;
-  for (int run = 0; run < 3; run++) {
-    b.ops.write(Values(static_cast<std::size_t>(2) * size.height * size.width, 0), flow);
-    b.ops.sequence(&key, {}, [&] {
-      b.ops.patch_templates(from, bench.grid, templates);
-      b.ops.search_patches(from, to, bench.grid, templates, hypotheses, true, {}, found);
-      b.ops.vote_patches(bench.grid, templates, 3, {}, found, patches);
-      b.ops.propagate_patches(from, to, bench.grid, templates, patches, {}, others);
-      b.ops.fit_exposure(to, bench.grid, templates, others, exposure);
-      b.ops.densify_patches(from, to, bench.grid, templates, others, exposure, flow, sure);
+const WithoutOperands recorded(
+    "a recorded sequence of patch stages gives the bits of its first run", [](Bench& b, Random& random) {
+      const Size size{61, 47, 4};
+      PatchBench bench(b, size);
+      const Image from = bench.image(draw(random, size, 0, 0)), to = bench.image(draw(random, size, 1.2F, -.8F, .9F));
+      const int n = bench.grid.size();
+      const auto templates = bench.tight(n, template_cols), found = bench.tight(3 * n, patch_cols);
+      const auto patches = bench.tight(n, patch_cols), others = bench.tight(n, patch_cols);
+      const auto exposure = b.matrix<Real>(1, 8);
+      const auto flow = b.matrix<Real>(2 * size.height, size.width), sure = b.matrix<Real>(size.height, size.width);
+      const std::array hypotheses = {bench.planar(around(random, 30, 23, -.6F, .4F, 1)),
+                                     bench.planar(around(random, 5, 4, 0, 0, 3))};
+      const SequenceKey key{1};
+      std::vector<Values> results;
+      for (int run = 0; run < 3; run++) {
+        b.ops.write(Values(static_cast<std::size_t>(2) * size.height * size.width, 0), flow);
+        b.ops.sequence(&key, {}, [&] {
+          b.ops.patch_templates(from, bench.grid, templates);
+          b.ops.search_patches(from, to, bench.grid, templates, hypotheses, true, {}, found);
+          b.ops.vote_patches(bench.grid, templates, 3, {}, found, patches);
+          b.ops.propagate_patches(from, to, bench.grid, templates, patches, {}, others);
+          b.ops.fit_exposure(to, bench.grid, templates, others, exposure);
+          b.ops.densify_patches(from, to, bench.grid, templates, others, exposure, flow, sure);
+        });
+        b.ops.finish();
+        results.push_back(b.read(flow));
+      }
+      check::that(results[0].back() != 0, "no flow");
+      check::that(results[1] == results[0] && results[2] == results[0], "another run, another flow");
     });
-    b.ops.finish();
-    results.push_back(b.read(flow));
-  }
-  check::that(results[0].back() != 0, "no flow");
-  check::that(results[1] == results[0] && results[2] == results[0], "another run, another flow");
-});
 
 }  // namespace
