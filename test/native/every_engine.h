@@ -133,7 +133,8 @@ struct OnEveryEngine {
     static const std::vector<TestedEngine> all = engines();
     for (const TestedEngine& engine : all) {
       if (engine.only_operands_differ && !has_operands) continue;
-      check::tests().push_back({promise + " [" + engine.name + "]", [=] {
+      const std::string name = !has_operands && engine.name.starts_with("cuda") ? "cuda" : engine.name;
+      check::tests().push_back({promise + " [" + name + "]", [=] {
                                   Bench bench = engine.make();
                                   Random random(7);
                                   body(bench, random);
