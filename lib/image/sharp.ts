@@ -22,7 +22,10 @@ export async function loadSharp(): Promise<typeof sharp> {
   }
 }
 
-/** What `sharp` says in its errors, on one line: each of their lines once, without the names of its parts. */
+/**
+ * What `sharp` says in its errors, on one line: each of their lines once, without the names of its parts. libvips collects messages
+ * per process, so that of a picture may go to another one that is decoded at the same time.
+ */
 export function reasonOf(...errors: readonly unknown[]): string {
   const lines = errors
     .map(messageOf)
@@ -33,5 +36,5 @@ export function reasonOf(...errors: readonly unknown[]): string {
     )
     .map((line) => line.replace(/^vips\w+: /i, ''))
   const told = [...new Set(lines)].filter((line) => line !== '').join('; ')
-  return quoted(told === '' ? 'its header is damaged' : told).slice(1, -1)
+  return quoted(told === '' ? 'its data are damaged' : told).slice(1, -1)
 }

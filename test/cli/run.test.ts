@@ -57,12 +57,12 @@ describe('run', () => {
     const { code, out } = await call('run', faulty, first, ...MODEL)
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringContaining(`note: ${faulty} has a fault: premature end`),
+      out: expect.stringContaining(`note: ${faulty} has a fault: `),
     })
     const { frames } = report(await call('run', faulty, first, ...MODEL, '--json'))
-    expect(frames.map(({ fault }) => fault)).toEqual([expect.stringContaining('premature end'), null])
+    expect(frames.map(({ fault }) => fault)).toEqual([expect.any(String), null])
     const strict = await call('run', faulty, first, ...MODEL, '--strict')
-    expect(strict).toMatchObject({ code: 1, err: expect.stringContaining('with a fault: premature end') })
+    expect(strict).toMatchObject({ code: 1, err: expect.stringContaining('with a fault: ') })
   })
 
   test('standard input is one picture, not both', async () => {
