@@ -63,9 +63,8 @@ void CpuOps::fit_motions(const Labels& labels, const LabelOptions& options) {
 
 void CpuOps::charge_outside(const Labels& labels, const LabelOptions& options) {
   const LabelPlanes planes = all_planes(labels);
-  const float* facts = floats(labels.facts);
   pool_.run(planes.count * planes.height, [&](int item, int /*thread*/) {
-    charge_outside_row(planes, item / planes.height, item % planes.height, options, facts[1]);
+    charge_outside_row(planes, item / planes.height, item % planes.height, options, floats(labels.facts)[1]);
   });
 }
 
