@@ -18,7 +18,7 @@ const SHAPES =
 
 /**
  * Reads optical flow from NumPy's `.npy`: float16, float32 or float64 of either byte order, in C or Fortran order, of shape
- * (H, W, 2) or (2, H, W), also with an axis of 1 in front, as a batch of one. A third channel says which pixels are valid: 0 is
+ * (H, W, 2) or (2, H, W), also with axes of 1 in front, as a batch of one. A third channel says which pixels are valid: 0 is
  * invalid, and all other pixels have one value. If several shapes fit, it is the first of (H, W, 2), (2, H, W), (H, W, 3),
  * (3, H, W). Unknown flow (not finite, or 1e9 or more) becomes NaN.
  *
@@ -58,10 +58,12 @@ export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Floa
 function layoutOf(shape: readonly number[]): Layout {
   const refuse = (why: string) =>
     damaged('.npy', `flow needs shape ${SHAPES}, not (${shape.join(', ')})${why}`)
-  if (shape.length === 4 && shape[0]! > 1)
-    throw refuse(`: it is a batch of ${shape[0]}, save one field of it`)
-  const [a = 0, b = 0, c = 0, ...rest] = shape.length === 4 ? shape.slice(1) : shape
-  if (rest.length > 0 || a < 1 || b < 1 || c < 1) throw refuse('')
+  // PTLFlow's models give (1, 1, 2, H, W): a batch, and a sequence, of one.
+  const batch = shape.slice(0, -3)
+  const count = batch.reduce((product, extent) => product * extent, 1)
+  if (count > 1) throw refuse(`: it is a batch of ${count}, save one field of it`)
+  const [a = 0, b = 0, c = 0] = shape.slice(batch.length)
+  if (count < 1 || a < 1 || b < 1 || c < 1) throw refuse('')
   if (c === 2) return { height: a, width: b, channels: 2, place: 'last' }
   if (a === 2) return { height: b, width: c, channels: 2, place: 'first' }
   if (c === 3) return { height: a, width: b, channels: 3, place: 'last' }
