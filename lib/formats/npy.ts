@@ -1,7 +1,7 @@
 import { FlowField } from '../flow-field.js'
 import type { PixelMap } from '../request.js'
 import { isUint8Array } from '../support/brands.js'
-import { damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+import { damaged, decodeFloats, encodeFloats } from './floats.js'
 import { inCOrder, readNpyArray, writeNpyArray } from './npy-array.js'
 import { markUnknown } from './unknown.js'
 
@@ -36,7 +36,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
   const flow =
     channels === 2
       ? place === 'last'
-        ? fromInterleaved(width, height, values)
+        ? FlowField.fromInterleaved(width, height, values)
         : new FlowField(width, height, values)
       : withValidity(width, height, values, place)
   return markUnknown(flow)
@@ -44,7 +44,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
 
 /** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
-  const values = encodeFloats(toInterleaved(flow), 'little')
+  const values = encodeFloats(flow.toInterleaved(), 'little')
   return writeNpyArray('<f4', [flow.height, flow.width, 2], values)
 }
 
