@@ -95,7 +95,12 @@ describe('bench', () => {
     const json = path('nothing.json')
     const outcome = await callWith(
       { onInterrupt: (interrupt) => interrupt() },
-      ...['bench', ...MODEL, '--frame-size', '32x48', '--json', json],
+      'bench',
+      ...MODEL,
+      '--frame-size',
+      '32x48',
+      '--json',
+      json,
     )
     expect(outcome).toMatchObject({ code: 130, out: '' })
     expect(existsSync(json)).toBe(false)
