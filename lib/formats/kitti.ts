@@ -114,6 +114,13 @@ export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
     .toBuffer()
 }
 
+/** Pixels whose motion KITTI's PNG cannot hold: {@link encodeKitti} shortens it. */
+export function beyondKitti({ x, y }: FlowField): number {
+  let count = 0
+  for (let i = 0; i < x.length; i++) if (!isUnknown(x[i]!, y[i]!) && !(fits(x[i]!) && fits(y[i]!))) count++
+  return count
+}
+
 /** The decoder's bytes as 16-bit numbers. They are copied only if their offset is not a multiple of 2. */
 function toSamples(decoded: Buffer): Uint16Array {
   const aligned = decoded.byteOffset % 2 === 0 ? decoded : new Uint8Array(decoded)
@@ -121,8 +128,16 @@ function toSamples(decoded: Buffer): Uint16Array {
 }
 
 function quantise(pixels: number): number {
+  return Math.min(Math.max(unclamped(pixels), 0), LARGEST)
+}
+
+function fits(pixels: number): boolean {
+  return unclamped(pixels) >= 0 && unclamped(pixels) <= LARGEST
+}
+
+function unclamped(pixels: number): number {
   const { step, zero } = CODES.kitti(0)
-  return Math.min(Math.max(Math.round(pixels / step) + zero, 0), LARGEST)
+  return Math.round(pixels / step) + zero
 }
 
 /** Checks width and height before the decoder runs, because the decoder allocates as much memory as the header claims. */

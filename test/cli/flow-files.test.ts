@@ -24,6 +24,17 @@ describe('convert', () => {
     },
   )
 
+  test('says how much of the motion is too long for KITTI’s PNG', async () => {
+    // Rounded to 1/64 px, the codes are 2^16 - 1, 2^16, 0 and -1.
+    const x = [511.98, 511.995, -512, -512.01, NaN]
+    await writeFlow(at('far.flo'), new FlowField(5, 1, Float32Array.of(...x, ...x.map(() => 0))))
+    const { code, out } = await call('convert', at('far.flo'), at('far.png'))
+    const notes = '1 pixel unknown, 2 pixels beyond 512 px clamped'
+    expect({ code, out }).toEqual({ code: 0, out: `wrote ${at('far.png')}: 5 x 1, ${notes}\n` })
+    const lossless = await call('convert', at('far.flo'), at('far.pfm'))
+    expect(lossless.out).not.toContain('clamped')
+  })
+
   test('writes KITTI’s PNG, and counts unknown pixels', async () => {
     await writeFlow(at('holes.flo'), new FlowField(2, 1, Float32Array.of(1, NaN, 2, NaN)))
     const { code, out } = await call('convert', at('holes.flo'), at('kitti.png'))

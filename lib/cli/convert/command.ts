@@ -1,5 +1,7 @@
+import { extname } from 'node:path'
 import type { Command } from 'commander'
 import { type PngCode, readFlow, writeFlow } from '../../formats/index.js'
+import { beyondKitti } from '../../formats/kitti.js'
 import { count, dimensions } from '../amounts.js'
 import { type Cli, printLines } from '../cli.js'
 import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
@@ -28,7 +30,10 @@ Examples:
       const flow = await readFlow(from, flags)
       await writeFlow(to, flow)
       const { unknown } = flow.magnitude()
-      const note = unknown === 0 ? '' : `, ${count(unknown, 'pixel')} unknown`
-      printLines(cli.out, [`wrote ${to}: ${dimensions(flow)}${note}`])
+      const notes = [dimensions(flow)]
+      if (unknown > 0) notes.push(`${count(unknown, 'pixel')} unknown`)
+      const clamped = extname(to).toLowerCase() === '.png' ? beyondKitti(flow) : 0
+      if (clamped > 0) notes.push(`${count(clamped, 'pixel')} beyond 512 px clamped`)
+      printLines(cli.out, [`wrote ${to}: ${notes.join(', ')}`])
     })
 }
