@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { type DefaultTheme, defineConfig } from 'vitepress'
-import { checkAnchors } from './check-anchors.js'
+import { checkSite } from './check-site.js'
 import { listCommands } from './commands.js'
 import { linkWithinSite } from './site-links.js'
 import { slugOf } from './slug.js'
@@ -15,11 +15,16 @@ const GUIDES: Readonly<Record<string, readonly string[]>> = {
   'If something fails': ['guide/errors'],
 }
 
+/** The path that the site is served from. */
+const BASE = process.env['DOCS_BASE'] ?? '/'
+
 export default defineConfig({
   title: 'dinov3-flow',
   description: 'Dense optical flow for Node.js on DINOv3 features',
   lang: 'en-GB',
   srcExclude: ['node_modules/**'],
+  head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${BASE}icon.svg` }]],
+  base: BASE,
   themeConfig: {
     nav: [
       { text: 'Guide', link: '/guide/first-flow', activeMatch: '^/(guide/|model-card)' },
@@ -49,16 +54,18 @@ export default defineConfig({
     anchor: { slugify: slugOf },
     config: (md) => void md.use(linkWithinSite),
   },
-  buildEnd: ({ outDir }) => checkAnchors(outDir),
+  buildEnd: ({ outDir, site }) => checkSite(outDir, site.base),
 })
 
 function guides(): DefaultTheme.SidebarItem[] {
-  return Object.entries(GUIDES).map(([text, files]) => ({
-    text,
-    items: files
-      .filter((file) => existsSync(page(file)))
-      .map((file) => ({ text: titleOf(file), link: `/${file}` })),
-  }))
+  return Object.entries(GUIDES)
+    .map(([text, files]) => ({
+      text,
+      items: files
+        .filter((file) => existsSync(page(file)))
+        .map((file) => ({ text: titleOf(file), link: `/${file}` })),
+    }))
+    .filter(({ items }) => items.length > 0)
 }
 
 function page(file: string): URL {

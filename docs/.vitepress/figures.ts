@@ -55,7 +55,7 @@ function presets(): Figures {
         const { frames, scenarios } = read<BenchReport>(file)
         const latencies = PRESETS.map(([, contender]) => find(scenarios[0]!.results, contender).latency)
         return [
-          `${frames.width} x ${frames.height}`,
+          `${frames.width}\u00a0x\u00a0${frames.height}`,
           ...latencies.map(({ p50, p99 }) => `${ms(p50)} (${ms(p99)})`),
         ]
       }),
@@ -66,14 +66,17 @@ function presets(): Figures {
 
 function opencv(): Figures {
   const file = newest('presets-and-opencv')
-  const names: Readonly<Record<string, string>> = { 'dinov3-flow': 'balanced' }
+  const names = new Map<string, string>([
+    ...PRESETS.map(([head, contender]) => [contender, head] as const),
+    ['opencv=medium', 'OpenCV’s DIS, medium'],
+  ])
   const { results } = read<BenchReport>(file).scenarios[0]!
   return {
     unit: 'milliseconds; times is by medians, with its interval of 95 %',
     rows: [
       ['', 'p50', 'p90', 'p99', 'p99/p50', 'times balanced'],
       ...results.map(({ name, latency, ratio }) => [
-        names[name] ?? name,
+        names.get(name) ?? name,
         ...[latency.p50, latency.p90, latency.p99].map(ms),
         latency.jitter.toFixed(2),
         ratio === null
@@ -123,7 +126,7 @@ function camera(): Figures {
   return {
     unit:
       `milliseconds; ${frames.width} x ${frames.height} at ${rate.toFixed(1)} Hz: of ${camera!.frames} frames ` +
-      `${dropped} dropped, ${missed} dropped or later than ${ms(deadline)} ms`,
+      `${dropped} dropped, ${missed - dropped} later than ${ms(deadline)} ms`,
     rows: [
       ['', 'p50', 'p90', 'p99', 'max'],
       row('from when a frame was due to its result', latency),
@@ -138,7 +141,7 @@ function cameraParts(): Figures {
   const { late, copy, queue, engine, result } = report.scenarios[0]!.results[0]!.parts!
   const row = (name: string, value: number, what: string) => [name, value.toFixed(3), what]
   return {
-    unit: 'median in milliseconds',
+    unit: 'milliseconds, the medians',
     rows: [
       ['part', 'median', 'from, to'],
       row('late', late!, 'the frame is due, it is pushed'),
@@ -222,10 +225,10 @@ function peers(): Figures {
   return {
     unit: 'milliseconds; the original’s configuration at 640 x 640, float32',
     rows: [
-      ['', 'machine', 'p50', 'p95', 'p99', 'our p50 is less by a factor of'],
+      ['', 'machine', 'p50', 'p95', 'p99', 'times ours'],
       ...all.flatMap((file) => {
         const run = read<PeersRun>(file)
-        const machine = machineOf(run)
+        const machine = `${run.cpu.replace(/\(R\)| Processor/g, '')}, ${INSTRUCTIONS[run.instructionSet!]}`
         const row = (what: string, { p50, p95, p99 }: Spread, ratio: number) => [
           what,
           machine,

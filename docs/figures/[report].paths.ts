@@ -10,7 +10,7 @@ export default {
       content: [
         `# ${name}`,
         '',
-        `What \`dinov3-flow bench --markdown\` writes of \`bench/results/${name}.json\`.`,
+        `The tables of \`bench/results/${name}.json\`, as \`dinov3-flow bench --markdown\` writes them.`,
         '',
         ...toMarkdown(sectionsOf(report, report.comparison)).map((line) => line.replace(/^###/, '##')),
       ].join('\n'),

@@ -42,7 +42,7 @@ test('a figure is that of its file', () => {
   const { rows, runs } = FIGURES.presets()
   const { frames, scenarios } = JSON.parse(readFileSync(new URL(runs[0]!.file, RESULTS), 'utf8'))
   const fast = scenarios[0].results.find(({ name }: { name: string }) => name === 'preset=fast')
-  expect(rows[1]![0]).toBe(`${frames.width} x ${frames.height}`)
+  expect(rows[1]![0]).toBe(`${frames.width}\u00a0x\u00a0${frames.height}`)
   expect(rows[0]![1]).toBe('fast')
   const [p50, p99] = rows[1]![1]!.match(/[\d.]+/g)!.map(Number)
   expect(p50).toBeCloseTo(fast.latency.p50, 0)
