@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type CodeBlock, codeBlocks, pagesOf, ROOT } from './pages.js'
@@ -32,12 +32,13 @@ test('a block that does not compile is told with its page and line', () => {
 /** The errors of blocks as `page:line: message`. All are compiled in one project, each as a module of its own. */
 function errorsOf(blocks: readonly CodeBlock[]): string[] {
   // In the package, where its name leads to itself.
-  const folder = mkdtempSync(join(ROOT, 'test/docs/compiled-'))
+  mkdirSync(join(ROOT, 'build'), { recursive: true })
+  const folder = mkdtempSync(join(ROOT, 'build/compiled-'))
   try {
     const files = blocks.map((_, i) => `${i}.mts`)
     blocks.forEach(({ code }, i) => writeFileSync(join(folder, files[i]!), `${code}\nexport {}\n`))
     const config = {
-      extends: '../../types/consumer/tsconfig.json',
+      extends: '../../test/types/consumer/tsconfig.json',
       compilerOptions: { skipLibCheck: true },
       files,
     }

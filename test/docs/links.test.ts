@@ -33,7 +33,6 @@ function isDead(link: string, page: string): boolean {
   if (/^[a-z]+:/.test(link)) return false
   const [path, anchor] = decodeURI(link).split('#') as [string, string?]
   const file = path === '' ? page : normalize(join(dirname(page), path))
-  // Made by typedoc. The build of the site checks these links.
   if (file.startsWith('docs/reference/')) return false
   if (!existsSync(join(ROOT, file))) return true
   return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).has(anchor)
