@@ -35,6 +35,29 @@ export class FlowField {
     this.data = data ?? allocateFloats(length, `a ${width} x ${height} flow field`)
   }
 
+  /**
+   * The field of an array (height, width, 2), x and y of each pixel side by side, as OpenCV, NumPy and most files have it.
+   *
+   * @param values `2 * width * height` values, row by row. They are copied.
+   * @throws {FlowError} as the constructor
+   */
+  static fromInterleaved(width: number, height: number, values: Float32Array): FlowField {
+    const length = fieldLength(width, height)
+    if (!isFloat32Array(values) || values.length !== length) {
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        `a ${width} x ${height} flow field is made from a Float32Array of ${length} values (x and y of each pixel in turn)`,
+      )
+    }
+    const flow = new FlowField(width, height)
+    const { x, y } = flow
+    for (let i = 0; i < x.length; i++) {
+      x[i] = values[2 * i]!
+      y[i] = values[2 * i + 1]!
+    }
+    return flow
+  }
+
   /** The horizontal component, `width * height` values row by row: a view of `data`. */
   get x(): Float32Array {
     return this.data.subarray(0, this.width * this.height)
@@ -43,6 +66,21 @@ export class FlowField {
   /** The vertical component, `width * height` values row by row: a view of `data`. */
   get y(): Float32Array {
     return this.data.subarray(this.width * this.height)
+  }
+
+  /**
+   * A copy of the field as an array (height, width, 2): x and y of each pixel side by side, row by row.
+   *
+   * @throws {FlowError} `ERR_OUT_OF_MEMORY`
+   */
+  toInterleaved(): Float32Array<ArrayBuffer> {
+    const { x, y } = this
+    const values = allocateFloats(this.data.length, 'the copy of a flow field')
+    for (let i = 0; i < x.length; i++) {
+      values[2 * i] = x[i]!
+      values[2 * i + 1] = y[i]!
+    }
+    return values
   }
 
   /**

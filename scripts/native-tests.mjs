@@ -15,6 +15,7 @@ import { addTotals, missing } from './totals.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 const PROGRAMS = [
+  'thread_pool_test',
   'ops_test',
   'model_test',
   'label_test',

@@ -1,5 +1,5 @@
-import type { FlowField } from '../flow-field.js'
-import { concatBytes, damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+import { FlowField } from '../flow-field.js'
+import { concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
 import { isUnknown, markUnknown } from './unknown.js'
 
 // The file: 'PIEH', int32 width, int32 height, then width * height pairs of float32 x and y, all little-endian.
@@ -27,7 +27,7 @@ export function decodeFlo(bytes: Uint8Array): FlowField {
     throw damaged('.flo', `${width} x ${height} takes ${expected} bytes, but there are ${bytes.length}`)
   }
   const values = decodeFloats(bytes.subarray(HEADER_BYTES), { size: 4, order: 'little' })
-  return markUnknown(fromInterleaved(width, height, values))
+  return markUnknown(FlowField.fromInterleaved(width, height, values))
 }
 
 /** Writes a Middlebury `.flo` file. A pixel whose motion is unknown (not finite, or 1e9 or more) is written as 1e10. */
@@ -38,7 +38,7 @@ export function encodeFlo(flow: FlowField): Uint8Array {
   view.setInt32(4, flow.width, true)
   view.setInt32(8, flow.height, true)
 
-  const values = toInterleaved(flow)
+  const values = flow.toInterleaved()
   for (let i = 0; i < values.length; i += 2) {
     if (isUnknown(values[i]!, values[i + 1]!)) values.fill(UNKNOWN, i, i + 2)
   }

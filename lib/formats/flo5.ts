@@ -1,6 +1,6 @@
 import { FlowError, messageOf } from '../errors.js'
-import type { FlowField } from '../flow-field.js'
-import { damaged, fromInterleaved, MAX_DECODED_PIXELS, toInterleaved } from './floats.js'
+import { FlowField } from '../flow-field.js'
+import { damaged, MAX_DECODED_PIXELS } from './floats.js'
 import { readHdf5, writeHdf5 } from './hdf5.js'
 import { markUnknown } from './unknown.js'
 
@@ -22,7 +22,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
       channels: 2,
       maxPixels: MAX_DECODED_PIXELS,
     })
-    return markUnknown(fromInterleaved(shape[1], shape[0], values))
+    return markUnknown(FlowField.fromInterleaved(shape[1], shape[0], values))
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
     throw damaged('.flo5', messageOf(cause), cause)
@@ -37,7 +37,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
 export async function encodeFlo5(flow: FlowField): Promise<Uint8Array> {
   try {
     const shape = [flow.height, flow.width, 2] as const
-    return await writeHdf5({ name: DATASET, shape, values: toInterleaved(flow) })
+    return await writeHdf5({ name: DATASET, shape, values: flow.toInterleaved() })
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
     throw new FlowError('ERR_NATIVE', `could not write .flo5: ${messageOf(cause)}`, { cause })

@@ -1,6 +1,5 @@
 import { endianness } from 'node:os'
 import { FlowError } from '../errors.js'
-import { FlowField } from '../flow-field.js'
 import { allocateFloats } from '../support/allocate.js'
 
 /** The order of a number's bytes in a file. */
@@ -53,28 +52,6 @@ export function encodeFloats(values: Float32Array, order: ByteOrder): Uint8Array
   bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
   if (order !== HOST_ORDER) Buffer.from(bytes.buffer).swap32()
   return bytes
-}
-
-/** @param values `width * height` pairs of x and y, row by row. */
-export function fromInterleaved(width: number, height: number, values: Float32Array): FlowField {
-  const flow = new FlowField(width, height)
-  const { x, y } = flow
-  for (let i = 0; i < x.length; i++) {
-    x[i] = values[2 * i]!
-    y[i] = values[2 * i + 1]!
-  }
-  return flow
-}
-
-/** @returns `width * height` pairs of x and y, row by row. */
-export function toInterleaved(flow: FlowField): Float32Array<ArrayBuffer> {
-  const { x, y } = flow
-  const values = allocateFloats(flow.data.length, 'the copy of a flow field')
-  for (let i = 0; i < x.length; i++) {
-    values[2 * i] = x[i]!
-    values[2 * i + 1] = y[i]!
-  }
-  return values
 }
 
 /** `head` followed by `body`, in one array. */

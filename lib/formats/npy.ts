@@ -1,7 +1,7 @@
 import { FlowField } from '../flow-field.js'
 import type { PixelMap } from '../request.js'
 import { isUint8Array } from '../support/brands.js'
-import { damaged, decodeFloats, encodeFloats, fromInterleaved, toInterleaved } from './floats.js'
+import { damaged, decodeFloats, encodeFloats } from './floats.js'
 import { inCOrder, readNpyArray, writeNpyArray } from './npy-array.js'
 import { markUnknown } from './unknown.js'
 
@@ -18,7 +18,7 @@ const SHAPES =
 
 /**
  * Reads optical flow from NumPy's `.npy`: float16, float32 or float64 of either byte order, in C or Fortran order, of shape
- * (H, W, 2) or (2, H, W), also with an axis of 1 in front, as a batch of one. A third channel says which pixels are valid: 0 is
+ * (H, W, 2) or (2, H, W), also with axes of 1 in front, as a batch of one. A third channel says which pixels are valid: 0 is
  * invalid, and all other pixels have one value. If several shapes fit, it is the first of (H, W, 2), (2, H, W), (H, W, 3),
  * (3, H, W). Unknown flow (not finite, or 1e9 or more) becomes NaN.
  *
@@ -36,7 +36,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
   const flow =
     channels === 2
       ? place === 'last'
-        ? fromInterleaved(width, height, values)
+        ? FlowField.fromInterleaved(width, height, values)
         : new FlowField(width, height, values)
       : withValidity(width, height, values, place)
   return markUnknown(flow)
@@ -44,7 +44,7 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
 
 /** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
-  const values = encodeFloats(toInterleaved(flow), 'little')
+  const values = encodeFloats(flow.toInterleaved(), 'little')
   return writeNpyArray('<f4', [flow.height, flow.width, 2], values)
 }
 
@@ -58,10 +58,12 @@ export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Floa
 function layoutOf(shape: readonly number[]): Layout {
   const refuse = (why: string) =>
     damaged('.npy', `flow needs shape ${SHAPES}, not (${shape.join(', ')})${why}`)
-  if (shape.length === 4 && shape[0]! > 1)
-    throw refuse(`: it is a batch of ${shape[0]}, save one field of it`)
-  const [a = 0, b = 0, c = 0, ...rest] = shape.length === 4 ? shape.slice(1) : shape
-  if (rest.length > 0 || a < 1 || b < 1 || c < 1) throw refuse('')
+  // PTLFlow's models give (1, 1, 2, H, W): a batch, and a sequence, of one.
+  const batch = shape.slice(0, -3)
+  const count = batch.reduce((product, extent) => product * extent, 1)
+  if (count > 1) throw refuse(`: it is a batch of ${count}, save one field of it`)
+  const [a = 0, b = 0, c = 0] = shape.slice(batch.length)
+  if (count < 1 || a < 1 || b < 1 || c < 1) throw refuse('')
   if (c === 2) return { height: a, width: b, channels: 2, place: 'last' }
   if (a === 2) return { height: b, width: c, channels: 2, place: 'first' }
   if (c === 3) return { height: a, width: b, channels: 3, place: 'last' }

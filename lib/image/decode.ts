@@ -97,6 +97,7 @@ export async function decodeOwn(bytes: Uint8Array): Promise<Samples | undefined>
 export function undecodable(bytes: Uint8Array, name: string, cause: unknown): FlowError {
   if (cause instanceof FlowError) return cause
   const kind = kindOf(bytes)
+  if (bytes.length === 0) return new FlowError('ERR_FRAME', `${name}: is ${kind}: get it again`, { cause })
   const reason = cause instanceof Undecodable ? cause.message : reasonOf(cause)
   const unknown = /unsupported image format/.test(reason)
   const message = unknown

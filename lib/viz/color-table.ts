@@ -46,20 +46,25 @@ export function paintFlow(flow: FlowField, options: PaintOptions, out: Uint8Arra
   const border = (HALF - 1) / factor
   const shortest = clipMin * clipMin
 
-  const colorAt = (i: number): number => {
-    let dx = x[i]!
-    let dy = y[i]!
+  /** Of motion that is clipped, beyond the table, or unknown. */
+  const rareColor = (dx: number, dy: number): number => {
     const squared = dx * dx + dy * dy
     // False for NaN as well.
     if (!(squared >= shortest && squared < Infinity)) return WHITE
     if (dx > clipMax || dx < -clipMax) dx = Math.sign(dx) * clipMax
     if (dy > clipMax || dy < -clipMax) dy = Math.sign(dy) * clipMax
-    if (dx > border || dx < -border || dy > border || dy < -border) {
-      const shorter = border / Math.max(Math.abs(dx), Math.abs(dy))
-      dx *= shorter
-      dy *= shorter
-    }
-    return colors[((dy * factor + HALF) | 0) * SIDE + ((dx * factor + HALF) | 0)]!
+    const shorter = Math.min(1, border / Math.max(Math.abs(dx), Math.abs(dy)))
+    return colors[((dy * shorter * factor + HALF) | 0) * SIDE + ((dx * shorter * factor + HALF) | 0)]!
+  }
+
+  // Nearly all motion is within these bounds. NaN is not.
+  const near = clipMin > 0 ? 0 : Math.min(clipMax, border)
+  const colorAt = (i: number): number => {
+    const dx = x[i]!
+    const dy = y[i]!
+    return dx < near && dx > -near && dy < near && dy > -near
+      ? colors[((dy * factor + HALF) | 0) * SIDE + ((dx * factor + HALF) | 0)]!
+      : rareColor(dx, dy)
   }
 
   let u = width * height

@@ -27,6 +27,10 @@ void cpu_pause() {
 #endif
 }
 
+// Of ThreadPool::state_. The number wraps; a worker that slept through all of them would miss a loop, which is allowed.
+constexpr std::uint32_t joined_bits = 0xff, open_bit = 1U << 8, asleep_bit = 1U << 9, one_loop = 1U << 10;
+static_assert(ThreadPool::max_threads - 1 <= joined_bits);
+
 /// How long a waiting thread spins before it sleeps.
 constexpr std::chrono::microseconds spin_time{50};
 
@@ -121,12 +125,9 @@ ThreadPool::ThreadPool(int threads) {
 ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-    generation_++;
-  }
-  wake_.notify_all();
+  stop_ = true;
+  state_ += one_loop;
+  state_.notify_all();
   for (auto& worker : workers_) worker.join();
 }
 
@@ -140,32 +141,44 @@ void ThreadPool::run_all(int items, Call call, const void* task) {
   task_ = task;
   items_ = items;
   next_ = 0;
-  if (items > 1 && !workers_.empty()) {
-    running_ = static_cast<int>(workers_.size());
-    {
-      const std::lock_guard lock(mutex_);
-      generation_++;
+  if (items <= 1 || workers_.empty()) return take_items(0);
+  state_ = ((state_ & ~(one_loop - 1)) + one_loop) | open_bit;
+  state_.notify_all();
+  take_items(0);
+  state_ &= ~open_bit;
+  if (spin_until([&] { return (state_ & joined_bits) == 0; })) return;
+  // A worker has lost its processor in the middle of an item. It may need this one.
+  for (std::uint32_t state = state_ |= asleep_bit; (state & joined_bits) != 0; state = state_) state_.wait(state);
+}
+
+/// Takes part in the loop that is open, unless `seen` is its number. Returns whether it does.
+bool ThreadPool::join(std::uint32_t& seen) {
+  std::uint32_t state = state_;
+  while ((state & open_bit) != 0 && state / one_loop != seen) {
+    if (state_.compare_exchange_weak(state, state + 1)) {
+      seen = state / one_loop;
+      return true;
     }
-    wake_.notify_all();
-    take_items(0);
-    while (!spin_until([&] { return running_.load() == 0; })) std::this_thread::yield();
-  } else {
-    take_items(0);
   }
+  return false;
+}
+
+void ThreadPool::leave() {
+  const std::uint32_t state = --state_;
+  if ((state & joined_bits) == 0 && (state & asleep_bit) != 0) state_.notify_all();
 }
 
 void ThreadPool::work(int thread) {
   const FlushDenormals flush;
-  unsigned seen = 0;
+  std::uint32_t seen = 0;
+  const auto is_due = [&] { return stop_ || join(seen); };
   for (;;) {
-    if (!spin_until([&] { return generation_.load() != seen; })) {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
+    if (!spin_until(is_due)) {
+      for (std::uint32_t state = state_; !is_due(); state = state_) state_.wait(state);
     }
-    seen = generation_.load();
     if (stop_) return;
     take_items(thread);
-    running_.fetch_sub(1);
+    leave();
   }
 }
 

@@ -1,9 +1,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -12,8 +11,11 @@ namespace flow::cpu {
 /// Physical cores that this process may run on: its affinity mask and, in a container, its share of CPU time.
 int physical_cores();
 
-/// Threads that run loops. The caller of `run` is one of them. A worker without work spins for some microseconds, since
+/// Threads that run loops. The caller of `run` is one of them. A thread without work spins for some microseconds, since
 /// the stages of a network follow each other closely, and then sleeps.
+///
+/// Nobody waits for a worker that has not begun: where other programs need the processor, a worker may come
+/// milliseconds late, and the others have done its part.
 class ThreadPool {
  public:
   /// The largest number of threads that is of use.
@@ -40,17 +42,19 @@ class ThreadPool {
   void run_all(int items, Call call, const void* task);
   void stop();
   void work(int thread);
+  bool join(std::uint32_t& seen);
+  void leave();
   void take_items(int thread);
 
+  alignas(64) std::atomic<int> next_{0};
+  int items_ = 0;
   Call call_ = nullptr;
   const void* task_ = nullptr;
-  int items_ = 0;
-  alignas(64) std::atomic<int> next_{0};
-  alignas(64) std::atomic<int> running_{0};
-  alignas(64) std::atomic<unsigned> generation_{0};
+  /// From the lowest bit: the workers that take part in the loop, whether others may still join it, whether the caller
+  /// sleeps until they have left, and the loop's number. One word, so that none joins a loop that has ended, and no
+  /// mutex, which a worker could hold while it has lost its processor.
+  alignas(64) std::atomic<std::uint32_t> state_{0};
   std::atomic<bool> stop_{false};
-  std::mutex mutex_;
-  std::condition_variable wake_;
   std::vector<std::thread> workers_;
 };
 

@@ -102,7 +102,7 @@ describe('warming up', () => {
       now += time
       return time
     }
-    return warmUp(query, limit, () => now)
+    return warmUp(query, limit, undefined, () => now)
   }
 
   test('ends after the first two windows of five that are alike', async () => {

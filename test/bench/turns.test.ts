@@ -35,6 +35,17 @@ describe('contenders', () => {
     expect(order).toEqual(['0:2', '0:3', '0:4', '0:5'])
   })
 
+  test('end after the round in which they are interrupted', async () => {
+    const stop = new AbortController()
+    const interrupting = target('a', async (_, index) => {
+      if (index === 4) stop.abort()
+      return {}
+    })
+    const turns = { streams: 1, batch: 1, milliseconds: Infinity, queries: Infinity }
+    const samples = await takeTurns([interrupting, target('b', async () => ({}))], turns, [2, 2], stop.signal)
+    expect(samples.map(({ length }) => length)).toEqual([3, 3])
+  })
+
   test('with a clock of their own are taken at their word', async () => {
     const own = target('own', async () => ({ own: 12.5 }))
     const [samples] = await takeTurns(
@@ -47,6 +58,7 @@ describe('contenders', () => {
 
   test('cost less than 5 µs a call beyond the call itself', async () => {
     const calls = 20_000
+    const never = new AbortController().signal
     const push = async () => ({})
     const one = target('no-op', push)
     const flags = { frames: calls, warmUp: 0 } as BenchFlags
@@ -65,8 +77,8 @@ describe('contenders', () => {
           for (let i = 0; i < calls; i++) await push()
         }),
       )
-      const { results } = await measureScenario('single-stream', [one], [0], flags, 'cpu', progress)
-      const { at } = results[0]!.samples
+      const report = await measureScenario('single-stream', [one], [0], flags, 'cpu', progress, never)
+      const { at } = report!.results[0]!.samples
       measured = Math.min(measured, (1000 * (at.at(-1)! - at[0]!)) / (calls - 1))
     }
     progress.end()

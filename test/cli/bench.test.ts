@@ -1,9 +1,9 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import type { BenchReport, Result } from '../../lib/cli/bench/report.js'
 import { need } from '../support/skip.js'
-import { call, fixture, scratch, TINY } from './helpers.js'
+import { call, callWith, fixture, scratch, TINY } from './helpers.js'
 
 const path = scratch()
 const MODEL = [
@@ -67,6 +67,38 @@ describe('bench', () => {
     for (const text of [outcome.out, readFileSync(markdown, 'utf8'), readFileSync(html, 'utf8')])
       expect(text).toMatch(/p99\.9[^]*Camera: frames at a fixed rate/)
     expect(statSync(html).size).toBeLessThan(200_000)
+  })
+
+  test.each(['single-stream', 'camera'])('Ctrl-C in %s keeps what was measured', async (scenario) => {
+    const json = path(`interrupted-${scenario}.json`)
+    const endless = [
+      '--seconds',
+      '1e6',
+      '--warm-up',
+      '0',
+      '--scenario',
+      `${scenario},offline`,
+      '--json',
+      json,
+    ]
+    const onInterrupt = (interrupt: () => void) => void setImmediate(interrupt) // after the first query has begun
+    const outcome = await callWith({ onInterrupt }, 'bench', ...MODEL, '--frame-size', '32x48', ...endless)
+    expect(outcome).toMatchObject({ code: 130, err: '' })
+    expect(outcome.out).toMatch(/p99\.9[^]*Ctrl-C ended the run|Ctrl-C ended the run[^]*p99\.9/)
+    const report = readJson(json)
+    expect(report.interrupted).toBe(true)
+    expect(report.scenarios.map((each) => each.scenario)).toEqual([scenario])
+    expect(report.scenarios[0]!.results[0]!.samples.latency.length).toBeGreaterThan(0)
+  })
+
+  test('Ctrl-C before anything was measured leaves no report', async () => {
+    const json = path('nothing.json')
+    const outcome = await callWith(
+      { onInterrupt: (interrupt) => interrupt() },
+      ...['bench', ...MODEL, '--frame-size', '32x48', '--json', json],
+    )
+    expect(outcome).toMatchObject({ code: 130, out: '' })
+    expect(existsSync(json)).toBe(false)
   })
 
   test('tells where the time of a frame goes: the parts add up to its latency', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
+import type { Cli } from '../../lib/cli/cli.js'
 import { main } from '../../lib/cli/main.js'
 
 export interface Outcome {
@@ -13,11 +14,11 @@ export interface Outcome {
 
 /** Runs a command line in this process. */
 export async function call(...argv: readonly string[]): Promise<Outcome> {
-  return callWith({ debug: false }, ...argv)
+  return callWith({}, ...argv)
 }
 
 export async function callWith(
-  { debug }: { readonly debug: boolean },
+  { debug = false, onInterrupt }: Partial<Pick<Cli, 'debug' | 'onInterrupt'>>,
   ...argv: readonly string[]
 ): Promise<Outcome> {
   let out = ''
@@ -26,6 +27,7 @@ export async function callWith(
     out: { write: (text) => (out += text) },
     err: { write: (text) => (err += text) },
     debug,
+    ...(onInterrupt === undefined ? {} : { onInterrupt }),
   })
   return { code, out, err }
 }

@@ -94,6 +94,7 @@ describe('.npy', () => {
   const HALF_KNOWN = fromPairs(6, 1, [0, 10, NaN, NaN, 2, 12, 3, 13, 4, 14, 5, 15])
   test.each<[string, Uint8Array, FlowField]>([
     ['a batch of one, (1, 2, H, W)', npy('<f4', 'C', '(1, 2, 2, 3)', float32([...FLOW.data])), FLOW],
+    ['a batch of a sequence of one', npy('<f4', 'C', '(1, 1, 2, 2, 3)', float32([...FLOW.data])), FLOW],
     ['a batch of one, (1, H, W, 2)', npy('<f4', 'C', '(1, 2, 3, 2)', float32(PAIRS)), FLOW],
     [
       'a batch of one in Fortran order',
@@ -131,6 +132,7 @@ describe('.npy', () => {
 
   test.each([
     ['a batch of several', '<f4', '(2, 2, 3, 1)', 'a batch of 2'],
+    ['a sequence of several', '<f4', '(1, 2, 2, 3, 1)', 'a batch of 2'],
     ['one channel', '<f4', '(3, 4)', 'flow needs shape (H, W, 2)'],
     ['objects', '|O', '(2, 3, 2)', 'never unpickled'],
     ['integers', '<i4', '(2, 3, 2)', "astype('float32')"],

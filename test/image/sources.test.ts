@@ -165,7 +165,7 @@ describe('a picture', () => {
     ['a web page', '<!DOCTYPE html><html>', 'a web page (HTML)'],
     ['JSON', '{"a": 1}', 'JSON'],
     ['text', 'not a picture', 'is text'],
-    ['nothing', '', 'is empty'],
+    ['nothing', '', 'is empty (0 bytes): get it again'],
     ['a pointer of Git LFS', 'version https://git-lfs.github.com/spec/v1\noid sha256:1', 'git lfs pull'],
     ['a video', Buffer.from('\0\0\0 ftypisom\0', 'latin1'), 'ffmpeg'],
     ['an EXR', Buffer.from('v/1\x01\x02\0\0\0', 'latin1'), 'OpenEXR'],

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "check.h"
-#include "cpu/thread_pool.h"
 #include "every_engine.h"
 #include "ops/color_wheel.h"
 #include "reference.h"
@@ -524,32 +523,9 @@ const OnEveryEngine long_motion("color_flow darkens no motion that rounding made
   }
 });
 
-const check::Register pool("a thread pool does every item once, however many there are", [] {
-  for (const int threads : {1, 2, 5}) {
-    cpu::ThreadPool workers(threads);
-    for (const int items : {0, 1, 2, 7, 1000}) {
-      for (int repeat = 0; repeat < 50; repeat++) {
-        std::vector<std::atomic<int>> done(items);
-        std::atomic<bool> known_threads = true;
-        workers.run(items, [&](int item, int thread) {
-          if (thread < 0 || thread >= threads) known_threads = false;
-          done[item]++;
-        });
-        check::that(known_threads, "an item ran on a thread that does not exist");
-        for (const auto& times : done) check::that(times == 1, "an item was done ", times.load(), " times");
-      }
-    }
-  }
-});
-
 #ifdef FLOW_EMULATOR
 const check::Register emulator("the emulated GPU is there", [] { check::that(!cuda::devices().empty(), "no device"); });
 #endif
-
-const check::Register cores("a machine has at least one core", [] {
-  check::that(cpu::physical_cores() >= 1 && cpu::physical_cores() <= cpu::ThreadPool::max_threads,
-              cpu::physical_cores());
-});
 
 }  // namespace
 

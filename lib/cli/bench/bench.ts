@@ -1,6 +1,6 @@
 import { defaultsOf } from '../../load.js'
 import type { FlowModel } from '../../model.js'
-import { type Cli, UsageError } from '../cli.js'
+import { type Cli, Interrupted, UsageError } from '../cli.js'
 import { loadModel } from '../model-options.js'
 import { packageVersion } from '../package.js'
 import { modelFiles } from '../run/model-files.js'
@@ -18,10 +18,11 @@ import type { Target } from './targets/target.js'
 const DEFAULT_FRAME = [480, 640] as const
 
 /**
- * Measures all contenders in all scenarios.
+ * Measures all contenders in all scenarios, until Ctrl-C.
  *
  * @param contenders as {@link checkContenders} gives them
  * @throws {FlowError} every error of the library; `ERR_NATIVE` if a contender cannot be started
+ * @throws {Interrupted} if Ctrl-C was pressed before anything was measured
  */
 export async function runBench(
   pictures: readonly string[],
@@ -54,8 +55,14 @@ export async function runBench(
     const machine = describeMachine(engine)
     const next = targets.map(() => 2)
     const scenarios: ScenarioReport[] = []
-    for (const scenario of flags.scenario)
-      scenarios.push(await measureScenario(scenario, targets, next, flags, engine, progress))
+    const stop = new AbortController()
+    cli.onInterrupt?.(() => stop.abort())
+    for (const scenario of flags.scenario) {
+      if (stop.signal.aborted) break
+      const report = await measureScenario(scenario, targets, next, flags, engine, progress, stop.signal)
+      if (report !== undefined) scenarios.push(report)
+    }
+    if (scenarios.length === 0) throw new Interrupted()
     return {
       benchFormat: FORMAT,
       version: packageVersion(),
@@ -66,6 +73,7 @@ export async function runBench(
       contenders: infos,
       scenarios,
       memory: { before, peak: process.resourceUsage().maxRSS * 1024 },
+      interrupted: stop.signal.aborted ? true : undefined,
     }
   } finally {
     progress.end()

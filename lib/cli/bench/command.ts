@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { READ_KINDS } from '../../image/decode.js'
 import { writeWhole } from '../../support/write-file.js'
-import { AnsweredNo, type Cli, printLines } from '../cli.js'
+import { AnsweredNo, type Cli, Interrupted, printLines } from '../cli.js'
 import { addComputationOptions, addModelOptions } from '../model-options.js'
 import { checkInputs, checkOutputs, type PlannedOutput } from '../outputs.js'
 import { parseCount } from '../parse.js'
@@ -99,6 +99,8 @@ pairs of neighbouring samples.
 confidence, by more than --tolerance and by more than both runs' own noise, which is how far the
 median of a quarter of a run is from that of the whole; or a camera that misses more frames.
 
+The first Ctrl-C ends the measurement and writes what was measured; nothing is compared with --against then.
+
 Examples:
   dinov3-flow bench
   dinov3-flow bench 1.png 2.png --contender preset=fast --contender opencv --html bench.html
@@ -127,13 +129,16 @@ Examples:
       }
       const report = await runBench(pictures, contenders, flags, argumentsOf(command), cli)
       const comparison =
-        earlier === undefined ? undefined : compare(report, earlier, flags.against!, flags.tolerance / 100)
+        earlier === undefined || report.interrupted
+          ? undefined
+          : compare(report, earlier, flags.against!, flags.tolerance / 100)
       if (flags.json !== undefined) await writeText(flags.json, toJson({ ...report, comparison }))
       const sections = sectionsOf(report, comparison)
       if (flags.markdown !== undefined)
         await writeText(flags.markdown, toMarkdown(sections).join('\n').trimEnd())
       if (flags.html !== undefined) await writeWhole(flags.html, await writePage(report, sections))
       printLines(cli.out, toText(sections, cli.out.columns ?? 100))
+      if (report.interrupted) throw new Interrupted()
       if (comparison?.changes.some(({ verdict }) => verdict === 'slower') === true) throw new AnsweredNo()
     })
 }

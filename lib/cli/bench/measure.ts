@@ -25,6 +25,8 @@ const TELL_MS = 100
  * Warms all contenders up and measures them.
  *
  * @param next the number of each contender's next frame; is advanced
+ * @param stop ends it early
+ * @returns what was measured until then; undefined if that is nothing
  */
 export async function measureScenario(
   scenario: ScenarioName,
@@ -33,7 +35,8 @@ export async function measureScenario(
   flags: BenchFlags,
   engine: 'cpu' | 'cuda',
   progress: Progress,
-): Promise<ScenarioReport> {
+  stop: AbortSignal,
+): Promise<ScenarioReport | undefined> {
   const { streams = 1, batch = 1 } = settingsOf(scenario, flags)
   const warm: WarmUp[] = []
   for (const [i, target] of targets.entries()) {
@@ -45,8 +48,9 @@ export async function measureScenario(
     }
     // Streams that are new have a first frame, which has no flow.
     if (streams > 1) await query()
-    warm.push(await warmUp(query, flags.warmUp))
+    warm.push(await warmUp(query, flags.warmUp, stop))
   }
+  if (stop.aborted) return undefined
   const tell = throttled((done: number, wanted: string) =>
     progress.tell(`${scenario}: ${done} of ${wanted} measured`),
   )
@@ -60,15 +64,20 @@ export async function measureScenario(
       const rate = settings.rate!
       const frames = flags.frames ?? Math.max(2, Math.round(flags.seconds * rate))
       const all = `${frames * targets.length} frames`
-      measured = await measureCameras(targets, next, { rate, frames }, (n) => tell(n, all))
+      measured = await measureCameras(targets, next, { rate, frames }, (n) => tell(n, all), stop)
     } else {
       const queries =
         flags.frames === undefined ? Infinity : Math.max(1, Math.ceil(flags.frames / batch / streams))
       const milliseconds = flags.frames === undefined ? 1000 * flags.seconds * targets.length : Infinity
       const all = flags.frames === undefined ? `${Math.round(milliseconds / 1000)} s` : `${queries} rounds`
       const start = performance.now()
-      const samples = await takeTurns(targets, { streams, batch, milliseconds, queries }, next, (rounds) =>
-        tell(flags.frames === undefined ? Math.round((performance.now() - start) / 1000) : rounds, all),
+      const samples = await takeTurns(
+        targets,
+        { streams, batch, milliseconds, queries },
+        next,
+        stop,
+        (rounds) =>
+          tell(flags.frames === undefined ? Math.round((performance.now() - start) / 1000) : rounds, all),
       )
       for (const [i, of] of samples.entries()) next[i]! += batch * of.length
       measured = samples.map((of) => ({ samples: of, camera: undefined, framesPerQuery: streams * batch }))
@@ -122,6 +131,7 @@ async function measureCameras(
   next: number[],
   { rate, frames }: Pick<CameraSchedule, 'rate' | 'frames'>,
   onFrame: (frames: number) => void,
+  stop: AbortSignal,
 ): Promise<Measured[]> {
   const cameras = targets.map((target) => target.camera!())
   try {
@@ -131,12 +141,14 @@ async function measureCameras(
     let shown = 0
     // A single camera runs in one piece.
     const turn = targets.length === 1 ? frames : Math.max(1, Math.round(CAMERA_TURN * rate))
-    for (let done = 0; done < frames; done += turn)
+    for (let done = 0; done < frames && (done === 0 || !stop.aborted); done += turn)
       for (const [i, camera] of cameras.entries()) {
         const count = Math.min(turn, frames - done)
         const before = shown
         const tell = (n: number) => onFrame((shown = before + n))
-        taken[i]!.push(await runCamera(camera, { rate, frames: count }, next[i]!, undefined, start, tell))
+        taken[i]!.push(
+          await runCamera(camera, { rate, frames: count }, next[i]!, undefined, start, tell, stop),
+        )
         next[i]! += count
       }
     return taken.map((camera) => ({ samples: samplesOfCamera(camera.flat()), camera, framesPerQuery: 1 }))

@@ -25,6 +25,8 @@ export interface BenchReport {
   readonly scenarios: readonly ScenarioReport[]
   /** Resident bytes of this process before anything was loaded, and the most of the whole run. */
   readonly memory: { readonly before: number; readonly peak: number }
+  /** Whether Ctrl-C ended the run: scenarios may be missing, and the last one be shorter than was asked for. */
+  readonly interrupted?: true | undefined
   /** With `--against`. */
   readonly comparison?: Comparison | undefined
 }

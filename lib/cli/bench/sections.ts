@@ -29,7 +29,15 @@ export function sectionsOf(report: BenchReport, comparison?: Comparison): Sectio
   ]
 }
 
-function machineSection({ version, date, machine, frames, memory, command }: BenchReport): Section {
+function machineSection({
+  version,
+  date,
+  machine,
+  frames,
+  memory,
+  command,
+  interrupted,
+}: BenchReport): Section {
   const { clocks, maxClock, gpu, cpuLimit } = machine
   const known = (value: string | number | null, unit = '') =>
     value === null ? 'not told' : `${value}${unit}`
@@ -64,7 +72,10 @@ function machineSection({ version, date, machine, frames, memory, command }: Ben
   return {
     title: 'Run',
     rows,
-    notes: busy ? ['The machine was busy before: figures may be those of other work.'] : [],
+    notes: [
+      ...(busy ? ['The machine was busy before: figures may be those of other work.'] : []),
+      ...(interrupted ? ['Ctrl-C ended the run: the last scenario is shorter than was asked for.'] : []),
+    ],
   }
 }
 

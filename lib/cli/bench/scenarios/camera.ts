@@ -66,6 +66,7 @@ const CLOCK: Clock = {
  *
  * @param first number of the first frame
  * @param start the time that frames count from
+ * @param stop ends it after the frame that is pushed then
  */
 export async function runCamera(
   camera: CameraTarget,
@@ -74,11 +75,12 @@ export async function runCamera(
   clock: Clock = CLOCK,
   start = clock.now(),
   onFrame: (frames: number) => void = () => {},
+  stop?: AbortSignal,
 ): Promise<CameraFrame[]> {
   const period = 1000 / rate
   const begin = clock.now()
   const results: Promise<CameraFrame>[] = []
-  for (let i = 0; i < frames; i++) {
+  for (let i = 0; i < frames && (i === 0 || stop?.aborted !== true); i++) {
     const due = begin + i * period
     await clock.until(due)
     const pushed = clock.now()

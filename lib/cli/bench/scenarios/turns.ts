@@ -18,18 +18,22 @@ export interface Turns {
  * i of the others. The contender that begins changes from round to round.
  *
  * @param first number of the first frame of each contender; the ones before it were computed when it was warmed up
+ * @param stop ends it after the round that runs then
  * @param onRound called after each round with the number of rounds
  */
 export async function takeTurns(
   targets: readonly Target[],
   { streams, batch, milliseconds, queries }: Turns,
   first: readonly number[],
+  stop?: AbortSignal,
   onRound: (rounds: number) => void = () => {},
 ): Promise<Sample[][]> {
   const samples: Sample[][] = targets.map(() => [])
   const next = [...first]
   const start = performance.now()
-  for (let round = 0; round < queries && (round === 0 || performance.now() - start < milliseconds); round++) {
+  const isOver = (round: number) =>
+    round === queries || (round > 0 && (stop?.aborted === true || performance.now() - start >= milliseconds))
+  for (let round = 0; !isOver(round); round++) {
     for (let turn = 0; turn < targets.length; turn++) {
       const which = (round + turn) % targets.length
       samples[which]!.push(await ask(targets[which]!, streams, batch, next[which]!, start))

@@ -19,10 +19,12 @@ export interface WarmUp {
  *
  * @param query one query; resolves to its latency in milliseconds
  * @param limit seconds after which it ends all the same; 0 for none
+ * @param stop ends it after the query that runs then
  */
 export async function warmUp(
   query: () => Promise<number>,
   limit: number,
+  stop?: AbortSignal,
   now: () => number = () => performance.now(),
 ): Promise<WarmUp> {
   const start = now()
@@ -33,7 +35,7 @@ export async function warmUp(
     stable,
     median: median(times.slice(-WINDOW)),
   })
-  while (now() - start < 1000 * limit) {
+  while (now() - start < 1000 * limit && stop?.aborted !== true) {
     times.push(await query())
     if (times.length < 2 * WINDOW || times.length % WINDOW !== 0) continue
     const [before, last] = [median(times.slice(-2 * WINDOW, -WINDOW)), median(times.slice(-WINDOW))]
