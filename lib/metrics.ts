@@ -52,7 +52,7 @@ export interface FlowMetricsOptions {
 const DEFAULT_MAX_FLOW = 400
 
 /** Pixels of a kind, and the sum of their end-point errors in pixels. */
-type ErrorSum = [pixels: number, endPointError: number]
+export type ErrorSum = [pixels: number, endPointError: number]
 
 /** What is known of the fields that were added. JSON keeps it: it makes NaN null, which `addSums` takes for NaN. */
 export interface FlowSums {

@@ -76,14 +76,20 @@ export const PIXEL_FORMATS = [...Object.keys(RGB), ...Object.keys(YUV)] as reado
  * `uyvy`). Two pixels of a row share U and V, except in `i444`; in `nv12`, `nv21`, `i420` and `yv12` those of two rows do, too.
  * A side of an odd number of pixels has half a sample more, as FFmpeg lays it out. {@link Frame.range} and {@link Frame.matrix} say
  * how YUV becomes RGB. FFmpeg's names are known as well.
+ *
+ * @useDeclaredType
  */
-export type PixelFormat = keyof typeof RGB | keyof typeof YUV | keyof typeof OTHER_NAMES
+export type PixelFormat = keyof (typeof RGB & typeof YUV & typeof OTHER_NAMES)
 
 /** The levels of YUV: Y is 16 to 235 and U and V are 16 to 240 (`'video'`), or all are 0 to 255 (`'full'`). */
 export type YuvRange = 'video' | 'full'
 /** The parts of red and of blue in Y: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance). */
 const MATRICES = { bt601: [0.299, 0.114], bt709: [0.2126, 0.0722], bt2020: [0.2627, 0.0593] } as const
-/** The standard that says how YUV becomes RGB. */
+/**
+ * The standard that says how YUV becomes RGB.
+ *
+ * @useDeclaredType
+ */
 export type YuvMatrix = keyof typeof MATRICES
 
 export const YUV_RANGES: readonly YuvRange[] = ['video', 'full']

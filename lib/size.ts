@@ -18,6 +18,12 @@ const FRAME_SIZES = {
   fit: { most: 640 * 640, scale: 1 },
   half: { most: 640 * 640, scale: 0.5 },
 } as const
+
+/**
+ * The {@link FlowSize}s that depend on the frame's size.
+ *
+ * @useDeclaredType
+ */
 export type FrameSize = keyof typeof FRAME_SIZES
 
 /** Whether a size depends on the frame's. */
@@ -31,7 +37,11 @@ export interface PatchGrid {
   readonly gridWidth: number
 }
 
-/** Height and width of an output, in pixels. */
+/**
+ * Height and width of an output, in pixels.
+ *
+ * @inline
+ */
 export interface OutputSize {
   readonly height: number
   readonly width: number

@@ -29,6 +29,8 @@ export const DTYPE_BYTES = {
 
 /**
  * Element types of a checkpoint's tensors. Weights are float64, float32, float16 or bfloat16; the other types are only listed.
+ *
+ * @useDeclaredType
  */
 export type DType = keyof typeof DTYPE_BYTES
 

@@ -33,7 +33,8 @@ export async function main(argv: readonly string[], cli: Cli): Promise<number> {
   }
 }
 
-function createProgram(cli: Cli): Command {
+/** The commands, their options and their help. */
+export function createProgram(cli: Cli): Command {
   const program = new Command('dinov3-flow')
     .description('Dense optical flow on DINOv3 features.')
     .version(packageVersion(), '-V, --version', 'print the version')

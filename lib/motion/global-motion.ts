@@ -11,6 +11,8 @@ import type { Point } from './point.js'
 /**
  * The motions that are looked for: a shift; a shift, a rotation and a scale, as of a camera that is turned and zoomed; or any motion of
  * a plane, as of a camera that turns about itself.
+ *
+ * @useDeclaredType
  */
 export type GlobalMotionModel = keyof typeof MOTION_MODELS
 

@@ -23,7 +23,11 @@ export interface Raster<Values extends RasterValues = RasterValues> {
   readonly format?: PixelFormat | undefined
 }
 
-/** What a {@link FlowField} is not, which has all else of a raster: its values are not interleaved. */
+/**
+ * What a {@link FlowField} is not, which has all else of a raster: its values are not interleaved.
+ *
+ * @inline
+ */
 interface NoField {
   readonly resize?: never
 }

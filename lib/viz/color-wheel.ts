@@ -1,6 +1,7 @@
 // The colour wheel of Baker et al., "A Database and Evaluation Methodology for Optical Flow" (IJCV 2011), section 4.2. Hues
 // that the eye tells apart well get more of the wheel, so that equal angles look equally different.
 
+/** @inline */
 type Rgb = readonly [number, number, number]
 
 const RED: Rgb = [255, 0, 0]

@@ -17,7 +17,7 @@ export function addBuild(program: Command, cli: Cli): void {
     .command('build')
     .summary('build the addon from source')
     .description(
-      'Builds the addon from source, in the folder of this package. What is built goes before the binaries that the\n' +
+      'Builds the addon from source, in the folder of this package. What is built goes before the binaries that the ' +
         'package brings. Needs CMake, a compiler for C++20 and the headers of Node-API, and says which of them is missing.',
     )
     .option(
