@@ -25,9 +25,9 @@ async function cudaEngine(driver: string, capability: string): Promise<Diagnosis
   return (JSON.parse(await doctor(driver, capability, '--json')) as Diagnosis).engines.cuda
 }
 
-/** README's table: the kernels that a release loads under each driver, for each compute capability. */
-function tableOfReadme(): { driver: string; capability: string; kernels: string }[] {
-  const text = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+/** The install guide's table: the kernels that a release loads under each driver, for each compute capability. */
+function tableOfGuide(): { driver: string; capability: string; kernels: string }[] {
+  const text = readFileSync(new URL('../../docs/guide/install.md', import.meta.url), 'utf8')
   const [, head, rows] = /^\| driver for CUDA +\|(.*)\|\n.*\n((?:\|.*\n)+)/m.exec(text)!
   const cellsOf = (row: string) => row.split('|').map((cell) => cell.trim())
   const capabilities = cellsOf(head!).map((cell) => /\d+\.\d/.exec(cell)![0])
@@ -45,7 +45,7 @@ function tableOfReadme(): { driver: string; capability: string; kernels: string 
 }
 
 describe('a release', () => {
-  const cells = tableOfReadme()
+  const cells = tableOfGuide()
 
   it('is told of under five drivers, on nine GPUs', () => {
     expect(cells).toHaveLength(5 * 9)

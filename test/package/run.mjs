@@ -1,6 +1,6 @@
 // Installs the packed package as users do, and uses it.  node test/package/run.mjs [PART OF A NAME...]
 //   Needs the tarball of `npm run release`, and the emulated driver of `npm run test:native -- --arm64`. Prints the support table of
-//   the README; the last line is "N passed, N failed".
+//   docs/guide/install.md; the last line is "N passed, N failed".
 import { availableParallelism } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { each } from '../../scripts/pool.mjs'

@@ -1,5 +1,5 @@
-// Prints the README's table of latencies as Markdown, from a report of latency.mjs.
-//   node bench/readme-tables.mjs bench/results/REPORT.json
+// Prints a table of docs/guide/speed.md as Markdown, from a report of latency.mjs.
+//   node bench/speed-tables.mjs bench/results/REPORT.json
 import { readFileSync } from 'node:fs'
 
 const report = JSON.parse(readFileSync(process.argv[2], 'utf8'))
