@@ -7,10 +7,11 @@ import { slugOf } from './slug.js'
 
 /** The guides by their files, in the order in which they are read. */
 const GUIDES: Readonly<Record<string, readonly string[]>> = {
-  Begin: ['guide/first-flow', 'guide/video', 'guide/view'],
+  Begin: ['guide/install', 'guide/first-flow', 'guide/video', 'guide/view'],
   'Cameras and robots': ['guide/camera-to-robot', 'guide/streams', 'guide/jetson'],
   'Using flow': ['guide/motion', 'guide/formats'],
-  Models: ['guide/presets', 'guide/checkpoints', 'model-card'],
+  Models: ['guide/presets', 'guide/checkpoints', 'guide/onnx', 'model-card'],
+  Measured: ['guide/exactness', 'guide/speed'],
   'Coming from': ['guide/from-optical-flow-dinov3', 'guide/from-opencv', 'guide/from-ptlflow'],
   'If something fails': ['guide/errors'],
 }
@@ -58,14 +59,10 @@ export default defineConfig({
 })
 
 function guides(): DefaultTheme.SidebarItem[] {
-  return Object.entries(GUIDES)
-    .map(([text, files]) => ({
-      text,
-      items: files
-        .filter((file) => existsSync(page(file)))
-        .map((file) => ({ text: titleOf(file), link: `/${file}` })),
-    }))
-    .filter(({ items }) => items.length > 0)
+  return Object.entries(GUIDES).map(([text, files]) => ({
+    text,
+    items: files.map((file) => ({ text: titleOf(file), link: `/${file}` })),
+  }))
 }
 
 function page(file: string): URL {
