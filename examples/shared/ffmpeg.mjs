@@ -105,9 +105,7 @@ export function writeVideo(path, { width, height, rate }, format, sound) {
     'pipe:0',
   ]
   const second =
-    sound === undefined
-      ? []
-      : ['-i', `file:${sound}`, '-map', '0:v', '-map', '1:a?', '-c:a', 'copy', '-shortest']
+    sound === undefined ? [] : ['-i', `file:${sound}`, '-map', '0:v', '-map', '1:a?', '-c:a', 'aac']
   const scale = format === 'rgb24' ? ['-vf', 'scale=out_color_matrix=bt709:out_range=tv'] : []
   const codec = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '18', '-pix_fmt', 'yuv420p']
   const colors =
