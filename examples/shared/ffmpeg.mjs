@@ -174,7 +174,13 @@ function start(name, args, input) {
         )
       })
       if (code !== 0 && !killed)
-        throw new Error(`${failure}: ${log.trim().split('\n').at(-1) || `${name} ended with ${code}`}`)
+        throw new Error(`${failure}: ${reasonIn(log) ?? `${name} ended with ${code}`}`)
     },
   }
+}
+
+/** The last line of a log that says something, without the name of the file. */
+function reasonIn(/** @type {string} */ log) {
+  const lines = log.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('Conversion failed'))
+  return lines.at(-1)?.replace(/^file:.*: /, '')
 }
