@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { FlowModel } from 'dinov3-flow'
 import { isLive, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, UsageError } from '../shared/program.mjs'
+import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
 
 const USAGE = `
 Usage: node recorder.mjs <in> [-o <folder>]
@@ -87,51 +87,48 @@ await program(
       confidence: true,
       output: [Math.ceil(scale * height), Math.ceil(scale * width)],
     })
-    const live = isLive(input)
     const every = Math.max(1, Math.round(framesPerSecond / rate))
-    const begin = live ? Date.now() / 1000 : 0
+    const live = isLive(input)
+    let begin = 0
+    const timeOf = (/** @type {number} */ frame) => nameOf(begin + frame / framesPerSecond, live)
 
-    /** @type {import('../shared/ffmpeg.mjs').VideoFrame[]} the last ones, from which the next clip begins */
-    let kept = []
-    /** @type {{ path: string, writer: ReturnType<typeof writeVideo>, frames: number } | undefined} */
+    /** @type {import('../shared/ffmpeg.mjs').VideoFrame[]} the last ones, with which the next clip begins */
+    const kept = []
+    /** @type {{ path: string, writer: ReturnType<typeof writeVideo>, first: number } | undefined} */
     let clip
     let [clips, index, inARow, lastMotion] = [0, 0, 0, -Infinity]
-    const end = async () => {
+    const endClip = async () => {
       await clip?.writer.end()
-      if (clip) console.log(`${clip.path}: ${(clip.frames / framesPerSecond).toFixed(1)} s`)
+      if (clip) say(`${clip.path}: ${((index - clip.first) / framesPerSecond).toFixed(1)} s`)
       clip = undefined
     }
-    for await (const frame of readFrames(input, video, 'yuv420p')) {
+    const stop = new AbortController()
+    process.once('SIGINT', () => stop.abort()) // the second one ends the process
+    for await (const frame of readFrames(input, video, 'yuv420p', stop.signal)) {
+      if (index === 0 && live) begin = Date.now() / 1000
       if (index % every === 0) {
         const share = movingShare(await stream.push(frame), confidence)
         inARow = share > 0 && share >= area ? inARow + 1 : 0
-        if (inARow >= IN_A_ROW || (inARow > 0 && clip)) lastMotion = index
-        const time = nameOf(begin + index / framesPerSecond, live)
-        progress(`${time}  ${(100 * share).toFixed(1)} % moves${clip ? ', recording' : ''}`)
+        if (inARow >= (clip ? 1 : IN_A_ROW)) lastMotion = index
+        progress(`${timeOf(index)}  ${(100 * share).toFixed(1)} % moves${clip ? ', recording' : ''}`)
       }
       kept.push(frame)
-      if (!clip && lastMotion === index) {
-        const path = join(
-          values.output,
-          `${nameOf(begin + (index - kept.length + 1) / framesPerSecond, live)}.mp4`,
-        )
-        clip = { path, writer: writeVideo(path, video, 'yuv420p'), frames: 0 }
+      index += 1
+      if (!clip && lastMotion === index - 1) {
+        const first = index - kept.length
+        const path = join(values.output, `${timeOf(first)}.mp4`)
+        clip = { path, writer: writeVideo(path, video, 'yuv420p'), first }
         clips += 1
+        say(`${path}: begins`)
       }
       if (clip) {
-        for (const each of kept) await clip.writer.write(each)
-        clip.frames += kept.length
-        kept = []
-        if (index - lastMotion >= after * framesPerSecond) await end()
+        for (const each of kept.splice(0)) await clip.writer.write(each)
+        if (index - lastMotion > after * framesPerSecond) await endClip()
       } else if (kept.length > before * framesPerSecond + (IN_A_ROW - 1) * every) kept.shift()
-      index += 1
     }
-    await end()
+    await endClip()
     stream.close()
     await model.dispose()
-    progress('')
-    console.log(
-      clips === 0 ? 'nothing moved' : `${clips} ${clips === 1 ? 'clip' : 'clips'} in ${values.output}`,
-    )
+    say(clips === 0 ? 'nothing moved' : `${clips} ${clips === 1 ? 'clip' : 'clips'} in ${values.output}`)
   },
 )

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { FlowModel } from 'dinov3-flow'
 import { checkOutput, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, UsageError } from '../shared/program.mjs'
+import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
 import { follow, openSimilarity } from './similarity.mjs'
 
 const USAGE = `
@@ -84,9 +84,7 @@ await program(
       const { frame, point, similarity, map } = step
       const at = `${(count / video.framesPerSecond).toFixed(2)} s`
       if (point.seen !== seen)
-        console.log(
-          `${at}: ${point.seen ? `found at ${Math.round(point.x)},${Math.round(point.y)}` : 'lost'}`,
-        )
+        say(`${at}: ${point.seen ? `found at ${Math.round(point.x)},${Math.round(point.y)}` : 'lost'}`)
       seen = point.seen
       draw(frame, map, point)
       await writer.write(frame)
@@ -95,7 +93,6 @@ await program(
     }
     await writer.end()
     await model.dispose()
-    progress('')
-    console.log(`${output}: ${count} frames`)
+    say(`${output}: ${count} frames`)
   },
 )

@@ -43,14 +43,16 @@ export async function probe(input) {
  * @param {string} input
  * @param {Video} video what `probe` says of it
  * @param {Format} format
+ * @param {AbortSignal} [signal] ends the frames
  * @returns {AsyncGenerator<VideoFrame, void, undefined>}
  */
-export async function* readFrames(input, { width, height, rate }, format) {
+export async function* readFrames(input, { width, height, rate }, format, signal) {
   const half = Math.ceil(width / 2) * Math.ceil(height / 2)
   const size = format === 'rgb24' ? 3 * width * height : width * height + 2 * half
   const colors = format === 'rgb24' ? [] : ['-vf', 'scale=out_color_matrix=bt709:out_range=tv']
   const output = ['-map', '0:V:0', ...colors, '-r', rate, '-f', 'rawvideo', '-pix_fmt', format, 'pipe:1']
   const child = start('ffmpeg', [...inputArguments(input), ...output], 'ignore')
+  signal?.addEventListener('abort', child.kill)
   let data = Buffer.alloc(size)
   let filled = 0
   try {
@@ -119,11 +121,10 @@ export function writeVideo(path, { width, height, rate }, format, sound) {
   )
   child.input.on('error', () => undefined) // ffmpeg has ended, and `end` says why
   return {
-    /** @param {{ readonly data: Uint8Array }} frame not to be changed afterwards */
+    /** @param {{ readonly data: Uint8Array }} frame not to be changed until the promise is settled */
     async write({ data }) {
-      if (child.input.destroyed) await child.end(`${path}: cannot be written`)
-      if (!child.input.write(data))
-        await Promise.race([once(child.input, 'drain'), once(child.input, 'close')])
+      const error = await new Promise((resolve) => child.input.write(data, resolve))
+      if (error) throw await child.end(`${path}: cannot be written`).then(() => error)
     },
     async end() {
       child.input.end()

@@ -42,3 +42,9 @@ export function numberOf(name, text, least, most) {
 export function progress(/** @type {string} */ text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
 }
+
+/** Prints a line of the result, in the place of the progress. */
+export function say(/** @type {string} */ line) {
+  progress('')
+  console.log(line)
+}

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { FlowField, FlowModel, globalMotion, Homography, warp } from 'dinov3-flow'
 import { checkOutput, isLive, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, UsageError } from '../shared/program.mjs'
+import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
 
 const USAGE = `
 Usage: node stabilise.mjs <in> -o <out.mp4>
@@ -124,9 +124,8 @@ await program(
       progress(`${count} of ${seen.length} frames`)
     }
     await writer.end()
-    progress('')
     const cuts = motions.filter((motion) => motion === null).length
-    console.log(
+    say(
       `${output}: ${count} frames, ${(100 * crop).toFixed(1)} % cropped${cuts ? `, ${cuts} without a motion` : ''}`,
     )
   },

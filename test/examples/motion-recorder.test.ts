@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { scratch } from '../cli/helpers.js'
-import { needFfmpeg, probe, rgbOf } from '../support/clips.js'
+import { makeClip, needFfmpeg, probe, rgbOf } from '../support/clips.js'
 import { meanDifference } from '../support/compare.js'
-import { runExample } from './run.js'
+import { skipIf } from '../support/skip.js'
+import { example, runExample } from './run.js'
 import { renderClip, texture } from './scenes.js'
 
 const at = scratch()
@@ -45,7 +47,9 @@ describe('the motion recorder', () => {
     // The first motion is that from frame 28, where the ball appears, to frame 29.
     const names = ['00h00m01.9s.mp4', '00h00m05.3s.mp4']
     expect(readdirSync(at('clips'))).toEqual(names)
-    expect(out).toMatch(/00h00m01\.9s\.mp4: 2\.8 s\n.*00h00m05\.3s\.mp4: 2\.8 s\n2 clips in /s)
+    expect(out).toMatch(
+      /01\.9s\.mp4: begins\n.*01\.9s\.mp4: 2\.8 s\n.*00h00m05\.3s\.mp4: 2\.8 s\n2 clips in /s,
+    )
     for (const [i, name] of names.entries()) {
       const written = probe(at(`clips/${name}`))
       expect(written).toMatchObject({
@@ -69,6 +73,22 @@ describe('the motion recorder', () => {
     const { out } = await recorder(clip([], 40), '-o', at('none'))
     expect(out).toBe('nothing moved\n')
     expect(readdirSync(at('none'))).toEqual([])
+  })
+
+  test('Ctrl-C ends the clip, which plays', async () => {
+    needFfmpeg()
+    skipIf(process.platform === 'win32', 'Windows has no signals')
+    const source = makeClip(at('endless.mkv'), 'testsrc2=s=64x48:r=100:d=60', '-c:v', 'mpeg4')
+    const args = [example('motion-recorder/recorder.mjs'), source, '-o', at('cut-off')]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let out = ''
+    for await (const text of child.stdout.setEncoding('utf8')) {
+      if (out === '') child.kill('SIGINT')
+      out += text
+    }
+    const [, path, seconds] = /^(.*): begins\n\1: (.*) s\n1 clip in /.exec(out)!
+    expect(Number(seconds)).toBeLessThan(59)
+    expect(probe(path!).times.length / 100).toBeCloseTo(Number(seconds), 1)
   })
 
   test('says what is wrong', async () => {
