@@ -89,8 +89,8 @@ socket.onmessage = ({ data }) => {
 
   const now = performance.now()
   times.push(now)
-  while (now - Number(times[0]) > 2000) times.shift()
-  const fps = times.length > 1 ? (1000 * (times.length - 1)) / (now - Number(times[0])) : 0
+  while (now - times[0] > 2000) times.shift()
+  const fps = times.length > 1 ? (1000 * (times.length - 1)) / (now - times[0]) : 0
   show('fps', fps.toFixed(1))
   show('latency', `${Math.round(now - timestamp)} ms`)
   show('engine', `${Math.round(engine)} ms`)

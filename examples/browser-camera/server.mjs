@@ -45,10 +45,10 @@ function pictureOf({ flow, confidence }, scale) {
   const rgba = Buffer.alloc(4 * width * height)
   let sum = 0
   for (let i = 0; i < width * height; i++) {
-    const [vx, vy, sure] = [Number(x[i]), Number(y[i]), Number(confidence?.data[i])]
-    rgba[4 * i] = Number(colors[3 * i])
-    rgba[4 * i + 1] = Number(colors[3 * i + 1])
-    rgba[4 * i + 2] = Number(colors[3 * i + 2])
+    const [vx, vy, sure] = [x[i], y[i], confidence?.data[i] ?? 0]
+    rgba[4 * i] = colors[3 * i]
+    rgba[4 * i + 1] = colors[3 * i + 1]
+    rgba[4 * i + 2] = colors[3 * i + 2]
     rgba[4 * i + 3] = 220 * sure * Math.min(1, Math.sqrt(vx * vx + vy * vy) / 2)
     sum += sure
   }

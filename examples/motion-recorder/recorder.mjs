@@ -37,8 +37,7 @@ function movingShare(result, confidence) {
   const { x, y } = result.flow
   const sure = /** @type {Float32Array} */ (result.confidence?.data)
   let moving = 0
-  for (let i = 0; i < x.length; i++)
-    if (Number(sure[i]) >= confidence && Math.hypot(Number(x[i]), Number(y[i])) > MOTION) moving += 1
+  for (let i = 0; i < x.length; i++) if (sure[i] >= confidence && Math.hypot(x[i], y[i]) > MOTION) moving += 1
   return moving / x.length
 }
 

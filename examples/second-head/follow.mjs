@@ -31,7 +31,7 @@ function draw({ data, width, height }, map, point) {
   for (let y = 0, i = 0; y < height; y++) {
     const row = Math.floor((y * map.height) / height) * map.width
     for (let x = 0; x < width; x++) {
-      const alike = Number(map.data[row + Math.floor((x * map.width) / width)])
+      const alike = map.data[row + Math.floor((x * map.width) / width)]
       const light = Math.max(0, alike - 0.35)
       // A line that is as wide as a tenth of the radius, and soft at its rims.
       const line = Math.max(
@@ -39,8 +39,8 @@ function draw({ data, width, height }, map, point) {
         1 - Math.max(0, Math.abs(Math.hypot(x - point.x, y - point.y) - radius) - radius / 10),
       )
       for (let c = 0; c < 3; c++, i++) {
-        const lit = 0.6 * Number(data[i]) + light * (255 - 0.6 * Number(data[i]))
-        data[i] = lit + line * (Number(ring[c]) - lit)
+        const lit = 0.6 * data[i] + light * (255 - 0.6 * data[i])
+        data[i] = lit + line * (ring[c] - lit)
       }
     }
   }

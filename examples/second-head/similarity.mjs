@@ -74,10 +74,10 @@ export async function* follow(model, similarityOf, frames, start, { lost = 0.4, 
     const { similarity } = await similarityOf(values, features, [...places, point], query)
     const map = { width, height, data: similarity.subarray(0, -1) }
     if (point.seen && Number(similarity.at(-1)) < lost) point = { ...point, seen: false }
-    const best = map.data.reduce((best, value, i) => (value > Number(map.data[best]) ? i : best), 0)
+    const best = map.data.reduce((best, value, i) => (value > map.data[best] ? i : best), 0)
     const place = places[best]
-    if (!point.seen && place && Number(map.data[best]) >= found) point = { ...place, seen: true }
-    yield { frame, point, similarity: point.seen ? Number(similarity.at(-1)) : Number(map.data[best]), map }
+    if (!point.seen && place && map.data[best] >= found) point = { ...place, seen: true }
+    yield { frame, point, similarity: point.seen ? Number(similarity.at(-1)) : map.data[best], map }
   }
   before?.dispose()
 }

@@ -39,8 +39,9 @@ async function cameraMotions(input, video, model) {
 }
 
 /**
- * Where each frame belongs: a mean of where its neighbours see it, weighted by a bell (Matsushita et al., Full-frame video stabilization
- * with motion inpainting, 2006, section 3). No path is summed up, so nothing drifts, and a cut ends the neighbourhood.
+ * Where each frame belongs: where its neighbours see it, smoothed (Matsushita et al., Full-frame video stabilization with motion
+ * inpainting, 2006, section 3). No path is summed up, so nothing drifts, and a cut ends the neighbourhood. A line is fitted, weighted by a
+ * bell, so that a camera that goes evenly goes on so at the ends; within a video that is the mean.
  *
  * @param {readonly (Homography | null)[]} motions from each frame to the next
  * @param {number} deviation of the bell, in frames
@@ -49,17 +50,22 @@ async function cameraMotions(input, video, model) {
 function stablePlaces(motions, deviation) {
   const radius = Math.ceil(2 * deviation)
   return Array.from({ length: motions.length + 1 }, (_, frame) => {
-    const sum = [...Homography.IDENTITY.matrix]
-    for (const direction of [1, -1]) {
+    const neighbours = [{ k: 0, place: Homography.IDENTITY, weight: 1 }]
+    for (const step of [1, -1]) {
       let place = Homography.IDENTITY
-      for (let k = 1; k <= radius; k++) {
-        const motion = motions[direction === 1 ? frame + k - 1 : frame - k]
+      for (let k = step; Math.abs(k) <= radius; k += step) {
+        const motion = step === 1 ? motions[frame + k - 1] : motions[frame + k]?.inverse()
         if (!motion) break
-        place = place.followedBy(direction === 1 ? motion : motion.inverse())
-        const weight = Math.exp(-0.5 * (k / deviation) ** 2)
-        place.matrix.forEach((value, i) => (sum[i] = Number(sum[i]) + weight * value))
+        place = place.followedBy(motion)
+        neighbours.push({ k, place, weight: Math.exp(-0.5 * (k / deviation) ** 2) })
       }
     }
+    const moment = (/** @type {number} */ n) =>
+      neighbours.reduce((sum, { k, weight }) => sum + weight * k ** n, 0)
+    const [first, second] = [moment(1), moment(2) || 1]
+    const sum = new Float64Array(9)
+    for (const { k, place, weight } of neighbours)
+      place.matrix.forEach((value, i) => (sum[i] += weight * (second - k * first) * value))
     return new Homography(sum) // divides by the sum of the weights, which is the last value
   })
 }
