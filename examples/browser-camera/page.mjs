@@ -39,26 +39,41 @@ function sendFrame() {
 }
 video.requestVideoFrameCallback(sendFrame)
 
-/** @param {MediaProvider | string} source a stream, or an address */
-async function play(source) {
-  show('alert', '')
-  if (video.srcObject instanceof MediaStream) for (const track of video.srcObject.getTracks()) track.stop()
-  video.srcObject = typeof source === 'string' ? null : source
-  if (typeof source === 'string') video.src = source
-  await video.play()
-}
+const stop = (/** @type {MediaStream} */ stream) => stream.getTracks().forEach((track) => track.stop())
 const fail = (/** @type {unknown} */ error) =>
   show('alert', error instanceof Error ? error.message : String(error))
 
-async function openCamera() {
-  if (!navigator.mediaDevices) throw new Error('browsers give a camera to pages of localhost and https alone')
-  await play(await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } }))
+/** The newest request wins: a camera may take long to open. */
+let requests = 0
+
+/** @param {() => Promise<MediaStream | string>} open gives a camera, or the address of a video */
+async function play(open) {
+  const request = ++requests
+  show('alert', '')
+  try {
+    const source = await open()
+    if (request !== requests) {
+      if (typeof source !== 'string') stop(source)
+      return
+    }
+    if (video.srcObject instanceof MediaStream) stop(video.srcObject)
+    video.srcObject = typeof source === 'string' ? null : source
+    if (typeof source === 'string') video.src = source
+    await video.play()
+  } catch (error) {
+    if (request === requests) fail(error)
+  }
 }
-element('camera', HTMLButtonElement).onclick = () => openCamera().catch(fail)
+
+async function openCamera() {
+  if (!navigator.mediaDevices)
+    throw new Error('Browsers give a camera to pages of localhost and https alone.')
+  return navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } })
+}
+element('camera', HTMLButtonElement).onclick = () => play(openCamera)
 file.onchange = () => {
   const [chosen] = file.files ?? []
-  if (chosen)
-    play(URL.createObjectURL(chosen)).catch(() => fail(`${chosen.name}: this browser cannot play it`))
+  if (chosen) play(async () => URL.createObjectURL(chosen))
 }
 opacity.oninput = () => (canvas.style.opacity = opacity.value)
 
@@ -99,4 +114,4 @@ socket.onmessage = ({ data }) => {
   show('dropped', String(drops))
 }
 
-openCamera().catch(fail)
+play(openCamera)
