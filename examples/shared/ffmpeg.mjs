@@ -6,7 +6,8 @@ import { UsageError } from './program.mjs'
 
 /**
  * @typedef {'rgb24' | 'yuv420p'} Format
- * @typedef {{ width: number, height: number, rate: string, framesPerSecond: number }} Video `rate` is a fraction
+ * @typedef {{ width: number, height: number, aspect: string, rate: string, framesPerSecond: number }} Video `aspect`, of a pixel, and
+ *   `rate` are fractions
  * @typedef {{ data: Buffer, width: number, height: number, format: Format, matrix?: 'bt709' }} VideoFrame
  */
 
@@ -20,7 +21,8 @@ export const isLive = (/** @type {string} */ input) => /^\/dev\/|^\w+:\/\//.test
  * @returns {Promise<Video>}
  */
 export async function probe(input) {
-  const entries = 'stream=width,height,avg_frame_rate,r_frame_rate:stream_side_data=rotation'
+  const entries =
+    'stream=width,height,sample_aspect_ratio,avg_frame_rate,r_frame_rate:stream_side_data=rotation'
   const args = ['-select_streams', 'V:0', '-show_entries', entries, '-of', 'json', ...inputArguments(input)]
   const child = start('ffprobe', args, 'ignore')
   let text = ''
@@ -31,10 +33,17 @@ export async function probe(input) {
   const upright =
     (stream.side_data_list?.find((/** @type {any} */ data) => 'rotation' in data)?.rotation ?? 0) % 180 === 0
   const [width, height] = upright ? [stream.width, stream.height] : [stream.height, stream.width]
+  const aspect = /^[1-9]\d*:[1-9]/.test(stream.sample_aspect_ratio) ? stream.sample_aspect_ratio : '1:1'
   const rate =
     [stream.avg_frame_rate, stream.r_frame_rate].find((text) => /^[1-9]\d*\/[1-9]/.test(text)) ?? '25/1'
   const [frames, seconds] = rate.split('/').map(Number)
-  return { width, height, rate, framesPerSecond: frames / seconds }
+  return {
+    width,
+    height,
+    aspect: (upright ? aspect : aspect.split(':').reverse().join(':')).replace(':', '/'),
+    rate,
+    framesPerSecond: frames / seconds,
+  }
 }
 
 /**
@@ -93,32 +102,27 @@ export function checkOutput(path, input) {
  * @param {Format} format of the frames
  * @param {string} [sound] a file whose sound is taken over
  */
-export function writeVideo(path, { width, height, rate }, format, sound) {
-  const frames = [
-    '-f',
-    'rawvideo',
-    '-pix_fmt',
-    format,
-    '-s',
-    `${width}x${height}`,
-    '-framerate',
-    rate,
-    '-i',
-    'pipe:0',
-  ]
+export function writeVideo(path, { width, height, aspect, rate }, format, sound) {
+  const size = `${width}x${height}`
+  const frames = ['-f', 'rawvideo', '-pix_fmt', format, '-s', size, '-framerate', rate, '-i', 'pipe:0']
   const second =
     sound === undefined ? [] : ['-i', `file:${sound}`, '-map', '0:v', '-map', '1:a?', '-c:a', 'aac']
-  const scale = format === 'rgb24' ? ['-vf', 'scale=out_color_matrix=bt709:out_range=tv'] : []
+  // H.264 has even sides.
+  const filters = [`setsar=${aspect}`, 'crop=trunc(iw/2)*2:trunc(ih/2)*2']
+  if (format === 'rgb24') filters.push('scale=out_color_matrix=bt709:out_range=tv')
   const codec = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '18', '-pix_fmt', 'yuv420p']
-  const colors =
-    '-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv -movflags +faststart'.split(
-      ' ',
-    )
-  const child = start(
-    'ffmpeg',
-    ['-y', ...frames, ...second, ...scale, ...codec, ...colors, `file:${path}`],
-    'pipe',
-  )
+  const colors = [
+    '-colorspace',
+    'bt709',
+    '-color_primaries',
+    'bt709',
+    '-color_trc',
+    'bt709',
+    '-color_range',
+    'tv',
+  ]
+  const output = ['-vf', filters.join(), ...codec, ...colors, '-movflags', '+faststart', `file:${path}`]
+  const child = start('ffmpeg', ['-y', ...frames, ...second, ...output], 'pipe')
   child.input.on('error', () => undefined) // ffmpeg has ended, and `end` says why
   return {
     /** @param {{ readonly data: Uint8Array }} frame not to be changed until the promise is settled */
@@ -174,8 +178,9 @@ function start(name, args, input) {
             : `${name}: ${cause.message}`,
         )
       })
-      if (code !== 0 && !killed)
-        throw new Error(`${failure}: ${reasonIn(log) ?? `${name} ended with ${code}`}`)
+      // Old versions end with 0 if the last bytes could not be written.
+      const failed = code !== 0 || /^Error (?:writing|closing)/m.test(log)
+      if (failed && !killed) throw new Error(`${failure}: ${reasonIn(log) ?? `${name} ended with ${code}`}`)
     },
   }
 }

@@ -20,7 +20,7 @@ export async function program(usage, parse, main) {
     const missing = code === 'ERR_MODULE_NOT_FOUND' ? /package '([^']+)'/.exec(message)?.[1] : undefined
     if (missing) console.error(`error: this example needs ${missing}: npm install ${missing}`)
     else console.error(`error: ${message}${wrongUse ? ' (--help lists all options)' : ''}`)
-    process.exitCode = wrongUse ? 2 : 1
+    process.exit(wrongUse ? 2 : 1) // a video that was begun ends here, too
   }
 }
 

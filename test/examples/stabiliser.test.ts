@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { scratch } from '../cli/helpers.js'
-import { ffmpeg, needFfmpeg, probe, rgbOf } from '../support/clips.js'
-import { need } from '../support/skip.js'
+import { ffmpeg, makeClip, needFfmpeg, probe, rgbOf } from '../support/clips.js'
+import { need, skipIf } from '../support/skip.js'
 import { runExample } from './run.js'
 import { renderClip, texture } from './scenes.js'
 
@@ -106,5 +106,19 @@ describe('the stabiliser', () => {
         '/dev/video0: give a file, which is read twice',
       ].map((text) => ({ code: 2, err: expect.stringContaining(text) })),
     )
+  })
+
+  test('keeps the shape of pixels, crops odd sides to even ones, and tells of a full disk', async () => {
+    needFfmpeg()
+    const clip = makeClip(at('odd.mkv'), 'testsrc2=s=75x57:r=10:d=0.4,setsar=4/3', '-c:v', 'ffv1')
+    expect(await stabilise(clip, '-o', at('odd.mp4'), '--crop', '0')).toMatchObject({ code: 0, err: '' })
+    expect(probe(at('odd.mp4'))).toMatchObject({ width: 74, height: 56, sample_aspect_ratio: '4:3' })
+    skipIf(!existsSync('/dev/full'), 'only Linux has a disk that is always full')
+    symlinkSync('/dev/full', at('full.mkv'))
+    const { code, err } = await stabilise(clip, '-o', at('full.mkv'))
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: expect.stringMatching(/full\.mkv: cannot be written: .*No space left/),
+    })
   })
 })
