@@ -86,7 +86,7 @@ describe('the camera in a browser', () => {
     await page.close()
   })
 
-  test('shows the flow of a video file: red where all goes to the right', async () => {
+  test('shows the flow of a video file: red where all goes to the right', { tags: ['slow'] }, async () => {
     needFfmpeg()
     const wall = texture(1, [120, 120, 120])
     renderClip(at('pan.mkv'), {

@@ -75,7 +75,7 @@ describe('the motion recorder', () => {
     expect(readdirSync(at('none'))).toEqual([])
   })
 
-  test('Ctrl-C ends the clip, which plays', async () => {
+  test('Ctrl-C ends the clip, which plays', { tags: ['slow'] }, async () => {
     needFfmpeg()
     skipIf(process.platform === 'win32', 'Windows has no signals')
     const source = makeClip(at('endless.mkv'), 'testsrc2=s=64x48:r=100:d=60', '-c:v', 'mpeg4')

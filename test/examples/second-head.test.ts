@@ -111,7 +111,7 @@ describe('the second head', () => {
       least[name] = Math.min(least[name], performance.now() - begin)
       return result
     }
-    for (let turn = 0; turn < 8; turn++) {
+    for (let turn = 0; turn < 6; turn++) {
       using after = await time('features', () => model.features(b))
       await time('head', () => model.flowFromFeatures(before, after))
       const { features } = await time('advance', () => model.advance(before, b))
