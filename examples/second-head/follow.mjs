@@ -13,7 +13,7 @@ seen, and in white how alike each place is.
   -o, --output <file>  .mp4, .mkv or .mov
   --point <x,y>        in pixels of the first frame, from its left upper corner
   --lost <cosine>      features less alike than this are another thing (default: 0.4)
-  --found <cosine>     features at least as alike as this are the thing again (default: 0.65)
+  --found <cosine>     features at least as alike as this are the thing again (default: 0.7)
   -h, --help
 `
 /** @typedef {{ width: number, height: number, data: Float32Array }} Map */
@@ -55,7 +55,7 @@ await program(
         output: { type: 'string', short: 'o' },
         point: { type: 'string' },
         lost: { type: 'string', default: '0.4' },
-        found: { type: 'string', default: '0.65' },
+        found: { type: 'string', default: '0.7' },
         help: { type: 'boolean', short: 'h' },
       },
     }),

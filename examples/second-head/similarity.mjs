@@ -47,7 +47,7 @@ export async function openSimilarity() {
  * @param {{ readonly lost?: number, readonly found?: number }} [thresholds] the similarity under which the point is lost, and that from
  *   which it is found again
  */
-export async function* follow(model, similarityOf, frames, start, { lost = 0.4, found = 0.65 } = {}) {
+export async function* follow(model, similarityOf, frames, start, { lost = 0.4, found = 0.7 } = {}) {
   /** @type {import('dinov3-flow').FeatureMap | undefined} */
   let before
   /** @type {Float32Array | undefined} */
