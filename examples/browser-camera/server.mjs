@@ -69,7 +69,7 @@ function serve(/** @type {import('ws').WebSocket} */ socket, /** @type {FlowMode
       // The full colour follows the motion at once, and comes back slowly.
       const { mean, p99 } = result.flow.magnitude()
       const speed = (1000 * mean) / (timestamp - result.from.timestamp)
-      scale = Math.max(2, p99, 0.97 * scale)
+      scale = Math.max(2, 1.25 * p99, 0.97 * scale)
       const { rgba, confidence } = pictureOf(result, scale)
       const { width, height } = result.flow
       const { dropped } = stream.stats()
