@@ -9,6 +9,7 @@ const printFigures = (process.env['DINOV3_FLOW_FIGURES'] ?? '') !== ''
 const ENGINE = [
   'test/api/**/*.test.ts',
   'test/cuda/**/*.test.ts',
+  'test/examples/**/*.test.ts',
   'test/cli/{bench,doctor,eval,eval-training,process,run,video,view}.test.ts',
 ]
 
