@@ -1,9 +1,11 @@
+import { ropePeriods } from '../checkpoint/rope-periods.js'
 import type { BackboneConfig } from '../checkpoint/tensor.js'
+import type { NamedValues, Weights } from '../checkpoint/weights.js'
 import type { RopePeriods } from '../load.js'
 import { type Graph, TO_END } from './graph.js'
 import type { GraphGrid } from './grid.js'
-import { rope, ropePeriods, type Rope } from './rope.js'
-import type { Parameter, Weights } from './weights.js'
+import { product, transposed } from './rearrange.js'
+import { rope, type Rope } from './rope.js'
 
 const NORM_EPSILON = 1e-5
 
@@ -51,7 +53,7 @@ export function buildBackbone(
 }
 
 /** The class token and the storage tokens, for each picture. */
-function prefixTokens(weights: Weights, shape: readonly [number, number, number]): Parameter {
+function prefixTokens(weights: Weights, shape: readonly [number, number, number]): NamedValues {
   const read = () => {
     const names = shape[1] > 1 ? ['cls_token', 'storage_tokens'] : ['cls_token']
     const once = names.flatMap((name) => [...weights.values(name)])
@@ -94,8 +96,8 @@ function residual(g: Graph, name: string, weights: Weights, x: string, branch: s
   return g.op('Add', [x, g.op('Mul', [g.full(branch), gamma])])
 }
 
-function linear(g: Graph, name: string, weights: Weights, x: string, bias?: Parameter): string {
-  const product = g.op('MatMul', [x, g.parameter(weights.transposed(`${name}.weight`))])
+function linear(g: Graph, name: string, weights: Weights, x: string, bias?: NamedValues): string {
+  const product = g.op('MatMul', [x, g.parameter(transposed(weights.get(`${name}.weight`)))])
   return g.op('Add', [product, g.parameter(bias ?? weights.get(`${name}.bias`))])
 }
 
@@ -109,7 +111,7 @@ function attention(
 ): string {
   const name = `${block}.attn.qkv`
   const bias = weights.has(`${name}.bias_mask`)
-    ? weights.product(`${name}.bias`, `${name}.bias_mask`)
+    ? product(weights.get(`${name}.bias`), weights.get(`${name}.bias_mask`))
     : weights.get(`${name}.bias`)
   const [q, k, v] = g.split(linear(g, name, weights, g.half(x), bias), 2, 3).map((part) =>
     // [batch, heads, tokens, headDim]

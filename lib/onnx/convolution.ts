@@ -1,11 +1,17 @@
+import type { NamedValues, Weights } from '../checkpoint/weights.js'
 import { FlowError } from '../errors.js'
 import type { Graph } from './graph.js'
-import type { Parameter, Weights } from './weights.js'
 
 const NORM_EPSILON = 1e-5
 
 /** A convolution that keeps the size of its map. */
-export function convolution(g: Graph, x: string, weight: Parameter, bias?: Parameter, groups = 1): string {
+export function convolution(
+  g: Graph,
+  x: string,
+  weight: NamedValues,
+  bias?: NamedValues,
+  groups = 1,
+): string {
   const side = weight.shape[3]!
   const around = (side - 1) / 2
   return g.op('Conv', [x, g.parameter(weight), ...(bias === undefined ? [] : [g.parameter(bias)])], {
@@ -35,7 +41,7 @@ export function normalisedConvolution(
       throw new FlowError('ERR_CHECKPOINT_TENSOR', `${bn}.running_var: a variance is negative`)
     return gamma.map((each, i) => each / Math.fround(Math.sqrt(Math.fround(variance[i]! + NORM_EPSILON))))
   }
-  const folded: Parameter = {
+  const folded: NamedValues = {
     ...weight,
     read: () => {
       const values = weight.read()
@@ -44,7 +50,7 @@ export function normalisedConvolution(
       return values.map((value, i) => value * gain[Math.floor(i / inputs)]!)
     },
   }
-  const bias: Parameter = {
+  const bias: NamedValues = {
     name: `${bn}.bias`,
     shape: weight.shape.slice(0, 1),
     read: () => {

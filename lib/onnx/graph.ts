@@ -1,3 +1,4 @@
+import type { NamedValues } from '../checkpoint/weights.js'
 import { FlowError } from '../errors.js'
 import { toHalf } from '../support/half.js'
 import { quoted } from '../support/quote.js'
@@ -10,7 +11,6 @@ import {
   type Tensor,
   type Value,
 } from './format.js'
-import type { Parameter } from './weights.js'
 
 /** Number type of products and convolutions. Norms, softmax, residuals, inputs and outputs are float32 in any case. */
 export type ExportPrecision = 'float32' | 'float16'
@@ -71,7 +71,7 @@ export class Graph {
   }
 
   /** A parameter in the precision of products; in float32 if `type` says so. */
-  parameter({ name, shape, read }: Parameter, type: 'float32' | 'float16' = this.precision): string {
+  parameter({ name, shape, read }: NamedValues, type: 'float32' | 'float16' = this.precision): string {
     const width = type === 'float16' ? 2 : 4
     const byteLength = width * shape.reduce((product, n) => product * n, 1)
     const whole = this.#scoped(name)

@@ -1,10 +1,10 @@
 import type { HeadConfig } from '../checkpoint/tensor.js'
+import type { Weights } from '../checkpoint/weights.js'
 import { convolution, normalisedConvolution, separable, squeezeExcite, trunk } from './convolution.js'
 import { correlate } from './correlation.js'
 import type { Graph } from './graph.js'
 import type { GraphGrid } from './grid.js'
 import { upsample } from './upsampling.js'
-import type { Weights } from './weights.js'
 
 /** The head's part of a graph. */
 export interface HeadPart {

@@ -1,6 +1,6 @@
-import { basename } from 'node:path'
 import type { OpenModel } from '../checkpoint/open-model.js'
-import type { CheckpointFile } from '../checkpoint/tensor.js'
+import { provenance } from '../checkpoint/provenance.js'
+import { Weights } from '../checkpoint/weights.js'
 import { FlowError } from '../errors.js'
 import type { RopePeriods } from '../load.js'
 import { type BackbonePart, buildBackbone } from './backbone.js'
@@ -8,7 +8,6 @@ import type { Dimension, ModelContent } from './format.js'
 import { type ExportPrecision, Graph } from './graph.js'
 import type { GraphGrid } from './grid.js'
 import { buildHead, type HeadPart } from './head.js'
-import { Weights } from './weights.js'
 
 /** What the models that are exported have in common. */
 export interface ModelOptions {
@@ -167,23 +166,12 @@ function checkSize(height: number, width: number, patch: number): void {
   )
 }
 
-function metadata({ backbone, head, files }: OpenModel, options: ModelOptions): Record<string, string> {
+function metadata(model: OpenModel, options: ModelOptions): Record<string, string> {
   return {
-    source: `backbone ${basename(backbone.path)}, head ${basename(head.path)}`,
-    licence_backbone: licenceOf(files.backbone),
-    licence_head: licenceOf(files.head),
+    ...provenance(model),
     size: options.size === 'dynamic' ? 'dynamic' : options.size.join('x'),
-    patch: String(backbone.config.patch),
+    patch: String(model.backbone.config.patch),
     precision: options.precision,
     image: PICTURES[options.normalisation],
   }
-}
-
-/** The licence that a file names. Files of torch.save name none. */
-function licenceOf({ metadata }: CheckpointFile): string {
-  const named = metadata['licence'] ?? metadata['license']
-  return (
-    named ??
-    'not named in the file; for weights made from DINOv3: https://ai.meta.com/resources/models-and-libraries/dinov3-license'
-  )
 }

@@ -1,36 +1,10 @@
-import type { BackboneConfig } from '../checkpoint/tensor.js'
-import { FlowError } from '../errors.js'
-import type { RopePeriods } from '../load.js'
-import { toBfloat16 } from '../support/half.js'
 import type { Graph } from './graph.js'
 import type { GraphGrid } from './grid.js'
-import type { Weights } from './weights.js'
 
 /** cos and sin for every patch, [1, 1, patches, headDim], in the precision of products. */
 export interface Rope {
   readonly cos: string
   readonly sin: string
-}
-
-const PERIODS = 'rope_embed.periods'
-
-/**
- * The periods of a checkpoint. Where it has none they are those of DINOv3: 100^(2j / (headDim / 2)) for j < headDim / 4.
- *
- * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if one is not positive
- */
-export function ropePeriods(
-  { headDim }: BackboneConfig,
-  weights: Weights,
-  type: RopePeriods = 'float32',
-): Float32Array {
-  const computed = (_: unknown, j: number) => 100 ** Math.fround((2 * j) / (headDim / 2))
-  const periods = weights.has(PERIODS)
-    ? weights.values(PERIODS)
-    : Float32Array.from({ length: headDim / 4 }, computed)
-  if (periods.some((period) => period <= 0))
-    throw new FlowError('ERR_CHECKPOINT_TENSOR', `${PERIODS}: a period is not positive`)
-  return type === 'bfloat16' ? toBfloat16(periods) : periods
 }
 
 /**

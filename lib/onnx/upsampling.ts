@@ -1,6 +1,7 @@
+import type { NamedValues, Weights } from '../checkpoint/weights.js'
 import { convolution } from './convolution.js'
 import { type Graph, TO_END } from './graph.js'
-import { transpose, type Parameter, type Weights } from './weights.js'
+import { transpose } from './rearrange.js'
 
 const TAPS = 9
 
@@ -43,7 +44,7 @@ function neighbours(g: Graph, flow: string, up: number): string {
 }
 
 /** [9 * up^2, channels], tap by tap, to [channels, up^2 * 9], pixel by pixel. */
-function tapsLast({ name, shape, read }: Parameter, up: number, channels: number): Parameter {
+function tapsLast({ name, shape, read }: NamedValues, up: number, channels: number): NamedValues {
   const pixels = up * up
   return {
     name,
