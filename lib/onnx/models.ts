@@ -1,8 +1,8 @@
 import type { OpenModel } from '../checkpoint/open-model.js'
 import { provenance } from '../checkpoint/provenance.js'
 import { Weights } from '../checkpoint/weights.js'
-import { FlowError } from '../errors.js'
 import type { RopePeriods } from '../load.js'
+import { resolveGrid } from '../size.js'
 import { type BackbonePart, buildBackbone } from './backbone.js'
 import type { Dimension, ModelContent } from './format.js'
 import { type ExportPrecision, Graph } from './graph.js'
@@ -113,8 +113,8 @@ class Parts {
       return
     }
     const [height, width] = size
-    checkSize(height, width, patch)
-    this.grid = { height: height / patch, width: width / patch }
+    const { gridHeight, gridWidth } = resolveGrid(size, { height, width }, patch)
+    this.grid = { height: gridHeight, width: gridWidth }
     this.features = [1, dim, this.grid.height, this.grid.width]
     this.#size = size
     this.#flowSize = [this.grid.height * up, this.grid.width * up]
@@ -147,23 +147,6 @@ class Parts {
 const PICTURES = {
   inside: 'RGB in 0..255',
   outside: `RGB in 0..1, minus ${MEAN.join(', ')}, by ${DEVIATION.join(', ')}`,
-}
-
-/** Sides above this make tensors of more elements than a runtime can count. */
-const LONGEST_SIDE = 8192
-
-function checkSize(height: number, width: number, patch: number): void {
-  const fits = (n: number) => n >= patch && n <= LONGEST_SIDE && n % patch === 0
-  if (fits(height) && fits(width)) return
-  const near = [height, width].map((n) => {
-    const rounded = Math.round(n / patch) * patch
-    return Math.min(Math.max(rounded, patch), Math.floor(LONGEST_SIDE / patch) * patch)
-  })
-  throw new FlowError(
-    'ERR_ARGUMENT',
-    `size: ${height}x${width} (height x width) is not made of patches of ${patch} x ${patch} pixels, ${patch} to ` +
-      `${LONGEST_SIDE} a side: the nearest is ${near.join('x')}`,
-  )
 }
 
 function metadata(model: OpenModel, options: ModelOptions): Record<string, string> {
