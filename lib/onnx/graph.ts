@@ -15,8 +15,8 @@ import {
 /** Number type of products and convolutions. Norms, softmax, residuals, inputs and outputs are float32 in any case. */
 export type ExportPrecision = 'float32' | 'float16'
 
-/** End of a slice that goes to the end of its axis. */
-export const TO_END = 2 ** 53 - 1
+/** End of a slice that goes to the end of its axis: the largest that a runtime with 32-bit shapes takes as it is. */
+export const TO_END = 2 ** 31 - 1
 
 /** A graph in the making. A tensor in it is known by its name. */
 export class Graph {

@@ -18,6 +18,8 @@ import { inspectCheckpoint } from '../../lib/checkpoint/inspect.js'
 import { openCheckpoint } from '../../lib/checkpoint/open.js'
 import { readWeight } from '../../lib/checkpoint/values.js'
 import { main } from '../../lib/cli/main.js'
+import { figure } from '../support/figures.js'
+import { writeBackbone, writeHead } from '../support/synthetic-checkpoint.mjs'
 import { sameBits } from '../support/compare.js'
 import { need, skipIf } from '../support/skip.js'
 import { call, fixture, scratch, TINY } from './helpers.js'
@@ -256,6 +258,31 @@ for state, source in ((backbone_state, torch.load(meta)), (head_state, torch.loa
   const { status, stderr } = spawnSync(PYTHON, args, { cwd: TRAINING, encoding: 'utf8' })
   expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' })
 })
+
+test(
+  "the original's configuration is exported in less than 2.5 times the memory of its largest file",
+  { tags: ['slow'] },
+  () => {
+    const model = { backbone: path('vits16plus.safetensors'), head: path('seed.safetensors') }
+    writeBackbone('dinov3_vits16plus', model.backbone)
+    writeHead('seed', model.head, 384)
+    const tell = 'process.on("exit", () => console.error(process.resourceUsage().maxRSS))'
+    const files = ['--backbone', model.backbone, '--head', model.head, '--quiet']
+    const args = [PROGRAM, 'export', '--onnx', path('seed'), ...files]
+    const { status, stderr } = spawnSync(process.execPath, [
+      '--import',
+      `data:text/javascript,${tell}`,
+      ...args,
+    ])
+    expect(status, stderr.toString()).toBe(0)
+    const peak = 1024 * Number(stderr.toString())
+    figure(
+      'ONNX, seed: peak memory of an export / its largest file',
+      peak / statSync(path('seed/flow.onnx')).size,
+      2.5,
+    )
+  },
+)
 
 test.each([
   { argv: [], told: 'nothing to write: give --onnx DIR, --safetensors FILE or --pth FILE' },
