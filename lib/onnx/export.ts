@@ -7,7 +7,7 @@ import { ioError } from '../support/io-error.js'
 import { shortPath } from '../support/quote.js'
 import { writeTogether } from '../support/write-file.js'
 import { modelContent, type ModelOptions, MODELS } from './models.js'
-import { modelFiles } from './write.js'
+import { onnxFiles } from './write.js'
 
 export interface OnnxOptions extends ModelOptions {
   /** Bytes from which on a model has its tensors in a file beside it. Default: 2 GiB. */
@@ -42,7 +42,7 @@ export async function exportOnnx(
   }
   const models = MODELS.map((which) => {
     const path = join(folder, `${which}.onnx`)
-    return { path, ...modelFiles(path, modelContent(which, model, options), { largest, onBytes }) }
+    return { path, ...onnxFiles(path, modelContent(which, model, options), { largest, onBytes }) }
   })
   const total = models.reduce((sum, { bytes }) => sum + bytes, 0)
   await makeFolder(folder)

@@ -21,13 +21,13 @@ export interface WriteOptions {
 }
 
 /** The files of a model, and their sizes in bytes. */
-export interface ModelFiles {
+export interface OnnxFiles {
   readonly files: readonly NewFile[]
   readonly bytes: number
 }
 
 /** The file of a model; and beside it, if it would be too large, one with its tensors. */
-export function modelFiles(path: string, content: ModelContent, options: WriteOptions = {}): ModelFiles {
+export function onnxFiles(path: string, content: ModelContent, options: WriteOptions = {}): OnnxFiles {
   const { largest = LARGEST_MESSAGE, onBytes } = options
   // Protobuf cannot even tell the length of a message that is much too large.
   if (lengthOf(content.tensors.map(({ data }) => data)) <= largest) {
