@@ -29,16 +29,18 @@ const PADDING_FIELD = 0x4246
  * @throws {FlowError} `ERR_ARGUMENT` if it has more than 4 GiB, which would need zip64
  */
 export function* storedZip(entries: readonly StoredEntry[]): Generator<Uint8Array> {
+  // Headers and names take less than a quarter of a kilobyte each.
+  const most = entries.reduce((sum, { name, size }) => sum + size + 256 + 2 * Buffer.byteLength(name), 0)
+  if (most > LARGEST)
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      'a .pth file of more than 4 GiB cannot be written: write .safetensors',
+    )
   const directory: Buffer[] = []
   let at = 0
   for (const entry of entries) {
     const name = Buffer.from(entry.name)
     const padding = paddingAt(at + LOCAL_BYTES + name.length)
-    if (at + LOCAL_BYTES + name.length + padding.length + entry.size > LARGEST)
-      throw new FlowError(
-        'ERR_ARGUMENT',
-        'a .pth file of more than 4 GiB cannot be written: write safetensors',
-      )
     const bytes = entry.read()
     const common = commonFields(crc32(bytes), bytes.length, name.length)
     yield localHeader(common, name, padding)
