@@ -104,7 +104,7 @@ Examples:
             },
           }),
         )
-        progress.clear()
+        progress.end()
         if (flags.quiet !== true)
           printLines(
             cli.out,
