@@ -1,12 +1,10 @@
 import { cpus } from 'node:os'
 import { checkSignal, throwIfAborted, withSignal } from './calls/abort.js'
-import { readBackbone } from './checkpoint/backbone.js'
 import type { CheckpointChoice } from './checkpoint/candidates.js'
 import { DEFAULT_MODEL } from './checkpoint/default-model.js'
-import { checkPair, readHead } from './checkpoint/head.js'
-import { openCheckpoint } from './checkpoint/open.js'
+import { withModel } from './checkpoint/open-model.js'
 import type { ReadyModel } from './checkpoint/plan.js'
-import { type CheckpointSource, pathOf, toReference } from './checkpoint/reference.js'
+import { type CheckpointSource, pathOf } from './checkpoint/reference.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
@@ -16,7 +14,6 @@ import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import { checkRefine, type Refine } from './refine.js'
 import type { FlowSize } from './size.js'
-import { toPath } from './support/file-path.js'
 import { shown } from './support/quote.js'
 
 /** Progress of loading, in bytes of weights. */
@@ -187,38 +184,24 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
   throwIfAborted(options.signal)
   const { NativeModel } = loadAddon()
 
-  const { backboneConfig, backbone: backbonePath = DEFAULT_MODEL, head: headPath = DEFAULT_MODEL } = options
-  const from = { backbone: toReference(backbonePath, 'backbone'), head: toReference(headPath, 'head') }
-  const config = backboneConfig === undefined ? undefined : toPath(backboneConfig, 'backboneConfig')
-  const backboneFile = openCheckpoint(from.backbone.path)
-  try {
-    const backbone = readBackbone(backboneFile, { config, prefix: from.backbone.prefix })
-    const headFile = openCheckpoint(from.head.path)
-    try {
-      const head = readHead(headFile, from.head.prefix)
-      checkPair(backbone, head)
-      const native = callNative(
-        site,
-        () =>
-          new NativeModel({
-            backbone: backbone.config,
-            head: head.config,
-            backboneWeights: backbone.weights,
-            headWeights: head.weights,
-            ropePeriods: options.ropePeriods ?? 'float32',
-            device: options.device ?? 'auto',
-            precision: options.precision ?? 'auto',
-            threads: options.threads ?? 0,
-          }),
-      )
-      await fill(native, options, site)
-      return { native, info: describe(native, backbone, head, options) }
-    } finally {
-      headFile.close()
-    }
-  } finally {
-    backboneFile.close()
-  }
+  return withModel(options, async ({ backbone, head }) => {
+    const native = callNative(
+      site,
+      () =>
+        new NativeModel({
+          backbone: backbone.config,
+          head: head.config,
+          backboneWeights: backbone.weights,
+          headWeights: head.weights,
+          ropePeriods: options.ropePeriods ?? 'float32',
+          device: options.device ?? 'auto',
+          precision: options.precision ?? 'auto',
+          threads: options.threads ?? 0,
+        }),
+    )
+    await fill(native, options, site)
+    return { native, info: describe(native, backbone, head, options) }
+  })
 }
 
 /** Reads the weights. If that fails, the model is freed at once. */

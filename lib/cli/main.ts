@@ -6,6 +6,7 @@ import { AnsweredNo, type Cli, EXIT, Interrupted, UsageError } from './cli.js'
 import { addConvert } from './convert/command.js'
 import { addDoctor } from './doctor/command.js'
 import { addEval } from './eval/command.js'
+import { addExport } from './export/command.js'
 import { addInspect } from './inspect/command.js'
 import { addMetrics } from './metrics/command.js'
 import { packageVersion } from './package.js'
@@ -68,6 +69,7 @@ With DINOV3_FLOW_DEBUG=1 in the environment, errors are printed with their stack
   addEval(program, cli)
   addBench(program, cli)
   addConvert(program, cli)
+  addExport(program, cli)
   addInspect(program, cli)
   addDoctor(program, cli)
   addBuild(program, cli)

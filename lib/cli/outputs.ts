@@ -23,6 +23,8 @@ const KINDS = {
   report: { extensions: ['.json'], named: 'reports are written as' },
   page: { extensions: ['.html', '.htm'], named: 'pages are written as' },
   video: { extensions: VIDEO_EXTENSIONS, named: 'videos are written as' },
+  safetensors: { extensions: ['.safetensors'], named: 'safetensors files end in' },
+  torch: { extensions: ['.pth', '.pt'], named: 'files of PyTorch end in' },
   markdown: { extensions: ['.md'], named: 'Markdown is written as' },
 } as const
 

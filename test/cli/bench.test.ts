@@ -2,6 +2,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import type { BenchReport, Result } from '../../lib/cli/bench/report.js'
+import { loadRuntime } from '../../lib/cli/bench/targets/onnxruntime.js'
+import { flowError } from '../support/compare.js'
 import { need } from '../support/skip.js'
 import { call, callWith, fixture, scratch, TINY } from './helpers.js'
 
@@ -177,6 +179,27 @@ describe('bench', () => {
     for (const { results } of scenarios) expect(results[1]!.latency.min).toBeGreaterThan(0)
   })
 
+  test('has onnxruntime beside it, with the model of the command at its size', async () => {
+    const json = path('onnxruntime.json')
+    const contenders = ['onnxruntime', 'onnxruntime=backbone', 'onnxruntime=head'].flatMap((name) => [
+      '--contender',
+      name,
+    ])
+    expect((await bench(...contenders, '--scenario', 'single-stream,offline', '--json', json)).code).toBe(0)
+    const { contenders: infos, scenarios } = readJson(json)
+    const [ours, theirs] = infos
+    expect(theirs!.info).toMatchObject({
+      engine: 'onnxruntime-node, CPU',
+      call: 'stream',
+      refine: 'off',
+      threads: 1,
+    })
+    expect(theirs!.info['network']).toBe(ours!.info['network'])
+    expect(theirs!.load).toBeGreaterThan(0)
+    for (const { results } of scenarios)
+      for (const { latency } of results) expect(latency.min).toBeGreaterThan(0)
+  })
+
   test('runs a camera at a share of the rate that can be sustained', async () => {
     const json = path('share.json')
     const camera = ['--scenario', 'camera', '--rate', '50%', '--warm-up', '2', '--frames', '40']
@@ -253,6 +276,8 @@ describe('bench refuses', () => {
     [['--contender', 'call=head,backward'], /are of the calls stream, sync and pair/],
     [['--contender', 'threads=0'], /threads: It must be a number from 1 to 256/],
     [['--contender', 'opencv=best'], /opencv must be one of ultrafast, fast, medium/],
+    [['--contender', 'onnxruntime=sync'], /onnxruntime must be one of stream, backbone, head/],
+    [['--scenario', 'multi-stream', '--contender', 'onnxruntime'], /computes one stream/],
     [['--contender', 'call=pair', '--contender', 'call=pair'], /is given twice/],
     [['--scenario', 'camera', '--contender', 'call=sync'], /cannot take frames while it computes/],
     [['--scenario', 'multi-stream', '--contender', 'opencv'], /computes one stream/],
@@ -279,4 +304,13 @@ describe('bench refuses', () => {
     const none = await bench('--contender', 'opencv', '--python', '/bin/false')
     expect(none.err).toMatch(/\/bin\/false ended with 1.*\(ERR_NATIVE\)/)
   })
+})
+
+test('a missing onnxruntime is told, with the command that installs it', async () => {
+  const missing = loadRuntime('onnxruntime', () =>
+    Promise.reject(new Error('Cannot find package\nRequire stack')),
+  )
+  await expect(missing).rejects.toThrow(
+    flowError('ERR_NATIVE', 'Cannot find package\nInstall', 'npm install onnxruntime-node'),
+  )
 })

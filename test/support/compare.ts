@@ -13,6 +13,18 @@ export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number
   return Math.sqrt(difference / norm)
 }
 
+/** The cosine of the angle between two vectors. */
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  expect(a.length).toBe(b.length)
+  let [product, squares, others] = [0, 0, 0]
+  for (let i = 0; i < b.length; i++) {
+    product += a[i]! * b[i]!
+    squares += a[i]! ** 2
+    others += b[i]! ** 2
+  }
+  return product / Math.sqrt(squares * others)
+}
+
 /** The largest difference of two values; NaN if one of the values is. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length)

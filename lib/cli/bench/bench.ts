@@ -11,6 +11,7 @@ import { describeMachine } from './machine/machine.js'
 import { measureScenario } from './measure.js'
 import { type BenchReport, type ContenderInfo, FORMAT, type ScenarioReport } from './report.js'
 import { baseContender, type Contender, parseContender } from './targets/contender.js'
+import { onnxRuntimeTarget } from './targets/onnxruntime.js'
 import { openCvTarget } from './targets/opencv.js'
 import { ourTarget } from './targets/ours.js'
 import type { Target } from './targets/target.js'
@@ -137,6 +138,11 @@ async function start(
     progress.stage(`starting ${contender.name}`)
     const threads = flags.threads ?? [...models.values()][0]?.info.threads ?? null
     return openCvTarget(contender, flags.python ?? 'python3', threads, frames)
+  }
+  if (contender.kind === 'onnxruntime') {
+    progress.stage(`${contender.name}: exporting the model`)
+    const threads = flags.threads ?? [...models.values()][0]?.info.threads ?? null
+    return onnxRuntimeTarget(contender, threads, flags, frames)
   }
   const { device, precision, threads } = contender
   const key = [device, precision, threads].join()

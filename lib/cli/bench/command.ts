@@ -30,7 +30,7 @@ export function addBench(program: Command, cli: Cli): void {
     .summary('measure latency and throughput on this machine')
     .description(
       'Measures latency, throughput and memory on this machine: with the percentiles, not the mean, and alone or in turns with other ' +
-        'options or OpenCV.',
+        'options, OpenCV or onnxruntime.',
     )
     .argument('[first]', `a picture: ${READ_KINDS} (default: frames are made)`)
     .argument('[second]', 'the picture after it, of the same size')
@@ -95,6 +95,10 @@ Contenders take turns, query by query (camera: every two seconds); the first is 
 options of this command, as a stream. The intervals of the ratios are of 95 %, by a bootstrap over
 pairs of neighbouring samples.
 
+onnxruntime is the network of this command, of its size, in onnxruntime-node on the CPU, in float32 and
+with as many threads; its pictures are resized before. It has no refinement: compare --refine off.
+It must be installed: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node
+
 --against: slower is what takes more time than in the earlier run, by the median and with 97.5 %
 confidence, by more than --tolerance and by more than both runs' own noise, which is how far the
 median of a quarter of a run is from that of the whole; or a camera that misses more frames.
@@ -105,6 +109,7 @@ Examples:
   dinov3-flow bench
   dinov3-flow bench 1.png 2.png --contender preset=fast --contender opencv --html bench.html
   dinov3-flow bench --scenario camera --rate 60 --preset fast --frame-size 240x320
+  dinov3-flow bench --refine off --contender onnxruntime
   dinov3-flow bench --contender call=pair --contender backward,occlusion --seconds 30
   dinov3-flow bench --json main.json && git switch work && dinov3-flow bench --against main.json`,
     )

@@ -24,7 +24,14 @@ export interface OpenCvContender {
   readonly preset: 'ultrafast' | 'fast' | 'medium'
 }
 
-export type Contender = OurContender | OpenCvContender
+/** The same network, without refinement, in onnxruntime-node. */
+export interface OnnxRuntimeContender {
+  readonly kind: 'onnxruntime'
+  readonly name: string
+  readonly call: (typeof ONNX_CALLS)[number]
+}
+
+export type Contender = OurContender | OpenCvContender | OnnxRuntimeContender
 
 const CHOICES = {
   preset: ['fast', 'balanced', 'best'],
@@ -33,12 +40,13 @@ const CHOICES = {
   call: ['stream', 'sync', 'pair', 'backbone', 'head'],
 } as const
 const SWITCHES = ['backward', 'occlusion', 'confidence'] as const
+const ONNX_CALLS = ['stream', 'backbone', 'head'] as const
 const DIS_PRESETS = ['ultrafast', 'fast', 'medium'] as const
 
 /** For the help: what a contender may be. */
 export const CONTENDER_HELP =
   'our model with other options, separated by commas: preset=, size=, refine=, device=, precision=, threads=, ' +
-  'call=stream|sync|pair|backbone|head, backward, occlusion, confidence; or opencv, opencv=ultrafast|fast|medium'
+  'call=stream|sync|pair|backbone|head, backward, occlusion, confidence; or opencv, opencv=ultrafast|fast|medium; or onnxruntime, onnxruntime=stream|backbone|head'
 
 /** What is measured without `--contender`, and what others are compared with. */
 export function baseContender(flags: ComputationFlags): OurContender {
@@ -62,6 +70,9 @@ export function parseContender(text: string, flags: ComputationFlags): Contender
   const [, preset = 'medium'] = /^opencv(?:=(.*))?$/.exec(text) ?? []
   if (/^opencv(=|$)/.test(text))
     return { kind: 'opencv', name: text, preset: choice(text, 'opencv', preset, DIS_PRESETS) }
+  const [, onnxCall = 'stream'] = /^onnxruntime(?:=(.*))?$/.exec(text) ?? []
+  if (/^onnxruntime(=|$)/.test(text))
+    return { kind: 'onnxruntime', name: text, call: choice(text, 'onnxruntime', onnxCall, ONNX_CALLS) }
   let contender: Record<string, unknown> = { ...baseContender(flags), name: text }
   for (const part of text.split(',')) {
     const [key = '', value] = part.trim().split('=')

@@ -1,0 +1,66 @@
+import { existsSync } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { OpenModel } from '../checkpoint/open-model.js'
+import { FlowError } from '../errors.js'
+import { ioError } from '../support/io-error.js'
+import { shortPath } from '../support/quote.js'
+import { writeTogether } from '../support/write-file.js'
+import { modelContent, type ModelOptions, MODELS } from './models.js'
+import { onnxFiles } from './write.js'
+
+export interface OnnxOptions extends ModelOptions {
+  /** Bytes from which on a model has its tensors in a file beside it. Default: 2 GiB. */
+  readonly largest?: number | undefined
+  /** Called with the share that is written, 0 to 1. It may throw, which ends the export. */
+  readonly onProgress?: ((share: number) => void) | undefined
+}
+
+/** A file that was written. */
+export interface Exported {
+  readonly path: string
+  /** Bytes, with those of the file beside it. */
+  readonly bytes: number
+}
+
+/**
+ * Writes `backbone.onnx`, `head.onnx` and `flow.onnx`, which is both in one, to a folder, which is made if the folder
+ * that it is in exists. All of them appear, or none.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` for a size that is no multiple of the patch; `ERR_CHECKPOINT_TENSOR` for a weight that is not
+ *   finite in this precision; `ERR_IO` if a file cannot be read or written
+ */
+export async function exportOnnx(
+  folder: string,
+  model: OpenModel,
+  { largest, onProgress, ...options }: OnnxOptions,
+): Promise<readonly Exported[]> {
+  let done = 0
+  const onBytes = (bytes: number) => {
+    onProgress?.(done / total)
+    done += bytes
+  }
+  const models = MODELS.map((which) => {
+    const path = join(folder, `${which}.onnx`)
+    return { path, ...onnxFiles(path, modelContent(which, model, options), { largest, onBytes }) }
+  })
+  const total = models.reduce((sum, { bytes }) => sum + bytes, 0)
+  await makeFolder(folder)
+  await writeTogether(models.flatMap(({ files }) => files))
+  return models.map(({ path, bytes }) => ({ path, bytes }))
+}
+
+/** The folder that it is in must exist: a slip in a long path is told, not made. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder)
+  } catch (cause) {
+    const there = await stat(folder).catch(() => undefined)
+    if (there?.isDirectory() === true) return
+    const parent = dirname(resolve(folder))
+    if (there === undefined && existsSync(parent)) throw ioError(folder, 'written', cause)
+    const why =
+      there === undefined ? `the folder ${shortPath(parent, 100)} is missing` : 'it is a file: name a folder'
+    throw new FlowError('ERR_IO', `cannot write to ${shortPath(folder, 100)}: ${why}`, { cause })
+  }
+}
