@@ -37,8 +37,17 @@ export interface FeatureReadOptions extends FeatureReadSyncOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Makes the `FeatureMap` of the features that the network of `queue` holds under `id`. */
-export let createFeatureMap: (queue: CallQueue, id: FeatureId, shape: FeatureMapShape) => FeatureMap
+/**
+ * Makes the `FeatureMap` of the features that the network of `queue` holds under `id`.
+ *
+ * @param release lets go of the features; it must not refer to the map
+ */
+export let createFeatureMap: (
+  queue: CallQueue,
+  id: FeatureId,
+  shape: FeatureMapShape,
+  release?: () => void,
+) => FeatureMap
 
 /**
  * The id of a map in the network of `queue`.
@@ -63,18 +72,20 @@ export class FeatureMap implements FeatureMapShape {
   readonly pixels: OutputSize | null
   readonly #queue: CallQueue
   readonly #id: FeatureId
+  readonly #release: () => void
   #disposed = false
 
-  private constructor(queue: CallQueue, id: FeatureId, shape: FeatureMapShape) {
+  private constructor(queue: CallQueue, id: FeatureId, shape: FeatureMapShape, release: () => void) {
     this.#queue = queue
     this.#id = id
+    this.#release = release
     this.gridHeight = shape.gridHeight
     this.gridWidth = shape.gridWidth
     this.dim = shape.dim
     this.frameHeight = shape.frameHeight
     this.frameWidth = shape.frameWidth
     this.pixels = shape.pixels
-    forgotten.register(this, { native: queue.native, id }, this)
+    forgotten.register(this, release, this)
   }
 
   /** Whether `dispose` was called. */
@@ -106,7 +117,7 @@ export class FeatureMap implements FeatureMapShape {
     if (this.#disposed) return
     this.#disposed = true
     forgotten.unregister(this)
-    this.#queue.native.release(this.#id)
+    this.#release()
   }
 
   [Symbol.dispose](): void {
@@ -149,7 +160,8 @@ export class FeatureMap implements FeatureMapShape {
   }
 
   static {
-    createFeatureMap = (queue, id, shape) => new FeatureMap(queue, id, shape)
+    createFeatureMap = (queue, id, shape, release = freeing(queue.native, id)) =>
+      new FeatureMap(queue, id, shape, release)
     featureIdOf = (map, queue, name) => {
       if (!(map instanceof FeatureMap))
         throw new FlowError('ERR_ARGUMENT', `${name}: must be a FeatureMap that model.features() returned`)
@@ -164,7 +176,10 @@ export class FeatureMap implements FeatureMapShape {
   }
 }
 
-/** Frees the features of maps that nobody disposed. It refers to the native model, so the native model outlives its maps. */
-const forgotten = new FinalizationRegistry<{ native: NativeModel; id: FeatureId }>(({ native, id }) =>
-  native.release(id),
-)
+/** Refers to nothing else: a map that nobody refers to must be collected. */
+function freeing(native: NativeModel, id: FeatureId): () => void {
+  return () => native.release(id)
+}
+
+/** Lets go of the features of maps that nobody disposed. It refers to the native model, which so outlives its maps. */
+const forgotten = new FinalizationRegistry<() => void>((release) => release())

@@ -5,7 +5,7 @@ import type { FrameSource } from './frame.js'
 import type { Call, CallQueue, NamedFrame, Plan } from './calls/call-queue.js'
 import type { RgbImage } from './image/rgb-image.js'
 import type { FlowModelInfo } from './load.js'
-import type { NativeFrame, NativeRefinement, NativeRequest } from './native/contract.js'
+import type { FeatureId, NativeFrame, NativeRefinement, NativeRequest } from './native/contract.js'
 import { checkRefine, type Refine } from './refine.js'
 import {
   type FlowOutput,
@@ -251,7 +251,7 @@ export class RequestPlanner {
         const pixels = refine === undefined ? null : this.outputSize(from!, grid, options.output)
         return {
           request: { from: from!, ...grid, keepFrom, refine, ...pixels },
-          answer: () => this.#map(keepFrom, grid, from!, pixels),
+          answer: () => this.map(keepFrom, grid, from!, pixels),
         }
       },
     }
@@ -274,7 +274,7 @@ export class RequestPlanner {
         return {
           request: { ...request, keepTo },
           // The map comes first: it frees the features if the flow turns out to be lost.
-          answer: (result) => ({ features: this.#map(keepTo, before, to!, pixels), flow: answer(result) }),
+          answer: (result) => ({ features: this.map(keepTo, before, to!, pixels), flow: answer(result) }),
         }
       },
     }
@@ -364,15 +364,23 @@ export class RequestPlanner {
     return resolveOutput(output, frame, model)
   }
 
-  #map(
-    id: number,
+  /**
+   * The map of features that a request has kept.
+   *
+   * @param pixels the size at which it keeps the frame's pixels as well
+   * @param release lets go of the features, instead of freeing them
+   */
+  map(
+    id: FeatureId,
     { gridHeight, gridWidth }: PatchGrid,
     frame: OutputSize,
     pixels: OutputSize | null,
+    release?: () => void,
   ): FeatureMap {
     const { dim } = this.#info.backbone
     const { height: frameHeight, width: frameWidth } = frame
-    return createFeatureMap(this.#calls, id, { gridHeight, gridWidth, dim, frameHeight, frameWidth, pixels })
+    const shape = { gridHeight, gridWidth, dim, frameHeight, frameWidth, pixels }
+    return createFeatureMap(this.#calls, id, shape, release)
   }
 }
 

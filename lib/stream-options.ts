@@ -1,6 +1,7 @@
 import { checkSignal, throwIfAborted } from './calls/abort.js'
 import type { DropCounts, DurationStats, StreamStats, Timing } from './calls/stream-counter.js'
 import { FlowError } from './errors.js'
+import type { FeatureMap } from './feature-map.js'
 import type { FlowField } from './flow-field.js'
 import type { FlowMapOptions, FlowMaps, RefineOption } from './request.js'
 import type { FlowOutput, FlowSize } from './size.js'
@@ -37,6 +38,11 @@ export interface StreamOptions extends FlowMapOptions, RefineOption {
    * `{ flow: null, reason: 'cut' }`. `true` is 0.44, which suits the package's model. Default false.
    */
   readonly sceneCut?: number | boolean | undefined
+  /**
+   * Gives the features of each frame with its result, for other networks on the same pass of the backbone; the first frame, too, has a
+   * result then. They stay valid until they are disposed, also after the stream was closed. Default false.
+   */
+  readonly features?: boolean | undefined
   /** Reuses the memory of results: a result is valid until the next one is given. Default false. */
   readonly reuse?: boolean | undefined
   /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */
@@ -65,8 +71,14 @@ export interface StreamFrame {
   readonly timestamp: number
 }
 
+/** What a stream with `features` gives with each frame that it computed. */
+export interface FrameFeatures {
+  /** The features of this frame. Dispose them. */
+  readonly features?: FeatureMap | undefined
+}
+
 /** The motion from one frame of a stream to the next. */
-export interface FlowResult extends FlowMaps, StreamFrame {
+export interface FlowResult extends FlowMaps, StreamFrame, FrameFeatures {
   /** The frame that `flow` starts from: the last one that was computed. */
   readonly from: StreamFrame
   /** Whether this frame is identical to the one before. Then nothing was computed, and the flow is zero. */
@@ -75,16 +87,17 @@ export interface FlowResult extends FlowMaps, StreamFrame {
 }
 
 /** A frame of a stream without a flow. */
-export interface NoFlow extends StreamFrame {
+export interface NoFlow extends StreamFrame, FrameFeatures {
   readonly flow: null
   /**
+   * - `'first'`: the stream begins with it, or begins anew after {@link FlowStream.reset}; only in a stream with `features`
    * - `'size'`: the frame has another size than the one before; the stream starts anew with it
    * - `'cut'`: another scene begins with it
    * - `'dropped'`: a newer frame took its place in the queue
    * - `'deadline'`: it waited too long
    * - `'failed'`: it cannot be used; only in {@link FlowStream.from}, where `push` would throw
    */
-  readonly reason: 'size' | 'cut' | 'dropped' | 'deadline' | 'failed'
+  readonly reason: 'first' | 'size' | 'cut' | 'dropped' | 'deadline' | 'failed'
   /** The error of a frame that failed. */
   readonly error?: unknown
   readonly timing: Timing

@@ -108,8 +108,8 @@ export class FlowStream {
    * Computes the flow from the frame before to this one.
    *
    * @param frame read in place until the promise is settled; do not change it before
-   * @returns undefined for the first frame, and for the first after {@link reset}; `flow: null` and the reason for a frame that
-   *   has no flow
+   * @returns undefined for the first frame, and for the first after {@link reset}, unless `features` are asked for; `flow: null` and
+   *   the reason for a frame that has no flow
    * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used; `ERR_QUEUE_FULL`
    *   with the policy `'reject'`; `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`. The stream continues: the next flow
    *   starts from the frame before this one.
@@ -159,7 +159,7 @@ export class FlowStream {
   }
 
   /**
-   * The results for all frames of a source except the first, in order. A frame that fails gives
+   * The results for all frames of a source, in order; for the first only with `features`. A frame that fails gives
    * `{ flow: null, reason: 'failed', error }`. The stream stays open at the end.
    *
    * The source is read ahead by the depth of the queue. So a source that fills one buffer again and again needs

@@ -1,4 +1,5 @@
 import { FlowError } from '../errors.js'
+import type { FeatureMap } from '../feature-map.js'
 import type { FlowField } from '../flow-field.js'
 import { checkKept } from '../frame.js'
 import type { NativeFrame, NativeRefinement, NativeRequest, NativeResult } from '../native/contract.js'
@@ -8,6 +9,7 @@ import { type Target, targetOf } from '../support/allocate.js'
 import type { StreamFrame, StreamOptions, StreamResult } from '../stream-options.js'
 import type { CallQueue } from './call-queue.js'
 import { FeatureChain, type Link } from './feature-chain.js'
+import { SharedFeatures } from './shared-features.js'
 import type { Outcome, Timing } from './stream-counter.js'
 
 /** A frame that was pushed. */
@@ -34,6 +36,8 @@ export interface Step {
   /** The flow of `maps`. */
   readonly target: Target | undefined
   readonly similarity: Float32Array | undefined
+  /** Makes the map of the frame's features, once they are computed. */
+  readonly giveFeatures: (() => FeatureMap) | undefined
   /** `performance.now()` when the request was made. */
   readonly made: number
 }
@@ -61,6 +65,7 @@ export class StreamSteps {
   readonly #refine: NativeRefinement | undefined
   readonly #threshold: number | undefined
   readonly #ring: FlowMaps[] = []
+  readonly #features: SharedFeatures
   /** The features that the next frame starts from. */
   readonly chain: FeatureChain<KeptFrame>
 
@@ -73,7 +78,9 @@ export class StreamSteps {
     const { sceneCut = false } = options
     this.#threshold = sceneCut === true ? CUT_THRESHOLD : sceneCut === false ? undefined : sceneCut
     const { native } = calls
-    this.chain = new FeatureChain((id) => native.release(id))
+    const features = new SharedFeatures((id) => native.release(id))
+    this.#features = features
+    this.chain = new FeatureChain((id) => features.release(id))
   }
 
   /** The request for a frame. From now on the next frame starts from this one. */
@@ -88,10 +95,17 @@ export class StreamSteps {
     const made = performance.now()
     const id = this.#calls.nextFeatureId()
     const kept = { index, timestamp, epoch, size }
+    const giveFeatures = () => {
+      const features = this.#features
+      features.share(id)
+      const pixels = this.#refine === undefined ? null : output
+      return this.#planner.map(id, grid, size, pixels, () => features.release(id))
+    }
+    const step = { frame, made, giveFeatures: this.#options.features ? giveFeatures : undefined }
     if (before === undefined || !sameSize(before.frame.size, size)) {
       const link = this.chain.add(id, kept)
       const request = { ...common, from: frame, keepFrom: id, ...output }
-      return { request, frame, link, maps: undefined, target: undefined, similarity: undefined, made }
+      return { ...step, request, link, maps: undefined, target: undefined, similarity: undefined }
     }
     const maps = this.#maps(output, into)
     const target = targetOf(maps.flow.data)
@@ -99,13 +113,13 @@ export class StreamSteps {
     const link = this.chain.add(id, kept)
     const results = { ...fillMaps(maps), flow: target.data, similarity }
     const request = { ...common, from: before.id, to: frame, keepTo: id, ...results }
-    return { request, frame, link, maps, target, similarity, made }
+    return { ...step, request, link, maps, target, similarity }
   }
 
   /** The result of a frame whose request was answered. */
   finish(
     { index, timestamp, epoch, pushed }: PushedFrame,
-    { frame, link, maps, target, similarity, made }: Step,
+    { frame, link, maps, target, similarity, giveFeatures, made }: Step,
     { wait, work, duplicate }: NativeResult,
   ): Answer {
     checkKept(frame, 'frame')
@@ -115,16 +129,17 @@ export class StreamSteps {
     const before = link.before?.frame
     this.chain.answered(link)
     const timing = { queue: made - pushed + wait, engine: work, total: performance.now() - pushed }
+    const features = giveFeatures?.()
+    const common = { index, timestamp, timing, ...(features && { features }) }
     if (maps === undefined || before === undefined) {
-      const resized = before?.epoch === epoch
-      const result = resized ? ({ flow: null, reason: 'size', index, timestamp, timing } as const) : undefined
-      return { outcome: 'first', timing, result }
+      const reason = before?.epoch === epoch ? 'size' : 'first'
+      const told = reason === 'size' || features !== undefined
+      return { outcome: 'first', timing, result: told ? { ...common, flow: null, reason } : undefined }
     }
-    if (similarity !== undefined && similarity[0]! < this.#threshold!) {
-      return { outcome: 'cuts', timing, result: { flow: null, reason: 'cut', index, timestamp, timing } }
-    }
+    if (similarity !== undefined && similarity[0]! < this.#threshold!)
+      return { outcome: 'cuts', timing, result: { ...common, flow: null, reason: 'cut' } }
     const from = { index: before.index, timestamp: before.timestamp }
-    const result = { ...maps, index, timestamp, from, duplicate, timing }
+    const result = { ...common, ...maps, from, duplicate }
     return { outcome: duplicate ? 'duplicates' : 'computed', timing, result }
   }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pipeline } from 'node:stream/promises'
 import {
+  FeatureMap,
   FlowField,
   type FlowModel,
   type FlowResult,
@@ -118,6 +119,47 @@ describe('a stream', () => {
     expectAccounted(stream.stats())
   })
 
+  it('gives the features of every frame that it computes, the first too, for as long as they are wanted', async () => {
+    const stream = model.stream({ features: true })
+    const sources = [a, b, { ...b }, noiseFrame(96, 64, 1)]
+    const results: StreamResult[] = []
+    for await (const result of stream.from(sources)) results.push(result)
+    stream.reset()
+    results.push((await stream.push(a))!)
+    expect(results.map((result) => (result.flow === null ? result.reason : result.duplicate))).toEqual([
+      'first',
+      false,
+      true,
+      'size',
+      'first',
+    ])
+    expect(sameBits(withFlow(results[1]).flow.data, (await model.flow(a, b)).data)).toBe(true)
+    stream.close()
+    for (const [i, frame] of [...sources, a].entries()) {
+      using features = results[i]!.features!
+      using own = await model.features(frame)
+      expect(features).toMatchObject({
+        gridHeight: own.gridHeight,
+        frameWidth: frame.width,
+        pixels: own.pixels,
+      })
+      expect(sameBits(await features.read(), await own.read())).toBe(true)
+    }
+    for (const { features } of results) expect(() => features!.readSync()).toThrow(flowError('ERR_DISPOSED'))
+  })
+
+  it('needs the features of its last frame itself, whoever disposes them', async () => {
+    using stream = model.stream({ features: true, refine: 'fast' })
+    const flows: FlowField[] = []
+    for (const frame of [a, b, a]) {
+      const result = (await stream.push(frame))!
+      result.features!.dispose()
+      if (result.flow !== null) flows.push(result.flow)
+    }
+    const expected = [await model.flow(a, b, { refine: 'fast' }), await model.flow(b, a, { refine: 'fast' })]
+    for (const [i, flow] of flows.entries()) expect(sameBits(flow.data, expected[i]!.data)).toBe(true)
+  })
+
   it('takes no time for a frame that comes again, and gives it no motion', async () => {
     using stream = model.stream({ backward: true, occlusion: true })
     await stream.push(a)
@@ -132,10 +174,12 @@ describe('a stream', () => {
   })
 
   it('gives no flow for a scene cut, at a threshold that can be set', async () => {
-    using all = model.stream({ sceneCut: 1 })
+    using all = model.stream({ sceneCut: 1, features: true })
     using none = model.stream({ sceneCut: -1 })
     for (const stream of [all, none]) await stream.push(a)
-    expect(await all.push(b)).toMatchObject({ flow: null, reason: 'cut', index: 1 })
+    const cut = await all.push(b)
+    expect(cut).toMatchObject({ flow: null, reason: 'cut', index: 1 })
+    expect(cut!.features).toBeInstanceOf(FeatureMap)
     expect(await none.push(b)).toMatchObject({ duplicate: false })
     expect(all.stats()).toMatchObject({ cuts: 1, first: 1, pushed: 2 })
     // The frame of the cut is where the next flow starts.

@@ -304,10 +304,13 @@ describe('a stream', () => {
     expectTypeOf(result).toEqualTypeOf<StreamResult | undefined>()
     if (result === undefined) return
     if (result.flow === null) {
-      expectTypeOf(result.reason).toEqualTypeOf<'size' | 'cut' | 'dropped' | 'deadline' | 'failed'>()
+      expectTypeOf(result.reason).toEqualTypeOf<
+        'first' | 'size' | 'cut' | 'dropped' | 'deadline' | 'failed'
+      >()
       return
     }
     expectTypeOf(result.flow).toEqualTypeOf<FlowField>()
+    expectTypeOf(result.features).toEqualTypeOf<FeatureMap | undefined>()
     expectTypeOf(result.backward).toEqualTypeOf<FlowField | undefined>()
     expectTypeOf(result.occlusion?.data).toEqualTypeOf<Uint8Array | undefined>()
     expectTypeOf(result.confidence?.data).toEqualTypeOf<Float32Array | undefined>()
