@@ -48,17 +48,14 @@ export async function openSimilarity() {
  *   which it is found again
  */
 export async function* follow(model, similarityOf, frames, start, { lost = 0.4, found = 0.7 } = {}) {
-  /** @type {import('dinov3-flow').FeatureMap | undefined} */
-  let before
+  const stream = model.stream({ features: true })
   /** @type {Float32Array | undefined} */
   let query
   let point = { ...start, seen: true }
   for await (const frame of frames) {
-    const { features, flow } = before
-      ? await model.advance(before, frame)
-      : { features: await model.features(frame), flow: undefined }
-    before?.dispose()
-    before = features
+    const result = await stream.push(frame)
+    const { flow, features } = /** @type {import('dinov3-flow').StreamResult} */ (result)
+    if (!features) throw new Error('the stream was made without features')
     if (flow && point.seen) {
       const [moved] = movePoints([point], { flow })
       if (moved) point = { x: moved.x, y: moved.y, seen: moved.lost === null }
@@ -72,6 +69,7 @@ export async function* follow(model, similarityOf, frames, start, { lost = 0.4, 
       y: ((Math.floor(i / width) + 0.5) * frame.height) / height - 0.5,
     }))
     const { similarity } = await similarityOf(values, features, [...places, point], query)
+    features.dispose()
     const map = { width, height, data: similarity.subarray(0, -1) }
     if (point.seen && Number(similarity.at(-1)) < lost) point = { ...point, seen: false }
     const best = map.data.reduce((best, value, i) => (value > map.data[best] ? i : best), 0)
@@ -79,5 +77,5 @@ export async function* follow(model, similarityOf, frames, start, { lost = 0.4, 
     if (!point.seen && place && map.data[best] >= found) point = { ...place, seen: true }
     yield { frame, point, similarity: point.seen ? Number(similarity.at(-1)) : map.data[best], map }
   }
-  before?.dispose()
+  stream.close()
 }
