@@ -46,7 +46,7 @@ function reason(cause: unknown): string {
 
 function remedy(cause: unknown): string {
   if (isBundled(cause))
-    return "Keep 'dinov3-flow' and 'sharp' external, and ship node_modules: the package's README has the lines, under Bundlers"
+    return "Keep 'dinov3-flow' and 'sharp' external, and ship node_modules: docs/guide/install.md of the package has the lines, under Bundlers"
   const code = codeOf(cause)
   if (code === 'ERR_DLOPEN_DISABLED' || code === 'ERR_ACCESS_DENIED')
     return 'Node runs with --permission, which the addon needs more of: --allow-addons --allow-fs-read=*'
