@@ -8,8 +8,6 @@ export interface Run {
   readonly date: string
   readonly machine: string
   readonly command: string
-  /** Whether the site has a page for the whole report. */
-  readonly page: boolean
 }
 
 /** A table of figures. */
@@ -30,11 +28,36 @@ export function benchReports(): { readonly name: string; readonly report: BenchR
     .filter(({ report }) => report.benchFormat === 1)
 }
 
-/** All tables of the site, from the newest file of each kind. */
+/** All tables of the guides, from the newest file of each kind. */
 export const FIGURES = { presets, opencv, stream, camera, cameraParts, video, view, peers } as const
 
 /** The name of a table. */
 export type FiguresName = keyof typeof FIGURES
+
+/**
+ * A table and where its figures are from, as Markdown.
+ *
+ * @param results the path from the page to bench/results
+ */
+export function figuresAsMarkdown(name: FiguresName, results: string): string {
+  const { unit, rows, runs } = FIGURES[name]()
+  const [head, ...body] = rows.map((cells) => `| ${cells.join(' | ')} |`)
+  const machines = [...new Set(runs.map(({ machine, date }) => `${machine}, ${date}`))]
+  return [
+    head,
+    `|${' --- |'.repeat(rows[0]!.length)}`,
+    ...body,
+    '',
+    `In ${unit}.`,
+    '',
+    '<details>',
+    `<summary>${machines.join('; ')}</summary>`,
+    '',
+    ...runs.map(({ file, command }) => `- [${file}](${results}/${file}): \`${command}\``),
+    '',
+    '</details>',
+  ].join('\n')
+}
 
 const SIZES = ['480x640', '720x1280', '1080x1920', '2160x3840']
 /** Contenders of these reports by the head of their column. */
@@ -280,7 +303,7 @@ interface ScriptRun {
 function scriptRun(file: string): Run {
   const run = read<ScriptRun>(file)
   const { date, command } = run
-  return { file, date, command, machine: machineOf(run), page: false }
+  return { file, date, command, machine: machineOf(run) }
 }
 
 function machineOf({ cpu, threads, instructionSet, node }: ScriptRun): string {
@@ -299,7 +322,7 @@ function benchRun(file: string): Run {
   const { date, command, machine, contenders } = read<BenchReport>(file)
   const { threads, instructionSet } = contenders[0]!.info
   const of = { cpu: machine.cpu, node: machine.node, threads, instructionSet } as ScriptRun
-  return { file, date: date.slice(0, 10), command, machine: machineOf(of), page: true }
+  return { file, date: date.slice(0, 10), command, machine: machineOf(of) }
 }
 
 function find(results: readonly Result[], name: string): Result {

@@ -1,15 +1,29 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { format, resolveConfig } from 'prettier'
 import { describe, expect, test } from 'vitest'
-import { benchReports, FIGURES, type FiguresName } from '../../docs/.vitepress/figures.js'
-import { pagesOf, textOf } from './pages.js'
+import { benchReports, FIGURES, figuresAsMarkdown, type FiguresName } from '../../docs/.vitepress/figures.js'
+import { pagesOf, ROOT, textOf } from './pages.js'
 
 const RESULTS = new URL('../../bench/results/', import.meta.url)
 const NAMES = Object.keys(FIGURES) as FiguresName[]
 
+/** What stands between these two is made by this test's `-u`. */
+const BLOCK = /(<!-- figures: (\w+) -->\n)[^]*?(<!-- \/figures -->)/g
+const PAGES = pagesOf('README.md', 'docs').filter((page) => textOf(page).includes('<!-- figures: '))
 /** The tables that pages show, by name. */
-const SHOWN = pagesOf('docs').flatMap((page) =>
-  [...textOf(page).matchAll(/<Figures name="(\w+)"/g)].map(([, name]) => name!),
-)
+const SHOWN = PAGES.flatMap((page) => [...textOf(page).matchAll(BLOCK)].map(([, , name]) => name!))
+
+test.each(PAGES)('%s has the figures of the newest files', async (page) => {
+  const results = relative(dirname(page), 'bench/results')
+  const text = textOf(page).replace(
+    BLOCK,
+    (_, open, name: FiguresName, close) => `${open}\n${figuresAsMarkdown(name, results)}\n\n${close}`,
+  )
+  const path = join(ROOT, page)
+  const formatted = await format(text, { ...(await resolveConfig(path)), filepath: path })
+  await expect(formatted).toMatchFileSnapshot(path) // npx vitest run test/docs/figures.test.ts -u
+})
 
 describe.each(NAMES)('the table %s', (name) => {
   const { rows, runs } = FIGURES[name]()
