@@ -29,7 +29,17 @@ export function benchReports(): { readonly name: string; readonly report: BenchR
 }
 
 /** All tables of the guides, from the newest file of each kind. */
-export const FIGURES = { presets, opencv, stream, camera, cameraParts, video, view, peers } as const
+export const FIGURES = {
+  presets,
+  opencv,
+  stream,
+  camera,
+  cameraParts,
+  video,
+  view,
+  peers,
+  evaluation,
+} as const
 
 /** The name of a table. */
 export type FiguresName = keyof typeof FIGURES
@@ -268,6 +278,59 @@ function peers(): Figures {
   }
 }
 
+interface EvaluationRun extends ScriptRun {
+  /** Of each suite, of each method: end-point error in px, and the share of pixels that are more than 1 px off, in per cent. */
+  readonly suites: Readonly<
+    Record<string, Readonly<Record<string, { readonly epe: number; readonly out1: number }>>>
+  >
+}
+
+/** The suites of the evaluation, in the words of the card. */
+const SUITES: Readonly<Record<string, string>> = {
+  scenes: 'procedural scenes, held-out seeds and textures, 512 x 512, to 64 px',
+  ellipses: 'clouded ellipses, 480 x 640, to 40 px',
+  picture: 'a rendered picture and its warp by a homography, to 40 px',
+  'picture changed': 'the same, frame 2 brighter, blurred and noisy',
+  'picture grey': 'the same without colour',
+  photographs: 'photographs and their warps, to 40 px',
+  'photographs changed': 'the same, frame 2 brighter, blurred and noisy',
+  exposure: 'gains of 0.6 to 1.6 that vary over rows and time',
+  noise: 'dark, strong sensor noise, streaks of rain',
+  small: 'motions below 3 px',
+  still: 'a picture that moves by less than 0.1 px',
+  thin: 'strokes of 1.5 to 6 px over another motion',
+  repeated: 'windows, bricks, pickets, tiles, by up to two periods',
+  chairs: 'furniture that flies over a picture, as in FlyingChairs',
+  'chairs photographs': 'furniture that flies over photographs',
+  large: 'motions of 40 to 100 px (12 pairs)',
+  'large far': 'motions of 140 to 300 px (12 pairs)',
+}
+
+function evaluation(): Figures {
+  const file = newest('evaluation')
+  const { suites } = read<EvaluationRun>(file)
+  const ours = ['without the network', 'fast', 'balanced', 'best']
+  return {
+    unit: 'pixels, and the part of DIS medium’s',
+    rows: [
+      ['pairs', 'zero flow', 'DIS, medium', 'DIS, refined', ...ours, 'over 1 px, DIS / balanced'],
+      ...Object.entries(SUITES).map(([suite, text]) => {
+        const of = suites[suite]!
+        const [zero, dis, refined] = ['zero', 'DIS medium', 'DIS medium + VariationalRefinement'].map(
+          (method) => of[method]!.epe,
+        ) as [number, number, number]
+        return [
+          text,
+          ...[zero, dis, refined].map(px),
+          ...ours.map((method) => `${px(of[method]!.epe)}, ${Math.round((100 * of[method]!.epe) / dis)} %`),
+          `${of['DIS medium']!.out1.toFixed(1)} / ${of['balanced']!.out1.toFixed(1)} %`,
+        ]
+      }),
+    ],
+    runs: [scriptRun(file)],
+  }
+}
+
 // ---- files
 
 function files(): string[] {
@@ -329,6 +392,11 @@ function find(results: readonly Result[], name: string): Result {
   const found = results.find((result) => result.name === name)
   if (found === undefined) throw new Error(`a report has no contender ${name}`)
   return found
+}
+
+/** An error in pixels: three digits, and two below 0.1 px. */
+function px(value: number): string {
+  return value.toFixed(value >= 10 ? 1 : value >= 0.1 ? 2 : 3)
 }
 
 /** Three digits are more than a run tells. */

@@ -10,7 +10,9 @@ const NAMES = Object.keys(FIGURES) as FiguresName[]
 
 /** What stands between these two is made by this test's `-u`. */
 const BLOCK = /(<!-- figures: (\w+) -->\n)[^]*?(<!-- \/figures -->)/g
-const PAGES = pagesOf('README.md', 'docs').filter((page) => textOf(page).includes('<!-- figures: '))
+const PAGES = pagesOf('README.md', 'weights', 'docs').filter((page) =>
+  textOf(page).includes('<!-- figures: '),
+)
 /** The tables that pages show, by name. */
 const SHOWN = PAGES.flatMap((page) => [...textOf(page).matchAll(BLOCK)].map(([, , name]) => name!))
 
@@ -41,7 +43,7 @@ describe.each(NAMES)('the table %s', (name) => {
       expect(existsSync(new URL(file, RESULTS)), file).toBe(true)
       expect(date).toMatch(/^\d{4}-\d\d-\d\d$/)
       expect(machine).toMatch(/^(AMD EPYC|Intel.*), .*Node v\d/)
-      expect(command).toMatch(/^(node bench\/|dinov3-flow bench )/)
+      expect(command).toMatch(/^(node bench\/|dinov3-flow bench |python3 -m dinov3_flow\.evaluation )/)
     }
   })
 
