@@ -168,6 +168,15 @@ export class FlowModel {
   }
 
   /**
+   * As {@link flowMaps}, for decoded frames. Blocks until this call and all calls before it are done.
+   *
+   * @throws {FlowError} as `flow`
+   */
+  flowMapsSync(a: FrameSource, b: FrameSource, options: Omit<FlowMapsOptions, 'signal'> = {}): FlowMaps {
+    return this.#calls.run(FlowModel.prototype.flowMapsSync, this.#requests.maps(a, b, options))
+  }
+
+  /**
    * The flow from the frame of `a` to the frame of `b`, and maps for its pixels. Runs no backbone. The results are exactly those
    * of {@link flowMaps} for those frames.
    *
@@ -180,6 +189,22 @@ export class FlowModel {
   ): Promise<FlowMaps> {
     return this.#calls.submit(
       FlowModel.prototype.flowMapsFromFeatures,
+      this.#requests.mapsFromFeatures(a, b, options),
+    )
+  }
+
+  /**
+   * As {@link flowMapsFromFeatures}. Blocks until this call and all calls before it are done.
+   *
+   * @throws {FlowError} as `flowFromFeatures`
+   */
+  flowMapsFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: Omit<FlowMapsFromFeaturesOptions, 'signal'> = {},
+  ): FlowMaps {
+    return this.#calls.run(
+      FlowModel.prototype.flowMapsFromFeaturesSync,
       this.#requests.mapsFromFeatures(a, b, options),
     )
   }
@@ -198,6 +223,19 @@ export class FlowModel {
   }
 
   /**
+   * As {@link flowPicture}, for decoded frames. Blocks until this call and all calls before it are done.
+   *
+   * @throws {FlowError} as `flowPicture`
+   */
+  flowPictureSync(
+    a: FrameSource,
+    b: FrameSource,
+    options: Omit<FlowPictureOptions, 'signal'> = {},
+  ): RgbImage {
+    return this.#calls.run(FlowModel.prototype.flowPictureSync, this.#requests.picture(a, b, options))
+  }
+
+  /**
    * The flow from the frame of `a` to the frame of `b` as a picture. Runs only the head. The result is exactly that of
    * {@link flowPicture} for those frames.
    *
@@ -210,6 +248,22 @@ export class FlowModel {
   ): Promise<RgbImage> {
     return this.#calls.submit(
       FlowModel.prototype.flowPictureFromFeatures,
+      this.#requests.pictureFromFeatures(a, b, options),
+    )
+  }
+
+  /**
+   * As {@link flowPictureFromFeatures}. Blocks until this call and all calls before it are done.
+   *
+   * @throws {FlowError} as `flowPictureFromFeatures`
+   */
+  flowPictureFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: Omit<FlowPictureFromFeaturesOptions, 'signal'> = {},
+  ): RgbImage {
+    return this.#calls.run(
+      FlowModel.prototype.flowPictureFromFeaturesSync,
       this.#requests.pictureFromFeatures(a, b, options),
     )
   }

@@ -47,6 +47,8 @@ describe('flowMaps', () => {
       await model.flowMaps(a, b, ALL),
     ]
     expect(ofMaps).toEqual(ofFrames)
+    expect(model.flowMapsSync(a, b, ALL)).toEqual(ofFrames)
+    expect(model.flowMapsFromFeaturesSync(first, second, ALL)).toEqual(ofFrames)
   })
 
   it('says what is wrong with an argument, and works afterwards', async () => {

@@ -47,6 +47,14 @@ describe('a picture', () => {
     expect(await sizeOf([7, 5])).toEqual([5, 7])
   })
 
+  it('is the same from a synchronous call', async () => {
+    const picture = await model.flowPicture(a, b, { scale: 9 })
+    expect(model.flowPictureSync(a, b, { scale: 9 })).toEqual(picture)
+    using first = await model.features(a)
+    using second = await model.features(b)
+    expect(model.flowPictureFromFeaturesSync(first, second, { scale: 9 })).toEqual(picture)
+  })
+
   it('is drawn of paths as of pixels', async () => {
     const paths = [fixture('tiny/frame1.png'), fixture('tiny/frame2.png')] as const
     expect(await model.flowPicture(...paths)).toEqual(await model.flowPicture(a, b))

@@ -13,6 +13,7 @@ import {
   type FlowColorOptions,
   type FlowErrorCode,
   type FlowField,
+  type FlowMaps,
   type FlowStep,
   FlowStream,
   FlowModel,
@@ -149,7 +150,11 @@ describe('a call', () => {
     expectTypeOf(model.advance(map, frame)).resolves.toEqualTypeOf<FlowStep>()
     expectTypeOf(model.advanceSync(map, frame)).toEqualTypeOf<FlowStep>()
     expectTypeOf(model.flowPicture(frame, 'b.png')).resolves.toEqualTypeOf<RgbImage>()
+    expectTypeOf(model.flowPictureSync(frame, frame)).toEqualTypeOf<RgbImage>()
     expectTypeOf(model.flowPictureFromFeatures(map, map)).resolves.toEqualTypeOf<RgbImage>()
+    expectTypeOf(model.flowPictureFromFeaturesSync(map, map)).toEqualTypeOf<RgbImage>()
+    expectTypeOf(model.flowMapsSync(frame, frame)).toEqualTypeOf<FlowMaps>()
+    expectTypeOf(model.flowMapsFromFeaturesSync(map, map)).toEqualTypeOf<FlowMaps>()
     expectTypeOf(map.read()).resolves.toEqualTypeOf<Float32Array>()
     expectTypeOf(map.readSync()).toEqualTypeOf<Float32Array>()
     expectTypeOf(model.dispose()).resolves.toEqualTypeOf<void>()
@@ -161,6 +166,8 @@ describe('a call', () => {
     map.read({ into: new Float32Array(4), signal })
     // @ts-expect-error: a synchronous call cannot be cancelled
     model.flowSync(frame, frame, { signal })
+    // @ts-expect-error: a synchronous call cannot be cancelled
+    model.flowMapsSync(frame, frame, { signal })
     // @ts-expect-error: a synchronous call cannot be cancelled
     map.readSync({ signal })
   })
