@@ -47,6 +47,8 @@ bool spin_until(const Done& done) {
   }
 }
 
+#ifdef __linux__
+
 int read_int(const std::string& path, int otherwise) {
   std::ifstream file(path);
   int value = otherwise;
@@ -65,6 +67,8 @@ int container_cpus() {
   if (quota <= 0 || period <= 0) return ThreadPool::max_threads;
   return std::max(1, static_cast<int>(std::ceil(quota / period)));
 }
+
+#endif
 
 }  // namespace
 

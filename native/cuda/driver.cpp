@@ -12,13 +12,15 @@ namespace flow::cuda {
 
 namespace {
 
+[[noreturn]] void no_driver(const std::string& reason) { throw Error(ErrorCode::device, "CUDA: " + reason); }
+
+#ifdef __linux__
+
 /// CUDA 11.4 introduced cuGraphInstantiateWithFlags, the newest function of the table.
 constexpr int minimum_version = 11040;
 constexpr const char* older_than_minimum = "it is older than CUDA 11.4; update it";
 
 constexpr const char* library_variable = "DINOV3_FLOW_CUDA_DRIVER";
-
-[[noreturn]] void no_driver(const std::string& reason) { throw Error(ErrorCode::device, "CUDA: " + reason); }
 
 /// Advice on those failures of cuInit whose names do not say what to do.
 const char* advice(CUresult result) {
@@ -39,8 +41,6 @@ const char* advice(CUresult result) {
     default: return "see whether nvidia-smi works";
   }
 }
-
-#ifdef __linux__
 
 Driver load() {
   const char* variable = std::getenv(library_variable);
