@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { parseArgs } from 'node:util'
 import { colorWheelLegend, encodePng, FlowModel, flowToColor } from 'dinov3-flow'
-import { numberOf, program, UsageError } from '../shared/program.mjs'
+import { numberOf, program, UsageError } from '../common/program.mjs'
 
 const USAGE = `
 Usage: node server.mjs

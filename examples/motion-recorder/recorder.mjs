@@ -2,8 +2,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { FlowModel } from 'dinov3-flow'
-import { isLive, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
+import { isLive, probe, readFrames, writeVideo } from '../common/ffmpeg.mjs'
+import { numberOf, program, progress, say, UsageError } from '../common/program.mjs'
 
 const USAGE = `
 Usage: node recorder.mjs <in> [-o <folder>]
@@ -91,7 +91,7 @@ await program(
     let begin = 0
     const timeOf = (/** @type {number} */ frame) => nameOf(begin + frame / framesPerSecond, live)
 
-    /** @type {import('../shared/ffmpeg.mjs').VideoFrame[]} the last ones, with which the next clip begins */
+    /** @type {import('../common/ffmpeg.mjs').VideoFrame[]} the last ones, with which the next clip begins */
     const kept = []
     /** @type {{ path: string, writer: ReturnType<typeof writeVideo>, first: number } | undefined} */
     let clip

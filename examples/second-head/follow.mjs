@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { FlowModel } from 'dinov3-flow'
-import { checkOutput, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
+import { checkOutput, probe, readFrames, writeVideo } from '../common/ffmpeg.mjs'
+import { numberOf, program, progress, say, UsageError } from '../common/program.mjs'
 import { follow, openSimilarity } from './similarity.mjs'
 
 const USAGE = `
@@ -21,7 +21,7 @@ seen, and in white how alike each place is.
 /**
  * Draws the similarities over a frame, and a ring around the point.
  *
- * @param {import('../shared/ffmpeg.mjs').VideoFrame} frame
+ * @param {import('../common/ffmpeg.mjs').VideoFrame} frame
  * @param {Map} map
  * @param {{ x: number, y: number, seen: boolean }} point
  */

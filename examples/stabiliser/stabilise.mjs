@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { FlowField, FlowModel, globalMotion, Homography, warp } from 'dinov3-flow'
-import { checkOutput, isLive, probe, readFrames, writeVideo } from '../shared/ffmpeg.mjs'
-import { numberOf, program, progress, say, UsageError } from '../shared/program.mjs'
+import { checkOutput, isLive, probe, readFrames, writeVideo } from '../common/ffmpeg.mjs'
+import { numberOf, program, progress, say, UsageError } from '../common/program.mjs'
 
 const USAGE = `
 Usage: node stabilise.mjs <in> -o <out.mp4>
@@ -22,7 +22,7 @@ const LEAST_INLIERS = 0.2
  * The motion of the camera from each frame to the next; null at a cut, and where too few pixels tell.
  *
  * @param {string} input
- * @param {import('../shared/ffmpeg.mjs').Video} video
+ * @param {import('../common/ffmpeg.mjs').Video} video
  * @param {FlowModel} model
  */
 async function cameraMotions(input, video, model) {
