@@ -3,7 +3,15 @@ import { expect, test } from 'vitest'
 import { createProgram } from '../../lib/cli/main.js'
 import { codeBlocks, pagesOf } from './pages.js'
 
-const PAGES = pagesOf('README.md', 'CHANGELOG.md', 'weights/README.md', 'docs', 'training', 'bench')
+const PAGES = pagesOf(
+  'README.md',
+  'CHANGELOG.md',
+  'weights/README.md',
+  'docs',
+  'training',
+  'bench',
+  'examples',
+)
 const SHELLS = ['sh', 'bash', 'shell', 'console']
 
 /** The command lines of the pages, in words. */

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { slugOf } from '../../docs/.vitepress/slug.js'
 import { pagesOf, proseOf, ROOT } from './pages.js'
 
-const FOLDERS = ['docs', 'weights', 'training', 'bench', 'native']
+const FOLDERS = ['docs', 'weights', 'training', 'bench', 'native', 'examples']
 const PAGES = pagesOf('README.md', 'CHANGELOG.md', ...FOLDERS)
 
 test.each(PAGES)('%s has no dead link', (page) => {
