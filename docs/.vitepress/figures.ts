@@ -51,7 +51,7 @@ export type FiguresName = keyof typeof FIGURES
  */
 export function figuresAsMarkdown(name: FiguresName, results: string): string {
   const { unit, rows, runs } = FIGURES[name]()
-  const [head, ...body] = rows.map((cells) => `| ${cells.join(' | ')} |`)
+  const [head, ...body] = rows.map((cells) => `| ${cells.map(unbroken).join(' | ')} |`)
   const machines = [...new Set(runs.map(({ machine, date }) => `${machine}, ${date}`))]
   return [
     head,
@@ -68,6 +68,10 @@ export function figuresAsMarkdown(name: FiguresName, results: string): string {
     '</details>',
   ].join('\n')
 }
+
+/** A figure with what belongs to it stays on one line. */
+const unbroken = (cell: string) =>
+  /^\d[^a-z]*( to [^a-z]*)?$/.test(cell) ? cell.replaceAll(' ', '\u00a0') : cell
 
 const SIZES = ['480x640', '720x1280', '1080x1920', '2160x3840']
 /** Contenders of these reports by the head of their column. */
