@@ -34,6 +34,7 @@ function randomOptions() {
     occlusion: random.chance(0.2),
     confidence: random.chance(0.2),
     reuse: random.chance(0.5),
+    features: random.chance(0.3),
   }
 }
 

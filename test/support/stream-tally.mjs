@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 const DROPS = { ERR_ABORTED: 'aborted', ERR_QUEUE_FULL: 'full', ERR_DISPOSED: 'closed' }
-const REASONS = { size: 'first', cut: 'cuts', dropped: 'oldest', deadline: 'deadline' }
+const REASONS = { first: 'first', size: 'first', cut: 'cuts', dropped: 'oldest', deadline: 'deadline' }
 
 export class Tally {
   counts = {
@@ -20,8 +20,11 @@ export class Tally {
   }
   /** Frames whose results nobody saw. */
   unseen = 0
+  #maps = 0
 
   #result(result) {
+    // Every eighth map is left to the garbage collector.
+    if (result?.features !== undefined && ++this.#maps % 8 !== 0) result.features.dispose()
     if (result === undefined) return 'first'
     if (result.flow === null) return REASONS[result.reason]
     return result.duplicate ? 'duplicates' : 'computed'
