@@ -1,10 +1,6 @@
-import { existsSync } from 'node:fs'
-import { mkdir, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { OpenModel } from '../checkpoint/open-model.js'
-import { FlowError } from '../errors.js'
-import { ioError } from '../support/io-error.js'
-import { shortPath } from '../support/quote.js'
+import { makeFolder } from '../support/make-folder.js'
 import { writeTogether } from '../support/write-file.js'
 import { modelContent, type ModelOptions, MODELS } from './models.js'
 import { onnxFiles } from './write.js'
@@ -24,8 +20,7 @@ export interface Exported {
 }
 
 /**
- * Writes `backbone.onnx`, `head.onnx` and `flow.onnx`, which is both in one, to a folder, which is made if the folder
- * that it is in exists. All of them appear, or none.
+ * Writes `backbone.onnx`, `head.onnx` and `flow.onnx`, which is both in one, to a folder, which is made. All of them appear, or none.
  *
  * @throws {FlowError} `ERR_ARGUMENT` for a size that is no multiple of the patch; `ERR_CHECKPOINT_TENSOR` for a weight that is not
  *   finite in this precision; `ERR_IO` if a file cannot be read or written
@@ -45,22 +40,7 @@ export async function exportOnnx(
     return { path, ...onnxFiles(path, modelContent(which, model, options), { largest, onBytes }) }
   })
   const total = models.reduce((sum, { bytes }) => sum + bytes, 0)
-  await makeFolder(folder)
+  makeFolder(folder)
   await writeTogether(models.flatMap(({ files }) => files))
   return models.map(({ path, bytes }) => ({ path, bytes }))
-}
-
-/** The folder that it is in must exist: a slip in a long path is told, not made. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder)
-  } catch (cause) {
-    const there = await stat(folder).catch(() => undefined)
-    if (there?.isDirectory() === true) return
-    const parent = dirname(resolve(folder))
-    if (there === undefined && existsSync(parent)) throw ioError(folder, 'written', cause)
-    const why =
-      there === undefined ? `the folder ${shortPath(parent, 100)} is missing` : 'it is a file: name a folder'
-    throw new FlowError('ERR_IO', `cannot write to ${shortPath(folder, 100)}: ${why}`, { cause })
-  }
 }

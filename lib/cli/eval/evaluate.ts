@@ -16,7 +16,7 @@ import { Ledger } from './ledger.js'
 import { Predictor } from './predictor.js'
 import type { EvalReport } from './report.js'
 import { Work } from './work.js'
-import { makeFolder } from './worst.js'
+import { makeFolder } from '../../support/make-folder.js'
 
 /** What an evaluation has done. */
 export interface Evaluation {
@@ -53,7 +53,7 @@ export async function evaluateDataSet(
   if (flags.excludeInvalid === true && all[0]?.invalid === undefined)
     throw new UsageError('--exclude-invalid: the data set has no masks of invalid pixels: leave it out')
   const pairs = all.slice(0, flags.limit)
-  if (flags.output !== undefined) await makeFolder(flags.output)
+  if (flags.output !== undefined) makeFolder(flags.output)
 
   const progress = new Progress(cli.err, flags.quiet === true ? 'hidden' : 'shown')
   progress.stage('loading the model')

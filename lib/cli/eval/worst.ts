@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FlowField } from '../../flow-field.js'
 import { backgroundOf } from '../../image/background.js'
@@ -7,7 +6,6 @@ import { saveImage } from '../../image/save.js'
 import type { FlowErrors } from '../../metrics.js'
 import { warp } from '../../motion/index.js'
 import { isTwice, subsample } from '../../subsample.js'
-import { ioError } from '../../support/io-error.js'
 import { toBuffer } from '../../support/brands.js'
 import { errorToColor, flowToColor } from '../../viz/index.js'
 import type { ReadPair } from './read-pair.js'
@@ -26,15 +24,6 @@ export function worstOf<T extends Pick<FlowErrors, 'epe'>>(pairs: readonly T[], 
   return [...pairs]
     .sort((a, b) => Number(badness(b) > badness(a)) - Number(badness(b) < badness(a)))
     .slice(0, count)
-}
-
-/** @throws {FlowError} `ERR_IO` */
-export async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true })
-  } catch (cause) {
-    throw ioError(folder, 'written', cause)
-  }
 }
 
 /** Writes the picture of a pair and its flow. Returns its path. */

@@ -1,8 +1,7 @@
-import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { writeFlow, writeMap } from '../../formats/index.js'
 import type { FlowMaps } from '../../request.js'
-import { ioError } from '../../support/io-error.js'
+import { makeFolder } from '../../support/make-folder.js'
 import { UsageError } from '../cli.js'
 import { backwardName } from '../outputs.js'
 import type { VideoFrame } from './decoder.js'
@@ -36,11 +35,7 @@ export class FlowFiles {
       throw new UsageError(
         `--flow: the pictures are in ${folder}, and files of flow would overwrite them: name another folder`,
       )
-    try {
-      mkdirSync(folder, { recursive: true })
-    } catch (cause) {
-      throw ioError(folder, 'written', cause)
-    }
+    makeFolder(folder)
   }
 
   /**
