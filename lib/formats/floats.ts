@@ -1,6 +1,7 @@
 import { endianness } from 'node:os'
 import { FlowError } from '../errors.js'
 import { allocateFloats } from '../support/allocate.js'
+import { fromHalf } from '../support/half.js'
 
 /** The order of a number's bytes in a file. */
 export type ByteOrder = 'little' | 'big'
@@ -35,14 +36,12 @@ export function damaged(format: string, reason: string, cause?: unknown): FlowEr
  */
 export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
   const count = bytes.length / type.size
-  if (type.size === 4) return decodeFloat32(bytes, type.order)
+  if (type.size === 4) return new Float32Array(inHostOrder(bytes, type))
 
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const little = type.order === 'little'
   const values = allocateFloats(count, `${count} values of a file`)
-  for (let i = 0; i < count; i++) {
-    values[i] = type.size === 8 ? view.getFloat64(8 * i, little) : halfToNumber(view.getUint16(2 * i, little))
-  }
+  if (type.size === 2) return fromHalf(new Uint16Array(inHostOrder(bytes, type)), values)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let i = 0; i < count; i++) values[i] = view.getFloat64(8 * i, type.order === 'little')
   return values
 }
 
@@ -62,19 +61,10 @@ export function concatBytes(head: Uint8Array, body: Uint8Array): Uint8Array {
   return bytes
 }
 
-function decodeFloat32(bytes: Uint8Array, order: ByteOrder): Float32Array {
+/** A copy of numbers of 2 or 4 bytes, in the order of this machine. */
+function inHostOrder(bytes: Uint8Array, { size, order }: FloatType): ArrayBuffer {
   const copy = new Uint8Array(bytes.length)
   copy.set(bytes)
-  if (order !== HOST_ORDER) Buffer.from(copy.buffer).swap32()
-  return new Float32Array(copy.buffer)
-}
-
-/** IEEE 754 binary16: 1 sign bit, 5 bits of exponent, 10 bits of fraction. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 31
-  const fraction = bits & 1023
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  return sign * (1024 + fraction) * 2 ** (exponent - 25)
+  if (order !== HOST_ORDER) Buffer.from(copy.buffer)[size === 2 ? 'swap16' : 'swap32']()
+  return copy.buffer
 }

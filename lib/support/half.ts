@@ -25,10 +25,13 @@ export function toHalf(values: Float32Array): Uint16Array {
   return to
 }
 
-/** Widens float16, exactly. */
-export function fromHalf(bits: Uint16Array): Float32Array {
-  const to = new Float32Array(bits.length)
-  const toBits = new Uint32Array(to.buffer)
+/**
+ * Widens float16, exactly.
+ *
+ * @param to memory for as many values
+ */
+export function fromHalf(bits: Uint16Array, to = new Float32Array(bits.length)): Float32Array {
+  const toBits = new Uint32Array(to.buffer, to.byteOffset, to.length)
   for (let i = 0; i < bits.length; i++) {
     const half = bits[i]!
     const magnitude = half & 0x7fff

@@ -88,6 +88,8 @@ describe('.npy', () => {
     const data = bytesOf(halves, 2, (view, at, half) => view.setUint16(at, half, true))
     const pairs = [1, -5, 2 ** -24, 65504, NaN, NaN]
     expectSameFlow(decodeNpy(npy('<f2', 'C', '(1, 3, 2)', data)), fromPairs(3, 1, pairs))
+    const swapped = Buffer.from(data).swap16()
+    expectSameFlow(decodeNpy(npy('>f2', 'C', '(1, 3, 2)', swapped)), fromPairs(3, 1, pairs))
   })
 
   const HW3 = [0, 10, 1, 9, 9, 0, 2, 12, 1, 3, 13, 1, 4, 14, 1, 5, 15, 1]
