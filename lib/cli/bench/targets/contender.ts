@@ -67,11 +67,11 @@ export function baseContender(flags: ComputationFlags): OurContender {
  * @throws {UsageError} for an option or a value that there is not
  */
 export function parseContender(text: string, flags: ComputationFlags): Contender {
-  const [, preset = 'medium'] = /^opencv(?:=(.*))?$/.exec(text) ?? []
-  if (/^opencv(=|$)/.test(text))
+  const [opencv, preset = 'medium'] = /^opencv(?:=(.*))?$/s.exec(text) ?? []
+  if (opencv !== undefined)
     return { kind: 'opencv', name: text, preset: choice(text, 'opencv', preset, DIS_PRESETS) }
-  const [, onnxCall = 'stream'] = /^onnxruntime(?:=(.*))?$/.exec(text) ?? []
-  if (/^onnxruntime(=|$)/.test(text))
+  const [onnxRuntime, onnxCall = 'stream'] = /^onnxruntime(?:=(.*))?$/s.exec(text) ?? []
+  if (onnxRuntime !== undefined)
     return { kind: 'onnxruntime', name: text, call: choice(text, 'onnxruntime', onnxCall, ONNX_CALLS) }
   let contender: Record<string, unknown> = { ...baseContender(flags), name: text }
   for (const part of text.split(',')) {
