@@ -39,7 +39,47 @@ Napi::Array to_js(Napi::Env env, const Trace& trace) {
   return array;
 }
 
+Napi::Uint8Array to_js(Napi::Env env, std::span<const std::byte> bytes) {
+  Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
+  std::ranges::copy(bytes, reinterpret_cast<std::byte*>(array.Data()));
+  return array;
+}
+
+/// Sets a text that is not empty.
+void set_text(Napi::Object object, const char* name, const std::string& text) {
+  if (!text.empty()) object.Set(name, text);
+}
+
 }  // namespace
+
+Napi::Object to_js(Napi::Env env, const BackboneCompiler::Info& info) {
+  Napi::Object object = Napi::Object::New(env);
+  set_text(object, "version", info.version);
+  set_text(object, "library", info.library);
+  set_text(object, "reason", info.reason);
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const BackboneCompiler::Built& built) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("plan", to_js(env, std::span(built.plan)));
+  object.Set("timingCache", to_js(env, std::span(built.timing_cache)));
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, const BackboneTrial& trial) {
+  Napi::Array cosines = Napi::Array::New(env, trial.cosines.size());
+  for (std::uint32_t i = 0; i < trial.cosines.size(); i++) cosines[i] = trial.cosines.at(i);
+  Napi::Object milliseconds = Napi::Object::New(env);
+  milliseconds.Set("kernels", trial.kernels_milliseconds);
+  milliseconds.Set("tensorrt", trial.compiled_milliseconds);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("cosines", cosines);
+  object.Set("milliseconds", milliseconds);
+  object.Set("used", trial.used);
+  set_text(object, "reason", trial.reason);
+  return object;
+}
 
 Napi::Object to_js(Napi::Env env, const EngineInfo& engine) {
   Napi::Object object = Napi::Object::New(env);

@@ -4,6 +4,7 @@
 
 #include "addon/model_worker.h"
 #include "engine/engine.h"
+#include "model/backbone_trial.h"
 #include "model/request.h"
 #include "model/trace.h"
 
@@ -13,6 +14,15 @@ namespace flow::addon {
 
 /// NativeModelInfo, without what only the model knows.
 Napi::Object to_js(Napi::Env env, const EngineInfo& engine);
+
+/// NativeTensorRT.
+Napi::Object to_js(Napi::Env env, const BackboneCompiler::Info& info);
+
+/// NativePlan.
+Napi::Object to_js(Napi::Env env, const BackboneCompiler::Built& built);
+
+/// NativeTrial.
+Napi::Object to_js(Napi::Env env, const BackboneTrial& trial);
 
 /// NativeResult. `trace` may be null.
 Napi::Object to_js(Napi::Env env, const CallTiming& timing, const Outcome& outcome, const Trace* trace);

@@ -25,7 +25,9 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::submit>("submit"), InstanceMethod<&NativeModel::run>("run"),
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::release>("release"),
        InstanceMethod<&NativeModel::allocate>("allocate"), InstanceMethod<&NativeModel::dispose>("dispose"),
-       InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe")});
+       InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe"),
+       InstanceMethod<&NativeModel::tensorrt>("tensorRT"), InstanceMethod<&NativeModel::build_plan>("buildPlan"),
+       InstanceMethod<&NativeModel::cancel_build>("cancelBuild"), InstanceMethod<&NativeModel::use_plan>("usePlan")});
 }
 
 NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info) {
@@ -148,6 +150,74 @@ Napi::Value NativeModel::allocate(const Info& info) {
     if (!engine_ || !(bytes >= 1 && bytes <= most)) return info.Env().Undefined();
     HostMemoryPtr memory = engine_->allocate_host(static_cast<std::size_t>(bytes));
     return memory ? host_buffer(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
+  });
+}
+
+// ---- a backbone that TensorRT compiled ------------------------------------------------------------------------------
+
+Napi::Value NativeModel::tensorrt(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto found = std::make_shared<BackboneCompiler::Info>();
+    Call call{.work = [session = session_.get(), found] { *found = session->describe_compiler(); },
+              .result = [found](Napi::Env env, const CallTiming&) -> Napi::Value { return to_js(env, *found); }};
+    call.keeps.push_back(Napi::Persistent(Value()));
+    return worker_->post(info.Env(), 0, std::move(call));
+  });
+}
+
+/// (onnx, timingCache, onProgress)
+Napi::Value NativeModel::build_plan(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    auto onnx = to_bytes(info[0], "onnx"), timing_cache = to_bytes(info[1], "timingCache");
+    if (!info[2].IsFunction()) reject("onProgress is not a function");
+    if (build_) throw Error(ErrorCode::native, "a build runs already");
+    build_ = std::make_shared<BuildProgress>();
+    on_progress_ = Napi::Persistent(info[2].As<Napi::Function>());
+    worker_->set_on_notice([this](Napi::Env env) {
+      const Napi::HandleScope scope(env);
+      on_progress_.Call({Napi::Number::New(env, build_->share)});
+    });
+    // `worker` is a raw pointer: a job must not own the worker that runs it.
+    const auto go_on = [build = build_, worker = worker_.get()](float share) {
+      build->share = share;
+      worker->notify();
+      return !build->cancelled && !worker->abandoned();
+    };
+    const auto built = std::make_shared<BackboneCompiler::Built>();
+    Call call{
+        .work =
+            [session = session_.get(), onnx = std::move(onnx), timing_cache = std::move(timing_cache), go_on, built] {
+              if (!go_on(0)) throw Error(ErrorCode::aborted, "the build was aborted");
+              *built = session->compiler().build(onnx, timing_cache, go_on);
+            },
+        .result = [built](Napi::Env env, const CallTiming&) -> Napi::Value { return to_js(env, *built); },
+        .settled =
+            [this] {
+              worker_->set_on_notice(nullptr);
+              on_progress_.Reset();
+              build_.reset();
+            }};
+    call.keeps.push_back(Napi::Persistent(Value()));
+    return worker_->post(info.Env(), 0, std::move(call));
+  });
+}
+
+Napi::Value NativeModel::cancel_build(const Info& info) {
+  if (build_) build_->cancelled = true;
+  return info.Env().Undefined();
+}
+
+/// (gridHeight, gridWidth, plan, onlyIfFaster)
+Napi::Value NativeModel::use_plan(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Grid grid = to_grid(info[0], info[1]);
+    const auto trial = std::make_shared<BackboneTrial>();
+    Call call{.work = [session = session_.get(), grid, plan = to_bytes(info[2], "plan"),
+                       only_if_faster = info[3].ToBoolean().Value(),
+                       trial] { *trial = session->use_plan(grid, plan, only_if_faster); },
+              .result = [trial](Napi::Env env, const CallTiming&) -> Napi::Value { return to_js(env, *trial); }};
+    call.keeps.push_back(Napi::Persistent(Value()));
+    return worker_->post(info.Env(), 0, std::move(call));
   });
 }
 

@@ -31,6 +31,12 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
     std::size_t total = 0;
   };
 
+  /// Progress of `build_plan`, as LoadProgress.
+  struct BuildProgress {
+    std::atomic<float> share{0};
+    std::atomic<bool> cancelled{false};
+  };
+
   Napi::Value load(const Info& info);
   Napi::Value cancel_load(const Info& info);
   Napi::Value submit(const Info& info);
@@ -42,6 +48,11 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value dispose_sync(const Info& info);
   Napi::Value describe(const Info& info);
 
+  Napi::Value tensorrt(const Info& info);
+  Napi::Value build_plan(const Info& info);
+  Napi::Value cancel_build(const Info& info);
+  Napi::Value use_plan(const Info& info);
+
   Call call_of(const Napi::Value& request);
   void account(Napi::Env env, std::size_t bytes);
 
@@ -50,6 +61,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   EnginePtr engine_;        // once loaded
   std::string gpu_unused_;  // reason if `auto` fell back to the CPU
   std::shared_ptr<LoadProgress> progress_;
+  std::shared_ptr<BuildProgress> build_;  // of the build that runs, or waits
   Napi::FunctionReference on_progress_;
   std::size_t weight_bytes_ = 0;
   std::uint64_t requests_made_ = 0;

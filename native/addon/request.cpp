@@ -91,12 +91,7 @@ class Reader {
     return frame;
   }
 
-  Grid grid() const {
-    const Grid grid{to_int(get("gridHeight"), "grid height", 1, max_patches),
-                    to_int(get("gridWidth"), "grid width", 1, max_patches)};
-    if (static_cast<std::int64_t>(grid.height) * grid.width > max_patches) reject("the grid is too large");
-    return grid;
-  }
+  Grid grid() const { return to_grid(get("gridHeight"), get("gridWidth")); }
 
   FeatureId keep(const char* name) const {
     const Napi::Value value = get(name);
@@ -161,6 +156,12 @@ class Reader {
 };
 
 }  // namespace
+
+Grid to_grid(const Napi::Value& height, const Napi::Value& width) {
+  const Grid grid{to_int(height, "grid height", 1, max_patches), to_int(width, "grid width", 1, max_patches)};
+  if (static_cast<std::int64_t>(grid.height) * grid.width > max_patches) reject("the grid is too large");
+  return grid;
+}
 
 FeatureId to_feature_id(const Napi::Value& value) {
   return static_cast<FeatureId>(to_integer(value, "feature map", 1, max_exact_integer));

@@ -20,6 +20,9 @@ struct BoundRequest {
 /// function checks again everything that could crash the process. Throws Error(argument).
 BoundRequest to_request(const Napi::Value& value);
 
+/// The patches of a frame, down and across. Throws Error(argument).
+Grid to_grid(const Napi::Value& height, const Napi::Value& width);
+
 /// A name of a feature map: a positive integer. Throws Error(argument).
 FeatureId to_feature_id(const Napi::Value& value);
 

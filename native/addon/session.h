@@ -33,6 +33,12 @@ class Session {
   Outcome run(const Request& request, const std::function<void()>& while_computing);
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void release(FeatureId id);
+  /// As the functions of Network. They throw Error(native) unless the session is open.
+  BackboneCompiler::Info describe_compiler() { return network().describe_compiler(); }
+  BackboneCompiler& compiler() { return network().compiler(); }
+  BackboneTrial use_plan(Grid grid, std::span<const std::byte> plan, bool only_if_faster) {
+    return network().use_plan(grid, plan, only_if_faster);
+  }
   /// Bytes of the weights and of the features that the network keeps, as float32. Any thread.
   std::size_t held_bytes() const { return held_bytes_; }
 

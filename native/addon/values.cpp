@@ -56,4 +56,10 @@ TypedMemory to_memory(const Napi::Value& value, napi_typedarray_type type, const
   return memory;
 }
 
+std::vector<std::byte> to_bytes(const Napi::Value& value, const char* what) {
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().ElementLength() == 0) return {};
+  const auto bytes = std::as_bytes(to_elements<std::uint8_t>(value, napi_uint8_array, what));
+  return {bytes.begin(), bytes.end()};
+}
+
 }  // namespace flow::addon

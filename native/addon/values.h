@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -42,6 +43,9 @@ std::span<Element> to_elements(const Napi::Value& value, napi_typedarray_type ty
   const auto [data, length] = to_memory(value, type, what);
   return {static_cast<Element*>(data), length};
 }
+
+/// A copy of a Uint8Array, which may be empty.
+std::vector<std::byte> to_bytes(const Napi::Value& value, const char* what);
 
 /// A C++ value, and its name in JavaScript.
 template <class Value>

@@ -19,6 +19,7 @@
 #include "kernels/round_trip.h"
 #include "kernels/squeeze_excite.h"
 #include "ops/color_wheel.h"
+#include "tensorrt/compiler.h"
 
 namespace flow::cuda {
 
@@ -182,6 +183,11 @@ void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, co
     if (!recording.graph) recording.graph = stream_.capture(calls);
     timed([&] { recording.graph.launch(stream_); });
   });
+}
+
+BackboneCompiler* CudaOps::compiler() {
+  if (!compiler_) compiler_ = std::make_unique<tensorrt::Compiler>(stream_, precision_);
+  return compiler_.get();
 }
 
 void CudaOps::time_sequences() {

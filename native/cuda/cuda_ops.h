@@ -54,6 +54,7 @@ class CudaOps : public Ops {
   void write(std::span<const float> host, RealMatrix to) override;
   void write(std::span<const float> host, OperandMatrix to) override;
   void finish() override;
+  BackboneCompiler* compiler() override;
 
   Frame stage(const Frame& frame, int slot, int height, int width) override;
   bool stages_ahead() const override { return true; }
@@ -190,6 +191,7 @@ class CudaOps : public Ops {
   Places places_{};                  // of outputs, since `finish`
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
+  std::unique_ptr<BackboneCompiler> compiler_;  // once it was asked for
 };
 
 /// Runs `work` with the context current. An error of the driver ends this engine. Out of memory does not.

@@ -74,7 +74,8 @@ Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const
       head_(*ops_, head, backbone.dim, head_weights),
       refiner_(*ops_),
       features_(*ops_, backbone.dim),
-      stager_(*ops_, backbone.patch) {}
+      stager_(*ops_, backbone.patch),
+      patch_(backbone.patch) {}
 
 Outcome Network::run(const Request& request, const std::function<void()>& while_computing) {
   if (request.skip_duplicate && answer_duplicate(request)) return {.duplicate = true};
@@ -110,6 +111,39 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
   if (request.keep_from != 0) features_.keep(request.keep_from, job.from.slot);
   if (request.keep_to != 0) features_.keep(request.keep_to, job.to.slot);
   return {};
+}
+
+// ---- a backbone that another library compiled -----------------------------------------------------------------------
+
+BackboneCompiler::Info Network::describe_compiler() {
+  const BackboneCompiler* const compiler = ops_->compiler();
+  if (compiler != nullptr) return compiler->describe();
+  return {.name = {}, .version = {}, .library = {}, .reason = "TensorRT: it needs a GPU, and this model is on the CPU"};
+}
+
+BackboneCompiler& Network::compiler() {
+  BackboneCompiler* const compiler = ops_->compiler();
+  if (compiler == nullptr) throw Error(ErrorCode::device, describe_compiler().reason);
+  return *compiler;
+}
+
+BackboneTrial Network::use_plan(Grid grid, std::span<const std::byte> plan, bool only_if_faster) {
+  BackboneCompiler& library = compiler();
+  Plan& buffers = this->plan(grid);
+  std::erase_if(compiled_, [&](const Compiled& known) { return known.grid == grid; });
+  buffers.id = ++plans_made_;  // makes other keys: no sequence recorded with another backbone is replayed
+  const FeatureSlotPtr features = features_.take(grid, {});
+  auto backbone = library.load(plan, buffers.vit.patches, features->matrix);
+  BackboneTrial trial = try_backbone(*ops_, vit_, buffers.vit, patch_, features->matrix, *backbone, ++plans_made_);
+  judge(trial, library.describe().name, only_if_faster);
+  if (trial.used) compiled_.push_back({grid, std::move(backbone)});
+  return trial;
+}
+
+/// The one for frames of that grid, or null.
+CompiledBackbone* Network::compiled(Grid grid) const {
+  const auto known = std::ranges::find_if(compiled_, [&](const Compiled& each) { return each.grid == grid; });
+  return known == compiled_.end() ? nullptr : known->backbone.get();
 }
 
 bool Network::answer_duplicate(const Request& request) {
@@ -181,7 +215,8 @@ Network::Job Network::place(const Request& request) {
   const FrameStager::Staged staged = stager_.stage(request);
   job.from = source(request.from, staged.from, grid, refined);
   job.to = source(request.to, staged.to, grid, refined);
-  job.encodes_pair = job.from.frame && job.to.frame && ops_->images_per_pass() > 1 && request.trace == nullptr;
+  job.encodes_pair = job.from.frame && job.to.frame && ops_->images_per_pass() > 1 && request.trace == nullptr &&
+                     compiled(grid) == nullptr;
   if (job.encodes_pair && !job.plan->vit_pair) job.plan->vit_pair.emplace(vit_.plan(grid, 2));
   if (!job.from.slot || (wants_head && !job.to.slot)) {
     throw Error(ErrorCode::argument, "flow needs two frames or feature maps");
@@ -243,6 +278,9 @@ void Network::find_flow(const Job& job, const FeatureSlot& from, const FeatureSl
 void Network::encode(const Source& source, Plan& plan, Trace* trace) const {
   if (!source.frame) return;
   const Vit::Image image{*source.frame, source.slot->matrix};
+  if (CompiledBackbone* backbone = compiled(plan.vit.grid); backbone != nullptr && trace == nullptr) {
+    return vit_.run(image, plan.vit, *backbone);
+  }
   vit_.run({&image, 1}, plan.vit, trace);
 }
 

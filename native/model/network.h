@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/backbone_trial.h"
 #include "model/feature_store.h"
 #include "model/flow_head.h"
 #include "model/frame_stager.h"
@@ -32,6 +33,15 @@ class Network {
   /// Copies the frames of the next request to the device. Call it in `while_computing` of the running request.
   void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
 
+  /// What compiles the backbone for this device, or why nothing can.
+  BackboneCompiler::Info describe_compiler();
+  /// The same, to compile with. Throws Error(device) on an engine that has none.
+  BackboneCompiler& compiler();
+  /// Loads a plan for frames of `grid`, and tries it. From then on they are encoded by it, if it computes what the
+  /// engine's own stages compute, and, if `only_if_faster`, is faster. Throws Error(device) for a plan that cannot be
+  /// loaded.
+  BackboneTrial use_plan(Grid grid, std::span<const std::byte> plan, bool only_if_faster);
+
   /// Frees the features of that name, if they are kept.
   void release(FeatureId id) { features_.release(id); }
   /// Bytes of the features that are kept.
@@ -51,9 +61,15 @@ class Network {
     PixelSize size;
     Refiner::Plan buffers;
   };
+  /// A backbone that another library compiled.
+  struct Compiled {
+    Grid grid;
+    std::unique_ptr<CompiledBackbone> backbone;
+  };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
   bool answer_duplicate(const Request& request);
+  CompiledBackbone* compiled(Grid grid) const;
   Grid grid_of(const Request& request) const;
   std::optional<PixelSize> refined_size(const Request& request) const;
   Plan& plan(Grid grid);
@@ -72,6 +88,8 @@ class Network {
   Refiner refiner_;
   FeatureStore features_;
   FrameStager stager_;
+  int patch_;
+  std::vector<Compiled> compiled_;
   std::uint64_t plans_made_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;               // most recently used first
   std::vector<std::unique_ptr<RefinePlan>> refine_plans_;  // likewise

@@ -1,5 +1,6 @@
 #include "model/vit.h"
 
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -126,16 +127,34 @@ void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
   hidden = arena.matrix<Operand>(shape.rows(), config.hidden);
 }
 
+/// The rows of one image.
+OperandMatrix Vit::patches_of(const Plan& plan, int image) const {
+  const int patches = plan.grid.size();
+  return rows_of(plan.patches, image * patches, patches, ops_.operand_bytes());
+}
+
 void Vit::run(std::span<const Image> images, Plan& plan, Trace* trace) const {
+  std::array<RealMatrix, most_images> features;
+  for (std::size_t i = 0; i < images.size(); i++) {
+    ops_.preprocess_patches(images[i].frame, plan.grid, config_.patch, patches_of(plan, static_cast<int>(i)));
+    features.at(i) = images[i].features;
+  }
+  encode(plan, std::span(features).first(images.size()), trace);
+}
+
+void Vit::run(const Image& image, Plan& plan, CompiledBackbone& compiled) const {
+  ops_.preprocess_patches(image.frame, plan.grid, config_.patch, patches_of(plan, 0));
+  compiled.run(patches_of(plan, 0), image.features);
+}
+
+void Vit::encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const {
   const RealMatrix x = plan.x;
   const int patches = plan.grid.size(), tokens = plan.shape.tokens;
   const auto patch_tokens = [&](int image) { return rows_of(x, image * tokens + plan.shape.prefix, patches); };
-  const int count = static_cast<int>(images.size());
+  const int count = static_cast<int>(features.size());
 
   for (int i = 0; i < count; i++) {
-    const OperandMatrix pixels = rows_of(plan.patches, i * patches, patches, ops_.operand_bytes());
-    ops_.preprocess_patches(images[i].frame, plan.grid, config_.patch, pixels);
-    ops_.embed(pixels, *patch_embed_, *prefix_tokens_, rows_of(x, i * tokens, tokens));
+    ops_.embed(patches_of(plan, i), *patch_embed_, *prefix_tokens_, rows_of(x, i * tokens, tokens));
   }
   if (trace) trace->record(ops_, "input", plan.patches);
   if (trace) trace->record(ops_, "patch_tokens", patch_tokens(0));
@@ -154,8 +173,8 @@ void Vit::run(std::span<const Image> images, Plan& plan, Trace* trace) const {
     if (trace) trace->record(ops_, "block" + std::to_string(i), x);
   }
 
-  for (int i = 0; i < count; i++) ops_.layer_norm(patch_tokens(i), *norm_, images[i].features);
-  if (trace) trace->record(ops_, "features", images[0].features);
+  for (int i = 0; i < count; i++) ops_.layer_norm(patch_tokens(i), *norm_, features[static_cast<std::size_t>(i)]);
+  if (trace) trace->record(ops_, "features", features[0]);
 }
 
 }  // namespace flow

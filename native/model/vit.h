@@ -44,8 +44,14 @@ class Vit {
   };
   /// One pass over `images`, as many as the plan is for. A trace needs a pass over one image.
   void run(std::span<const Image> images, Plan& plan, Trace* trace) const;
+  /// The same for one image, by a backbone that another library compiled.
+  void run(const Image& image, Plan& plan, CompiledBackbone& compiled) const;
+  /// The pass from the patches of its images, which are in the plan, to the features of each.
+  void encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const;
 
  private:
+  OperandMatrix patches_of(const Plan& plan, int image) const;
+
   struct Block {
     PackedPtr norm1, qkv, proj, norm2, ffn_in, ffn_out;
   };

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "ops/compiled_backbone.h"
 #include "ops/frame.h"
 #include "ops/label_stages.h"
 #include "ops/matrix.h"
@@ -127,6 +128,8 @@ class Ops : public RefineStages, public LabelStages {
   virtual void write(std::span<const float> host, OperandMatrix to) = 0;
   /// Waits until all calls are done.
   virtual void finish() = 0;
+  /// A library that compiles the backbone for this device; null if no engine of this kind uses one.
+  virtual BackboneCompiler* compiler() { return nullptr; }
 
   // ---- sequences --------------------------------------------------------------------------------------------------
   /// Prepares a frame for `preprocess_patches`, which resizes it to height x width. Returns the staged frame: `frame`

@@ -26,6 +26,7 @@ class ProfiledOps : public Ops {
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override { return inner_->allocate(bytes); }
   std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
+  BackboneCompiler* compiler() override { return inner_->compiler(); }
   int stride(int cols) const override { return inner_->stride(cols); }
   std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
   int images_per_pass() const override { return inner_->images_per_pass(); }

@@ -77,6 +77,18 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
   });
 }
 
+/// Not of the engine's table: other libraries that compute on the emulated device use it.
+extern "C" __attribute__((visibility("default"))) CUresult cuLaunchHostFunc(CUstream handle, void (*function)(void*),
+                                                                            void* data) {
+  return context_call("cuLaunchHostFunc", Capture::allowed, [&](State& s, Context& context) {
+    if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    return submit(s, context, handle, [function, data] {
+      function(data);
+      return CUDA_SUCCESS;
+    });
+  });
+}
+
 // ---- capture and graphs ------------------------------------------------------------------------------------------
 
 CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
