@@ -51,6 +51,7 @@ class Engine : public CompiledBackbone {
   }
 
   void run(OperandMatrix patches, RealMatrix features) override {
+    const cuda::Context::Scope scope(*stream_.context());
     const bool queued = bind("patches", patches.data) && bind("features", features.data) &&
                         call<bool>(context_.get(), slots_.enqueue, stream_.get());
     if (!queued) fail(library_, "does not run the engine");
