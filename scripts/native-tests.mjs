@@ -24,6 +24,7 @@ const PROGRAMS = [
   'cuda_runtime_test',
   'images_test',
   'emulator_test',
+  'tensorrt_test',
   'parity_test',
 ]
 

@@ -129,7 +129,9 @@ void* open_parser(void* handle, const Library& library) {
 }
 
 Library complete(void* handle, Library library) {
-  if (const std::string reason = refusal(library.version); !reason.empty()) refuse(library.path + ": " + reason);
+  if (const std::string reason = refusal(library.version); !reason.empty()) {
+    throw Error(ErrorCode::device, "TensorRT " + library.version.text() + " (" + library.path + ") " + reason);
+  }
   library.slots = library.version.major == slots_10.major ? &slots_10 : &slots_11;
   using Create = void* (*)(void*, int) noexcept;
   library.create_builder = find<Create>(handle, "createInferBuilder_INTERNAL");
@@ -150,11 +152,10 @@ std::string Version::text() const {
 }
 
 std::string refusal(const Version& version) {
-  const std::string name = "TensorRT " + version.text();
-  if (version.major < slots_10.major) return name + " is too old: install " + oldest.text() + " or newer";
-  if (version.major > slots_11.major) return name + " is newer than this package knows: install 11 or 10";
+  if (version.major < slots_10.major) return "is too old: install " + oldest.text() + " or newer";
+  if (version.major > slots_11.major) return "is newer than this package knows: install 11 or 10";
   if (version >= oldest) return {};
-  return name + " computes DINOv3 wrongly (NVIDIA/TensorRT issues 4558, 4723, 4742): install " + oldest.text() +
+  return "computes DINOv3 wrongly (NVIDIA/TensorRT issues 4558, 4723, 4742): install " + oldest.text() +
          " or newer; on JetPack 6, 10.7";
 }
 

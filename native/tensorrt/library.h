@@ -35,7 +35,7 @@ struct Library {
   void* logger() const;
 };
 
-/// Why a version is not used; empty if it is.
+/// Why a version is not used, as the rest of a sentence: "is too old: ..."; empty if it is used.
 std::string refusal(const Version& version);
 
 /// Forgets what TensorRT told so far.
