@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TINY } from '../support/fixtures.js'
+import { installFromPyPI } from '../support/pypi.js'
 import { need } from '../support/skip.js'
 import { exportModel } from './runtime.js'
 
@@ -16,19 +16,6 @@ const PACKAGES = [
   'ml_dtypes==0.5.4',
   'typing_extensions==4.15.0',
 ]
-const SITE = fileURLToPath(new URL('../../build/onnx-checker', import.meta.url))
-
-/** Puts the packages into a folder of their own, once. What an interrupted run leaves is not taken for the whole. */
-function install(): boolean {
-  if (existsSync(SITE)) return true
-  const part = `${SITE}.part`
-  rmSync(part, { recursive: true, force: true })
-  const pip = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', part, ...PACKAGES]
-  if (spawnSync('python3', pip).status !== 0) return false
-  renameSync(part, SITE)
-  return true
-}
-
 /** Types and shapes of every tensor must follow from the operators, and agree with what the file says. */
 const CHECK = `
 import sys, onnx
@@ -61,11 +48,12 @@ describe("ONNX's own checker and strict shape inference accept", { tags: ['slow'
     { size: 'dynamic', precision: 'float32', normalisation: 'inside' },
     { size: 'dynamic', precision: 'float16', normalisation: 'outside', largest: 100_000 },
   ] as const)('%o', { timeout: 300_000 }, async (options) => {
-    need(install(), `python3 with pip, to install ${PACKAGES[0]} from PyPI`)
+    const site = installFromPyPI('onnx-checker', PACKAGES)
+    need(site !== undefined, `python3 with pip, to install ${PACKAGES[0]} from PyPI`)
     const at = join(folder, JSON.stringify(options).replace(/\W+/g, '-'))
     const files = await exportModel(at, TINY, options)
     const { status, stdout, stderr } = spawnSync('python3', ['-c', CHECK, ...files.map(({ path }) => path)], {
-      env: { ...process.env, PYTHONPATH: SITE },
+      env: { ...process.env, PYTHONPATH: site },
       encoding: 'utf8',
     })
     expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' })
