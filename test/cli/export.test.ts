@@ -21,7 +21,7 @@ import { main } from '../../lib/cli/main.js'
 import { figure } from '../support/figures.js'
 import { writeBackbone, writeHead } from '../support/synthetic-checkpoint.mjs'
 import { sameBits } from '../support/compare.js'
-import { need, skipIf } from '../support/skip.js'
+import { skipIf } from '../support/skip.js'
 import { call, fixture, scratch, TINY } from './helpers.js'
 
 const path = scratch()
@@ -29,8 +29,6 @@ const MODEL = ['--backbone', TINY.backbone, '--head', TINY.head]
 const CONFIG = fixture('tiny/config_hf.json')
 const HUGGING_FACE = ['--backbone', fixture('tiny/backbone_hf.safetensors'), '--backbone-config', CONFIG]
 const PROGRAM = fileURLToPath(new URL('../../dist/cli/index.js', import.meta.url))
-const TRAINING = fileURLToPath(new URL('../../training', import.meta.url))
-const PYTHON = '/usr/bin/python3'
 
 /** The values of all weights that are read from a file. */
 function valuesOf(file: string, which: 'backbone' | 'head', config?: string): Map<string, Float32Array> {
@@ -230,32 +228,6 @@ describe.each([
     expect(code).toBe(1)
     expect(err).toContain(`${file('full')}: cannot be written: ENOSPC`)
   })
-})
-
-test('checkpoints load in PyTorch in the structure of the original', { tags: ['slow'] }, async () => {
-  need(spawnSync(PYTHON, ['-c', 'import torch']).status === 0, "Python with torch: Debian's python3-torch")
-  await call('export', '--pth', path('all.pth'), '--safetensors', path('all.safetensors'), ...MODEL)
-  for (const part of ['backbone', 'head'])
-    await call('export', '--pth', path(`${part}-only.pth`), '--part', part, ...MODEL)
-  const script = `
-import sys, torch
-from dinov3_flow.checkpoint import backbone_config, head_config, load_network, load_state_dict
-from dinov3_flow.network import Backbone, FlowHead
-both, plain, backbone, head, meta, original = sys.argv[1:]
-network, state = load_network(both), load_state_dict(plain)
-assert all(torch.equal(value, state[name]) for name, value in load_state_dict(both).items())
-head_state, backbone_state = torch.load(head), torch.load(backbone)
-FlowHead(head_config(head_state), 64).load_state_dict(head_state, strict=True)
-backbone_state.pop("mask_token")
-Backbone(backbone_config(backbone_state)).load_state_dict(backbone_state, strict=True)
-for state, source in ((backbone_state, torch.load(meta)), (head_state, torch.load(original))):
-    for name, value in state.items():
-        assert torch.equal(value, source[name].float()), name
-`
-  const files = ['all.pth', 'all.safetensors', 'backbone-only.pth', 'head-only.pth'].map(path)
-  const args = ['-c', script, ...files, TINY.backbone, TINY.head]
-  const { status, stderr } = spawnSync(PYTHON, args, { cwd: TRAINING, encoding: 'utf8' })
-  expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' })
 })
 
 test(
