@@ -2,6 +2,8 @@ import { cpus } from 'node:os'
 import { checkSignal, throwIfAborted, withSignal } from './calls/abort.js'
 import type { CheckpointChoice } from './checkpoint/candidates.js'
 import { DEFAULT_MODEL } from './checkpoint/default-model.js'
+import type { ReadyBackbone } from './checkpoint/backbone.js'
+import type { FoundNormalization, Normalization } from './checkpoint/normalization.js'
 import { withModel } from './checkpoint/open-model.js'
 import type { ReadyModel } from './checkpoint/plan.js'
 import { type CheckpointSource, pathOf } from './checkpoint/reference.js'
@@ -40,6 +42,13 @@ export interface LoadOptions {
    * backbone, with the same weights from timm or Hugging Face.
    */
   readonly ropePeriods?: RopePeriods | undefined
+  /**
+   * The mean and standard deviation of pixels that the backbone was trained with. Default: those of Hugging Face's
+   * preprocessor_config.json or of timm's config.json beside the backbone, else ImageNet's, as in
+   * `{ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }`. DINOv3's models of satellite pictures need
+   * `{ mean: [0.430, 0.411, 0.296], std: [0.213, 0.156, 0.143] }`.
+   */
+  readonly normalization?: Normalization | undefined
   /**
    * Where to compute. Default `'auto'`: the first GPU if it can be used, else the CPU. `info.engine` is the choice, and
    * `info.gpuUnused` the reason for the CPU.
@@ -151,6 +160,8 @@ export interface FlowModelInfo {
   readonly choice: { readonly backbone: CheckpointChoice; readonly head: CheckpointChoice }
   /** The RoPE periods: those of the file, or computed, in float32 or rounded to bfloat16. */
   readonly ropePeriods: 'file' | RopePeriods
+  /** The scale of pixels that the backbone expects, and where that is known from. */
+  readonly normalization: FoundNormalization
   /** Names of tensors in the files that the model does not use. */
   readonly unused: { readonly backbone: readonly string[]; readonly head: readonly string[] }
   /**
@@ -194,6 +205,7 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
           backboneWeights: backbone.weights,
           headWeights: head.weights,
           ropePeriods: options.ropePeriods ?? 'float32',
+          normalization: backbone.normalization,
           device: options.device ?? 'auto',
           precision: options.precision ?? 'auto',
           threads: options.threads ?? 0,
@@ -234,7 +246,7 @@ async function fill(native: NativeModel, options: LoadOptions, site: CallSite): 
 
 function describe(
   native: NativeModel,
-  backbone: ReadyModel<BackboneConfig>,
+  backbone: ReadyBackbone,
   head: ReadyModel<HeadConfig>,
   { ropePeriods = 'float32' }: LoadOptions,
 ): FlowModelInfo {
@@ -252,6 +264,7 @@ function describe(
     files: { backbone: backbone.path, head: head.path },
     choice: { backbone: backbone.choice, head: head.choice },
     ropePeriods: ropePeriods === 'float32' && hasPeriods(backbone) ? 'file' : ropePeriods,
+    normalization: backbone.normalization,
     unused: { backbone: backbone.unused, head: head.unused },
     memory: { weights: weightBytes },
   }

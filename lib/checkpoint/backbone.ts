@@ -1,6 +1,7 @@
 import { Collector, type ExpectedShape } from './collector.js'
 import { type HuggingFaceConfig, readConfig, readConfigBeside } from './hf-config.js'
 import { type NamedModel, type NamedTensors, nameTensors } from './names.js'
+import { findNormalization, type FoundNormalization, type Normalization } from './normalization.js'
 import { type Plan, type ReadyModel, finishPlan, notThere, requireReady } from './plan.js'
 import type { BackboneConfig, CheckpointFile, WeightPart } from './tensor.js'
 
@@ -15,6 +16,13 @@ export interface BackboneOptions {
   readonly config?: string | undefined
   /** As in `nameTensors`. */
   readonly prefix?: string | undefined
+  /** Default: that of the files beside the checkpoint, else ImageNet's. */
+  readonly normalization?: Normalization | undefined
+}
+
+/** A backbone that can be loaded, and the scale of pixels that it expects. */
+export interface ReadyBackbone extends ReadyModel<BackboneConfig> {
+  readonly normalization: FoundNormalization
 }
 
 /**
@@ -22,16 +30,15 @@ export interface BackboneOptions {
  * those of transformers and timm are understood; a file may hold the head as well.
  *
  * @throws {FlowError} `ERR_CHECKPOINT_TENSOR` if a tensor is missing or does not fit; the message names file, tensor and
- *   reason; `ERR_CHECKPOINT_FORMAT` or `ERR_IO` if the `config.json` cannot be used
+ *   reason; `ERR_CHECKPOINT_FORMAT` or `ERR_IO` if a file beside it cannot be used; `ERR_ARGUMENT` for `normalization`
  */
-export function readBackbone(
-  file: CheckpointFile,
-  options: BackboneOptions = {},
-): ReadyModel<BackboneConfig> {
+export function readBackbone(file: CheckpointFile, options: BackboneOptions = {}): ReadyBackbone {
   const named = nameTensors(file, options.prefix)
   if (named.backbone === undefined) throw notThere(named, 'backbone', options.prefix)
   const hints = backboneHints(named, named.backbone, options)
-  return requireReady(named, named.backbone, planBackbone(file, named, named.backbone, hints))
+  const normalization = findNormalization(named.path, named.backbone.layout, options)
+  const ready = requireReady(named, named.backbone, planBackbone(file, named, named.backbone, hints))
+  return { ...ready, normalization }
 }
 
 /**

@@ -1,13 +1,9 @@
-import { closeSync, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { shown } from '../support/quote.js'
-import { isRecord, parseObject } from './json.js'
+import { readConfigFile } from './config-file.js'
+import { isRecord } from './json.js'
 import { Malformed } from './malformed.js'
-import { refusal } from './refusal.js'
-import { openSource, readRange } from './source.js'
-
-const LONGEST_CONFIG = 1 << 20
-const DEEPEST_CONFIG = 10_000
 
 /** Numbers of a Hugging Face `config.json`. The tensors' shapes do not tell `heads`, but must agree with the others. */
 export interface HuggingFaceConfig {
@@ -36,19 +32,7 @@ export function readConfigBeside(checkpoint: string): HuggingFaceConfig | undefi
  *   other values
  */
 export function readConfig(path: string): HuggingFaceConfig {
-  const source = openSource(path)
-  try {
-    if (source.size > LONGEST_CONFIG) throw new Malformed(`is longer than ${LONGEST_CONFIG} bytes`)
-    return {
-      path,
-      ...checkConfig(parseObject(readRange(source, 0, source.size), 'its text', DEEPEST_CONFIG)),
-    }
-  } catch (error) {
-    if (error instanceof Malformed) throw refusal('ERR_CHECKPOINT_FORMAT', path, error.message, error)
-    throw error
-  } finally {
-    closeSync(source.fd)
-  }
+  return { path, ...readConfigFile(path, checkConfig) }
 }
 
 function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, 'path'> {

@@ -4,8 +4,8 @@ import { listed, quoted } from '../support/quote.js'
 import { type BackboneOptions, backboneHints, planBackbone } from './backbone.js'
 import { planHead } from './head.js'
 import type { CheckpointChoice } from './candidates.js'
-import type { HuggingFaceConfig } from './hf-config.js'
 import { nameTensors } from './names.js'
+import { findNormalization, type FoundNormalization } from './normalization.js'
 import { openCheckpoint } from './open.js'
 import { choiceOf, hintOf, type Plan } from './plan.js'
 import { describeShard } from './shards.js'
@@ -30,6 +30,8 @@ export interface Inspection {
   readonly kind: 'backbone' | 'head' | 'backbone+head' | 'unknown'
   /** The backbone's architecture; null if there is none, or it cannot be used. */
   readonly backbone: BackboneConfig | null
+  /** The scale of pixels that the backbone expects; null if there is none, or the file that tells it cannot be used. */
+  readonly normalization: FoundNormalization | null
   /** The head's architecture; null if there is none, or it cannot be used. */
   readonly head: HeadConfig | null
   /** Which of the file's backbones and heads the lines above describe, and the others; null if there is none. */
@@ -70,13 +72,19 @@ export function inspectCheckpoint(checkpoint: string | URL, options: InspectOpti
 function inspectFile(file: CheckpointFile, options: BackboneOptions): Inspection {
   const named = nameTensors(file, options.prefix)
   const problems: string[] = []
-  let hints: HuggingFaceConfig | undefined
-  try {
-    if (named.backbone !== undefined) hints = backboneHints(named, named.backbone, options)
-  } catch (error) {
-    if (!(error instanceof FlowError)) throw error
-    problems.push(error.message)
+  /** What a file beside the checkpoint tells. If it is of no use, that is a problem. */
+  const tell = <T>(read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (error) {
+      if (!(error instanceof FlowError)) throw error
+      problems.push(error.message)
+      return undefined
+    }
   }
+  const there = named.backbone
+  const hints = there && tell(() => backboneHints(named, there, options))
+  const normalization = there && tell(() => findNormalization(named.path, there.layout, options))
   const backbone = named.backbone && planBackbone(file, named, named.backbone, hints)
   const head = named.head && planHead(file, named, named.head)
   const plans: Plan<unknown>[] = [backbone, head].filter((plan) => plan !== undefined)
@@ -98,6 +106,7 @@ function inspectFile(file: CheckpointFile, options: BackboneOptions): Inspection
     size: file.size,
     kind: kindOf(backbone, head),
     backbone: backbone?.config ?? null,
+    normalization: normalization ?? null,
     head: head?.config ?? null,
     choice: {
       backbone: named.backbone === undefined ? null : choiceOf(named.backbone),

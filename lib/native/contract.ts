@@ -1,3 +1,4 @@
+import type { Normalization } from '../checkpoint/normalization.js'
 import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js'
 import type { Device, Precision } from '../device.js'
 import type { RefinePreset } from '../refine.js'
@@ -29,6 +30,8 @@ export interface NativeModelOptions {
   readonly backboneWeights: readonly Weight[]
   readonly headWeights: readonly Weight[]
   readonly ropePeriods: 'float32' | 'bfloat16'
+  /** Default: ImageNet's. */
+  readonly normalization?: Normalization | undefined
   readonly device: Device
   readonly precision: 'auto' | Precision
   /** Of the CPU engine: 1 to 256; 0 is one per physical core. */

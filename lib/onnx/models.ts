@@ -1,3 +1,4 @@
+import type { Normalization } from '../checkpoint/normalization.js'
 import type { OpenModel } from '../checkpoint/open-model.js'
 import { provenance } from '../checkpoint/provenance.js'
 import { Weights } from '../checkpoint/weights.js'
@@ -22,10 +23,6 @@ export interface ModelOptions {
 }
 
 export const MODELS = ['backbone', 'head', 'flow'] as const
-
-/** The pixels' mean and standard deviation, as ImageNet's in 0..1. */
-const MEAN = [0.485, 0.456, 0.406]
-const DEVIATION = [0.229, 0.224, 0.225]
 
 /**
  * The content of a model's file:
@@ -98,6 +95,7 @@ class Parts {
   readonly #size: readonly [Dimension, Dimension]
   readonly #flowSize: readonly [Dimension, Dimension]
   readonly #normalisation: ModelOptions['normalisation']
+  readonly #pixels: Normalization
 
   constructor({ backbone, head }: OpenModel, { size, ropePeriods, normalisation }: ModelOptions) {
     const { patch, dim } = backbone.config
@@ -105,6 +103,7 @@ class Parts {
     this.backbone = { config: backbone.config, weights: new Weights(backbone.weights), ropePeriods }
     this.head = { config: head.config, weights: new Weights(head.weights) }
     this.#normalisation = normalisation
+    this.#pixels = backbone.normalization
     if (size === 'dynamic') {
       this.grid = size
       this.features = [1, dim, 'grid_height', 'grid_width']
@@ -121,7 +120,7 @@ class Parts {
   }
 
   image(g: Graph, name: string): string {
-    return g.input(name, [1, 3, ...this.#size], PICTURES[this.#normalisation])
+    return g.input(name, [1, 3, ...this.#size], PICTURES[this.#normalisation](this.#pixels))
   }
 
   normalised(g: Graph, image: string): string {
@@ -134,7 +133,8 @@ class Parts {
           [1, 3, 1, 1],
           'float32',
         )
-      return g.op('Div', [g.op('Sub', [image, constant('mean', MEAN)]), constant('deviation', DEVIATION)])
+      const { mean, std } = this.#pixels
+      return g.op('Div', [g.op('Sub', [image, constant('mean', mean)]), constant('deviation', std)])
     })
   }
 
@@ -145,8 +145,8 @@ class Parts {
 }
 
 const PICTURES = {
-  inside: 'RGB in 0..255',
-  outside: `RGB in 0..1, minus ${MEAN.join(', ')}, by ${DEVIATION.join(', ')}`,
+  inside: () => 'RGB in 0..255',
+  outside: ({ mean, std }: Normalization) => `RGB in 0..1, minus ${mean.join(', ')}, by ${std.join(', ')}`,
 }
 
 function metadata(model: OpenModel, options: ModelOptions): Record<string, string> {
@@ -155,6 +155,6 @@ function metadata(model: OpenModel, options: ModelOptions): Record<string, strin
     size: options.size === 'dynamic' ? 'dynamic' : options.size.join('x'),
     patch: String(model.backbone.config.patch),
     precision: options.precision,
-    image: PICTURES[options.normalisation],
+    image: PICTURES[options.normalisation](model.backbone.normalization),
   }
 }

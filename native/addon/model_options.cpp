@@ -30,6 +30,24 @@ constexpr std::array<Named<RopePeriods>, 2> rope_periods{
 constexpr std::array<Named<BackboneConfig::Ffn>, 2> ffns{
     {{"swiglu", BackboneConfig::Ffn::swiglu}, {"mlp", BackboneConfig::Ffn::mlp}}};
 
+std::array<double, 3> to_channels(const Napi::Value& value, const char* what, double min) {
+  const Napi::Array array = to_array(value, what);
+  std::array<double, 3> channels{};
+  if (array.Length() != channels.size()) reject(std::string(what) + " must have three numbers");
+  for (std::uint32_t c = 0; c < channels.size(); c++) {
+    channels[c] = to_length(array[c], what);
+    if (!(channels[c] >= min && channels[c] <= 1)) reject(std::string(what) + " is out of range");
+  }
+  return channels;
+}
+
+/// undefined is ImageNet's.
+Normalization to_normalization(const Napi::Value& value) {
+  if (value.IsUndefined()) return {};
+  const Napi::Object object = to_object(value, "normalization");
+  return {.mean = to_channels(object.Get("mean"), "mean", 0), .deviation = to_channels(object.Get("std"), "std", 1e-2)};
+}
+
 BackboneConfig to_backbone_config(const Napi::Object& options) {
   const Napi::Object object = to_object(options.Get("backbone"), "backbone");
   const auto get = [&](const char* name, int min, int max = max_width) {
@@ -42,7 +60,8 @@ BackboneConfig to_backbone_config(const Napi::Object& options) {
                               .hidden = get("hidden", 1),
                               .patch = get("patch", 1, max_patch),
                               .storage_tokens = get("storageTokens", 0),
-                              .rope_periods = find_named(rope_periods, options.Get("ropePeriods"), "ropePeriods")};
+                              .rope_periods = find_named(rope_periods, options.Get("ropePeriods"), "ropePeriods"),
+                              .normalization = to_normalization(options.Get("normalization"))};
   if (config.dim % config.heads != 0 || config.head_dim() % 4 != 0)
     reject("the backbone's heads do not divide its width");
   return config;

@@ -1,6 +1,15 @@
 #pragma once
 
+#include <array>
+
 namespace flow {
+
+/// The scale that a backbone expects of pixels: (value - mean) / deviation in each channel, with values from 0 to 1.
+/// The default is ImageNet's, which every engine prepares pixels with.
+struct Normalization {
+  std::array<double, 3> mean{.485, .456, .406}, deviation{.229, .224, .225};
+  bool operator==(const Normalization&) const = default;
+};
 
 /// A DINOv3 vision transformer (Siméoni et al., 2025). Mirrors BackboneConfig of lib/checkpoint/tensor.ts.
 struct BackboneConfig {
@@ -15,6 +24,7 @@ struct BackboneConfig {
   int patch;
   int storage_tokens;
   RopePeriods rope_periods = RopePeriods::as_they_are;
+  Normalization normalization = {};
 
   int head_dim() const { return dim / heads; }
   int prefix() const { return 1 + storage_tokens; }

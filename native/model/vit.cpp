@@ -42,6 +42,28 @@ PackedPtr pack_rope(Ops& ops, std::span<const float> periods, Grid grid) {
   return ops.pack_rope(cos, sin, static_cast<int>(half));
 }
 
+/// Changes the patch embedding to one of pixels as engines prepare them, by ImageNet's m and s: x = (value - m) / s.
+/// The backbone expects (value - mean) / deviation, which is x * s / deviation + (m - mean) / deviation. `weight` is
+/// dim x (channel, y, x).
+void fold_normalization(const Normalization& to, std::span<float> weight, std::span<float> bias) {
+  const Normalization from;
+  if (to == from) return;
+  const std::size_t pixels = weight.size() / bias.size() / 3;
+  for (std::size_t row = 0; row < bias.size(); row++) {
+    double shift = 0;
+    for (std::size_t c = 0; c < 3; c++) {
+      // As the engines have them.
+      const double mean = static_cast<float>(from.mean[c]), deviation = static_cast<float>(from.deviation[c]);
+      const double gain = deviation / to.deviation[c], offset = (mean - to.mean[c]) / to.deviation[c];
+      for (float& value : weight.subspan((3 * row + c) * pixels, pixels)) {
+        shift += value * offset;
+        value = static_cast<float>(value * gain);
+      }
+    }
+    bias[row] = static_cast<float>(bias[row] + shift);
+  }
+}
+
 /// Reads and packs the weights of the backbone.
 struct Loader {
   Ops& ops;
@@ -57,6 +79,12 @@ struct Loader {
   PackedPtr linear(const std::string& name, int in, int out) const {
     const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out);
     return ops.pack_linear({in, out, weight, bias});
+  }
+  PackedPtr patch_embed(const std::string& name, const BackboneConfig& config) const {
+    const int in = 3 * config.patch * config.patch;
+    auto weight = read(name + ".weight", in, config.dim), bias = read(name + ".bias", config.dim);
+    fold_normalization(config.normalization, weight, bias);
+    return ops.pack_linear({in, config.dim, weight, bias});
   }
   PackedPtr scaled_linear(const std::string& name, const std::string& gamma, int in, int out) const {
     const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out), gain = read(gamma, out);
@@ -96,7 +124,7 @@ Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(o
     tokens.insert(tokens.end(), storage.begin(), storage.end());
   }
   prefix_tokens_ = ops.pack_values(tokens);
-  patch_embed_ = load.linear("patch_embed.proj", 3 * config.patch * config.patch, dim);
+  patch_embed_ = load.patch_embed("patch_embed.proj", config);
 
   for (int i = 0; i < config.depth; i++) {
     const std::string name = "blocks." + std::to_string(i) + ".";

@@ -229,6 +229,10 @@ describe('the addon, whatever is passed to it,', () => {
     for (const value of nonsense) {
       expect(() => new Constructor({ ...options, backbone: value })).toThrow()
       expect(() => new Constructor({ ...options, headWeights: [value] })).toThrow()
+      const pixels = (mean: unknown) => ({ mean, std: [1, 1, 1] })
+      for (const normalization of [value, pixels(value), pixels([0, 0, value])])
+        if (normalization !== undefined)
+          expect(() => new Constructor({ ...options, normalization })).toThrow()
     }
     const native = new NativeModel(options)
     const frame = (await tinyFrames())[0]

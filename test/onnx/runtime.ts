@@ -7,10 +7,10 @@ import type { RgbFrame } from '../support/fixtures.js'
 /** Exports a model, in float32 and for pictures that are normalised, unless the options say otherwise. */
 export async function exportModel(
   folder: string,
-  { backbone, head, backboneConfig }: ModelSource,
+  { backbone, head, backboneConfig, normalization }: ModelSource,
   options: Pick<OnnxOptions, 'size'> & Partial<OnnxOptions>,
 ) {
-  return withModel({ backbone, head, backboneConfig }, (model) =>
+  return withModel({ backbone, head, backboneConfig, normalization }, (model) =>
     exportOnnx(folder, model, {
       precision: 'float32',
       normalisation: 'outside',
