@@ -3,7 +3,7 @@ import type { LoadOptions, ModelPreset } from '../load.js'
 import { FlowModel } from '../model.js'
 import type { RefinePreset } from '../refine.js'
 import type { FlowSize } from '../size.js'
-import { parseDevice, parseSize, parseThreads } from './parse.js'
+import { parseDevice, parseMean, parseSize, parseStd, parseThreads } from './parse.js'
 import type { ModelFiles } from './run/model-files.js'
 import type { Progress } from './run/progress.js'
 
@@ -38,6 +38,12 @@ export function addModelOptions(command: Command): void {
         'bfloat16 rounds them as Meta\u2019s files have them, for a head trained on those (default: as in the file, else float32)',
       ).choices(['float32', 'bfloat16']),
     )
+    .option(
+      '--image-mean <r,g,b>',
+      "mean of the pixels, from 0 to 1, that the backbone expects (default: of the files beside it, else ImageNet's)",
+      parseMean,
+    )
+    .option('--image-std <r,g,b>', 'their standard deviation', parseStd)
 }
 
 /** Adds the options of {@link ComputationFlags}. */
@@ -81,6 +87,7 @@ export function loadModel(
     head: files.head,
     backboneConfig: files.backboneConfig,
     ropePeriods: files.ropePeriods,
+    normalization: files.normalization,
     device: flags.device,
     precision: flags.precision,
     threads: flags.threads,

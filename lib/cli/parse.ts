@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { type Channels, channelsInWords, toChannels } from '../checkpoint/normalization.js'
 import { type Device, isDevice } from '../device.js'
 import { type FlowOutput, type FlowSize, isFrameSize } from '../size.js'
 
@@ -26,6 +27,23 @@ export function parseThreads(text: string): number {
   const threads = Number(text)
   if (/^\d+$/.test(text) && threads >= 1 && threads <= 256) return threads
   throw new InvalidArgumentError('It must be a number from 1 to 256.')
+}
+
+export function parseMean(text: string): Channels {
+  return parseChannels(text, 'mean')
+}
+
+export function parseStd(text: string): Channels {
+  return parseChannels(text, 'std')
+}
+
+function parseChannels(text: string, which: 'mean' | 'std'): Channels {
+  const channels = toChannels(
+    text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part))),
+    which,
+  )
+  if (channels !== undefined) return channels
+  throw new InvalidArgumentError(`It must be ${channelsInWords(which)}, such as 0.430,0.411,0.296.`)
 }
 
 /** A length in pixels, above 0. */

@@ -104,6 +104,22 @@ describe('export --onnx', () => {
     for (const word of told) expect(text).toContain(word)
   })
 
+  test('is told which pixels the backbone expects, and tells it in the file', async () => {
+    const pixels = ['--image-mean', '0.43,0.411,0.296', '--image-std', '0.213,0.156,0.143']
+    const order = ['export', '--onnx', path('satellite'), ...MODEL, ...pixels, '--size', '32x32']
+    expect(await call(...order, '--quiet')).toEqual({ code: 0, out: '', err: '' })
+    for (const name of ['backbone', 'flow'])
+      expect(readFileSync(path(`satellite/${name}.onnx`), 'latin1')).toContain(
+        'RGB in 0..1, minus 0.43, 0.411, 0.296, by 0.213, 0.156, 0.143',
+      )
+    const lost =
+      'the checkpoint does not tell its pixels: load it with --image-mean 0.43,0.411,0.296 --image-std 0.213,0.156,0.143\n'
+    const checkpoint = ['export', '--pth', path('satellite.pth'), ...MODEL]
+    expect((await call(...checkpoint, ...pixels)).out).toContain(lost)
+    expect((await call(...checkpoint, ...pixels, '--part', 'head')).out).not.toContain('pixels')
+    expect((await call(...checkpoint)).out).not.toContain('pixels')
+  })
+
   test('replaces files that are there, and keeps their mode', async () => {
     mkdirSync(path('again'))
     writeFileSync(path('again/head.onnx'), 'old')

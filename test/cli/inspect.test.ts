@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { scratch } from '../checkpoint/helpers.js'
@@ -105,5 +105,25 @@ describe('inspect', () => {
     const absent = await call('inspect', file, '--backbone-config', fixture('none.json'))
     expect(absent.code).toBe(1)
     expect(absent.out).toContain('none.json: no such file')
+  })
+
+  test('tells which pixels a backbone expects, where a file beside it does', async () => {
+    const beside = join(folder, 'satellite')
+    mkdirSync(beside)
+    copyFileSync(fixture('tiny/backbone_hf.safetensors'), join(beside, 'model.safetensors'))
+    copyFileSync(fixture('tiny/config_hf.json'), join(beside, 'config.json'))
+    const processor = join(beside, 'preprocessor_config.json')
+    const numbers = { image_mean: [0.43, 0.411, 0.296], image_std: [0.213, 0.156, 0.143] }
+    writeFileSync(processor, JSON.stringify(numbers))
+    const told = await call('inspect', beside)
+    expect(told.code).toBe(0)
+    expect(told.out).toContain(
+      'pixels of mean 0.43, 0.411, 0.296 and standard deviation 0.213, 0.156, 0.143\n',
+    )
+    writeFileSync(processor, '{"image_mean":[0,0,0,0]}')
+    const refused = await call('inspect', beside)
+    expect(refused.code).toBe(1)
+    expect(refused.out).toContain('has image_mean [0, 0, 0, 0], not three numbers')
+    expect((await call('inspect', TINY.backbone)).out).not.toContain('pixels')
   })
 })

@@ -94,6 +94,28 @@ describe('run', () => {
     expect(lone.err).toContain('--head-prefix needs --backbone and --head')
   })
 
+  test('--image-mean and --image-std are the normalisation, both together', async () => {
+    const flags = ['--image-mean', '0.430,0.411,0.296', '--image-std', '0.213, 0.156, 0.143']
+    const size = ['--size', '96x128', '-o', at('satellite.flo'), '--json']
+    const { info } = report(await call('run', first, second, ...MODEL, ...flags, ...size))
+    const normalization = { mean: [0.43, 0.411, 0.296], std: [0.213, 0.156, 0.143] } as const
+    expect(info).toMatchObject({ normalization: { ...normalization, from: 'option' } })
+    await using model = await FlowModel.load({ backbone: TINY.backbone, head: TINY.head, normalization })
+    expect(await readFlow(at('satellite.flo'))).toEqual(await model.flow(first, second, { size: [96, 128] }))
+
+    const half = await call('run', first, second, ...MODEL, ...flags.slice(0, 2))
+    expect(half).toMatchObject({ code: 2, err: expect.stringContaining('belong together') })
+    const lone = await call('run', first, second, ...flags)
+    expect(lone).toMatchObject({ code: 2, err: expect.stringContaining('needs --backbone and --head') })
+    for (const text of ['0.4,0.4', '0.4,,0.4', '0.4,0.4,2', '0.4,0.4,x', 'imagenet']) {
+      const { code, err } = await call('run', first, second, ...MODEL, '--image-mean', text)
+      expect({ text, code }).toEqual({ text, code: 2 })
+      expect(err).toContain('It must be three numbers from 0 to 1, such as')
+    }
+    const none = await call('run', first, second, ...MODEL, '--image-std', '0.2,0,0.2')
+    expect(none.err).toContain('It must be three numbers from 0.01 to 1')
+  })
+
   test('--refine refines both directions at the size of the forward flow', async () => {
     const outputs = ['--refine', 'fast', '--backward', '--output-size', '56x80', '-o', at('r.npy')]
     const done = report(await call('run', first, second, ...MODEL, ...outputs, '--json'))

@@ -145,6 +145,12 @@ function signatures(files: ModelFiles): unknown {
           .sort()
           .map((file) => join(folder, file))
   })
-  const { backbone, head, ropePeriods } = files
-  return [[...new Set(paths)].map(sign), backbone.prefix ?? null, head.prefix ?? null, ropePeriods ?? null]
+  const { backbone, head, ropePeriods, normalization } = files
+  return [
+    [...new Set(paths)].map(sign),
+    backbone.prefix ?? null,
+    head.prefix ?? null,
+    ropePeriods ?? null,
+    normalization ?? null,
+  ]
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { FoundNormalization } from '../../checkpoint/normalization.js'
 import { withModel } from '../../checkpoint/open-model.js'
 import type { CheckpointPart } from '../../checkpoint/write/state.js'
 import { FlowError } from '../../errors.js'
@@ -70,8 +71,8 @@ The ONNX models (opset 17, float32 in and out, planar; H and W are the picture's
   flow.onnx      image1, image2 [1, 3, H, W]           optical_flow
 
 Flow is in pixels, x (right) before y (down), from picture 1 to picture 2, at the size H x W for all
-known models. A picture is RGB in 0..1, minus 0.485, 0.456, 0.406, by 0.229, 0.224, 0.225; with
---normalize the pixels themselves. Resizing a picture is up to you, and so is scaling the flow back.
+known models. A picture is RGB in 0..1, minus 0.485, 0.456, 0.406, by 0.229, 0.224, 0.225, or as the
+backbone expects it; with --normalize the pixels themselves. Resizing a picture is up to you, and so is scaling the flow back.
 The refinement by pixels (--refine) is no part of the models: they compute what --refine off does.
 
 One size is the form that TensorRT likes best: RoPE is a constant. With --dynamic it is computed from
@@ -95,27 +96,33 @@ Examples:
       let interrupted = false
       cli.onInterrupt?.(() => (interrupted = true))
       try {
-        const written = await withModel(order.files, (model) =>
-          writeExports(model, order, {
+        const lines = await withModel(order.files, async (model) => {
+          const written = await writeExports(model, order, {
             stage: (path) => progress.stage(`writing ${path}`),
             reached(share) {
               if (interrupted) throw new FlowError('ERR_ABORTED', 'interrupted')
               progress.reached(share)
             },
-          }),
-        )
+          })
+          return [
+            ...written.map(({ path, bytes }) => `wrote ${path}: ${byteCount(bytes)}`),
+            ...whatIsLost(order, model.backbone.normalization),
+          ]
+        })
         progress.end()
-        if (flags.quiet !== true)
-          printLines(
-            cli.out,
-            written.map(({ path, bytes }) => `wrote ${path}: ${byteCount(bytes)}`),
-          )
+        if (flags.quiet !== true) printLines(cli.out, lines)
       } catch (error) {
         throw interrupted ? new Interrupted() : error
       } finally {
         progress.end()
       }
     })
+}
+
+/** What a checkpoint of these formats does not hold. */
+function whatIsLost({ safetensors, pth, part }: Order, { mean, std, from }: FoundNormalization): string[] {
+  if ((safetensors === undefined && pth === undefined) || part === 'head' || from === 'default') return []
+  return [`the checkpoint does not tell its pixels: load it with --image-mean ${mean} --image-std ${std}`]
 }
 
 /** @throws {UsageError} if nothing is to be written, or options belong to nothing that is */

@@ -1,4 +1,5 @@
 import type { Inspection } from '../../checkpoint/inspect.js'
+import type { FoundNormalization } from '../../checkpoint/normalization.js'
 import type { CheckpointChoice } from '../../checkpoint/candidates.js'
 import type { BackboneConfig, HeadConfig } from '../../checkpoint/tensor.js'
 import { quoted } from '../../support/quote.js'
@@ -30,7 +31,12 @@ export function describeInspection(found: Inspection, names: 'few' | 'all'): str
     ['tensors', tensorsLine(found)],
   ]
   if (found.kind.startsWith('backbone'))
-    rows.push(['backbone', backboneLine(found.backbone, found.layout), ...choiceLines(found.choice.backbone)])
+    rows.push([
+      'backbone',
+      backboneLine(found.backbone, found.layout),
+      ...choiceLines(found.choice.backbone),
+      ...pixelLines(found.normalization),
+    ])
   if (found.kind.endsWith('head'))
     rows.push(['head', headLine(found.head), ...choiceLines(found.choice.head)])
   if (found.missing.length > 0) rows.push(['missing', ...nameList(found.missing, names)])
@@ -50,6 +56,12 @@ function formatLine({ format, shards, size }: Inspection): string {
 function choiceLines(choice: CheckpointChoice | null): string[] {
   if (choice === null || (choice.prefix === '' && choice.others.length === 0)) return []
   return [describeChoice(choice, '--prefix')]
+}
+
+/** The scale of pixels, where a file beside the checkpoint tells it. */
+function pixelLines(found: FoundNormalization | null): string[] {
+  if (found === null || found.from === 'default') return []
+  return [`pixels of mean ${found.mean.join(', ')} and standard deviation ${found.std.join(', ')}`]
 }
 
 function skippedLines(names: readonly string[], which: 'few' | 'all'): string[] {

@@ -1,4 +1,5 @@
 import { DEFAULT_MODEL } from '../../checkpoint/default-model.js'
+import type { Channels, Normalization } from '../../checkpoint/normalization.js'
 import type { CheckpointReference } from '../../checkpoint/reference.js'
 import type { RopePeriods } from '../../load.js'
 import { UsageError } from '../cli.js'
@@ -11,6 +12,8 @@ export interface ModelFlags {
   readonly backbonePrefix?: string
   readonly headPrefix?: string
   readonly ropePeriods?: RopePeriods
+  readonly imageMean?: Channels
+  readonly imageStd?: Channels
 }
 
 /** The checkpoints of a model, as `FlowModel.load` takes them. */
@@ -19,6 +22,7 @@ export interface ModelFiles {
   readonly head: CheckpointReference & { readonly path: string }
   readonly backboneConfig: string | undefined
   readonly ropePeriods: RopePeriods | undefined
+  readonly normalization: Normalization | undefined
 }
 
 const GET_WEIGHTS = `
@@ -30,19 +34,24 @@ const GET_WEIGHTS = `
 
 Leave out both to use the package's small model.`
 
-/** @throws {UsageError} if only one of the two files is given; the message says how to get the other */
+/** @throws {UsageError} if only one of the two files is given, the message says how to get the other; or one half of the normalisation */
 export function modelFiles(flags: ModelFlags): ModelFiles {
-  const { backbone, head, backboneConfig, ropePeriods } = flags
+  const { backbone, head, backboneConfig, ropePeriods, imageMean, imageStd } = flags
+  if ((imageMean === undefined) !== (imageStd === undefined))
+    throw new UsageError('--image-mean and --image-std belong together')
+  const normalization =
+    imageMean === undefined || imageStd === undefined ? undefined : { mean: imageMean, std: imageStd }
   if (backbone === undefined && head === undefined) {
     const lone = [
       ['--backbone-config', backboneConfig],
       ['--backbone-prefix', flags.backbonePrefix],
       ['--head-prefix', flags.headPrefix],
       ['--rope-periods', ropePeriods],
+      ['--image-mean', imageMean],
     ].find(([, value]) => value !== undefined)
     if (lone !== undefined) throw new UsageError(`${lone[0]} needs --backbone and --head`)
     const path = DEFAULT_MODEL
-    return { backbone: { path }, head: { path }, backboneConfig, ropePeriods }
+    return { backbone: { path }, head: { path }, backboneConfig, ropePeriods, normalization }
   }
   if (backbone === undefined)
     throw new UsageError(`no backbone: give it with --backbone beside --head\n${GET_WEIGHTS}`)
@@ -53,6 +62,7 @@ export function modelFiles(flags: ModelFlags): ModelFiles {
     head: { path: head, prefix: flags.headPrefix },
     backboneConfig,
     ropePeriods,
+    normalization,
   }
 }
 
