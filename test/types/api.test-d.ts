@@ -226,6 +226,7 @@ describe('a result is readonly', () => {
     expectTypeOf(model.info.choice.head).toEqualTypeOf<CheckpointChoice>()
     expectTypeOf(model.info.choice.head.others).toEqualTypeOf<readonly CheckpointCandidate[]>()
     expectTypeOf(model.info.ropePeriods).toEqualTypeOf<'file' | 'float32' | 'bfloat16'>()
+    expectTypeOf(model.info.normalization.from).toEqualTypeOf<'option' | 'file' | 'default'>()
     expectTypeOf(model.info.engine).toEqualTypeOf<'cpu' | 'cuda'>()
     expectTypeOf(model.info.precision).toEqualTypeOf<Precision>()
     expectTypeOf(model.info.gpu).toEqualTypeOf<GpuInfo | null>()
