@@ -251,10 +251,14 @@ describe('the addon, whatever is passed to it,', () => {
     await native.load(() => {})
 
     // Every method that takes an argument, so that a new one is tried as well.
+    const withoutArguments = [
+      ...['constructor', 'load', 'cancelLoad', 'dispose', 'disposeSync', 'describe'],
+      ...['tensorRT', 'cancelBuild'],
+    ]
     const methods = Object.getOwnPropertyNames(NativeModel.prototype).filter(
-      (name) => !['constructor', 'load', 'cancelLoad', 'dispose', 'disposeSync', 'describe'].includes(name),
+      (name) => !withoutArguments.includes(name),
     )
-    expect(methods.sort()).toEqual(['allocate', 'cancel', 'release', 'run', 'submit'])
+    expect(methods.sort()).toEqual(['allocate', 'buildPlan', 'cancel', 'release', 'run', 'submit', 'usePlan'])
     const anything = native as unknown as Record<string, (...args: unknown[]) => unknown>
     for (const value of nonsense) {
       for (const name of methods.filter((name) => name !== 'allocate'))
