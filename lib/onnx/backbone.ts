@@ -3,9 +3,9 @@ import type { BackboneConfig } from '../checkpoint/tensor.js'
 import type { NamedValues, Weights } from '../checkpoint/weights.js'
 import type { RopePeriods } from '../load.js'
 import { type Graph, TO_END } from './graph.js'
-import type { GraphGrid } from './grid.js'
-import { product, transposed } from './rearrange.js'
-import { rope, type Rope } from './rope.js'
+import type { FixedGrid, GraphGrid } from './grid.js'
+import { padded, product, transposed } from './rearrange.js'
+import { rope, type Rope, ropeOfGrid } from './rope.js'
 
 const NORM_EPSILON = 1e-5
 
@@ -25,31 +25,78 @@ export interface BackbonePart {
  */
 export function buildBackbone(
   g: Graph,
-  { config, weights, ropePeriods: type }: BackbonePart,
+  part: BackbonePart,
   grid: GraphGrid,
   image: string,
   batch: number,
 ): string {
-  const { dim, patch, depth, storageTokens } = config
-  const prefix = 1 + storageTokens
+  const { config, weights } = part
+  const { patch } = config
   const map = g.op(
     'Conv',
-    [
-      g.half(image),
-      g.parameter(weights.get('patch_embed.proj.weight')),
-      g.parameter(weights.get('patch_embed.proj.bias')),
-    ],
+    [g.half(image), g.parameter(weights.get(EMBEDDING)), g.parameter(weights.get(EMBEDDING_BIAS))],
     { kernel_shape: [patch, patch], strides: [patch, patch] },
   )
-  const patches = g.full(g.transpose(g.reshape(map, [0, 0, -1]), [0, 2, 1]))
-  const tokens = g.parameter(prefixTokens(weights, [batch, prefix, dim]), 'float32')
-  let x = g.concat([tokens, patches], 1)
-  const angles = rope(g, ropePeriods(config, weights, type), grid, map)
-  for (let i = 0; i < depth; i++) x = block(g, `blocks.${i}`, config, weights, angles, x)
-  const features = norm(g, 'norm', weights, g.slice(x, 1, prefix, TO_END))
-  const channels = g.transpose(features, [0, 2, 1])
+  const patches = g.transpose(g.reshape(map, [0, 0, -1]), [0, 2, 1])
+  const angles = rope(g, periodsOf(part), grid, map)
+  const channels = g.transpose(encode(g, part, angles, patches, batch), [0, 2, 1])
   if (grid !== 'dynamic') return g.reshape(channels, [0, 0, grid.height, grid.width])
   return g.reshape(channels, g.concat([g.integers([0, 0]), g.slice(g.op('Shape', [map]), 0, 2, 4)], 0))
+}
+
+/**
+ * As {@link buildBackbone}, from the pixels of one picture's patches on, where a convolution is a product.
+ *
+ * @param patches - [h * w, {@link patchColumns}], in the precision of products: normalised pixels, a row for each patch, channel by
+ *   channel, each row by row
+ * @returns features, [h * w, dim], float32
+ */
+export function buildBackboneOfPatches(
+  g: Graph,
+  part: BackbonePart,
+  grid: FixedGrid,
+  patches: string,
+): string {
+  const { config, weights } = part
+  const weight = padded(transposed(weights.get(EMBEDDING)), patchColumns(config))
+  const product = g.op('MatMul', [patches, g.parameter(weight)])
+  const embedded = g.op('Add', [product, g.parameter(weights.get(EMBEDDING_BIAS))])
+  const count = grid.height * grid.width
+  const angles = ropeOfGrid(g, periodsOf(part), grid)
+  const features = encode(g, part, angles, g.reshape(embedded, [1, count, config.dim]), 1)
+  return g.reshape(features, [count, config.dim])
+}
+
+/** Columns of a matrix of patches: the values of a patch, rounded up to a multiple of 16. Those beyond the values do not count. */
+export function patchColumns({ patch }: BackboneConfig): number {
+  return 16 * Math.ceil((3 * patch * patch) / 16)
+}
+
+const EMBEDDING = 'patch_embed.proj.weight'
+const EMBEDDING_BIAS = 'patch_embed.proj.bias'
+
+function periodsOf({ config, weights, ropePeriods: type }: BackbonePart): Float32Array {
+  return ropePeriods(config, weights, type)
+}
+
+/**
+ * The transformer itself.
+ *
+ * @param patches - embedded, [batch, patches, dim], in the precision of products
+ * @returns features, [batch, patches, dim], float32
+ */
+function encode(
+  g: Graph,
+  { config, weights }: BackbonePart,
+  angles: Rope,
+  patches: string,
+  batch: number,
+): string {
+  const prefix = 1 + config.storageTokens
+  const tokens = g.parameter(prefixTokens(weights, [batch, prefix, config.dim]), 'float32')
+  let x = g.concat([tokens, g.full(patches)], 1)
+  for (let i = 0; i < config.depth; i++) x = block(g, `blocks.${i}`, config, weights, angles, x)
+  return norm(g, 'norm', weights, g.slice(x, 1, prefix, TO_END))
 }
 
 /** The class token and the storage tokens, for each picture. */

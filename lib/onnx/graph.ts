@@ -33,8 +33,8 @@ export class Graph {
     return [...this.#tensors.values()]
   }
 
-  input(name: string, shape: readonly Dimension[], doc: string): string {
-    this.inputs.push({ name, type: 'float32', shape, doc })
+  input(name: string, shape: readonly Dimension[], doc: string, type: DataType = 'float32'): string {
+    this.inputs.push({ name, type, shape, doc })
     return name
   }
 

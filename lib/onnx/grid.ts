@@ -1,2 +1,8 @@
+/** A grid of patches of one size. */
+export interface FixedGrid {
+  readonly height: number
+  readonly width: number
+}
+
 /** The grid of patches: of one size, or of any. */
-export type GraphGrid = { readonly height: number; readonly width: number } | 'dynamic'
+export type GraphGrid = FixedGrid | 'dynamic'

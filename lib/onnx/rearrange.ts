@@ -8,6 +8,17 @@ export function transposed({ name, shape, read }: NamedValues): NamedValues {
   return { name, shape: [columns, rows], read: () => transpose(read(), rows, columns) }
 }
 
+/** A matrix with rows of zeros added at its end. */
+export function padded({ name, shape, read }: NamedValues, rows: number): NamedValues {
+  const [, columns = 1] = shape
+  const values = () => {
+    const all = new Float32Array(rows * columns)
+    all.set(read())
+    return all
+  }
+  return { name, shape: [rows, columns], read: values }
+}
+
 /** The products of the values of two weights, such as a bias and its mask. */
 export function product({ name, shape, read }: NamedValues, by: NamedValues): NamedValues {
   return {

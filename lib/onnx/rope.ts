@@ -1,5 +1,5 @@
 import type { Graph } from './graph.js'
-import type { GraphGrid } from './grid.js'
+import type { FixedGrid, GraphGrid } from './grid.js'
 
 /** cos and sin for every patch, [1, 1, patches, headDim], in the precision of products. */
 export interface Rope {
@@ -14,13 +14,13 @@ export interface Rope {
  * @param map - the embedded patches, [batch, dim, height, width]: a dynamic grid's size is taken from it
  */
 export function rope(g: Graph, periods: Float32Array, grid: GraphGrid, map: string): Rope {
-  const turns = periods.map((period) => Math.fround(2 * Math.PI) / period)
-  return g.within('rope_embed', () =>
-    grid === 'dynamic' ? computed(g, turns, map) : constant(g, turns, grid),
-  )
+  if (grid !== 'dynamic') return ropeOfGrid(g, periods, grid)
+  return g.within('rope_embed', () => computed(g, turnsOf(periods), map))
 }
 
-function constant(g: Graph, turns: Float32Array, { height, width }: Exclude<GraphGrid, string>): Rope {
+/** As {@link rope}, for a grid of one size: constants. */
+export function ropeOfGrid(g: Graph, periods: Float32Array, { height, width }: FixedGrid): Rope {
+  const turns = turnsOf(periods)
   const { fround } = Math
   const coordinate = (i: number, n: number) => fround(fround(2 * fround((i + 0.5) / n)) - 1)
   const half = 2 * turns.length
@@ -39,6 +39,10 @@ function constant(g: Graph, turns: Float32Array, { height, width }: Exclude<Grap
     cos: g.constant('rope_embed.cos', angles.map(Math.cos), shape),
     sin: g.constant('rope_embed.sin', angles.map(Math.sin), shape),
   }
+}
+
+function turnsOf(periods: Float32Array): Float32Array {
+  return periods.map((period) => Math.fround(2 * Math.PI) / period)
 }
 
 /** In float32, once for all blocks. */

@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { type ModelSource, withModel } from '../../lib/checkpoint/open-model.js'
 import { exportOnnx, type OnnxOptions } from '../../lib/onnx/export.js'
+import type { ExportPrecision } from '../../lib/onnx/graph.js'
+import { toHalf } from '../../lib/support/half.js'
 import type { RgbFrame } from '../support/fixtures.js'
 
 /** Exports a model, in float32 and for pictures that are normalised, unless the options say otherwise. */
@@ -27,12 +29,21 @@ export interface NdArray {
 }
 
 /** Runs a file of a folder once, on the CPU. */
-export async function runModel(
+export function runModel(
   folder: string,
   name: 'backbone' | 'head' | 'flow',
   inputs: Readonly<Record<string, NdArray>>,
 ): Promise<NdArray> {
-  const session = await InferenceSession.create(join(folder, `${name}.onnx`), {
+  return runFile(join(folder, `${name}.onnx`), inputs)
+}
+
+/** Runs a file once, on the CPU. Its inputs are float32, or the other type. */
+export async function runFile(
+  path: string,
+  inputs: Readonly<Record<string, NdArray>>,
+  type: ExportPrecision = 'float32',
+): Promise<NdArray> {
+  const session = await InferenceSession.create(path, {
     executionProviders: ['cpu'],
     intraOpNumThreads: 2,
     logSeverityLevel: 3,
@@ -40,7 +51,7 @@ export async function runModel(
   try {
     const feeds = Object.entries(inputs).map(([key, { data, dims }]) => [
       key,
-      new Tensor('float32', data, dims),
+      type === 'float16' ? new Tensor(type, toHalf(data), dims) : new Tensor(type, data, dims),
     ])
     const [output] = Object.values(await session.run(Object.fromEntries(feeds)))
     return { data: output!.data as Float32Array, dims: output!.dims }
