@@ -158,6 +158,33 @@ export interface NativeResult {
   readonly trace?: readonly TraceEntry[]
 }
 
+/** TensorRT as a model's engine can use it. */
+export interface NativeTensorRT {
+  /** Such as `10.16.1`. */
+  readonly version?: string
+  /** Path of its library. */
+  readonly library?: string
+  /** Why it cannot be used, a whole sentence. */
+  readonly reason?: string
+}
+
+/** What a build gives. */
+export interface NativePlan {
+  readonly plan: Uint8Array
+  readonly timingCache: Uint8Array
+}
+
+/** How an engine of TensorRT did beside the kernels. */
+export interface NativeTrial {
+  /** Of the features of a picture and of noise; NaN if they are not finite. */
+  readonly cosines: readonly number[]
+  /** Of one pass of the backbone. */
+  readonly milliseconds: { readonly kernels: number; readonly tensorrt: number }
+  readonly used: boolean
+  /** Why it is not used, a whole sentence. */
+  readonly reason?: string
+}
+
 /** A network on a thread of its own. Requests run in the order in which they were made. */
 export interface NativeModel {
   /** Call it once, before anything else. `onProgress` receives bytes, and must not throw. */
@@ -176,6 +203,26 @@ export interface NativeModel {
    * memory serves as well, if the runtime allows no such memory, and for more than 4 GiB. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
+  /** TensorRT as this model's engine can use it. Opens its libraries at the first call. */
+  tensorRT(): NativeTensorRT
+  /** Builds an engine for this model's GPU from an ONNX file; minutes. `timingCache`: of an earlier build, or empty. */
+  buildPlan(
+    onnx: Uint8Array,
+    timingCache: Uint8Array,
+    onProgress: (share: number) => void,
+  ): Promise<NativePlan>
+  /** Ends a build that runs, which then rejects with ERR_ABORTED. */
+  cancelBuild(): void
+  /**
+   * Loads a plan for a grid, runs a picture and noise through it and through the kernels, measures both, and from then on uses it
+   * for that grid if it is trusted and (`onlyIfFaster`) faster. A damaged or foreign plan rejects with ERR_DEVICE.
+   */
+  usePlan(
+    gridHeight: number,
+    gridWidth: number,
+    plan: Uint8Array,
+    onlyIfFaster: boolean,
+  ): Promise<NativeTrial>
   /** Answers every request made before, then frees everything. */
   dispose(): Promise<void>
   disposeSync(): void

@@ -74,6 +74,13 @@ interface Staged {
   readonly target: string
 }
 
+const TEMPORARY = { prefix: '.dinov3-flow-', suffix: '.tmp' } as const
+
+/** Whether a file of this name is one in the making; one that is old was left by a process that was killed. */
+export function isTemporary(name: string): boolean {
+  return name.startsWith(TEMPORARY.prefix) && name.endsWith(TEMPORARY.suffix)
+}
+
 /** Writes a file under a name of its own, not longer than a file system allows; undefined for a pipe or a device, which has it then. */
 async function stage({ path, bytes }: NewFile): Promise<Staged | undefined> {
   const target = followLinks(path)
@@ -82,7 +89,7 @@ async function stage({ path, bytes }: NewFile): Promise<Staged | undefined> {
     await writeFile(target, bytes)
     return undefined
   }
-  const temporary = join(dirname(target), `.dinov3-flow-${randomUUID()}.tmp`)
+  const temporary = join(dirname(target), `${TEMPORARY.prefix}${randomUUID()}${TEMPORARY.suffix}`)
   try {
     // Nobody may read what only the owner of the existing file may: not for a moment.
     await writeFile(temporary, bytes, { flag: 'wx', ...(existing === undefined ? {} : { mode: 0o600 }) })
