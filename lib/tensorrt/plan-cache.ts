@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../errors.js'
 import type { NativePlan } from '../native/contract.js'
 import { makeFolder } from '../support/make-folder.js'
 import { isTemporary, writeTogether } from '../support/write-file.js'
+import { sha256 } from '../support/sha256.js'
 import { sealed, unsealed } from './sealed.js'
 import { parseTrial, type Trial } from './trial.js'
 
@@ -16,8 +16,8 @@ export interface PlanTarget {
   readonly gpu: string
   /** Such as `8.7`. */
   readonly computeCapability: string
-  /** The newest version of CUDA that the driver supports, such as 13000. */
-  readonly driver: number
+  /** The newest version of CUDA that the driver supports, such as `13.0`. */
+  readonly driver: string
 }
 
 /** Bytes of all files. The engine of a ViT-S+ has about 60 MB, that of a ViT-H+ 1.7 GB. */
@@ -61,14 +61,14 @@ export class PlanCache {
 
   /** The timing cache of the builds so far; empty if there was none. */
   async timingCache(target: PlanTarget): Promise<Uint8Array> {
-    return (await this.#read(timingName(target))) ?? new Uint8Array()
+    return (await this.#read(await timingName(target))) ?? new Uint8Array()
   }
 
   /** Keeps what was built, in the place of what there is under this key. */
   async keep(key: string, target: PlanTarget, { plan, timingCache }: NativePlan): Promise<void> {
     await this.#remove([`${key}.trial`])
     await this.#write(`${key}.plan`, plan)
-    if (timingCache.byteLength > 0) await this.#write(timingName(target), timingCache)
+    if (timingCache.byteLength > 0) await this.#write(await timingName(target), timingCache)
   }
 
   async keepTrial(key: string, trial: Trial): Promise<void> {
@@ -86,7 +86,7 @@ export class PlanCache {
     try {
       // Reading a device or a pipe might never end.
       const content = (await stat(path)).isFile() ? await readFile(path) : Buffer.alloc(0)
-      const payload = unsealed(name, content)
+      const payload = await unsealed(name, content)
       if (payload === undefined) await this.#remove([name])
       else await utimes(path, new Date(), new Date()).catch(() => undefined)
       return payload
@@ -100,7 +100,7 @@ export class PlanCache {
     try {
       if (this.#folder === undefined) throw new Error('this user has no home folder')
       makeFolder(this.#folder)
-      await writeTogether([{ path: join(this.#folder, name), bytes: sealed(name, payload) }])
+      await writeTogether([{ path: join(this.#folder, name), bytes: await sealed(name, payload) }])
       await this.#tidy(this.#folder)
     } catch (cause) {
       if (this.#warned) return
@@ -151,14 +151,16 @@ interface Entry {
 }
 
 /** The name of the plan that TensorRT makes of an ONNX file. */
-export function planKey(target: PlanTarget, onnx: Uint8Array): string {
-  return createHash('sha256').update(targetText(target)).update('\0').update(onnx).digest('hex')
+export async function planKey(target: PlanTarget, onnx: Uint8Array): Promise<string> {
+  return nameOf(target, await sha256(onnx))
 }
 
-function timingName(target: PlanTarget): string {
-  return `${createHash('sha256').update(targetText(target)).digest('hex')}.timing`
+async function timingName(target: PlanTarget): Promise<string> {
+  return `${await nameOf(target)}.timing`
 }
 
-function targetText({ version, gpu, computeCapability, driver }: PlanTarget): string {
-  return JSON.stringify([version, gpu, computeCapability, driver])
+async function nameOf(target: PlanTarget, network: Buffer = Buffer.alloc(0)): Promise<string> {
+  const { version, gpu, computeCapability, driver } = target
+  const text = JSON.stringify([version, gpu, computeCapability, driver, network.toString('hex')])
+  return (await sha256(Buffer.from(text))).toString('hex')
 }

@@ -20,7 +20,7 @@ import { CACHE_WARNING, PlanCache, planKey, type PlanTarget } from '../../lib/te
 import { withFolder } from '../support/fixtures.js'
 import { skipIf } from '../support/skip.js'
 
-const TARGET: PlanTarget = { version: '10.16.1', gpu: 'Orin', computeCapability: '8.7', driver: 13000 }
+const TARGET: PlanTarget = { version: '10.16.1', gpu: 'Orin', computeCapability: '8.7', driver: '13.0' }
 const TRIAL = { cosines: [0.99998, 0.9999], milliseconds: { kernels: 3.5, tensorrt: 2.5 } }
 const SCRIPT = fileURLToPath(new URL('../support/keep-plans.mjs', import.meta.url))
 const built = (bytes: number, value = 7) => ({
@@ -51,7 +51,7 @@ async function warningsOf(work: () => Promise<void>): Promise<string[]> {
 describe('a plan that is kept', () => {
   test('is found by a later cache, with its trial and the timing cache', async () => {
     await withFolder(async (folder) => {
-      const key = planKey(TARGET, Uint8Array.of(1))
+      const key = await planKey(TARGET, Uint8Array.of(1))
       const first = new PlanCache(join(folder, 'made', 'here'))
       expect(await first.plan(key)).toBeUndefined()
       expect(await first.trial(key)).toBeUndefined()
@@ -85,18 +85,18 @@ describe('a plan that is kept', () => {
     })
   })
 
-  test('serves one version, GPU, driver and ONNX file', () => {
+  test('serves one version, GPU, driver and ONNX file', async () => {
     const onnx = Uint8Array.of(1, 2, 3)
-    const keys = [
+    const keys = await Promise.all([
       planKey(TARGET, onnx),
       planKey(TARGET, Uint8Array.of(1, 2, 4)),
       planKey({ ...TARGET, version: '10.16.2' }, onnx),
       planKey({ ...TARGET, gpu: 'Thor' }, onnx),
       planKey({ ...TARGET, computeCapability: '11.0' }, onnx),
-      planKey({ ...TARGET, driver: 13020 }, onnx),
-    ]
+      planKey({ ...TARGET, driver: '13.2' }, onnx),
+    ])
     expect(new Set(keys).size).toBe(keys.length)
-    expect(planKey({ ...TARGET }, Uint8Array.from(onnx))).toBe(keys[0])
+    expect(await planKey({ ...TARGET }, Uint8Array.from(onnx))).toBe(keys[0])
   })
 })
 
