@@ -37,6 +37,7 @@ export type { Channels, FoundNormalization, Normalization } from './checkpoint/n
 export * from './metrics.js'
 export { FlowModel } from './model.js'
 export * from './motion/index.js'
+export type { BackboneEngine, PrepareOptions, PrepareProgress, Prepared, TensorRTTrial } from './prepare.js'
 export type { Refine, RefineOptions, RefinePreset } from './refine.js'
 export type {
   FeaturesOptions,

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os'
-import { checkSignal, throwIfAborted, withSignal } from './calls/abort.js'
+import { checkSignal, runLong, throwIfAborted } from './calls/abort.js'
 import type { CheckpointChoice } from './checkpoint/candidates.js'
 import { DEFAULT_MODEL } from './checkpoint/default-model.js'
 import type { ReadyBackbone } from './checkpoint/backbone.js'
@@ -11,12 +11,14 @@ import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
 import { checkDevice, type Device, type Precision } from './device.js'
 import { FlowError } from './errors.js'
 import { loadAddon } from './native/addon.js'
+import { BACKBONE_ENGINES, type BackboneEngine } from './prepare.js'
 import type { Defaults } from './request.js'
 import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import { checkRefine, type Refine } from './refine.js'
 import type { FlowSize } from './size.js'
 import { shown } from './support/quote.js'
+import type { PreparerSource } from './tensorrt/preparer.js'
 
 /** Progress of loading, in bytes of weights. */
 export interface LoadProgress {
@@ -56,6 +58,11 @@ export interface LoadOptions {
   readonly device?: Device | undefined
   /** Number type to compute in. Default `'auto'`: fp16 on a GPU, fp32 on a CPU. A CPU supports fp32 only. */
   readonly precision?: 'auto' | Precision | undefined
+  /**
+   * What computes the backbone for the sizes that {@link FlowModel.prepare} prepares: our kernels, TensorRT if it is right on this
+   * machine, or the faster of both. Default `'kernels'`. Sizes that were not prepared are computed by the kernels.
+   */
+  readonly backboneEngine?: BackboneEngine | undefined
   /** Threads of the CPU engine, 1 to 256. Default: one per physical core that the process may use. */
   readonly threads?: number | undefined
   /**
@@ -149,6 +156,8 @@ export interface FlowModelInfo {
   /** Threads of the CPU engine; null on a GPU. */
   readonly threads: number | null
   readonly precision: Precision
+  /** What was asked for. {@link FlowModel.prepared} lists what is used, size by size. */
+  readonly backboneEngine: BackboneEngine
   /** The GPU in use; null on a CPU. */
   readonly gpu: GpuInfo | null
   /** Reason why `device: 'auto'` fell back to the CPU; null if a GPU is used or a device was named. */
@@ -179,6 +188,7 @@ export interface FlowModelInfo {
 export interface LoadedModel {
   readonly native: NativeModel
   readonly info: FlowModelInfo
+  readonly source: PreparerSource
 }
 
 const ROPE_PERIODS = ['float32', 'bfloat16']
@@ -212,35 +222,27 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
         }),
     )
     await fill(native, options, site)
-    return { native, info: describe(native, backbone, head, options) }
+    return { native, info: describe(native, backbone, head, options), source: sourceOf(options) }
   })
 }
 
+/** What the caller may change after the call is copied. */
+function sourceOf({ backbone, head, backboneConfig, ropePeriods }: LoadOptions): PreparerSource {
+  return { backbone, head, backboneConfig, ropePeriods }
+}
+
 /** Reads the weights. If that fails, the model is freed at once. */
-async function fill(native: NativeModel, options: LoadOptions, site: CallSite): Promise<void> {
-  const { signal, onProgress } = options
-  let thrown: { readonly error: unknown } | undefined
-  const tell = (loaded: number, total: number) => {
-    if (thrown !== undefined) return
-    try {
-      onProgress?.({ loaded, total })
-    } catch (error) {
-      thrown = { error }
-      native.cancelLoad()
-    }
-  }
+async function fill(native: NativeModel, { signal, onProgress }: LoadOptions, site: CallSite): Promise<void> {
   try {
-    await withSignal(
+    await runLong<void, LoadProgress>({
       signal,
-      () => native.cancelLoad(),
-      () => awaitNative(site, () => native.load(tell)),
-    )
-    // The signal may have fired, or `onProgress` thrown, too late to stop the load.
-    throwIfAborted(signal)
-    if (thrown !== undefined) throw thrown.error
+      onProgress,
+      cancel: () => native.cancelLoad(),
+      start: (tell) => awaitNative(site, () => native.load((loaded, total) => tell({ loaded, total }))),
+    })
   } catch (error) {
     native.disposeSync()
-    throw thrown === undefined ? error : thrown.error
+    throw error
   }
 }
 
@@ -248,7 +250,7 @@ function describe(
   native: NativeModel,
   backbone: ReadyBackbone,
   head: ReadyModel<HeadConfig>,
-  { ropePeriods = 'float32' }: LoadOptions,
+  { ropePeriods = 'float32', backboneEngine = 'kernels' }: LoadOptions,
 ): FlowModelInfo {
   const { gpu, instructionSet, threads, gpuUnused, precision, weightBytes } = native.describe()
   return {
@@ -257,6 +259,7 @@ function describe(
     instructionSet: instructionSet ?? null,
     threads: threads ?? null,
     precision,
+    backboneEngine,
     gpu: gpu === undefined ? null : describeGpu(gpu),
     gpuUnused: gpuUnused || null,
     backbone: backbone.config,
@@ -293,12 +296,18 @@ function checkOptions(options: LoadOptions): void {
     )
   }
   const { device = 'auto', precision = 'auto', ropePeriods = 'float32', threads } = options
+  const { backboneEngine = 'kernels' } = options
   checkDevice(device)
   if (options.refine !== undefined) checkRefine(options.refine)
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
       `precision: must be one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
+    )
+  if (!BACKBONE_ENGINES.includes(backboneEngine))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `backboneEngine: must be one of ${BACKBONE_ENGINES.join(', ')}, not ${shown(backboneEngine)}`,
     )
   if (!ROPE_PERIODS.includes(ropePeriods))
     throw new FlowError(
@@ -310,7 +319,12 @@ function checkOptions(options: LoadOptions): void {
       'ERR_ARGUMENT',
       `threads: must be an integer from 1 to ${MAX_THREADS}, not ${String(threads)}`,
     )
-  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
-    throw new FlowError('ERR_ARGUMENT', 'onProgress: must be a function')
+  checkProgress(options.onProgress)
   checkSignal(options.signal)
+}
+
+/** @throws {FlowError} `ERR_ARGUMENT` if `onProgress` is neither a function nor undefined */
+export function checkProgress(onProgress: unknown): void {
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new FlowError('ERR_ARGUMENT', 'onProgress: must be a function')
 }

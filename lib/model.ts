@@ -3,8 +3,16 @@ import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
 import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
 import type { RgbImage } from './image/rgb-image.js'
-import { defaultsOf, type FlowModelInfo, type LoadedModel, loadModel, type LoadOptions } from './load.js'
+import {
+  checkProgress,
+  defaultsOf,
+  type FlowModelInfo,
+  type LoadedModel,
+  loadModel,
+  type LoadOptions,
+} from './load.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
+import type { Prepared, PrepareOptions } from './prepare.js'
 import {
   type Defaults,
   type FeaturesOptions,
@@ -21,10 +29,13 @@ import {
   type OutputOptions,
   RequestPlanner,
 } from './request.js'
-import { isFrameSize } from './size.js'
+import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
+import { cacheFolder } from './tensorrt/cache-folder.js'
+import { PlanCache } from './tensorrt/plan-cache.js'
+import { Preparer } from './tensorrt/preparer.js'
 
 /**
  * A DINOv3 backbone and a flow head, on a thread of their own.
@@ -38,11 +49,13 @@ export class FlowModel {
   readonly info: FlowModelInfo
   readonly #calls: CallQueue
   readonly #requests: RequestPlanner
+  readonly #preparer: Preparer
 
-  private constructor({ native, info }: LoadedModel, defaults: Defaults) {
+  private constructor({ native, info, source }: LoadedModel, defaults: Defaults) {
     this.#calls = new CallQueue(native)
     this.info = info
     this.#requests = new RequestPlanner(this.#calls, info, defaults)
+    this.#preparer = new Preparer(this.#calls, info, source, new PlanCache(cacheFolder()))
   }
 
   /**
@@ -70,6 +83,31 @@ export class FlowModel {
   /** Whether `dispose` or `disposeSync` was called. */
   get disposed(): boolean {
     return this.#calls.closed
+  }
+
+  /**
+   * Makes everything ready for frames of a size, which with `backboneEngine` `'auto'` or `'tensorrt'` is an engine of TensorRT: it is
+   * found in the cache or built, which takes minutes; it is run beside the kernels, and used if it computes the same and, with
+   * `'auto'`, is faster. Frames are computed by the kernels until then, and ever after if it is not used. A warning tells of that with
+   * `'tensorrt'`; it is no error.
+   *
+   * A size is prepared once. Calls for more than one size take turns.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for a size or an option; `ERR_ABORTED`; `ERR_DISPOSED`
+   */
+  prepare(frame: OutputSize, options: PrepareOptions = {}): Promise<Prepared> {
+    const site = callSite(FlowModel.prototype.prepare)
+    return this.#calls.track(async () => {
+      this.#calls.check(options)
+      checkProgress(options.onProgress)
+      const grid = this.#requests.grid(options.size, checkFrameSize(frame))
+      return this.#preparer.prepare(site, grid, options)
+    })
+  }
+
+  /** What {@link prepare} has prepared. */
+  get prepared(): readonly Prepared[] {
+    return this.#preparer.prepared
   }
 
   /**
@@ -315,9 +353,10 @@ export class FlowModel {
 
   /**
    * Waits for the calls in flight, then frees all memory of the model, with its feature maps. Calls made later fail with
-   * `ERR_DISPOSED`. May be called again.
+   * `ERR_DISPOSED`. May be called again. It ends a build of {@link prepare}.
    */
   dispose(): Promise<void> {
+    if (!this.disposed) this.#preparer.cancel()
     return this.#calls.close(callSite(FlowModel.prototype.dispose))
   }
 

@@ -47,6 +47,19 @@ export interface OutputSize {
   readonly width: number
 }
 
+/**
+ * @returns the size of a frame
+ * @throws {FlowError} `ERR_ARGUMENT` for one that no frame has
+ */
+export function checkFrameSize(frame: OutputSize): OutputSize {
+  const { height, width } = (typeof frame === 'object' && frame) || {}
+  if (isSide(height) && isSide(width)) return { height, width }
+  throw new FlowError(
+    'ERR_ARGUMENT',
+    `frame: must be { width, height }, integers from 1 to ${MAX_SIDE}, not ${String(width)} and ${String(height)}`,
+  )
+}
+
 export function sameSize(a: OutputSize, b: OutputSize): boolean {
   return a.width === b.width && a.height === b.height
 }

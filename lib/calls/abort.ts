@@ -77,3 +77,44 @@ export async function withSignal<T>(
     calledOff()
   }
 }
+
+/** Waits for `work`, but no longer than until the signal fires. */
+export function orAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const calledOff = onAbort(signal, () => reject(abortError(signal)))
+    void work.then(resolve, reject).finally(calledOff)
+  })
+}
+
+/** Work that can be cancelled, and tells how far it is. */
+export interface LongWork<T, P> {
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: ((progress: P) => void) | undefined
+  cancel(): void
+  /** Starts it. `tell` never throws. */
+  start(tell: (progress: P) => void): Promise<T>
+}
+
+/** Runs work. It is cancelled if the signal fires or `onProgress` throws; then its error is that of the signal, or the one thrown. */
+export async function runLong<T, P>({ signal, onProgress, cancel, start }: LongWork<T, P>): Promise<T> {
+  let thrown: { readonly error: unknown } | undefined
+  const tell = (progress: P) => {
+    if (thrown !== undefined) return
+    try {
+      onProgress?.(progress)
+    } catch (error) {
+      thrown = { error }
+      cancel()
+    }
+  }
+  try {
+    const result = await withSignal(signal, cancel, () => start(tell))
+    // The signal may have fired, or `onProgress` thrown, too late to stop the work.
+    throwIfAborted(signal)
+    if (thrown !== undefined) throw thrown.error
+    return result
+  } catch (error) {
+    throw thrown === undefined ? error : thrown.error
+  }
+}

@@ -11,8 +11,6 @@ export interface PatchModelOptions {
   readonly grid: FixedGrid
   readonly precision: ExportPrecision
   readonly ropePeriods?: RopePeriods | undefined
-  /** Version of this package, for the file. */
-  readonly version: string
 }
 
 /**
@@ -27,7 +25,7 @@ export interface PatchModelOptions {
  */
 export function patchModelContent(
   model: OpenModel,
-  { grid, precision, ropePeriods, version }: PatchModelOptions,
+  { grid, precision, ropePeriods }: PatchModelOptions,
 ): ModelContent {
   const { config, weights } = model.backbone
   const { dim, patch } = config
@@ -41,7 +39,8 @@ export function patchModelContent(
   return {
     name: 'backbone_of_patches',
     doc: 'The features of the patches of a picture, by a DINOv3 vision transformer.',
-    producer: { name: 'dinov3-flow', version },
+    // The same network has the same file in every version of this package.
+    producer: { name: 'dinov3-flow', version: '' },
     inputs: g.inputs,
     outputs: g.outputs,
     nodes: g.nodes,

@@ -25,7 +25,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function write(source: ModelSource, grid: FixedGrid, precision: ExportPrecision): Promise<string> {
   const path = join(folder, `${precision}.onnx`)
   await withModel(source, (model) =>
-    writeTogether(onnxFiles(path, patchModelContent(model, { grid, precision, version: '0.0.0' })).files),
+    writeTogether(onnxFiles(path, patchModelContent(model, { grid, precision })).files),
   )
   return path
 }
@@ -91,7 +91,7 @@ async function same(
     const model = change(opened, patch)
     const size = [height * patch, width * patch] as const
     const pictures = modelContent('backbone', model, { ...options, size, normalisation: 'outside' })
-    const patches = patchModelContent(model, { ...options, grid: { height, width } })
+    const patches = patchModelContent(model, { precision: options.precision, grid: { height, width } })
     await writeTogether([...onnxFiles(one, pictures).files, ...onnxFiles(other, patches).files])
   })
   const expected = await runFile(one, { image })
