@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander'
 import type { LoadOptions, ModelPreset } from '../load.js'
 import { FlowModel } from '../model.js'
+import { BACKBONE_ENGINES, type BackboneEngine, type PrepareProgress } from '../prepare.js'
 import type { RefinePreset } from '../refine.js'
-import type { FlowSize } from '../size.js'
+import type { FlowSize, OutputSize } from '../size.js'
 import { parseDevice, parseMean, parseSize, parseStd, parseThreads } from './parse.js'
 import type { ModelFiles } from './run/model-files.js'
 import type { Progress } from './run/progress.js'
@@ -15,6 +16,7 @@ export interface ComputationFlags {
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
   readonly threads?: number
+  readonly backboneEngine?: BackboneEngine
 }
 
 /** Adds the options that name the model's files. */
@@ -74,6 +76,13 @@ export function addComputationOptions(command: Command): void {
         .default('auto'),
     )
     .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
+    .addOption(
+      new Option(
+        '--backbone-engine <name>',
+        'what computes the backbone on a GPU: our kernels, TensorRT if it is right on this machine, or the faster of both; the first ' +
+          'time, TensorRT builds for minutes (default: kernels)',
+      ).choices(BACKBONE_ENGINES),
+    )
 }
 
 /** Loads the model, and shows how far it is. */
@@ -91,6 +100,26 @@ export function loadModel(
     device: flags.device,
     precision: flags.precision,
     threads: flags.threads,
+    backboneEngine: flags.backboneEngine,
     onProgress: ({ loaded, total }) => progress.reached(loaded / total),
   })
+}
+
+/** Prepares the size of frames, if an engine was asked for, and shows how far it is. */
+export async function prepareModel(
+  model: FlowModel,
+  { width, height }: OutputSize,
+  size: FlowSize,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (model.info.backboneEngine === 'kernels') return
+  progress.stage('preparing the backbone')
+  let building = false
+  const onProgress = ({ share }: PrepareProgress) => {
+    if (!building) progress.stage('TensorRT builds the backbone, which takes minutes')
+    building = true
+    progress.reached(share)
+  }
+  await model.prepare({ width, height }, { size, signal, onProgress })
 }

@@ -1,7 +1,7 @@
 import { defaultsOf } from '../../load.js'
 import type { FlowModel } from '../../model.js'
 import { type Cli, Interrupted, UsageError } from '../cli.js'
-import { loadModel } from '../model-options.js'
+import { loadModel, prepareModel } from '../model-options.js'
 import { packageVersion } from '../package.js'
 import { modelFiles } from '../run/model-files.js'
 import { Progress } from '../run/progress.js'
@@ -144,14 +144,19 @@ async function start(
     const threads = flags.threads ?? [...models.values()][0]?.info.threads ?? null
     return onnxRuntimeTarget(contender, threads, flags, frames)
   }
-  const { device, precision, threads } = contender
-  const key = [device, precision, threads].join()
+  const { device, precision, threads, backboneEngine } = contender
+  const key = [device, precision, threads, backboneEngine].join()
+  const { size } = defaultsOf({ ...contender, ...modelFiles(flags) })
   const shared = models.get(key)
-  if (shared !== undefined) return ourTarget(contender, shared, null, flags, frames)
+  if (shared !== undefined) {
+    await prepareModel(shared, frames, size, progress)
+    return ourTarget(contender, shared, null, flags, frames)
+  }
   progress.stage(`${contender.name}: loading the model`)
   const begin = performance.now()
   const model = await loadModel(modelFiles(flags), contender, progress)
   const load = performance.now() - begin
   models.set(key, model)
+  await prepareModel(model, frames, size, progress)
   return ourTarget(contender, model, load, flags, frames)
 }

@@ -69,6 +69,7 @@ export async function evaluateDataSet(
     size,
     refine,
     precision: model.info.precision,
+    backboneEngine: model.info.backboneEngine,
   }
   const header = {
     version: packageVersion(),
@@ -82,14 +83,22 @@ export async function evaluateDataSet(
   try {
     const path = ledgerPath(flags)
     ledger = path === undefined ? undefined : await Ledger.open(path, header)
-    const work = new Work(pairs, new Predictor(model, { size, refine }), flags, progress, cli, ledger)
+    const work = new Work(
+      pairs,
+      new Predictor(model, { size, refine }, progress),
+      flags,
+      progress,
+      cli,
+      ledger,
+    )
     const began = performance.now()
     await work.run()
     const seconds = (performance.now() - began) / 1000
     const pictures = await work.drawWorst()
     const failed = [...work.failed.values()]
     const version = packageVersion()
-    const report = { version, dataset: name, root, settings, ...work.figures(), failed, info: model.info }
+    const { info, prepared } = model
+    const report = { version, dataset: name, root, settings, ...work.figures(), failed, info, prepared }
     const kept = failed.length > 0 ? path : undefined
     return { report, resumed: work.resumed, seconds, pictures, kept }
   } finally {

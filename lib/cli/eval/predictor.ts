@@ -3,6 +3,8 @@ import type { FlowField } from '../../flow-field.js'
 import type { FlowModel } from '../../model.js'
 import type { FlowSize } from '../../size.js'
 import type { Refine } from '../../refine.js'
+import { prepareModel } from '../model-options.js'
+import type { Progress } from '../run/progress.js'
 import type { Pair } from './datasets/dataset.js'
 import type { ReadPair } from './read-pair.js'
 
@@ -12,15 +14,23 @@ import type { ReadPair } from './read-pair.js'
  */
 export class Predictor {
   readonly #model: FlowModel
+  readonly #progress: Progress
   readonly #options: { readonly size: FlowSize; readonly refine: Refine }
   #kept: { readonly path: string; readonly features: FeatureMap } | undefined
 
-  constructor(model: FlowModel, options: { readonly size: FlowSize; readonly refine: Refine }) {
+  constructor(
+    model: FlowModel,
+    options: { readonly size: FlowSize; readonly refine: Refine },
+    progress: Progress,
+  ) {
     this.#model = model
+    this.#progress = progress
     this.#options = options
   }
 
   async flow(pair: Pair, { first, second }: ReadPair): Promise<FlowField> {
+    for (const frame of [first, second])
+      await prepareModel(this.#model, frame, this.#options.size, this.#progress)
     const before = this.#kept
     this.#kept = undefined
     const reused = before?.path === pair.first ? before.features : undefined

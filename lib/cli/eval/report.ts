@@ -1,6 +1,7 @@
 import type { FlowErrors } from '../../metrics.js'
 import type { DataSetName } from './datasets/index.js'
 import type { FlowModelInfo } from '../../load.js'
+import type { Prepared } from '../../prepare.js'
 
 /** Figures of some pairs. Those that are not known are NaN, which JSON has as null. */
 export interface Figures extends FlowErrors {
@@ -27,4 +28,6 @@ export interface EvalReport {
   readonly pairs: readonly (FlowErrors & { readonly pair: string })[]
   readonly failed: readonly FailedPair[]
   readonly info: FlowModelInfo
+  /** What computed the backbone, for each size; empty without `--backbone-engine`. */
+  readonly prepared: readonly Prepared[]
 }

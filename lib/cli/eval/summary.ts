@@ -1,4 +1,5 @@
 import { count, duration } from '../amounts.js'
+import { describePrepared } from '../run/summary.js'
 import { columns } from '../table.js'
 import { DATA_SETS } from './datasets/index.js'
 import type { Evaluation } from './evaluate.js'
@@ -19,6 +20,7 @@ export function summarize(
     '',
     rules(flags, DATA_SETS[dataset].note),
     `measured ${count(all.pairs, 'pair')}${before}${time}`,
+    ...report.prepared.map((each) => `backbone by ${describePrepared(each)}`),
     ...(failed.length === 0
       ? []
       : [

@@ -5,7 +5,7 @@ import { defaultsOf } from '../../load.js'
 import { type FlowOutput, type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import type { Cli } from '../cli.js'
-import { type ComputationFlags, loadModel } from '../model-options.js'
+import { type ComputationFlags, loadModel, prepareModel } from '../model-options.js'
 import { checkInputs, checkOutputs } from '../outputs.js'
 import { type ModelFiles, modelFiles, type ModelFlags, pathsOf } from './model-files.js'
 import { Progress } from './progress.js'
@@ -68,6 +68,7 @@ async function runChecked(
     // Both pictures are refined at the size of the forward flow.
     const pixels = output === 'frame' ? ([a.height, a.width] as const) : output
 
+    await prepareModel(model, a, size, progress)
     progress.stage('backbone, first picture')
     const featuresA = await timed(() => model.features(a, { size, refine, output: pixels }))
     progress.stage('backbone, second picture')
@@ -103,6 +104,7 @@ async function runChecked(
       },
       files: written.value.flat(),
       info: model.info,
+      prepared: model.prepared,
     }
   } finally {
     await model.dispose()

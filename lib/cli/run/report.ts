@@ -1,4 +1,5 @@
 import type { FlowModelInfo } from '../../load.js'
+import type { Prepared } from '../../prepare.js'
 import type { RefinePreset } from '../../refine.js'
 import type { OutputSize } from '../../size.js'
 import type { MotionStatistics } from '../../motion/index.js'
@@ -45,4 +46,6 @@ export interface RunReport {
   }
   readonly files: readonly WrittenFile[]
   readonly info: FlowModelInfo
+  /** What computed the backbone; empty without `--backbone-engine`. */
+  readonly prepared: readonly Prepared[]
 }

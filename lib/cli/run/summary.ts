@@ -1,4 +1,5 @@
 import type { FlowModelInfo } from '../../load.js'
+import type { Prepared } from '../../prepare.js'
 import { byteCount, count, dimensions, duration, pixels } from '../amounts.js'
 import { describeChoice } from '../choice.js'
 import { type Row, table } from '../table.js'
@@ -22,6 +23,7 @@ export function summarize(report: RunReport): string[] {
   const rows: Row[] = [
     ['frames', framesLine(report), ...faultLines(report)],
     ['engine', engineLine(info)],
+    ...preparedRows(report.prepared),
     ['load', `${duration(timings.load)} (weights of ${byteCount(info.memory.weights)})`],
     ...choiceRows(info),
     [
@@ -46,6 +48,17 @@ export function summarize(report: RunReport): string[] {
 
 export function engineLine(info: FlowModelInfo): string {
   return [info.engine, info.device, ...engineDetails(info), info.precision].join(', ')
+}
+
+/** What computes the backbone, and why, for each size that was prepared. */
+export function preparedRows(prepared: readonly Prepared[]): Row[] {
+  return prepared.length === 0 ? [] : [['backbone', ...prepared.map(describePrepared)]]
+}
+
+export function describePrepared({ backboneEngine, reason, tensorrt }: Prepared): string {
+  if (backboneEngine === 'kernels' || tensorrt === null) return `kernels: ${reason ?? ''}`
+  const { version, milliseconds } = tensorrt
+  return `TensorRT ${version}, ${duration(milliseconds.tensorrt)} a frame (kernels ${duration(milliseconds.kernels)})`
 }
 
 /** Which models of the files were taken, where there was a choice. */

@@ -1,4 +1,5 @@
 import type { FlowModelInfo } from '../../load.js'
+import type { Prepared } from '../../prepare.js'
 import type { RefinePreset } from '../../refine.js'
 import type { OutputSize } from '../../size.js'
 import type { DurationStats } from '../../stream-options.js'
@@ -42,6 +43,8 @@ export interface VideoReport extends OutputSize {
   /** Null without `--flow`. */
   readonly files: { readonly folder: string; readonly count: number } | null
   readonly info: FlowModelInfo
+  /** What computed the backbone; empty without `--backbone-engine`. */
+  readonly prepared: readonly Prepared[]
 }
 
 /** Counts frames of one kind. */

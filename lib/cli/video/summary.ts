@@ -1,5 +1,5 @@
 import { count, dimensions, duration } from '../amounts.js'
-import { choiceRows, engineLine } from '../run/summary.js'
+import { choiceRows, engineLine, preparedRows } from '../run/summary.js'
 import { type Row, table } from '../table.js'
 import type { VideoFrame } from './decoder.js'
 import type { Tally, VideoReport } from './report.js'
@@ -13,6 +13,7 @@ export function summarizeVideo(report: VideoReport): string[] {
   const rows: Row[] = [
     ['video', sizeLine(report), ...noteLines(report)],
     ['engine', engineLine(info)],
+    ...preparedRows(report.prepared),
     ...choiceRows(info),
     ['speed', `${report.fps.toFixed(1)} frames per second`],
     [

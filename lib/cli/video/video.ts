@@ -5,12 +5,12 @@ import { FlowError } from '../../errors.js'
 import type { FlowField } from '../../flow-field.js'
 import { defaultsOf } from '../../load.js'
 import type { FlowModel } from '../../model.js'
-import { type OutputSize, resolveGrid } from '../../size.js'
+import { type FlowSize, type OutputSize, resolveGrid } from '../../size.js'
 import type { FlowStream } from '../../stream.js'
 import type { StreamResult } from '../../stream-options.js'
 import type { FlowColorOptions } from '../../viz/index.js'
 import { type Cli, UsageError } from '../cli.js'
-import { type ComputationFlags, loadModel } from '../model-options.js'
+import { type ComputationFlags, loadModel, prepareModel } from '../model-options.js'
 import { checkOutputs } from '../outputs.js'
 import { modelFiles, type ModelFlags, pathsOf } from '../run/model-files.js'
 import { Progress } from '../run/progress.js'
@@ -85,7 +85,7 @@ export async function runVideo(given: string, flags: VideoFlags, cli: Cli): Prom
       // The threshold suits this model only.
       sceneCut: files.backbone.path === DEFAULT_MODEL,
     })
-    const run = new VideoRun(source, flags, ffmpeg, model, stream, flowFiles, progress)
+    const run = new VideoRun(source, flags, ffmpeg, model, stream, flowFiles, progress, size)
     cli.onInterrupt?.(() => run.interrupt())
     const error = await run.finish()
     return { report: run.report(size, refine as VideoReport['refine']), ended: run.ended, error }
@@ -109,6 +109,10 @@ class VideoRun {
   readonly #stream: FlowStream
   readonly #files: FlowFiles | undefined
   readonly #progress: Progress
+  readonly #size: FlowSize
+  /** Ends what is prepared. */
+  readonly #stop = new AbortController()
+  #ready: Promise<void> | undefined
   readonly #decoder: Decoder
   readonly #duplicates = new Counter()
   readonly #cuts = new Counter()
@@ -129,6 +133,7 @@ class VideoRun {
     stream: FlowStream,
     files: FlowFiles | undefined,
     progress: Progress,
+    size: FlowSize,
   ) {
     this.#source = source
     this.#flags = flags
@@ -137,6 +142,7 @@ class VideoRun {
     this.#stream = stream
     this.#files = files
     this.#progress = progress
+    this.#size = size
     this.#decoder = new Decoder(ffmpeg, source, flags, (shape) => model.createFrame(shape), IN_FLIGHT + 4)
   }
 
@@ -147,6 +153,7 @@ class VideoRun {
   /** Ends the video after the frames that were begun. */
   interrupt(): void {
     this.#ended = 'interrupted'
+    this.#stop.abort()
     this.#decoder.stop()
   }
 
@@ -187,7 +194,9 @@ class VideoRun {
   }
 
   async #push(frame: VideoFrame): Promise<Computed> {
-    if (frame.index === 0) this.#start(frame)
+    // Frames wait in their order.
+    if (frame.index === 0) this.#ready = this.#start(frame)
+    await this.#ready
     this.#frames += 1
     const { width, height } = frame.image
     // One more is with the encoder.
@@ -195,7 +204,13 @@ class VideoRun {
     return { frame, result: await this.#stream.push(frame.image, { into }) }
   }
 
-  #start(frame: VideoFrame): void {
+  async #start(frame: VideoFrame): Promise<void> {
+    const { signal } = this.#stop
+    await prepareModel(this.#model, frame.image, this.#size, this.#progress, signal).catch(
+      (error: unknown) => {
+        if (!signal.aborted) throw error
+      },
+    )
     this.#begin = performance.now()
     const { output } = this.#flags
     if (output === undefined) return
@@ -261,6 +276,7 @@ class VideoRun {
             },
       files: this.#files === undefined ? null : { folder: this.#files.folder, count: this.#files.count },
       info: this.#model.info,
+      prepared: this.#model.prepared,
     }
   }
 }

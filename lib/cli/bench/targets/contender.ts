@@ -1,4 +1,5 @@
 import { isDevice } from '../../../device.js'
+import { BACKBONE_ENGINES } from '../../../prepare.js'
 import { quoted } from '../../../support/quote.js'
 import { UsageError } from '../../cli.js'
 import type { ComputationFlags } from '../../model-options.js'
@@ -34,6 +35,7 @@ export interface OnnxRuntimeContender {
 export type Contender = OurContender | OpenCvContender | OnnxRuntimeContender
 
 const CHOICES = {
+  'backbone-engine': BACKBONE_ENGINES,
   preset: ['fast', 'balanced', 'best'],
   refine: ['off', 'fast', 'default', 'best'],
   precision: ['auto', 'fp32', 'fp16', 'bf16'],
@@ -45,7 +47,7 @@ const DIS_PRESETS = ['ultrafast', 'fast', 'medium'] as const
 
 /** For the help: what a contender may be. */
 export const CONTENDER_HELP =
-  'our model with other options, separated by commas: preset=, size=, refine=, device=, precision=, threads=, ' +
+  'our model with other options, separated by commas: preset=, size=, refine=, device=, precision=, threads=, backbone-engine=, ' +
   'call=stream|sync|pair|backbone|head, backward, occlusion, confidence; or opencv, opencv=ultrafast|fast|medium; or onnxruntime, onnxruntime=stream|backbone|head'
 
 /** What is measured without `--contender`, and what others are compared with. */
@@ -76,7 +78,10 @@ export function parseContender(text: string, flags: ComputationFlags): Contender
   let contender: Record<string, unknown> = { ...baseContender(flags), name: text }
   for (const part of text.split(',')) {
     const [key = '', value] = part.trim().split('=')
-    contender = { ...contender, [key]: valueOf(text, key, value) }
+    contender = {
+      ...contender,
+      [key === 'backbone-engine' ? 'backboneEngine' : key]: valueOf(text, key, value),
+    }
     // A size and a refinement of the command must not overrule a preset that is asked for here.
     if (key === 'preset') for (const each of ['size', 'refine']) if (!has(text, each)) delete contender[each]
   }

@@ -2,6 +2,7 @@ import { DEFAULT_MODEL } from '../../../checkpoint/default-model.js'
 import { defaultsOf } from '../../../load.js'
 import type { FlowModel } from '../../../model.js'
 import { resolveGrid } from '../../../size.js'
+import { describePrepared } from '../../run/summary.js'
 import { modelFiles, type ModelFlags } from '../../run/model-files.js'
 import type { BenchFrames } from '../frames.js'
 import { CALLS } from './calls.js'
@@ -20,6 +21,9 @@ export function ourTarget(
   const { backward, occlusion, confidence, call } = contender
   const { engine, device, threads, instructionSet, precision, gpu, backbone } = model.info
   const { gridHeight, gridWidth } = resolveGrid(defaults.size, frames, backbone.patch)
+  const prepared = model.prepared.find(
+    ({ grid }) => grid.gridHeight === gridHeight && grid.gridWidth === gridWidth,
+  )
   // Where a GPU reads frames directly, this is the memory that it reads.
   const own = frames.list.map((frame) => {
     const copy = model.createFrame(frame)
@@ -35,6 +39,7 @@ export function ourTarget(
     device,
     ...(gpu === null ? { threads, instructionSet } : { driver: gpu.driver, kernels: gpu.kernels }),
     precision,
+    ...(prepared && { backbone: describePrepared(prepared) }),
     weights: weightsOf(model),
   }
   const options = { ...defaults, backward, occlusion, confidence }
