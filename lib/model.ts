@@ -88,10 +88,10 @@ export class FlowModel {
   /**
    * Makes everything ready for frames of a size, which with `backboneEngine` `'auto'` or `'tensorrt'` is an engine of TensorRT: it is
    * found in the cache or built, which takes minutes; it is run beside the kernels, and used if it computes the same and, with
-   * `'auto'`, is faster. Frames are computed by the kernels until then, and ever after if it is not used. A warning tells of that with
-   * `'tensorrt'`; it is no error.
+   * `'auto'`, is faster. Else frames of that size are computed by the kernels, as those of any size that was not prepared. That is no
+   * error; with `'tensorrt'`, a warning tells of it.
    *
-   * A size is prepared once. Calls for more than one size take turns.
+   * A size is prepared once. It takes its turn among the calls of the model: those that are made meanwhile wait.
    *
    * @throws {FlowError} `ERR_ARGUMENT` for a size or an option; `ERR_ABORTED`; `ERR_DISPOSED`
    */

@@ -203,9 +203,12 @@ export interface NativeModel {
    * memory serves as well, if the runtime allows no such memory, and for more than 4 GiB. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
-  /** TensorRT as this model's engine can use it. Opens its libraries at the first call. */
-  tensorRT(): NativeTensorRT
-  /** Builds an engine for this model's GPU from an ONNX file; minutes. `timingCache`: of an earlier build, or empty. */
+  /** TensorRT as this model's engine can use it. The first call opens its libraries. */
+  tensorRT(): Promise<NativeTensorRT>
+  /**
+   * Builds an engine for this model's GPU from an ONNX file, after the requests before it. Those after it wait, for minutes.
+   * `timingCache` is that of an earlier build, or empty. One build at a time.
+   */
   buildPlan(
     onnx: Uint8Array,
     timingCache: Uint8Array,

@@ -4,7 +4,7 @@ import type { ModelSource } from '../checkpoint/open-model.js'
 import { FlowError } from '../errors.js'
 import type { FlowModelInfo, RopePeriods } from '../load.js'
 import type { NativePlan, NativeTrial } from '../native/contract.js'
-import { awaitNative, callNative, type CallSite } from '../native/failure.js'
+import { awaitNative, type CallSite } from '../native/failure.js'
 import type { Prepared, PrepareOptions, PrepareProgress } from '../prepare.js'
 import type { PatchGrid } from '../size.js'
 import { patchModel } from './patch-model.js'
@@ -94,10 +94,9 @@ export class Preparer {
     const { backboneEngine, device, gpu, precision } = this.#info
     if (backboneEngine === 'kernels') return byKernels(null)
     try {
-      const { version = '', reason } = callNative(site, () => this.#calls.native.tensorRT())
+      const { version = '', reason } = await awaitNative(site, () => this.#calls.native.tensorRT())
       if (reason !== undefined) return byKernels(reason)
-      if (gpu === null || precision === 'bf16')
-        return byKernels('TensorRT needs a GPU, and computes in fp16 or fp32')
+      if (gpu === null) throw new Error('TensorRT without a GPU') // there would be a reason
       const target = { version, gpu: device, computeCapability: gpu.computeCapability, driver: gpu.driver }
       const onnx = await patchModel(this.#source, {
         grid: { height: grid.gridHeight, width: grid.gridWidth },

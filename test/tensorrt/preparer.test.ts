@@ -30,7 +30,7 @@ class Native {
   #builds = 0
   #cancel = () => {}
 
-  tensorRT() {
+  async tensorRT() {
     return this.reason === undefined ? { version: this.version } : { reason: this.reason }
   }
 
