@@ -13,7 +13,7 @@ export function addDoctor(program: Command, cli: Cli): void {
     .summary('test the engines on this machine')
     .description(
       'Tests the engines on this machine. For one that does not work it gives the reason and a remedy.\n' +
-        'Paste the output into bug reports.\n' +
+        'Paste the output into bug reports. With TensorRT, it builds a small engine, which takes up to a minute.\n' +
         'Exits with 1 if the CPU engine does not work.',
     )
     .option('--json', 'print one JSON object')

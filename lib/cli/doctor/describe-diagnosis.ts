@@ -1,4 +1,4 @@
-import { byteCount, count } from '../amounts.js'
+import { byteCount, count, duration } from '../amounts.js'
 import { type Row, table } from '../table.js'
 import type { Diagnosis } from './diagnose.js'
 import type { NvidiaReport } from './nvidia.js'
@@ -14,6 +14,7 @@ export function describeDiagnosis(found: Diagnosis): string[] {
     ['addon', found.addon ?? 'not found'],
     ['cpu engine', ...cpuEngine(engines.cpu)],
     ['cuda engine', ...cudaEngine(engines.cuda)],
+    ['tensorrt', ...tensorRT(engines.tensorrt)],
   ]
   return [...table(rows), '', verdict(found)]
 }
@@ -39,6 +40,24 @@ function cudaEngine(engine: Diagnosis['engines']['cuda']): string[] {
   return [
     `works: ${device}, compute capability ${gpu.computeCapability}, ${byteCount(gpu.memory)}`,
     `driver for CUDA ${gpu.driver}, ${kernels}; ${used}`,
+  ]
+}
+
+function tensorRT(engine: Diagnosis['engines']['tensorrt']): string[] {
+  const { version, library } = engine
+  const found = version === null || library === null ? [] : [`${version}, ${library}`]
+  if (!engine.works)
+    return [
+      'not used: the backbone is computed by the kernels',
+      ...engine.error.message.split('\n'),
+      ...found,
+    ]
+  const [picture = 0, noise = 0] = engine.cosines
+  const { kernels, tensorrt } = engine.milliseconds
+  return [
+    `works: ${found.join('')}`,
+    `cosine of its features and the kernels' ${picture.toFixed(5)} for a picture, ${noise.toFixed(5)} for noise`,
+    `${duration(tensorrt)} a frame of 64 x 48 pixels (kernels ${duration(kernels)})`,
   ]
 }
 

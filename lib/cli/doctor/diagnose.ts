@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import type { Device } from '../../device.js'
 import { FlowError, messageOf } from '../../errors.js'
 import { describeGpu, type GpuInfo } from '../../load.js'
 import { loadAddon } from '../../native/addon.js'
-import type { NativeModelInfo } from '../../native/contract.js'
+import type { NativeTensorRT } from '../../native/contract.js'
 import { codeOf } from '../../support/brands.js'
 import { PACKAGE_ROOT, packageVersion } from '../package.js'
 import { inspectNvidia, type NvidiaReport } from './nvidia.js'
 import { selfTest } from './self-test.js'
+import { testTensorRT, type TensorRTTest } from './tensorrt.js'
 
 /** Everything that a bug report needs. `doctor --json` prints it. */
 export interface Diagnosis {
@@ -35,6 +35,13 @@ export interface Diagnosis {
       readonly kernels: string
       readonly nvidia: NvidiaReport
     }
+    /** On the first GPU, for the backbone alone. */
+    readonly tensorrt: EngineDiagnosis<TensorRTTest> & {
+      /** Such as `10.16.1`; null if there is none that can be used. */
+      readonly version: string | null
+      /** The file; null if there is none that can be used. */
+      readonly library: string | null
+    }
   }
 }
 
@@ -43,12 +50,23 @@ export type EngineDiagnosis<Works> =
   | ({ readonly works: true } & Works)
   | { readonly works: false; readonly error: { readonly code: string; readonly message: string } }
 
-/** Looks at the system, and tries both engines. */
+/** Looks at the system, and tries all engines. */
 export async function diagnose(): Promise<Diagnosis> {
-  const cpu = await tryEngine('cpu', ({ instructionSet = '', threads = 0 }) => ({ instructionSet, threads }))
-  const cuda = await tryEngine('cuda', ({ gpu }) => {
-    if (gpu === undefined) throw new FlowError('ERR_NATIVE', 'the CUDA engine names no GPU')
-    return { device: gpu.name, gpu: describeGpu(gpu) }
+  const cpu = await attempt(async () => {
+    const { instructionSet = '', threads = 0 } = (await selfTest('cpu')).info
+    return { instructionSet, threads }
+  })
+  let tensorRT: NativeTensorRT = { reason: 'TensorRT: it needs the CUDA engine' }
+  const cuda = await attempt(async () => {
+    const { info, tensorRT: found } = await selfTest('cuda')
+    if (info.gpu === undefined) throw new FlowError('ERR_NATIVE', 'the CUDA engine names no GPU')
+    tensorRT = found
+    return { device: info.gpu.name, gpu: describeGpu(info.gpu) }
+  })
+  const { version = null, library = null, reason } = tensorRT
+  const tensorrt = await attempt(async () => {
+    if (reason !== undefined) throw new FlowError('ERR_DEVICE', reason)
+    return testTensorRT()
   })
   return {
     ok: cpu.works,
@@ -59,16 +77,17 @@ export async function diagnose(): Promise<Diagnosis> {
     addon: addonPath(),
     cpu: { model: cpus()[0]?.model.trim() ?? process.arch, threads: availableParallelism() },
     memory: memory(),
-    engines: { cpu, cuda: { ...cuda, kernels: builtKernels(), nvidia: inspectNvidia() } },
+    engines: {
+      cpu,
+      cuda: { ...cuda, kernels: builtKernels(), nvidia: inspectNvidia() },
+      tensorrt: { ...tensorrt, version, library },
+    },
   }
 }
 
-async function tryEngine<Works>(
-  device: Device,
-  tell: (info: NativeModelInfo) => Works,
-): Promise<EngineDiagnosis<Works>> {
+async function attempt<Works>(test: () => Promise<Works>): Promise<EngineDiagnosis<Works>> {
   try {
-    return { works: true, ...tell(await selfTest(device)) }
+    return { works: true, ...(await test()) }
   } catch (error) {
     const code = String(codeOf(error) ?? 'ERR_NATIVE')
     return { works: false, error: { code, message: messageOf(error) } }

@@ -2,7 +2,7 @@ import type { BackboneConfig, HeadConfig, Weight } from '../../checkpoint/tensor
 import type { Device } from '../../device.js'
 import { FlowError } from '../../errors.js'
 import { loadAddon } from '../../native/addon.js'
-import type { NativeModelInfo } from '../../native/contract.js'
+import type { NativeModelInfo, NativeTensorRT } from '../../native/contract.js'
 import { checkFrame } from '../../frame.js'
 
 const DIM = 8
@@ -30,13 +30,18 @@ const HEAD: HeadConfig = {
   refine: 0,
 }
 
+export interface SelfTest {
+  readonly info: NativeModelInfo
+  readonly tensorRT: NativeTensorRT
+}
+
 /**
  * Runs the smallest possible network through every stage of an engine. All its weights are zero, so the flow must be zero.
  *
- * @returns the engine's description of itself
+ * @returns the engine's description of itself, and TensorRT as it can use it
  * @throws {FlowError} `ERR_NATIVE` if the addon cannot be loaded or the flow is not zero; else the addon's error
  */
-export async function selfTest(device: Device): Promise<NativeModelInfo> {
+export async function selfTest(device: Device): Promise<SelfTest> {
   const { NativeModel } = loadAddon()
   const model = new NativeModel({
     backbone: BACKBONE,
@@ -58,7 +63,7 @@ export async function selfTest(device: Device): Promise<NativeModelInfo> {
     await model.submit({ from: frame, to: frame, ...grid, height: side, width: side, flow }, 0)
     if (flow.some((value) => value !== 0))
       throw new FlowError('ERR_NATIVE', 'the engine computes motion where there is none')
-    return model.describe()
+    return { info: model.describe(), tensorRT: await model.tensorRT() }
   } finally {
     await model.dispose()
   }
