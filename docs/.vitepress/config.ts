@@ -8,7 +8,13 @@ import { slugOf } from './slug.js'
 /** The guides by their files, in the order in which they are read. */
 const GUIDES: Readonly<Record<string, readonly string[]>> = {
   Begin: ['guide/install', 'guide/first-flow', 'guide/video', 'guide/view'],
-  'Cameras and robots': ['guide/camera-to-robot', 'guide/streams', 'guide/jetson', 'guide/ros'],
+  'Cameras and robots': [
+    'guide/camera-to-robot',
+    'guide/streams',
+    'guide/jetson',
+    'guide/tensorrt',
+    'guide/ros',
+  ],
   'Using flow': ['guide/motion', 'guide/formats'],
   Models: ['guide/presets', 'guide/checkpoints', 'guide/onnx', 'model-card'],
   Measured: ['guide/exactness', 'guide/speed'],
