@@ -362,6 +362,7 @@ export class FlowModel {
 
   /** As {@link dispose}, but blocks. A call whose frames are still being decoded fails with `ERR_DISPOSED`. */
   disposeSync(): void {
+    if (!this.disposed) this.#preparer.cancel()
     this.#calls.closeSync(callSite(FlowModel.prototype.disposeSync))
   }
 

@@ -14,3 +14,8 @@ export function useEmulator(): void {
   if (!existsSync(EMULATOR)) throw new Error(`${EMULATOR} is not there: build it with npm run test:native`)
   process.env['DINOV3_FLOW_CUDA_DRIVER'] = EMULATOR
 }
+
+/** Path of the emulated TensorRT. The same build makes it. */
+export const TENSORRT = fileURLToPath(
+  new URL('../../build/tests-host/test/tensorrt/libnvinfer_emu.so', import.meta.url),
+)

@@ -19,6 +19,7 @@ import { cacheFolder } from '../../lib/tensorrt/cache-folder.js'
 import { CACHE_WARNING, PlanCache, planKey, type PlanTarget } from '../../lib/tensorrt/plan-cache.js'
 import { withFolder } from '../support/fixtures.js'
 import { skipIf } from '../support/skip.js'
+import { warningsOf } from '../support/warnings.js'
 
 const TARGET: PlanTarget = { version: '10.16.1', gpu: 'Orin', computeCapability: '8.7', driver: '13.0' }
 const TRIAL = { cosines: [0.99998, 0.9999], milliseconds: { kernels: 3.5, tensorrt: 2.5 } }
@@ -32,20 +33,6 @@ const plain = (bytes: Uint8Array | undefined) => bytes && Uint8Array.from(bytes)
 function keepPlans(folder: string, mebibytes: number, value: number, count: number): ChildProcess {
   const args = [SCRIPT, folder, ...[mebibytes, value, count].map(String)]
   return spawn(process.execPath, args, { stdio: 'ignore' })
-}
-
-/** The codes of the warnings that `work` gives. */
-async function warningsOf(work: () => Promise<void>): Promise<string[]> {
-  const warnings: (Error & { readonly code?: string })[] = []
-  const listen = (warning: Error) => void warnings.push(warning)
-  process.on('warning', listen)
-  await work()
-  // Warnings come with the next tick, and before this one.
-  const last = once(process, 'warning')
-  process.emitWarning('the last one')
-  await last
-  process.off('warning', listen)
-  return warnings.slice(0, -1).map(({ code, message }) => `${code}: ${message}`)
 }
 
 describe('a plan that is kept', () => {
