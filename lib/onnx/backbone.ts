@@ -1,7 +1,9 @@
 import { ropePeriods } from '../checkpoint/rope-periods.js'
+import type { Normalization } from '../checkpoint/normalization.js'
 import type { BackboneConfig } from '../checkpoint/tensor.js'
 import type { NamedValues, Weights } from '../checkpoint/weights.js'
 import type { RopePeriods } from '../load.js'
+import { embedding, embeddingOfImageNet } from './embedding.js'
 import { type Graph, TO_END } from './graph.js'
 import type { FixedGrid, GraphGrid } from './grid.js'
 import { padded, product, transposed } from './rearrange.js'
@@ -32,11 +34,11 @@ export function buildBackbone(
 ): string {
   const { config, weights } = part
   const { patch } = config
-  const map = g.op(
-    'Conv',
-    [g.half(image), g.parameter(weights.get(EMBEDDING)), g.parameter(weights.get(EMBEDDING_BIAS))],
-    { kernel_shape: [patch, patch], strides: [patch, patch] },
-  )
+  const first = embedding(weights)
+  const map = g.op('Conv', [g.half(image), g.parameter(first.weight), g.parameter(first.bias)], {
+    kernel_shape: [patch, patch],
+    strides: [patch, patch],
+  })
   const patches = g.transpose(g.reshape(map, [0, 0, -1]), [0, 2, 1])
   const angles = rope(g, periodsOf(part), grid, map)
   const channels = g.transpose(encode(g, part, angles, patches, batch), [0, 2, 1])
@@ -47,8 +49,9 @@ export function buildBackbone(
 /**
  * As {@link buildBackbone}, from the pixels of one picture's patches on, where a convolution is a product.
  *
- * @param patches - [h * w, {@link patchColumns}], in the precision of products: normalised pixels, a row for each patch, channel by
- *   channel, each row by row
+ * @param patches - [h * w, {@link patchColumns}], in the precision of products: pixels normalised by ImageNet's numbers, a row for
+ *   each patch, channel by channel, each row by row
+ * @param normalization - what the backbone expects
  * @returns features, [h * w, dim], float32
  */
 export function buildBackboneOfPatches(
@@ -56,11 +59,13 @@ export function buildBackboneOfPatches(
   part: BackbonePart,
   grid: FixedGrid,
   patches: string,
+  normalization: Normalization,
 ): string {
   const { config, weights } = part
-  const weight = padded(transposed(weights.get(EMBEDDING)), patchColumns(config))
+  const first = embeddingOfImageNet(embedding(weights), normalization)
+  const weight = padded(transposed(first.weight), patchColumns(config))
   const product = g.op('MatMul', [patches, g.parameter(weight)])
-  const embedded = g.op('Add', [product, g.parameter(weights.get(EMBEDDING_BIAS))])
+  const embedded = g.op('Add', [product, g.parameter(first.bias)])
   const count = grid.height * grid.width
   const angles = ropeOfGrid(g, periodsOf(part), grid)
   const features = encode(g, part, angles, g.reshape(embedded, [1, count, config.dim]), 1)
@@ -71,9 +76,6 @@ export function buildBackboneOfPatches(
 export function patchColumns({ patch }: BackboneConfig): number {
   return 16 * Math.ceil((3 * patch * patch) / 16)
 }
-
-const EMBEDDING = 'patch_embed.proj.weight'
-const EMBEDDING_BIAS = 'patch_embed.proj.bias'
 
 function periodsOf({ config, weights, ropePeriods: type }: BackbonePart): Float32Array {
   return ropePeriods(config, weights, type)

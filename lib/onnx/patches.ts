@@ -20,21 +20,22 @@ export interface PatchModelOptions {
  * | --- | --- |
  * | `patches` [h * w, columns], in `precision`: `Ops::preprocess_patches` of native/ops/ops.h | `features` [h * w, dim], float32 |
  *
- * A patch has `3 * patch * patch` values: normalised pixels, channel by channel, each row by row. `columns` is that rounded up to a
+ * A patch has `3 * patch * patch` values: pixels normalised by ImageNet's numbers, as our kernels
+ * do for every backbone, channel by channel, each row by row. `columns` is that rounded up to a
  * multiple of 16; the other columns do not count, but must be finite. Weights are read when the file is written.
  */
 export function patchModelContent(
   model: OpenModel,
   { grid, precision, ropePeriods }: PatchModelOptions,
 ): ModelContent {
-  const { config, weights } = model.backbone
+  const { config, weights, normalization } = model.backbone
   const { dim, patch } = config
   const count = grid.height * grid.width
   const columns = patchColumns(config)
   const g = new Graph(precision)
   const patches = g.input('patches', [count, columns], PATCHES, precision)
   const part = { config, weights: new Weights(weights), ropePeriods }
-  const features = buildBackboneOfPatches(g, part, grid, patches)
+  const features = buildBackboneOfPatches(g, part, grid, patches, normalization)
   g.output('features', features, [count, dim], 'features of the patches')
   return {
     name: 'backbone_of_patches',
@@ -56,4 +57,4 @@ export function patchModelContent(
   }
 }
 
-const PATCHES = 'normalised pixels, a row for each patch, channel by channel'
+const PATCHES = 'pixels normalised by the numbers of ImageNet, a row for each patch, channel by channel'

@@ -251,10 +251,8 @@ describe('the addon, whatever is passed to it,', () => {
     await native.load(() => {})
 
     // Every method that takes an argument, so that a new one is tried as well.
-    const withoutArguments = [
-      ...['constructor', 'load', 'cancelLoad', 'dispose', 'disposeSync', 'describe'],
-      ...['tensorRT', 'cancelBuild'],
-    ]
+    const withoutArguments =
+      'constructor load cancelLoad dispose disposeSync describe tensorRT cancelBuild'.split(' ')
     const methods = Object.getOwnPropertyNames(NativeModel.prototype).filter(
       (name) => !withoutArguments.includes(name),
     )

@@ -76,6 +76,27 @@ describe('the backbone from patches has the features of the backbone from pictur
     const image = imageOf(noiseFrame(42, 28, 3))
     await same(TINY, image, { height: 2, width: 3, patch: 14, columns: 592 }, withPatch)
   })
+
+  test("for a backbone that expects other pixels, such as DINOv3's of satellite pictures", async () => {
+    const frame = noiseFrame(48, 32, 3)
+    const [one, other] = ['inside.onnx', 'patches.onnx'].map((name) => join(folder, name)) as [string, string]
+    const normalization = { mean: [0.43, 0.411, 0.296], std: [0.213, 0.156, 0.143], from: 'option' } as const
+    await withModel({}, async ({ backbone, ...rest }) => {
+      const model = { ...rest, backbone: { ...backbone, normalization } }
+      const pictures = modelContent('backbone', model, {
+        precision: 'float32',
+        version: '0.0.0',
+        size: [32, 48],
+        normalisation: 'inside',
+      })
+      const patches = patchModelContent(model, { precision: 'float32', grid: { height: 4, width: 6 } })
+      await writeTogether([...onnxFiles(one, pictures).files, ...onnxFiles(other, patches).files])
+    })
+    const expected = await runFile(one, { image: imageOf(frame, false) })
+    const { data } = await runFile(other, { patches: patchesOf(imageOf(frame), 8, 192, 0) })
+    const features = transpose(expected.data, expected.dims[1]!, 24)
+    figure('ONNX, patches of other pixels: relative L2', relativeL2(data, features), 1e-5)
+  })
 })
 
 /** Compares both models of a checkpoint in float32. Columns beyond the values of a patch hold 5. */
