@@ -227,8 +227,9 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
 }
 
 /** What the caller may change after the call is copied. */
-function sourceOf({ backbone, head, backboneConfig, ropePeriods }: LoadOptions): PreparerSource {
-  return { backbone, head, backboneConfig, ropePeriods }
+function sourceOf(options: LoadOptions): PreparerSource {
+  const { backbone, head, backboneConfig, ropePeriods, normalization } = options
+  return { backbone, head, backboneConfig, ropePeriods, normalization }
 }
 
 /** Reads the weights. If that fails, the model is freed at once. */

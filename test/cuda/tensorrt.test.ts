@@ -100,6 +100,15 @@ describe('a size that was prepared', () => {
     expect(sameBits(streamed!.flow!.data, flow.data)).toBe(true)
   })
 
+  test('is computed with the normalisation of pixels and the periods that the model was loaded with', async () => {
+    const normalization = { mean: [0.43, 0.411, 0.296], std: [0.213, 0.156, 0.143] } as const
+    await using model = await load({ normalization, ropePeriods: 'bfloat16' })
+    expect(await model.prepare(a)).toMatchObject({
+      backboneEngine: 'tensorrt',
+      tensorrt: { cosines: [expect.closeTo(1, 4), expect.closeTo(1, 4)] },
+    })
+  })
+
   test('of a frame, in the size that the call asks for', async () => {
     await using model = await load()
     expect((await model.prepare(a, OTHER)).grid).toEqual({ gridHeight: 3, gridWidth: 5 })
