@@ -27,7 +27,7 @@ export type FlowErrorCode =
  * | `ERR_CHECKPOINT_TENSOR` | a tensor is missing, of the wrong shape or type, or holds NaN or infinity |
  * | `ERR_DEVICE` | the device asked for is not there, or failed |
  * | `ERR_OUT_OF_MEMORY` | memory ran out, on the host or on the device; other models are unharmed |
- * | `ERR_DISPOSED` | the model or feature map was disposed |
+ * | `ERR_DISPOSED` | the model, feature map or tensor was disposed |
  * | `ERR_ABORTED` | the call's `AbortSignal` fired before the work started |
  * | `ERR_QUEUE_FULL` | the queue of a stream is full, and its policy is `'reject'` |
  * | `ERR_IO` | a file could not be opened, read or written; `cause` is the system's error |

@@ -2,8 +2,11 @@ import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
 import type { OutputSize } from './size.js'
+import { callNative, callSite } from './native/failure.js'
 import { allocateFloats, targetOf } from './support/allocate.js'
 import { isFloat32Array } from './support/brands.js'
+import { readOnlyTensor, type Tensor } from './tensor.js'
+import { EngineMemory } from './tensor/memory.js'
 
 /** The sizes of a {@link FeatureMap}. */
 export interface FeatureMapShape {
@@ -73,6 +76,7 @@ export class FeatureMap implements FeatureMapShape {
   readonly #queue: CallQueue
   readonly #id: FeatureId
   readonly #release: () => void
+  #tensor: Tensor<'float32'> | undefined
   #disposed = false
 
   private constructor(queue: CallQueue, id: FeatureId, shape: FeatureMapShape, release: () => void) {
@@ -110,6 +114,23 @@ export class FeatureMap implements FeatureMapShape {
    */
   readSync(options: FeatureReadSyncOptions = {}): Float32Array {
     return this.#queue.run(FeatureMap.prototype.readSync, this.#reading(options))
+  }
+
+  /**
+   * The features where they lie, without a copy: `gridHeight` x `gridWidth` x `dim`, read only. It is the same tensor each time until
+   * you dispose it. It keeps the features when the map or the model is disposed.
+   *
+   * On the CPU its `data` are the values that {@link read} copies, except that there is a gap between patches if `dim` is a multiple
+   * of 256: see its `strides`.
+   *
+   * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed
+   */
+  get tensor(): Tensor<'float32'> {
+    this.#requireLive()
+    this.#queue.check({})
+    if (this.#tensor === undefined || this.#tensor.disposed)
+      this.#tensor = tensorOf(this.#queue, this.#id, [this.gridHeight, this.gridWidth, this.dim])
+    return this.#tensor
   }
 
   /** Frees the memory once the calls that were made before are done. Calling it again does nothing. */
@@ -174,6 +195,11 @@ export class FeatureMap implements FeatureMapShape {
       return map.#id
     }
   }
+}
+
+function tensorOf(queue: CallQueue, id: FeatureId, shape: readonly number[]): Tensor<'float32'> {
+  const features = callNative(callSite(tensorOf), () => queue.native.features(id))
+  return readOnlyTensor(queue, new EngineMemory(features), shape, features.stride)
 }
 
 /** Refers to nothing else: a map that nobody refers to must be collected. */

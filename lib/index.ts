@@ -74,4 +74,13 @@ export type {
   StreamStats,
   Timing,
 } from './stream-options.js'
+export {
+  Tensor,
+  type TensorCopyOptions,
+  type TensorOptions,
+  type TensorReadOptions,
+  type TensorReadSyncOptions,
+} from './tensor.js'
+export type { TensorArrays, TensorDType } from './tensor/dtype.js'
+export type { TensorDevice } from './tensor/memory.js'
 export * from './viz/index.js'

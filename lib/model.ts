@@ -33,6 +33,8 @@ import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
+import { makeTensor, type Tensor, type TensorOptions } from './tensor.js'
+import type { TensorDType } from './tensor/dtype.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
 import { PlanCache } from './tensorrt/plan-cache.js'
 import { Preparer } from './tensorrt/preparer.js'
@@ -349,6 +351,22 @@ export class FlowModel {
       const memory = this.#allocate(site, bytes)
       return memory ? new Uint8Array(memory) : allocateBytes(bytes, what)
     })
+  }
+
+  /**
+   * A tensor of zeros, in the memory that the engine computes in, or in the host's. It stays valid when the model is disposed, but
+   * can then no longer be copied. The shape has 1 to 8 sides.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for a shape, a type or an option; `ERR_OUT_OF_MEMORY`; `ERR_DEVICE`; `ERR_DISPOSED`
+   */
+  createTensor<D extends TensorDType = 'float32'>(
+    shape: readonly number[],
+    dtype: D = 'float32' as D,
+    options: TensorOptions<D> = {},
+  ): Tensor<D> {
+    const site = callSite(FlowModel.prototype.createTensor)
+    this.#calls.check(options)
+    return makeTensor(this.#calls, site, shape, dtype, options)
   }
 
   /**

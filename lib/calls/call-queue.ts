@@ -1,7 +1,14 @@
 import { FlowError } from '../errors.js'
 import { checkDecoded, checkFrame, checkKept, type Frame, type FrameSource, isFile } from '../frame.js'
 import { decodeForCall } from '../image/decode.js'
-import type { FeatureId, NativeFrame, NativeModel, NativeRequest, NativeResult } from '../native/contract.js'
+import type {
+  FeatureId,
+  NativeCopyRequest,
+  NativeFrame,
+  NativeModel,
+  NativeRequest,
+  NativeResult,
+} from '../native/contract.js'
 import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
 import { Scheduler } from './scheduler.js'
@@ -22,7 +29,7 @@ export interface NamedFrame {
 
 /** A request, and how its result becomes the answer of the call. */
 export interface Plan<T> {
-  readonly request: NativeRequest
+  readonly request: NativeRequest | NativeCopyRequest
   answer(result: NativeResult): T
 }
 
@@ -100,7 +107,11 @@ export class CallQueue {
   }
 
   /** Hands a request to the addon. It is cancelled if the signal fires before it starts. */
-  send(site: CallSite, signal: AbortSignal | undefined, request: NativeRequest): Promise<NativeResult> {
+  send(
+    site: CallSite,
+    signal: AbortSignal | undefined,
+    request: NativeRequest | NativeCopyRequest,
+  ): Promise<NativeResult> {
     throwIfAborted(signal)
     this.#ticket = (this.#ticket % MAX_TICKET) + 1
     const ticket = this.#ticket

@@ -34,7 +34,7 @@ export interface Step {
   /** Undefined for a frame that starts the stream anew. */
   readonly maps: FlowMaps | undefined
   /** The flow of `maps`. */
-  readonly target: Target | undefined
+  readonly target: Target<Float32Array> | undefined
   readonly similarity: Float32Array | undefined
   /** Makes the map of the frame's features, once they are computed. */
   readonly giveFeatures: (() => FeatureMap) | undefined

@@ -147,6 +147,47 @@ export interface NativeRequest {
   readonly trace?: boolean | undefined
 }
 
+/** Memory of an engine that an object of JavaScript keeps, until it is released or collected. */
+export interface NativeMemory {
+  /** The index of the GPU whose memory it is; undefined if the host sees it. */
+  readonly gpu?: number
+  /** Of its first byte, for the device that it belongs to. */
+  readonly pointer: bigint
+  readonly bytes: number
+  /**
+   * A buffer over it, which keeps the memory as well. Undefined for memory of a GPU, and if the runtime allows no buffers over
+   * memory of others.
+   */
+  view(): ArrayBuffer | undefined
+  /** Lets go of the memory. It is freed once no view and no request needs it. */
+  release(): void
+}
+
+/** A part of a {@link NativeMemory}, which need not be held as long as a request uses it. */
+export interface NativeRange {
+  readonly pointer: bigint
+  readonly bytes: number
+}
+
+export type NativeBytes = Uint8Array | NativeRange
+
+/** Rows to copy, `rowBytes` each; mirrors `RowCopy` of native/ops/ops.h. All numbers are positive, in bytes. */
+export interface NativeCopy {
+  readonly from: NativeBytes
+  /** No part of `from`. */
+  readonly to: NativeBytes
+  readonly rows: number
+  readonly rowBytes: number
+  /** From row to row. */
+  readonly fromStep: number
+  readonly toStep: number
+}
+
+/** A call that only copies. */
+export interface NativeCopyRequest {
+  readonly copy: NativeCopy
+}
+
 /** The answer to a request. Durations are in milliseconds. */
 export interface NativeResult {
   /** From the call to the start of its work. */
@@ -191,9 +232,9 @@ export interface NativeModel {
   load(onProgress: (loaded: number, total: number) => void): Promise<void>
   cancelLoad(): void
   /** `ticket` identifies the request for `cancel`; a request with ticket 0 cannot be cancelled. */
-  submit(request: NativeRequest, ticket: number): Promise<NativeResult>
+  submit(request: NativeRequest | NativeCopyRequest, ticket: number): Promise<NativeResult>
   /** Waits for all requests before this one, and for its answer. */
-  run(request: NativeRequest): NativeResult
+  run(request: NativeRequest | NativeCopyRequest): NativeResult
   /** Rejects a request that has not started with `ERR_ABORTED`. Returns false if it has. */
   cancel(ticket: number): boolean
   /** Frees features once the requests before are answered. Does nothing for a name that is not in use. */
@@ -203,6 +244,13 @@ export interface NativeModel {
    * memory serves as well, if the runtime allows no such memory, and for more than 4 GiB. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
+  /** Zeroed memory of the GPU; undefined on a CPU. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`. */
+  allocateDevice(bytes: number): NativeMemory | undefined
+  /**
+   * Where kept features are: rows of `dim` values, one for each patch, `stride` values from row to row. No request writes to
+   * them, and they stay until the memory is released. Throws `ERR_DISPOSED` for a name that is not in use.
+   */
+  features(features: FeatureId): NativeMemory & { readonly stride: number }
   /** TensorRT as this model's engine can use it. The first call opens its libraries. */
   tensorRT(): Promise<NativeTensorRT>
   /**
@@ -237,4 +285,6 @@ export interface NativeAddon {
   readonly NativeModel: new (options: NativeModelOptions) => NativeModel
   /** Architectures that the CUDA kernels were compiled for, `sm_90a compute_120`; empty in a build without kernels. */
   readonly cudaKernels: string
+  /** The address of a typed array's first byte. Throws `ERR_ARGUMENT` if it has no memory, as one that was transferred. */
+  addressOf(bytes: Uint8Array): bigint
 }

@@ -28,27 +28,37 @@ function allocate<T>(make: () => T, bytes: number, what: string): T {
   }
 }
 
-type Bytes = Uint8Array | Uint8ClampedArray | Float32Array
+type Bytes = Uint8Array | Uint8ClampedArray | Uint16Array | Float32Array
 
 /** Whether the memory of an array may go away while the array exists. A growable SharedArrayBuffer never shrinks. */
 export function isResizable({ buffer }: Bytes): boolean {
   return isArrayBuffer(buffer) && (buffer as { readonly resizable?: boolean }).resizable === true
 }
 
+/** The array, or a copy if its memory may go away while a call uses it. */
+export function copyIfResizable<Values extends Float32Array | Uint16Array | Uint8Array>(
+  array: Values,
+): Values {
+  if (!isResizable(array)) return array
+  return allocate(() => array.slice() as Values, array.byteLength, 'a copy of a resizable array')
+}
+
 /** Where a call writes its result. */
-export interface Target {
+export interface Target<Values> {
   /** Of the caller, or, if that one may shrink during the call, an array that `deliver` copies to it. */
-  readonly data: Float32Array
+  readonly data: Values
   /** Call it once the result is there. Throws a FlowError if the caller's array went away or changed its length meanwhile. */
   deliver(): void
 }
 
 /** @throws {FlowError} `ERR_ARGUMENT` if a call cannot write into the array */
-export function targetOf(into: Float32Array): Target {
+export function targetOf<Values extends Float32Array | Uint16Array | Uint8Array>(
+  into: Values,
+): Target<Values> {
   const { length } = into
   if (length === 0)
     throw new FlowError('ERR_ARGUMENT', 'into: its ArrayBuffer was transferred or detached: give another one')
-  const data = isResizable(into) ? allocateFloats(length, 'a copy of a resizable array') : into
+  const data = copyIfResizable(into)
   const deliver = () => {
     if (into.length !== length)
       throw new FlowError(

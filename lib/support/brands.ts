@@ -1,9 +1,9 @@
-import { isFloat32Array, isUint8Array, isUint8ClampedArray } from 'node:util/types'
+import { isFloat32Array, isUint16Array, isUint8Array, isUint8ClampedArray } from 'node:util/types'
 
 // What a value is, whichever realm or polyfill made it. Jest, jsdom and node:vm have classes of their own, so that instanceof
 // says nothing of their objects.
 
-export { isFloat32Array, isUint8Array, isUint8ClampedArray }
+export { isFloat32Array, isUint16Array, isUint8Array, isUint8ClampedArray }
 
 export function isBytes(value: unknown): value is Uint8Array | Uint8ClampedArray {
   return isUint8Array(value) || isUint8ClampedArray(value)

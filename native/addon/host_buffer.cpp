@@ -5,27 +5,29 @@ namespace flow::addon {
 namespace {
 
 struct Owner {
-  HostMemoryPtr memory;
+  MemoryPtr memory;
   std::weak_ptr<ModelWorker> worker;
 };
 
-/// Runs on JavaScript's thread, when the buffer is collected or the environment ends. Freeing the memory may wait for
-/// the GPU, so the model's thread does it. If that thread has ended or is stopping, the memory is freed here, and the
-/// wait is short.
+/// Runs on JavaScript's thread, when the buffer is collected or the environment ends.
 void release(napi_env /*env*/, void* /*data*/, void* hint) {
   const std::unique_ptr<Owner> owner(static_cast<Owner*>(hint));
-  const auto worker = owner->worker.lock();
-  if (!worker) return;
+  let_go(std::move(owner->memory), owner->worker);
+}
+
+}  // namespace
+
+void let_go(MemoryPtr memory, const std::weak_ptr<ModelWorker>& worker) {
+  const auto thread = worker.lock();
+  if (!thread) return;
   try {
-    worker->post_and_forget([memory = std::move(owner->memory)]() mutable { memory.reset(); });
+    thread->post_and_forget([memory = std::move(memory)]() mutable { memory.reset(); });
   } catch (const std::bad_alloc&) {
     // The memory is freed here instead.
   }
 }
 
-}  // namespace
-
-Napi::Value host_buffer(Napi::Env env, HostMemoryPtr memory, const std::shared_ptr<ModelWorker>& worker) {
+Napi::Value host_buffer(Napi::Env env, MemoryPtr memory, const std::shared_ptr<ModelWorker>& worker) {
   const std::span<std::byte> bytes = memory->bytes();
   auto owner = std::make_unique<Owner>(Owner{std::move(memory), worker});
   napi_value buffer = nullptr;

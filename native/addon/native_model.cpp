@@ -4,9 +4,12 @@
 
 #include "addon/answers.h"
 #include "addon/host_buffer.h"
+#include "addon/memory_object.h"
 #include "addon/model_options.h"
 #include "addon/request.h"
+#include "addon/row_copy.h"
 #include "addon/values.h"
+#include "engine/known_memory.h"
 
 namespace flow::addon {
 
@@ -24,7 +27,9 @@ Napi::Function NativeModel::define(Napi::Env env) {
       {InstanceMethod<&NativeModel::load>("load"), InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
        InstanceMethod<&NativeModel::submit>("submit"), InstanceMethod<&NativeModel::run>("run"),
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::release>("release"),
-       InstanceMethod<&NativeModel::allocate>("allocate"), InstanceMethod<&NativeModel::dispose>("dispose"),
+       InstanceMethod<&NativeModel::allocate>("allocate"),
+       InstanceMethod<&NativeModel::allocate_device>("allocateDevice"),
+       InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::dispose>("dispose"),
        InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe"),
        InstanceMethod<&NativeModel::tensorrt>("tensorRT"), InstanceMethod<&NativeModel::build_plan>("buildPlan"),
        InstanceMethod<&NativeModel::cancel_build>("cancelBuild"), InstanceMethod<&NativeModel::use_plan>("usePlan")});
@@ -73,6 +78,7 @@ Napi::Value NativeModel::load(const Info& info) {
         .result =
             [this](Napi::Env env, const CallTiming&) {
               engine_ = session_->engine();
+              if (const auto gpu = engine_->describe().gpu) device_ = gpu->index;
               gpu_unused_ = session_->gpu_unused();
               return env.Undefined();
             },
@@ -93,10 +99,19 @@ Napi::Value NativeModel::cancel_load(const Info& info) {
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
-/// The call for a NativeRequest. Its answer is a NativeResult.
+/// The call for a NativeRequest or a NativeCopy. Its answer is a NativeResult.
 Call NativeModel::call_of(const Napi::Value& value) {
-  BoundRequest bound = to_request(value);
-  const auto request = std::make_shared<Request>(bound.request);
+  BoundMemory memory(device_);
+  const Napi::Value copy = to_object(value, "request").Get("copy");
+  Call call = copy.IsUndefined() ? request_call(value, memory) : copy_call(copy, memory);
+  call.keeps = std::move(memory.keeps);
+  call.keeps.push_back(Napi::Persistent(Value()));
+  call.holds = std::move(memory.holds);
+  return call;
+}
+
+Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
+  const auto request = std::make_shared<Request>(to_request(value, memory));
   std::shared_ptr<Trace> trace;
   if (value.As<Napi::Object>().Get("trace").ToBoolean()) {
     trace = std::make_shared<Trace>();
@@ -105,16 +120,19 @@ Call NativeModel::call_of(const Napi::Value& value) {
   request->number = ++requests_made_;
   // `worker` is a raw pointer: a job must not own the worker that runs it.
   const auto outcome = std::make_shared<Outcome>();
-  Call call{.work = [session = session_.get(), worker = worker_.get(), request,
-                     outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
-            .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
-            .result = [trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
-              return to_js(env, timing, *outcome, trace.get());
-            },
-            .keeps = std::move(bound.keeps),
-            .holds = std::move(bound.holds)};
-  call.keeps.push_back(Napi::Persistent(Value()));
-  return call;
+  return {.work = [session = session_.get(), worker = worker_.get(), request,
+                   outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
+          .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
+          .result = [trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+            return to_js(env, timing, *outcome, trace.get());
+          }};
+}
+
+Call NativeModel::copy_call(const Napi::Value& value, BoundMemory& memory) {
+  return {.work = [session = session_.get(), copy = to_row_copy(value, memory)] { session->copy(copy); },
+          .result = [](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+            return to_js(env, timing, Outcome{}, nullptr);
+          }};
 }
 
 /// (request, ticket)
@@ -148,8 +166,28 @@ Napi::Value NativeModel::allocate(const Info& info) {
     constexpr double most = std::size_t{1} << 32;  // larger frames take ordinary memory
     const double bytes = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
     if (!engine_ || !(bytes >= 1 && bytes <= most)) return info.Env().Undefined();
-    HostMemoryPtr memory = engine_->allocate_host(static_cast<std::size_t>(bytes));
+    MemoryPtr memory = engine_->allocate_host(static_cast<std::size_t>(bytes));
     return memory ? host_buffer(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
+  });
+}
+
+/// (bytes)
+Napi::Value NativeModel::allocate_device(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto bytes = static_cast<std::size_t>(to_integer(info[0], "bytes", 1, max_exact_integer));
+    MemoryPtr memory = engine_ ? engine_->allocate_device(bytes) : nullptr;
+    return memory ? memory_object(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
+  });
+}
+
+/// (features)
+Napi::Value NativeModel::features(const Info& info) {
+  return guarded(info.Env(), [&] {
+    FeatureMemory features = session_->features(to_feature_id(info[0]));
+    make_known(features.memory);
+    Napi::Object object = memory_object(info.Env(), std::move(features.memory), worker_);
+    object.Set("stride", features.matrix.stride);
+    return object;
   });
 }
 

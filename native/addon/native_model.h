@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 
+#include "addon/bound_memory.h"
 #include "addon/model_worker.h"
 #include "addon/session.h"
 
@@ -44,6 +45,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value cancel(const Info& info);
   Napi::Value release(const Info& info);
   Napi::Value allocate(const Info& info);
+  Napi::Value allocate_device(const Info& info);
+  Napi::Value features(const Info& info);
   Napi::Value dispose(const Info& info);
   Napi::Value dispose_sync(const Info& info);
   Napi::Value describe(const Info& info);
@@ -54,12 +57,15 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value use_plan(const Info& info);
 
   Call call_of(const Napi::Value& request);
+  Call request_call(const Napi::Value& request, BoundMemory& memory);
+  Call copy_call(const Napi::Value& copy, BoundMemory& memory);
   void account(Napi::Env env, std::size_t bytes);
 
   std::shared_ptr<ModelConfig> config_;  // until load
   std::shared_ptr<Session> session_;
-  EnginePtr engine_;        // once loaded
-  std::string gpu_unused_;  // reason if `auto` fell back to the CPU
+  EnginePtr engine_;           // once loaded
+  int device_ = Memory::host;  // the index of its GPU
+  std::string gpu_unused_;     // reason if `auto` fell back to the CPU
   std::shared_ptr<LoadProgress> progress_;
   std::shared_ptr<BuildProgress> build_;  // of the build that runs, or waits
   Napi::FunctionReference on_progress_;

@@ -3,10 +3,8 @@
 #include <array>
 #include <limits>
 
-#include "addon/backing_store.h"
 #include "addon/pixel_format.h"
 #include "addon/values.h"
-#include "engine/host_memory.h"
 
 namespace flow::addon {
 
@@ -31,13 +29,13 @@ constexpr std::array<Output<float>, 3> float_outputs{
 constexpr std::array<Output<std::uint8_t>, 2> byte_outputs{
     {{"occlusion", &Request::occlusion, 1}, {"picture", &Request::picture, 3}}};
 
-/// Reads the fields of a request, and collects the buffers that they refer to.
+/// Reads the fields of a request.
 class Reader {
  public:
-  explicit Reader(const Napi::Value& value) : object_(to_object(value, "request")) {}
+  Reader(const Napi::Value& value, BoundMemory& memory) : object_(to_object(value, "request")), memory_(memory) {}
 
-  BoundRequest read() {
-    Request& request = bound_.request;
+  Request read() {
+    Request& request = request_;
     request.from = input("from");
     request.to = input("to");
     if (std::holds_alternative<Frame>(request.from) || std::holds_alternative<Frame>(request.to)) request.grid = grid();
@@ -49,17 +47,17 @@ class Reader {
       output_pixels();
     }
     if (const Napi::Value features = get("features"); !features.IsUndefined()) {
-      request.features = buffer<float>(features, napi_float32_array, "features");
+      request.features = memory_.elements<float>(features, napi_float32_array, "features");
     }
     outputs(float_outputs, napi_float32_array);
     outputs(byte_outputs, napi_uint8_array);
     if (const Napi::Value similarity = get("similarity"); !similarity.IsUndefined()) {
-      request.similarity = buffer<float>(similarity, napi_float32_array, "similarity");
+      request.similarity = memory_.elements<float>(similarity, napi_float32_array, "similarity");
       if (request.similarity.size() != 1) reject("similarity has another length than the result");
       output_pixels();
     }
     if (!request.picture.empty()) request.colors = colors(to_object(get("colors"), "colors"));
-    return std::move(bound_);
+    return request_;
   }
 
  private:
@@ -103,14 +101,15 @@ class Reader {
     for (const auto& output : all) {
       const Napi::Value value = get(output.name);
       if (value.IsUndefined()) continue;
-      auto& place = bound_.request.*output.place;
-      place = buffer<typename std::remove_reference_t<decltype(place)>::element_type>(value, type, output.name);
+      auto& place = request_.*output.place;
+      place =
+          memory_.elements<typename std::remove_reference_t<decltype(place)>::element_type>(value, type, output.name);
       if (place.size() != output.channels * output_pixels()) reject("an output has another length than the result");
     }
   }
 
   std::size_t output_pixels() {
-    Request& request = bound_.request;
+    Request& request = request_;
     if (request.height == 0) {
       request.height = to_int(get("height"), "output height", 1, max_side);
       request.width = to_int(get("width"), "output width", 1, max_side);
@@ -134,25 +133,13 @@ class Reader {
   std::span<const std::uint8_t> pixels(const Napi::Value& value) {
     const bool clamped =
         value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_clamped_array;
-    return buffer<std::uint8_t>(value, clamped ? napi_uint8_clamped_array : napi_uint8_array, "a frame's data");
-  }
-
-  /// The elements of a typed array, without a copy. Keeps the array alive.
-  template <class Element>
-  std::span<Element> buffer(const Napi::Value& value, napi_typedarray_type type, const char* what) {
-    const auto elements = to_elements<Element>(value, type, what);
-    bound_.keeps.push_back(Napi::Persistent(value.As<Napi::Object>()));
-    // The end of the environment frees the engine's own memory before the model's thread has ended.
-    if (auto memory = holding(std::as_bytes(elements))) {
-      bound_.holds.push_back(std::move(memory));
-    } else if (auto store = hold_backing_store(value)) {
-      bound_.holds.push_back(std::move(store));
-    }
-    return elements;
+    return memory_.elements<std::uint8_t>(value, clamped ? napi_uint8_clamped_array : napi_uint8_array,
+                                          "a frame's data");
   }
 
   Napi::Object object_;
-  BoundRequest bound_;
+  BoundMemory& memory_;
+  Request request_;
 };
 
 }  // namespace
@@ -167,6 +154,6 @@ FeatureId to_feature_id(const Napi::Value& value) {
   return static_cast<FeatureId>(to_integer(value, "feature map", 1, max_exact_integer));
 }
 
-BoundRequest to_request(const Napi::Value& value) { return Reader(value).read(); }
+Request to_request(const Napi::Value& value, BoundMemory& memory) { return Reader(value, memory).read(); }
 
 }  // namespace flow::addon

@@ -39,6 +39,13 @@ std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what
   return integers;
 }
 
+std::uintptr_t to_address(const Napi::Value& value, const char* what) {
+  bool lossless = false;
+  const std::uint64_t address = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless || address == 0) reject(std::string(what) + " has no address");
+  return static_cast<std::uintptr_t>(address);
+}
+
 double to_length(const Napi::Value& value, const char* what) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
   if (!(number >= 0)) reject(std::string(what) + " is not a length");

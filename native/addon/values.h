@@ -27,6 +27,8 @@ std::string to_string(const Napi::Value& value, const char* what);
 std::int64_t to_integer(const Napi::Value& value, const char* what, double min, double max);
 int to_int(const Napi::Value& value, const char* what, int min, int max);
 std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what);
+/// A BigInt.
+std::uintptr_t to_address(const Napi::Value& value, const char* what);
 /// A number of at least 0; it may be infinite.
 double to_length(const Napi::Value& value, const char* what);
 

@@ -16,7 +16,8 @@ class CpuEngine : public Engine {
 
   EngineInfo describe() const override;
   std::unique_ptr<Ops> open() const override;
-  HostMemoryPtr allocate_host(std::size_t /*bytes*/) const override { return nullptr; }
+  MemoryPtr allocate_host(std::size_t /*bytes*/) const override { return nullptr; }
+  MemoryPtr allocate_device(std::size_t /*bytes*/) const override { return nullptr; }
 
  private:
   int threads_;

@@ -139,6 +139,12 @@ void CpuOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, h
 void CpuOps::write(std::span<const float> host, RealMatrix to) { write_rows(host, to); }
 void CpuOps::write(std::span<const float> host, OperandMatrix to) { write_rows(host, to); }
 
+void CpuOps::copy(const RowCopy& rows) {
+  for (std::size_t row = 0; row < rows.rows; row++) {
+    std::memcpy(rows.to + row * rows.to_step, rows.from + row * rows.from_step, rows.bytes);
+  }
+}
+
 void CpuOps::reserve_scratch(std::size_t count) {
   for (AlignedFloats& floats : scratch_) {
     if (floats.size() < count) floats = AlignedFloats(count);

@@ -36,6 +36,7 @@ class CpuOps : public Ops {
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;
   void write(std::span<const float> host, OperandMatrix to) override;
+  void copy(const RowCopy& rows) override;
   void finish() override {}
 
   PackedPtr pack_values(std::span<const float> values) override;

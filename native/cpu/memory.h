@@ -31,6 +31,7 @@ class CpuMemory : public Memory {
  public:
   explicit CpuMemory(std::size_t bytes) : floats_((bytes + sizeof(float) - 1) / sizeof(float)) {}
   void* data() const override { return floats_.data(); }
+  std::size_t size() const override { return floats_.size() * sizeof(float); }
 
  private:
   AlignedFloats floats_;

@@ -15,7 +15,8 @@ class CudaEngine : public Engine {
   EngineInfo describe() const override;
   std::unique_ptr<Ops> open() const override;
   /// Page-locked memory.
-  HostMemoryPtr allocate_host(std::size_t bytes) const override;
+  MemoryPtr allocate_host(std::size_t bytes) const override;
+  MemoryPtr allocate_device(std::size_t bytes) const override;
 
  private:
   ContextPtr context_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "cuda/copy.h"
 #include "cuda/tiles.h"
@@ -126,6 +127,29 @@ void CudaOps::read(RealMatrix from, std::span<float> host) { read_rows(from, Pre
 void CudaOps::read(OperandMatrix from, std::span<float> host) { read_rows(from, precision_, host); }
 void CudaOps::write(std::span<const float> host, RealMatrix to) { write_rows(host, Precision::fp32, to); }
 void CudaOps::write(std::span<const float> host, OperandMatrix to) { write_rows(host, precision_, to); }
+
+void CudaOps::copy(const RowCopy& rows) {
+  const bool from_device = DeviceMemory::holding({rows.from, 1}) != nullptr;
+  const bool to_device = DeviceMemory::holding({rows.to, 1}) != nullptr;
+  guarded([&] {
+    const bool tight = rows.from_step == rows.bytes && rows.to_step == rows.bytes;
+    const std::size_t bytes = tight ? rows.rows * rows.bytes : rows.bytes;
+    for (std::size_t row = 0; row < (tight ? 1 : rows.rows); row++) {
+      const std::byte* const from = rows.from + row * rows.from_step;
+      std::byte* const to = rows.to + row * rows.to_step;
+      if (from_device && to_device) {
+        copy_on_device(from, bytes, to, stream_);
+      } else if (from_device) {
+        copy_to_host(from, bytes, to, stream_);
+      } else if (to_device) {
+        copy_to_device(from, bytes, to, stream_);
+      } else {
+        std::memcpy(to, from, bytes);
+      }
+    }
+    stream_.synchronize();
+  });
+}
 
 void CudaOps::finish() {
   guarded([&] {

@@ -53,6 +53,7 @@ class CudaOps : public Ops {
   void read(OperandMatrix from, std::span<float> host) override;
   void write(std::span<const float> host, RealMatrix to) override;
   void write(std::span<const float> host, OperandMatrix to) override;
+  void copy(const RowCopy& rows) override;
   void finish() override;
   BackboneCompiler* compiler() override;
 

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "engine/known_memory.h"
+
 namespace flow::cuda {
 
 HostBlock::HostBlock(const ContextPtr& context, std::size_t bytes) : memory_(context, bytes) {
@@ -10,7 +12,7 @@ HostBlock::HostBlock(const ContextPtr& context, std::size_t bytes) : memory_(con
 
 HostBlockPtr HostBlock::allocate(const ContextPtr& context, std::size_t bytes) {
   auto block = std::make_shared<const HostBlock>(context, bytes);
-  register_host_memory(block);
+  make_known(block);
   return block;
 }
 

@@ -14,8 +14,13 @@ class DeviceMemory : public Memory {
   DeviceMemory(std::size_t bytes, const Stream& stream);
 
   void* data() const override { return std::bit_cast<void*>(memory_.get()); }
+  std::size_t size() const override { return size_; }
+  int device() const override { return memory_.context()->device().index; }
+  /// The known block that all of `bytes` lie in, or null. Any thread.
+  static std::shared_ptr<const DeviceMemory> holding(std::span<const std::byte> bytes);
 
  private:
+  std::size_t size_;
   Owned<CUdeviceptr, &Driver::cuMemFree> memory_;
 };
 

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "engine/host_memory.h"
 #include "engine/precision.h"
 #include "ops/ops.h"
 
@@ -44,7 +43,10 @@ class Engine {
   virtual std::unique_ptr<Ops> open() const = 0;
   /// Host memory for frames and results that the device reads and writes directly. Null if ordinary memory serves as
   /// well. Throws Error(out_of_memory).
-  virtual HostMemoryPtr allocate_host(std::size_t bytes) const = 0;
+  virtual MemoryPtr allocate_host(std::size_t bytes) const = 0;
+  /// Memory of the device, for tensors. Null if the device's memory is the host's. Throws Error(device),
+  /// Error(out_of_memory).
+  virtual MemoryPtr allocate_device(std::size_t bytes) const = 0;
 };
 
 using EnginePtr = std::shared_ptr<const Engine>;

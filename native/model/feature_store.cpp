@@ -1,6 +1,7 @@
 #include "model/feature_store.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "ops/error.h"
 
@@ -11,7 +12,12 @@ namespace {
 /// Free slots kept for the next requests: both frames of a pair, at a few sizes.
 constexpr std::ptrdiff_t kept_free_slots = 6;
 
-bool is_free(const FeatureSlotPtr& slot) { return slot.use_count() == 1; }
+/// Another thread may let go of the memory. Its reads come before the writes of whoever finds the slot free.
+bool is_free(const FeatureSlotPtr& slot) {
+  if (slot.use_count() != 1 || slot->memory.use_count() != 1) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return true;
+}
 
 std::optional<PixelSize> size_of(const std::optional<FramePyramid>& pyramid) {
   if (!pyramid) return {};
@@ -32,7 +38,7 @@ FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
   }
   trim();
   const int stride = ops_.stride(dim_);
-  auto memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
+  MemoryPtr memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
   auto slot = std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)});
   if (pyramid) slot->pyramid.emplace(ops_, pyramid->height, pyramid->width);
@@ -58,6 +64,7 @@ void FeatureStore::keep(FeatureId id, FeatureSlotPtr slot) {
   const bool used = std::ranges::any_of(kept_, [&](const Entry& entry) { return entry.id == id; });
   if (used) throw Error(ErrorCode::argument, "the name of a feature map is in use");
   kept_bytes_ += bytes_of(*slot);
+  const std::lock_guard lock(kept_mutex_);
   kept_.push_back({id, std::move(slot)});
 }
 
@@ -71,8 +78,17 @@ void FeatureStore::release(FeatureId id) {
   const auto found = std::ranges::find(kept_, id, &Entry::id);
   if (found == kept_.end()) return;
   kept_bytes_ -= bytes_of(*found->slot);
-  kept_.erase(found);
+  {
+    const std::lock_guard lock(kept_mutex_);
+    kept_.erase(found);
+  }
   trim();
+}
+
+FeatureMemory FeatureStore::memory_of(FeatureId id) const {
+  const std::lock_guard lock(kept_mutex_);
+  const FeatureSlot& slot = *find(id);
+  return {slot.matrix, slot.memory};
 }
 
 }  // namespace flow

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "model/frame_copy.h"
@@ -16,7 +17,7 @@ struct FeatureSlot {
   std::uint64_t number;
   Grid grid;
   RealMatrix matrix;
-  std::unique_ptr<Memory> memory;
+  MemoryPtr memory;                          // of `matrix`; a tensor may keep it
   std::uint64_t taken = 0;                   // the larger, the later
   std::optional<FramePyramid> pyramid = {};  // of the frame, if flows from or to it are refined
   FrameCopy frame = {};                      // copy of the frame, if its request set `skip_duplicate`
@@ -24,7 +25,14 @@ struct FeatureSlot {
 
 using FeatureSlotPtr = std::shared_ptr<FeatureSlot>;
 
-/// All features that a network holds. A slot is free if only the store owns it. For one thread at a time.
+/// Where features are, and what keeps them there.
+struct FeatureMemory {
+  RealMatrix matrix;
+  MemoryPtr memory;
+};
+
+/// All features that a network holds. A slot is free if only the store owns it and its memory. For one thread at a
+/// time.
 class FeatureStore {
  public:
   FeatureStore(Ops& ops, int dim) : ops_(ops), dim_(dim) {}
@@ -38,6 +46,8 @@ class FeatureStore {
   const FeatureSlotPtr& find(FeatureId id) const;
   /// Does nothing for a name that is not in use.
   void release(FeatureId id);
+  /// As find, for any thread. As long as the caller keeps the memory, no other features are written to it.
+  FeatureMemory memory_of(FeatureId id) const;
 
   /// Bytes of the slots that have names.
   std::size_t kept_bytes() const { return kept_bytes_; }
@@ -56,6 +66,7 @@ class FeatureStore {
   std::uint64_t takes_ = 0;
   std::vector<FeatureSlotPtr> slots_;
   std::vector<Entry> kept_;
+  mutable std::mutex kept_mutex_;  // for changes of `kept_`, and for `memory_of`
   std::size_t kept_bytes_ = 0;
 };
 

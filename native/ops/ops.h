@@ -13,15 +13,17 @@
 #include "ops/frame.h"
 #include "ops/label_stages.h"
 #include "ops/matrix.h"
+#include "ops/memory.h"
 #include "ops/refine_stages.h"
 
 namespace flow {
 
-/// A block of the engine's memory; freed with the object. Zeroed when allocated.
-class Memory {
- public:
-  virtual ~Memory() = default;
-  virtual void* data() const = 0;
+/// Rows to copy, `bytes` each. The steps from row to row are in bytes.
+struct RowCopy {
+  const std::byte* from;
+  std::byte* to;
+  std::size_t rows, bytes;
+  std::size_t from_step, to_step;
 };
 
 /// Weights in the layout that the engine wants, made once at load by `Ops::pack_*`.
@@ -126,6 +128,9 @@ class Ops : public RefineStages, public LabelStages {
   /// Copies rows without padding to a matrix, and waits for the copy.
   virtual void write(std::span<const float> host, RealMatrix to) = 0;
   virtual void write(std::span<const float> host, OperandMatrix to) = 0;
+  /// Copies rows between memory of the host and known memory (engine/known_memory.h), in any direction, and waits for
+  /// the copy.
+  virtual void copy(const RowCopy& rows) = 0;
   /// Waits until all calls are done.
   virtual void finish() = 0;
   /// A library that compiles the backbone for this device; null if no engine of this kind uses one.

@@ -25,6 +25,7 @@ class ProfiledOps : public Ops {
   void reset() { profile_.clear(); }
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override { return inner_->allocate(bytes); }
+  void copy(const RowCopy& rows) override { inner_->copy(rows); }
   std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
   BackboneCompiler* compiler() override { return inner_->compiler(); }
   int stride(int cols) const override { return inner_->stride(cols); }

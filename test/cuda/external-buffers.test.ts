@@ -22,6 +22,10 @@ it('what a model makes is ordinary memory where external buffers are forbidden, 
     expect(compiled.stderr).toBe('')
     const { stdout, stderr } = await runScript('external-buffers-forbidden.mjs', [standIn])
     expect(stderr).toMatch(/^refused \d+ bytes$/m)
-    expect(JSON.parse(stdout)).toEqual({ engine: 'cuda', same: true })
+    expect(JSON.parse(stdout)).toEqual({
+      engine: 'cuda',
+      same: true,
+      features: { data: null, same: true },
+    })
   })
 })

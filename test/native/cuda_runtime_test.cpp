@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "cuda/copy.h"
+#include "cuda/cuda_engine.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/host_block.h"
 #include "cuda/in_place.h"
@@ -21,6 +22,7 @@
 #include "cuda/staging.h"
 #include "cuda/stream.h"
 #include "cuda_for_tests.h"
+#include "engine/known_memory.h"
 #include "in_child.h"
 #include "kernels/resize_flow.h"
 
@@ -264,6 +266,22 @@ const check::Register block_outlives("a block keeps its context, and lets go of 
   std::thread([&] { block.reset(); }).join();
   check::that(context.expired(), "the context is still held");
 });
+
+const OnGpu device_block(
+    "memory of the device is zeroed, known by its addresses, and outlives its engine", [](Gpu& gpu) {
+      MemoryPtr memory = CudaEngine(0, Precision::fp32).allocate_device(1000);
+      const std::byte* const first = memory->bytes().data();
+      check::that(memory->device() == 0 && memory->size() == 1000, "it is described otherwise");
+      check::that(DeviceMemory::holding({first + 900, 100}) == memory, "a part of it is not known");
+      check::that(!DeviceMemory::holding({first + 900, 101}), "more than it is known");
+      check::that(!HostBlock::holding({first, 1}), "it is taken for the host's");
+      std::vector<unsigned char> content(1000, 1);
+      copy_to_host(memory->data(), content.size(), content.data(), gpu.stream);
+      gpu.stream.synchronize();
+      check::that(all_are(content, 0), "it is not zeroed");
+      std::thread([&] { memory.reset(); }).join();  // without a context
+      check::that(!holding({first, 1}), "it is known after its end");
+    });
 
 const OnGpu staged("a frame and a result pass through blocks and other memory alike", [](Gpu& gpu) {
   constexpr int width = 30, height = 20;

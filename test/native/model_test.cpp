@@ -148,6 +148,38 @@ const check::Register duplicates("a frame that comes again costs nothing and has
   check::that(!step(same), "a frame of which one byte differs is taken for a duplicate");
 });
 
+const check::Register kept_memory("memory of features keeps them, and is used again once nobody has it", [] {
+  const Image a(61, 37, 1), b(61, 37, 2);
+  const Grid grid{4, 5};
+  FeatureMemory kept;
+  const auto values = [&] {
+    const auto* first = static_cast<const float*>(kept.matrix.data);
+    return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(grid.size()) * kept.matrix.stride);
+  };
+  std::vector<float> expected;
+  {
+    Network network = make_network(1, swiglu, refined);
+    NetworkCalls calls(network);
+    const FeatureId id = calls.encode(a.frame(), grid);
+    kept = network.features(id);
+    expected = values();
+    check::that(expected != std::vector<float>(expected.size()), "no features");
+    network.release(id);
+    for (int i = 0; i < 20; i++) network.release(calls.encode(b.frame(), grid));
+    check::that(values() == expected, "they were overwritten");
+    const void* const place = kept.matrix.data;
+    kept.memory.reset();
+    std::vector<FeatureId> maps;
+    const auto takes_place = [&] {
+      maps.push_back(calls.encode(a.frame(), grid));
+      return network.features(maps.back()).matrix.data == place;
+    };
+    check::that(takes_place() || takes_place(), "the memory is not used again");
+    kept = network.features(maps.back());
+  }
+  check::that(values() == expected, "they ended with the network");
+});
+
 /// The error of a request.
 std::string error_of(Network& network, const Request& request) {
   try {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "check.h"
+#include "engine/known_memory.h"
 #include "every_engine.h"
 #include "ops/color_wheel.h"
 #include "reference.h"
@@ -28,6 +29,33 @@ struct Linear {
         view{in, out, weight, bias, {}} {}
   LinearWeights scaled() const { return {view.in, view.out, weight, bias, gain}; }
 };
+
+const WithoutOperands copies("copy moves rows in every direction, with gaps and without", [](Bench& b, Random& random) {
+  constexpr std::size_t rows = 7, row = 12, gap = 20, all = rows * gap;
+  const auto known = [&] {
+    const MemoryPtr memory = b.ops.allocate(all);
+    make_known(memory);
+    return memory;
+  };
+  const auto at = [](const MemoryPtr& memory) { return static_cast<std::byte*>(memory->data()); };
+  const MemoryPtr first = known(), second = known();
+  for (const std::size_t step : {row, gap}) {
+    for (const std::size_t other : {row, gap}) {
+      std::vector<std::byte> in(all), out(all, std::byte{7});
+      for (std::byte& value : in) value = static_cast<std::byte>(random.values(1, 100)[0]);
+      b.ops.copy({in.data(), at(first), rows, row, step, other});
+      b.ops.copy({at(first), at(second), rows, row, other, step});
+      b.ops.copy({at(second), out.data(), rows, row, step, other});
+      for (std::size_t i = 0; i < all; i++) {
+        const std::size_t y = i / other, x = i % other;
+        const std::byte expected = y < rows && x < row ? in[y * step + x] : std::byte{7};
+        check::that(out[i] == expected, "byte ", i, " of steps ", step, " and ", other);
+      }
+      b.ops.copy({out.data(), in.data(), 1, all, all, all});
+      check::that(in == out, "from host to host");
+    }
+  }
+});
 
 const OnEveryEngine linear_add("linear_add adds a scaled linear map to the residual", [](Bench& b, Random& random) {
   for (const auto [rows, in, out] :

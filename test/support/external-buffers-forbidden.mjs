@@ -1,4 +1,4 @@
-// Computes a flow into a field and from frames that the model makes, where the runtime forbids buffers over memory of others.
+// Computes a flow into a field and from frames that the model makes, and reads the tensor of a feature map, where the runtime forbids buffers over memory of others.
 //   node external-buffers-forbidden.mjs STANDIN   what forbids them, linked with the addon
 import { constants } from 'node:os'
 
@@ -20,4 +20,8 @@ const into = model.createField(160, 112)
 await model.flow(...frames, { into })
 await model.dispose()
 const { engine } = model.info
-console.log(JSON.stringify({ engine, same: data.every((value, i) => value === into.data[i]) }))
+const cpu = await loadTiny({ device: 'cpu' })
+const map = await cpu.features(noise(160, 112, 1))
+const values = await map.tensor.toHost()
+const features = { data: map.tensor.data, same: map.readSync().every((value, i) => value === values[i]) }
+console.log(JSON.stringify({ engine, same: data.every((value, i) => value === into.data[i]), features }))

@@ -46,6 +46,9 @@ function count(path) {
         counted.freed++
         alive.delete(address)
         break
+      case 'device-alloc':
+      case 'device-free':
+        break
       default:
         if (BLOCK.test(line) && !alive.has(address)) counted.late++
     }

@@ -4,7 +4,7 @@ import { expect, vi } from 'vitest'
 import type { FlowModel, FrameBuffer } from '../../lib/index.js'
 import { type RgbFrame, withFolder } from './fixtures.js'
 
-/** An event of host memory, as the trace of the emulator (EMULATOR_TRACE) records it. */
+/** An event of memory, as the trace of the emulator (EMULATOR_TRACE) records it. */
 export interface HostEvent {
   readonly what: string
   readonly address: string
@@ -15,6 +15,8 @@ export interface HostEvent {
 export interface Traced<T> {
   readonly result: T
   readonly events: readonly HostEvent[]
+  /** Allocations and releases of the device's memory. */
+  readonly onDevice: readonly HostEvent[]
   /** Graphs that were recorded. */
   readonly captures: number
   /** Graphs that were launched. */
@@ -36,8 +38,9 @@ export async function traced<T>(
   })
   const count = (what: string) => all.filter((event) => event.what === what).length
   const [captures, replays] = [count('capture'), count('replay')]
-  const events = all.filter(({ what }) => what !== 'capture' && what !== 'replay')
-  return { result: result!, events, captures, replays }
+  const isOnDevice = ({ what }: HostEvent) => what.startsWith('device-')
+  const events = all.filter((event) => !['capture', 'replay'].includes(event.what) && !isOnDevice(event))
+  return { result: result!, events, onDevice: all.filter(isOnDevice), captures, replays }
 }
 
 function readEvents(path: string): HostEvent[] {

@@ -39,6 +39,7 @@ import {
   type RgbImage,
   type StreamResult,
   type StreamStats,
+  Tensor,
   type TrackedPoint,
   trackPoints,
   warp,
@@ -339,5 +340,27 @@ describe('a stream', () => {
   it('counts', () => {
     expectTypeOf(stream.stats()).toEqualTypeOf<StreamStats>()
     expectTypeOf<StreamStats['total']['p999']>().toEqualTypeOf<number>()
+  })
+})
+
+describe('tensors', () => {
+  it('have the array of their type', () => {
+    expectTypeOf(model.createTensor([2, 3])).toEqualTypeOf<Tensor<'float32'>>()
+    expectTypeOf(model.createTensor([2, 3], 'uint8').data).toEqualTypeOf<Uint8Array | null>()
+    expectTypeOf(model.createTensor([2, 3], 'bfloat16').toHost()).resolves.toEqualTypeOf<Uint16Array>()
+    expectTypeOf(map.tensor.toHostSync()).toEqualTypeOf<Float32Array>()
+    expectTypeOf(map.tensor.slice(1)).toEqualTypeOf<Tensor<'float32'>>()
+    expectTypeOf(map.tensor.pointer).toEqualTypeOf<bigint>()
+    model.createTensor([3], 'uint8', { data: new Uint8Array(new SharedArrayBuffer(3)) })
+    // @ts-expect-error: no such type
+    model.createTensor([3], 'float64')
+    // @ts-expect-error: an array of another type
+    model.createTensor([3], 'uint8', { data: new Float32Array(3) })
+    // @ts-expect-error: a tensor of another type
+    map.tensor.copyFromSync(model.createTensor([3], 'uint8'))
+    // @ts-expect-error: a synchronous call cannot be aborted
+    map.tensor.toHostSync({ signal: new AbortController().signal })
+    // @ts-expect-error: not constructed, but made by a model
+    new Tensor()
   })
 })

@@ -72,6 +72,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* p, std::size_t bytes) {
     void* const memory = context.memory.allocate(bytes, Memory::Kind::device);
     if (memory == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
     *p = reinterpret_cast<CUdeviceptr>(memory);
+    trace("device-alloc", memory, bytes);
     return CUDA_SUCCESS;
   });
 }
@@ -79,7 +80,9 @@ CUresult cuMemAlloc_v2(CUdeviceptr* p, std::size_t bytes) {
 CUresult cuMemFree_v2(CUdeviceptr p) {
   return context_call("cuMemFree", Capture::unsafe, [&](State&, Context& context) {
     if (p == 0) return CUDA_SUCCESS;
-    return free_checked(context, pointer<void>(p), Memory::Kind::device, "cuMemFree");
+    const CUresult result = free_checked(context, pointer<void>(p), Memory::Kind::device, "cuMemFree");
+    if (result == CUDA_SUCCESS) trace("device-free", pointer<void>(p), 0);
+    return result;
   });
 }
 

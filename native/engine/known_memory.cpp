@@ -1,4 +1,4 @@
-#include "engine/host_memory.h"
+#include "engine/known_memory.h"
 
 #include <cstdint>
 #include <map>
@@ -10,7 +10,7 @@ namespace {
 
 struct Registry {
   std::mutex mutex;
-  std::map<std::uintptr_t, std::weak_ptr<const HostMemory>> entries;  // by first address
+  std::map<std::uintptr_t, std::weak_ptr<const Memory>> entries;  // by first address
 };
 
 Registry& registry() {
@@ -18,29 +18,27 @@ Registry& registry() {
   return all;
 }
 
-std::uintptr_t first_address(const HostMemory& memory) {
-  return reinterpret_cast<std::uintptr_t>(memory.bytes().data());
-}
+std::uintptr_t first_address(const Memory& memory) { return reinterpret_cast<std::uintptr_t>(memory.data()); }
 
 }  // namespace
 
-void register_host_memory(const HostMemoryPtr& memory) {
+void make_known(const MemoryPtr& memory) {
   const std::lock_guard lock(registry().mutex);
   // Entries of freed memory are removed here. There are few entries, so the search is cheap.
   std::erase_if(registry().entries, [](const auto& entry) { return entry.second.expired(); });
   registry().entries.insert_or_assign(first_address(*memory), memory);
 }
 
-HostMemoryPtr holding(std::span<const std::byte> bytes) {
+MemoryPtr holding(std::span<const std::byte> bytes) {
   const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
-  HostMemoryPtr memory;  // declared before the lock: if it is the last owner, it frees after the unlock
+  MemoryPtr memory;  // declared before the lock: if it is the last owner, it frees after the unlock
   const std::lock_guard lock(registry().mutex);
   const auto next = registry().entries.upper_bound(first);
   if (next == registry().entries.begin()) return nullptr;
   const auto& [start, entry] = *std::prev(next);
   memory = entry.lock();
   if (!memory) return nullptr;
-  const std::size_t offset = first - start, size = memory->bytes().size();
+  const std::size_t offset = first - start, size = memory->size();
   return offset <= size && bytes.size() <= size - offset ? memory : nullptr;
 }
 

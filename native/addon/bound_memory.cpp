@@ -1,0 +1,37 @@
+#include "addon/bound_memory.h"
+
+#include "addon/backing_store.h"
+#include "engine/known_memory.h"
+
+namespace flow::addon {
+
+std::span<std::byte> BoundMemory::bytes(const Napi::Value& value, const char* what) {
+  if (!value.IsTypedArray()) return known(to_object(value, what), what);
+  return std::as_writable_bytes(elements<std::uint8_t>(value, napi_uint8_array, what));
+}
+
+void BoundMemory::keep(const Napi::Value& typed_array, std::span<const std::byte> bytes) {
+  keeps.push_back(Napi::Persistent(typed_array.As<Napi::Object>()));
+  // The end of the environment frees the engine's own memory before the model's thread has ended.
+  if (auto memory = holding(bytes)) {
+    holds.push_back(std::move(memory));
+  } else if (auto store = hold_backing_store(typed_array)) {
+    holds.push_back(std::move(store));
+  }
+}
+
+std::span<std::byte> BoundMemory::known(const Napi::Object& range, const char* what) {
+  const std::uintptr_t address = to_address(range.Get("pointer"), what);
+  const auto size = static_cast<std::size_t>(to_integer(range.Get("bytes"), what, 1, max_exact_integer));
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
+  const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(address), size);
+  auto memory = holding(bytes);
+  if (!memory) reject(std::string(what) + " is not within memory of an engine");
+  if (memory->device() != Memory::host && memory->device() != device_) {
+    reject(std::string(what) + " is in the memory of another device");
+  }
+  holds.push_back(std::move(memory));
+  return bytes;
+}
+
+}  // namespace flow::addon

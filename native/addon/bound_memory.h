@@ -1,0 +1,40 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "addon/values.h"
+
+namespace flow::addon {
+
+/// The memory that a call reads and writes in place, and everything that must stay alive until the call is settled. All
+/// functions throw Error(argument).
+class BoundMemory {
+ public:
+  /// `device` is the index of the engine's GPU, or Memory::host.
+  explicit BoundMemory(int device) : device_(device) {}
+
+  /// The elements of a typed array, without a copy.
+  template <class Element>
+  std::span<Element> elements(const Napi::Value& value, napi_typedarray_type type, const char* what) {
+    const auto elements = to_elements<Element>(value, type, what);
+    keep(value, std::as_bytes(elements));
+    return elements;
+  }
+  /// NativeBytes of lib/native/contract.ts: an Uint8Array, or a range of known memory that the engine can reach.
+  std::span<std::byte> bytes(const Napi::Value& value, const char* what);
+
+  std::vector<Napi::ObjectReference> keeps;        // the buffers
+  std::vector<std::shared_ptr<const void>> holds;  // their memory
+
+ private:
+  void keep(const Napi::Value& typed_array, std::span<const std::byte> bytes);
+  std::span<std::byte> known(const Napi::Object& range, const char* what);
+
+  int device_;
+};
+
+}  // namespace flow::addon

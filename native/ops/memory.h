@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+namespace flow {
+
+/// A block of memory that an engine computes in; freed with the object. Zeroed when allocated. It may outlive its
+/// engine. Freeing it may wait for work on the device.
+class Memory {
+ public:
+  /// Stands for the CPU among the indices of GPUs.
+  static constexpr int host = -1;
+
+  virtual ~Memory() = default;
+  virtual void* data() const = 0;
+  virtual std::size_t size() const = 0;  // bytes
+  /// The index of the GPU whose memory it is; `host` if the CPU can read it.
+  virtual int device() const { return host; }
+
+  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data()), size()}; }
+};
+
+using MemoryPtr = std::shared_ptr<const Memory>;
+
+}  // namespace flow
