@@ -15,6 +15,7 @@ import {
 import { isResizable } from './support/allocate.js'
 import { isBytes, isUint8Array, isUrl } from './support/brands.js'
 import { quoted } from './support/quote.js'
+import { placeOf, Tensor } from './tensor.js'
 
 /** How YUV becomes RGB. For a YUV format only. */
 export interface YuvCode {
@@ -56,6 +57,11 @@ export interface Frame extends YuvCode {
   readonly planes?: readonly FramePlane[] | undefined
 }
 
+/** A decoded frame whose bytes are a tensor, of any shape. One in the memory of the model's GPU is read where it lies. */
+export interface TensorFrame extends Omit<Frame, 'data'> {
+  readonly data: Tensor<'uint8'>
+}
+
 /** Size and format of a frame to be made. */
 export interface FrameShape extends YuvCode {
   /** Pixels, 1 to 65535. */
@@ -83,7 +89,7 @@ export interface FrameBuffer extends Frame {
 export type EncodedSource = string | URL | Uint8Array
 
 /** A decoded frame, or a picture to decode. */
-export type FrameSource = Frame | EncodedSource
+export type FrameSource = Frame | TensorFrame | EncodedSource
 
 const MAX_SIDE = 65_535
 const MAX_STRIDE = 2 ** 31 - 1
@@ -102,22 +108,19 @@ export function isFile(source: unknown): source is EncodedSource {
  * @param name name of the frame in error messages
  * @throws {FlowError} `ERR_FRAME`; the message has the expected and the given value
  */
-export function checkFrame(frame: Frame, name: string): NativeFrame {
+export function checkFrame(frame: Frame | TensorFrame, name: string): NativeFrame {
   const fail = failing(name)
   if (typeof frame !== 'object' || frame === null)
     fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
   const { data, width, height } = frame
-  if (!isBytes(data))
-    fail(
-      `its data must be a Uint8Array, Buffer or Uint8ClampedArray, not ${describe(data)}: give its bytes as new Uint8Array(...)`,
-    )
+  const pixels = pixelsOf(data, fail)
+  const sized = { ...frame, bytes: isOnHost(pixels) ? pixels.length : pixels.bytes }
   checkSides(width, height, fail)
-  const format = frame.format ?? defaultFormat(frame, fail)
+  const format = frame.format ?? defaultFormat(sized, fail)
   const row = checkFormat(format, fail)
   const toRgb = conversionOf(frame, format, row, fail)
   const size = `${width} x ${height} ${format}`
-  const planes = placePlanes(frame, row, size, fail)
-  const pixels = isResizable(data) ? new Uint8Array(data) : data
+  const planes = placePlanes(sized, row, size, fail)
   return { data: pixels, width, height, channels: row.channels, toRgb, planes }
 }
 
@@ -126,10 +129,30 @@ export function checkFrame(frame: Frame, name: string): NativeFrame {
  *   pixels
  */
 export function checkKept({ data }: NativeFrame, name: string): void {
-  if (data.length > 0) return
+  if (!isOnHost(data) || data.length > 0) return
   failing(name)(
     'its ArrayBuffer was transferred or detached while its call waited: keep it until the call is settled, or give a copy',
   )
+}
+
+/** Whether the pixels of a frame are in the host's memory. */
+export function isOnHost(data: NativeFrame['data']): data is Uint8Array | Uint8ClampedArray {
+  return ArrayBuffer.isView(data)
+}
+
+function pixelsOf(data: unknown, fail: Fail): NativeFrame['data'] {
+  if (isBytes(data)) return isResizable(data) ? new Uint8Array(data) : data
+  if (!(data instanceof Tensor))
+    fail(
+      `its data must be a Uint8Array, Buffer, Uint8ClampedArray or Tensor, not ${describe(data)}: give its bytes as new Uint8Array(...)`,
+    )
+  if (data.dtype !== 'uint8') fail(`its data are a tensor of ${data.dtype}: it must be of uint8`)
+  return placeOf(data as Tensor<'uint8'>)
+}
+
+/** A frame whose bytes are counted. */
+interface SizedFrame extends Omit<Frame, 'data'> {
+  readonly bytes: number
 }
 
 /**
@@ -220,15 +243,15 @@ function conversionOf(
 }
 
 /** Finds the planes of a frame, and checks that all their rows are in its data. */
-function placePlanes(frame: Frame, format: FormatRow, size: string, fail: Fail): readonly NativePlane[] {
-  const { data, width, height, stride, planes } = frame
+function placePlanes(frame: SizedFrame, format: FormatRow, size: string, fail: Fail): readonly NativePlane[] {
+  const { bytes, width, height, stride, planes } = frame
   const sizes = format.sizes(width, height)
   if (planes !== undefined) return checkPlanes(frame, sizes, size, fail)
   if (stride === undefined) {
     const { planes: placed, end } = follow(sizes)
-    if (data.length !== end)
+    if (bytes !== end)
       fail(
-        `a ${size} frame is ${end} bytes, its data are ${data.length}: if it is padded, give its stride or planes`,
+        `a ${size} frame is ${end} bytes, its data are ${bytes}: if it is padded, give its stride or planes`,
       )
     return placed
   }
@@ -244,14 +267,14 @@ function placePlanes(frame: Frame, format: FormatRow, size: string, fail: Fail):
     )
   const { planes: placed, end, padded } = follow(sizes, strides)
   const rows = sizes.reduce((sum, plane) => sum + plane.rows, 0)
-  if (data.length < end)
+  if (bytes < end)
     fail(
-      `a ${size} frame of stride ${stride} needs at least ${end} bytes (${rows} rows), its data are ${data.length}`,
+      `a ${size} frame of stride ${stride} needs at least ${end} bytes (${rows} rows), its data are ${bytes}`,
     )
   // Bytes between the planes would shift the colours, and nobody would notice.
-  if (sizes.length > 1 && data.length > padded)
+  if (sizes.length > 1 && bytes > padded)
     fail(
-      `a ${size} frame of stride ${stride} is ${padded} bytes, its data are ${data.length}: say where its planes are, ` +
+      `a ${size} frame of stride ${stride} is ${padded} bytes, its data are ${bytes}: say where its planes are, ` +
         'planes: [{ offset, stride }, ...]',
     )
   return placed
@@ -270,8 +293,13 @@ function follow(sizes: readonly PlaneSize[], strides?: readonly number[]) {
   return { planes, end, padded }
 }
 
-function checkPlanes(frame: Frame, sizes: readonly PlaneSize[], size: string, fail: Fail): NativePlane[] {
-  const { data, format, stride, planes } = frame
+function checkPlanes(
+  frame: SizedFrame,
+  sizes: readonly PlaneSize[],
+  size: string,
+  fail: Fail,
+): NativePlane[] {
+  const { bytes, format, stride, planes } = frame
   if (format === undefined) fail('a frame with planes needs a format as well')
   if (!Array.isArray(planes) || planes.length !== sizes.length)
     fail(
@@ -285,10 +313,8 @@ function checkPlanes(frame: Frame, sizes: readonly PlaneSize[], size: string, fa
     if (!Number.isInteger(step) || step! < row || step! > MAX_STRIDE)
       fail(`the stride of its plane ${p} must be an integer of at least ${row} bytes, not ${describe(step)}`)
     const end = offset! + step! * (rows - 1) + row
-    if (end > data.length)
-      fail(
-        `plane ${p} of a ${size} frame (${rows} rows) ends at byte ${end}, its data are ${data.length} bytes`,
-      )
+    if (end > bytes)
+      fail(`plane ${p} of a ${size} frame (${rows} rows) ends at byte ${end}, its data are ${bytes} bytes`)
     return { offset: offset!, stride: step! }
   })
   if (stride !== undefined && stride !== placed[0]!.stride)
@@ -298,20 +324,18 @@ function checkPlanes(frame: Frame, sizes: readonly PlaneSize[], size: string, fa
   return placed
 }
 
-function defaultFormat({ data, width, height, stride, planes }: Frame, fail: Fail): PixelFormat {
+function defaultFormat({ bytes, width, height, stride, planes }: SizedFrame, fail: Fail): PixelFormat {
   if (stride !== undefined) return fail('a frame with a stride needs a format as well')
   if (planes !== undefined) return fail('a frame with planes needs a format as well')
   const pixels = width * height
-  if (data.length === 3 * pixels) return 'rgb'
-  if (data.length === 4 * pixels) return 'rgba'
-  if (data.length === pixels) return 'gray'
-  const fitting = PIXEL_FORMATS.filter(
-    (name) => follow(formatRow(name)!.sizes(width, height)).end === data.length,
-  )
+  if (bytes === 3 * pixels) return 'rgb'
+  if (bytes === 4 * pixels) return 'rgba'
+  if (bytes === pixels) return 'gray'
+  const fitting = PIXEL_FORMATS.filter((name) => follow(formatRow(name)!.sizes(width, height)).end === bytes)
   if (fitting.length > 0)
-    return fail(`${data.length} bytes may be ${fitting.join(', ')} or another format: give the format`)
+    return fail(`${bytes} bytes may be ${fitting.join(', ')} or another format: give the format`)
   return fail(
-    `${data.length} bytes are not ${width} x ${height} pixels: rgb is ${3 * pixels} bytes, rgba ${4 * pixels}, gray ${pixels}; ` +
+    `${bytes} bytes are not ${width} x ${height} pixels: rgb is ${3 * pixels} bytes, rgba ${4 * pixels}, gray ${pixels}; ` +
       'for another format, or padded rows, give format and stride',
   )
 }

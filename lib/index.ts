@@ -19,6 +19,7 @@ export {
   type FramePlane,
   type FrameShape,
   type FrameSource,
+  type TensorFrame,
   type YuvCode,
 } from './frame.js'
 export { PIXEL_FORMATS, type PixelFormat, type YuvMatrix, type YuvRange } from './pixel-formats.js'
@@ -56,6 +57,7 @@ export type {
   PixelMap,
   RefineOption,
   SizeOption,
+  TensorMaps,
 } from './request.js'
 export type { FlowOutput, FlowSize, FrameSize } from './size.js'
 export { FlowStream } from './stream.js'
@@ -82,5 +84,6 @@ export {
   type TensorReadSyncOptions,
 } from './tensor.js'
 export type { TensorArrays, TensorDType } from './tensor/dtype.js'
+export type { DeviceOutput, OnDevice, TensorResults, ToTensors } from './tensor/results.js'
 export type { TensorDevice } from './tensor/memory.js'
 export * from './viz/index.js'

@@ -28,6 +28,7 @@ import {
   type FlowSyncOptions,
   type OutputOptions,
   RequestPlanner,
+  type TensorMaps,
 } from './request.js'
 import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
@@ -35,6 +36,7 @@ import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
 import { makeTensor, type Tensor, type TensorOptions } from './tensor.js'
 import type { TensorDType } from './tensor/dtype.js'
+import type { OnDevice, ToTensors } from './tensor/results.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
 import { PlanCache } from './tensorrt/plan-cache.js'
 import { Preparer } from './tensorrt/preparer.js'
@@ -112,6 +114,8 @@ export class FlowModel {
     return this.#preparer.prepared
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flow(a: FrameSource, b: FrameSource, options: ToTensors<FlowOptions>): Promise<Tensor<'float32'>>
   /**
    * The flow from `a` to `b`: the motion of every pixel of `a`. The frames may have different sizes: both are resized to the
    * size of the network. The flow is in pixels of `a`, unless `output` says otherwise.
@@ -119,16 +123,28 @@ export class FlowModel {
    * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used; `ERR_ABORTED`;
    *   `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path if `sharp` cannot be loaded
    */
-  flow(a: FrameSource, b: FrameSource, options: FlowOptions = {}): Promise<FlowField> {
+  flow(a: FrameSource, b: FrameSource, options?: FlowOptions): Promise<FlowField>
+  flow(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowOptions | ToTensors<FlowOptions> = {},
+  ): Promise<FlowField | Tensor<'float32'>> {
     return this.#calls.submit(FlowModel.prototype.flow, this.#requests.flow(a, b, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowSync(a: FrameSource, b: FrameSource, options: ToTensors<FlowSyncOptions>): Tensor<'float32'>
   /**
    * As {@link flow}, for decoded frames. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flow`
    */
-  flowSync(a: FrameSource, b: FrameSource, options: FlowSyncOptions = {}): FlowField {
+  flowSync(a: FrameSource, b: FrameSource, options?: FlowSyncOptions): FlowField
+  flowSync(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowSyncOptions | ToTensors<FlowSyncOptions> = {},
+  ): FlowField | Tensor<'float32'> {
     return this.#calls.run(FlowModel.prototype.flowSync, this.#requests.flow(a, b, options))
   }
 
@@ -151,6 +167,12 @@ export class FlowModel {
     return this.#calls.run(FlowModel.prototype.featuresSync, this.#requests.features(frame, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: ToTensors<FlowFromFeaturesOptions>,
+  ): Promise<Tensor<'float32'>>
   /**
    * The flow from the frame of `a` to the frame of `b`. Runs only the head. The result is exactly that of {@link flow} for
    * those frames.
@@ -158,25 +180,43 @@ export class FlowModel {
    * @throws {FlowError} `ERR_ARGUMENT` for maps of another model or of different sizes; `ERR_DISPOSED` for a disposed one;
    *   else as `flow`
    */
-  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions = {}): Promise<FlowField> {
+  flowFromFeatures(a: FeatureMap, b: FeatureMap, options?: FlowFromFeaturesOptions): Promise<FlowField>
+  flowFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowFromFeaturesOptions | ToTensors<FlowFromFeaturesOptions> = {},
+  ): Promise<FlowField | Tensor<'float32'>> {
     return this.#calls.submit(
       FlowModel.prototype.flowFromFeatures,
       this.#requests.flowFromFeatures(a, b, options),
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options: ToTensors<OutputOptions>): Tensor<'float32'>
   /**
    * As {@link flowFromFeatures}. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flowFromFeatures`
    */
-  flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options: OutputOptions = {}): FlowField {
+  flowFromFeaturesSync(a: FeatureMap, b: FeatureMap, options?: OutputOptions): FlowField
+  flowFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: OutputOptions | ToTensors<OutputOptions> = {},
+  ): FlowField | Tensor<'float32'> {
     return this.#calls.run(
       FlowModel.prototype.flowFromFeaturesSync,
       this.#requests.flowFromFeatures(a, b, options),
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  advance(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: ToTensors<FlowFromFeaturesOptions>,
+  ): Promise<FlowStep<Tensor<'float32'>>>
   /**
    * The next frame of a stream: its features, at the size of those in `before`, and the flow from the frame of `before` to it.
    * The results are exactly those of {@link features} and {@link flowFromFeatures}, but in one call, which a GPU runs as one
@@ -184,55 +224,102 @@ export class FlowModel {
    *
    * @throws {FlowError} as `flowFromFeatures`; then there is nothing to dispose
    */
-  advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions = {}): Promise<FlowStep> {
+  advance(before: FeatureMap, frame: FrameSource, options?: FlowFromFeaturesOptions): Promise<FlowStep>
+  advance(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: FlowFromFeaturesOptions | ToTensors<FlowFromFeaturesOptions> = {},
+  ): Promise<FlowStep<FlowField | Tensor<'float32'>>> {
     return this.#calls.submit(FlowModel.prototype.advance, this.#requests.advance(before, frame, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  advanceSync(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: ToTensors<OutputOptions>,
+  ): FlowStep<Tensor<'float32'>>
   /**
    * As {@link advance}, for a decoded frame. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `advance`
    */
-  advanceSync(before: FeatureMap, frame: FrameSource, options: OutputOptions = {}): FlowStep {
+  advanceSync(before: FeatureMap, frame: FrameSource, options?: OutputOptions): FlowStep
+  advanceSync(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: OutputOptions | ToTensors<OutputOptions> = {},
+  ): FlowStep<FlowField | Tensor<'float32'>> {
     return this.#calls.run(FlowModel.prototype.advanceSync, this.#requests.advance(before, frame, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowMaps(a: FrameSource, b: FrameSource, options: ToTensors<FlowMapsOptions>): Promise<TensorMaps>
   /**
    * The flow from `a` to `b` as {@link flow} gives it, and maps for its pixels: where they are hidden in `b`, how certain their
    * motion is, and the flow back.
    *
    * @throws {FlowError} as `flow`
    */
-  flowMaps(a: FrameSource, b: FrameSource, options: FlowMapsOptions = {}): Promise<FlowMaps> {
+  flowMaps(a: FrameSource, b: FrameSource, options?: FlowMapsOptions): Promise<FlowMaps>
+  flowMaps(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowMapsOptions | ToTensors<FlowMapsOptions> = {},
+  ): Promise<FlowMaps | TensorMaps> {
     return this.#calls.submit(FlowModel.prototype.flowMaps, this.#requests.maps(a, b, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowMapsSync(
+    a: FrameSource,
+    b: FrameSource,
+    options: ToTensors<Omit<FlowMapsOptions, 'signal'>>,
+  ): TensorMaps
   /**
    * As {@link flowMaps}, for decoded frames. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flow`
    */
-  flowMapsSync(a: FrameSource, b: FrameSource, options: Omit<FlowMapsOptions, 'signal'> = {}): FlowMaps {
+  flowMapsSync(a: FrameSource, b: FrameSource, options?: Omit<FlowMapsOptions, 'signal'>): FlowMaps
+  flowMapsSync(
+    a: FrameSource,
+    b: FrameSource,
+    options: Omit<FlowMapsOptions, 'signal'> | ToTensors<Omit<FlowMapsOptions, 'signal'>> = {},
+  ): FlowMaps | TensorMaps {
     return this.#calls.run(FlowModel.prototype.flowMapsSync, this.#requests.maps(a, b, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowMapsFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: ToTensors<FlowMapsFromFeaturesOptions>,
+  ): Promise<TensorMaps>
   /**
    * The flow from the frame of `a` to the frame of `b`, and maps for its pixels. Runs no backbone. The results are exactly those
    * of {@link flowMaps} for those frames.
    *
    * @throws {FlowError} as `flowFromFeatures`
    */
+  flowMapsFromFeatures(a: FeatureMap, b: FeatureMap, options?: FlowMapsFromFeaturesOptions): Promise<FlowMaps>
   flowMapsFromFeatures(
     a: FeatureMap,
     b: FeatureMap,
-    options: FlowMapsFromFeaturesOptions = {},
-  ): Promise<FlowMaps> {
+    options: FlowMapsFromFeaturesOptions | ToTensors<FlowMapsFromFeaturesOptions> = {},
+  ): Promise<FlowMaps | TensorMaps> {
     return this.#calls.submit(
       FlowModel.prototype.flowMapsFromFeatures,
       this.#requests.mapsFromFeatures(a, b, options),
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowMapsFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: ToTensors<Omit<FlowMapsFromFeaturesOptions, 'signal'>>,
+  ): TensorMaps
   /**
    * As {@link flowMapsFromFeatures}. Blocks until this call and all calls before it are done.
    *
@@ -241,14 +328,23 @@ export class FlowModel {
   flowMapsFromFeaturesSync(
     a: FeatureMap,
     b: FeatureMap,
-    options: Omit<FlowMapsFromFeaturesOptions, 'signal'> = {},
-  ): FlowMaps {
+    options?: Omit<FlowMapsFromFeaturesOptions, 'signal'>,
+  ): FlowMaps
+  flowMapsFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options:
+      | Omit<FlowMapsFromFeaturesOptions, 'signal'>
+      | ToTensors<Omit<FlowMapsFromFeaturesOptions, 'signal'>> = {},
+  ): FlowMaps | TensorMaps {
     return this.#calls.run(
       FlowModel.prototype.flowMapsFromFeaturesSync,
       this.#requests.mapsFromFeatures(a, b, options),
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowPicture(a: FrameSource, b: FrameSource, options: OnDevice<FlowPictureOptions>): Promise<Tensor<'uint8'>>
   /**
    * The flow from `a` to `b` as a picture of the output's size: {@link flow}, drawn by `flowToColor`. The engine computes flow
    * and colours, and this thread does nothing. A GPU sends only the picture's `3 * width * height` bytes, instead of the flow's
@@ -258,23 +354,41 @@ export class FlowModel {
    *
    * @throws {FlowError} `ERR_ARGUMENT` for a colour option that is not a positive number; else as `flow`
    */
-  flowPicture(a: FrameSource, b: FrameSource, options: FlowPictureOptions = {}): Promise<RgbImage> {
+  flowPicture(a: FrameSource, b: FrameSource, options?: FlowPictureOptions): Promise<RgbImage>
+  flowPicture(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowPictureOptions | OnDevice<FlowPictureOptions> = {},
+  ): Promise<RgbImage | Tensor<'uint8'>> {
     return this.#calls.submit(FlowModel.prototype.flowPicture, this.#requests.picture(a, b, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowPictureSync(
+    a: FrameSource,
+    b: FrameSource,
+    options: OnDevice<Omit<FlowPictureOptions, 'signal'>>,
+  ): Tensor<'uint8'>
   /**
    * As {@link flowPicture}, for decoded frames. Blocks until this call and all calls before it are done.
    *
    * @throws {FlowError} as `flowPicture`
    */
+  flowPictureSync(a: FrameSource, b: FrameSource, options?: Omit<FlowPictureOptions, 'signal'>): RgbImage
   flowPictureSync(
     a: FrameSource,
     b: FrameSource,
-    options: Omit<FlowPictureOptions, 'signal'> = {},
-  ): RgbImage {
+    options: Omit<FlowPictureOptions, 'signal'> | OnDevice<Omit<FlowPictureOptions, 'signal'>> = {},
+  ): RgbImage | Tensor<'uint8'> {
     return this.#calls.run(FlowModel.prototype.flowPictureSync, this.#requests.picture(a, b, options))
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowPictureFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: OnDevice<FlowPictureFromFeaturesOptions>,
+  ): Promise<Tensor<'uint8'>>
   /**
    * The flow from the frame of `a` to the frame of `b` as a picture. Runs only the head. The result is exactly that of
    * {@link flowPicture} for those frames.
@@ -284,14 +398,25 @@ export class FlowModel {
   flowPictureFromFeatures(
     a: FeatureMap,
     b: FeatureMap,
-    options: FlowPictureFromFeaturesOptions = {},
-  ): Promise<RgbImage> {
+    options?: FlowPictureFromFeaturesOptions,
+  ): Promise<RgbImage>
+  flowPictureFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowPictureFromFeaturesOptions | OnDevice<FlowPictureFromFeaturesOptions> = {},
+  ): Promise<RgbImage | Tensor<'uint8'>> {
     return this.#calls.submit(
       FlowModel.prototype.flowPictureFromFeatures,
       this.#requests.pictureFromFeatures(a, b, options),
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  flowPictureFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: OnDevice<Omit<FlowPictureFromFeaturesOptions, 'signal'>>,
+  ): Tensor<'uint8'>
   /**
    * As {@link flowPictureFromFeatures}. Blocks until this call and all calls before it are done.
    *
@@ -300,8 +425,15 @@ export class FlowModel {
   flowPictureFromFeaturesSync(
     a: FeatureMap,
     b: FeatureMap,
-    options: Omit<FlowPictureFromFeaturesOptions, 'signal'> = {},
-  ): RgbImage {
+    options?: Omit<FlowPictureFromFeaturesOptions, 'signal'>,
+  ): RgbImage
+  flowPictureFromFeaturesSync(
+    a: FeatureMap,
+    b: FeatureMap,
+    options:
+      | Omit<FlowPictureFromFeaturesOptions, 'signal'>
+      | OnDevice<Omit<FlowPictureFromFeaturesOptions, 'signal'>> = {},
+  ): RgbImage | Tensor<'uint8'> {
     return this.#calls.run(
       FlowModel.prototype.flowPictureFromFeaturesSync,
       this.#requests.pictureFromFeatures(a, b, options),

@@ -18,6 +18,17 @@ import {
 } from './size.js'
 import { allocateBytes, allocateFloats, targetOf } from './support/allocate.js'
 import { isFloat32Array } from './support/brands.js'
+import { placeOf, Tensor } from './tensor.js'
+import {
+  type DeviceOutput,
+  flowTensor,
+  isDeviceOutput,
+  mapTensor,
+  type OnDevice,
+  pictureTensor,
+  type TensorResults,
+  type ToTensors,
+} from './tensor/results.js'
 import { checkColorOptions, type FlowColorOptions } from './viz/flow-to-color.js'
 
 /** How a frame enters the network. */
@@ -79,9 +90,9 @@ export interface FlowFromFeaturesOptions extends OutputOptions {
 }
 
 /** The results for the next frame of a stream. */
-export interface FlowStep {
+export interface FlowStep<Flow = FlowField> {
   /** From the frame before to this one. */
-  readonly flow: FlowField
+  readonly flow: Flow
   /** The features of this frame. Dispose them once the next frame is computed. */
   readonly features: FeatureMap
 }
@@ -165,6 +176,29 @@ export function makeMaps(
   }
 }
 
+/** As {@link FlowMaps}, but in tensors of height x width; those of flow are 2 x height x width. */
+export interface TensorMaps {
+  readonly flow: Tensor<'float32'>
+  readonly backward?: Tensor<'float32'>
+  readonly occlusion?: Tensor<'uint8'>
+  readonly confidence?: Tensor<'float32'>
+}
+
+/** Makes tensors for the maps that were asked for. */
+function tensorMaps(
+  calls: CallQueue,
+  wanted: FlowMapOptions,
+  size: OutputSize,
+  flow: Tensor<'float32'>,
+): TensorMaps {
+  return {
+    flow,
+    ...(wanted.backward && { backward: flowTensor(calls, size) }),
+    ...(wanted.occlusion && { occlusion: mapTensor(calls, size, 'uint8') }),
+    ...(wanted.confidence && { confidence: mapTensor(calls, size, 'float32') }),
+  }
+}
+
 /** The part of a request that fills maps. */
 export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
   const { width, height } = maps.flow
@@ -204,7 +238,11 @@ export class RequestPlanner {
     this.#defaults = defaults
   }
 
-  flow(a: FrameSource, b: FrameSource, options: FlowOptions): Call<FlowField> {
+  flow(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowOptions | ToTensors<FlowOptions>,
+  ): Call<FlowField | Tensor<'float32'>> {
     return {
       options,
       frames: pairOf(a, b),
@@ -212,11 +250,19 @@ export class RequestPlanner {
     }
   }
 
-  flowFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowFromFeaturesOptions): Call<FlowField> {
+  flowFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowFromFeaturesOptions | ToTensors<FlowFromFeaturesOptions>,
+  ): Call<FlowField | Tensor<'float32'>> {
     return { options, frames: [], plan: () => this.#toField(this.#ofMaps(a, b, options), options) }
   }
 
-  picture(a: FrameSource, b: FrameSource, options: FlowPictureOptions): Call<RgbImage> {
+  picture(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowPictureOptions | OnDevice<FlowPictureOptions>,
+  ): Call<RgbImage | Tensor<'uint8'>> {
     return {
       options,
       frames: pairOf(a, b),
@@ -224,11 +270,19 @@ export class RequestPlanner {
     }
   }
 
-  pictureFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowPictureFromFeaturesOptions): Call<RgbImage> {
+  pictureFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowPictureFromFeaturesOptions | OnDevice<FlowPictureFromFeaturesOptions>,
+  ): Call<RgbImage | Tensor<'uint8'>> {
     return { options, frames: [], plan: () => this.#toPicture(this.#ofMaps(a, b, options), options) }
   }
 
-  maps(a: FrameSource, b: FrameSource, options: FlowMapsOptions): Call<FlowMaps> {
+  maps(
+    a: FrameSource,
+    b: FrameSource,
+    options: FlowMapsOptions | ToTensors<FlowMapsOptions>,
+  ): Call<FlowMaps | TensorMaps> {
     return {
       options,
       frames: pairOf(a, b),
@@ -236,7 +290,11 @@ export class RequestPlanner {
     }
   }
 
-  mapsFromFeatures(a: FeatureMap, b: FeatureMap, options: FlowMapsFromFeaturesOptions): Call<FlowMaps> {
+  mapsFromFeatures(
+    a: FeatureMap,
+    b: FeatureMap,
+    options: FlowMapsFromFeaturesOptions | ToTensors<FlowMapsFromFeaturesOptions>,
+  ): Call<FlowMaps | TensorMaps> {
     return { options, frames: [], plan: () => this.#toMaps(this.#ofMaps(a, b, options), options) }
   }
 
@@ -258,7 +316,11 @@ export class RequestPlanner {
   }
 
   /** The flow from the frame of `before` to `frame`, and the features of `frame` on the grid of `before`. */
-  advance(before: FeatureMap, frame: FrameSource, options: FlowFromFeaturesOptions): Call<FlowStep> {
+  advance(
+    before: FeatureMap,
+    frame: FrameSource,
+    options: FlowFromFeaturesOptions | ToTensors<FlowFromFeaturesOptions>,
+  ): Call<FlowStep<FlowField | Tensor<'float32'>>> {
     return {
       options,
       frames: [{ source: frame, name: 'frame' }],
@@ -295,7 +357,7 @@ export class RequestPlanner {
     return checkRefine(refine === undefined ? this.#defaults.refine : refine)
   }
 
-  #ofFrames(frames: readonly NativeFrame[], options: FlowSyncOptions): Pair {
+  #ofFrames(frames: readonly NativeFrame[], options: SizeOption & RefineOption): Pair {
     const [from, to] = frames as readonly [NativeFrame, NativeFrame]
     const grid = this.grid(options.size, from)
     return { inputs: { from, to, ...grid, refine: this.refinement(options) }, frame: from, grid }
@@ -323,8 +385,17 @@ export class RequestPlanner {
     return { inputs: { from, to, refine }, frame: frameOf(a), grid: a }
   }
 
-  #toField({ inputs, frame, grid }: Pair, { output, into }: OutputOptions): Plan<FlowField> {
-    const { height, width } = this.outputSize(frame, grid, output)
+  #toField(
+    pair: Pair,
+    options: OutputOptions | ToTensors<OutputOptions>,
+  ): Plan<FlowField | Tensor<'float32'>> {
+    const { inputs } = pair
+    const { height, width } = this.#sizeOf(pair, options)
+    if (wantsTensors(options)) {
+      const flow = flowTensor(this.#calls, { height, width }, options.into)
+      return { request: { ...inputs, height, width, flow: placeOf(flow) }, answer: () => flow }
+    }
+    const { into } = options
     const field = into === undefined ? new FlowField(width, height) : checkInto(into, width, height)
     const target = targetOf(field.data)
     const answer = () => {
@@ -334,8 +405,17 @@ export class RequestPlanner {
     return { request: { ...inputs, height, width, flow: target.data }, answer }
   }
 
-  #toMaps({ inputs, frame, grid }: Pair, options: FlowMapsFromFeaturesOptions): Plan<FlowMaps> {
-    const size = this.outputSize(frame, grid, options.output)
+  #toMaps(
+    pair: Pair,
+    options: FlowMapsFromFeaturesOptions | ToTensors<FlowMapsFromFeaturesOptions>,
+  ): Plan<FlowMaps | TensorMaps> {
+    const { inputs } = pair
+    const size = this.#sizeOf(pair, options)
+    if (wantsTensors(options)) {
+      const maps = tensorMaps(this.#calls, options, size, flowTensor(this.#calls, size, options.into))
+      const places = Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, placeOf(map)]))
+      return { request: { ...inputs, ...size, ...places }, answer: () => maps }
+    }
     const { into } = options
     const flow = into === undefined ? undefined : checkInto(into, size.width, size.height)
     const maps = makeMaps(options, size, (width, height) => new FlowField(width, height), flow)
@@ -347,14 +427,27 @@ export class RequestPlanner {
     return { request: { ...inputs, ...fillMaps(maps), flow: target.data }, answer }
   }
 
-  #toPicture({ inputs, frame, grid }: Pair, options: FlowPictureFromFeaturesOptions): Plan<RgbImage> {
+  #toPicture(
+    pair: Pair,
+    options: FlowPictureFromFeaturesOptions | OnDevice<FlowPictureFromFeaturesOptions>,
+  ): Plan<RgbImage | Tensor<'uint8'>> {
     const { scale = 0, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
-    const { height, width } = this.outputSize(frame, grid, options.output)
-    const data = allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
-    return {
-      request: { ...inputs, height, width, picture: data, colors: { scale, clipMax, clipMin } },
-      answer: () => ({ data, width, height }),
+    const { height, width } = this.#sizeOf(pair, options)
+    const request = { ...pair.inputs, height, width, colors: { scale, clipMax, clipMin } }
+    if (wantsTensors(options)) {
+      const picture = pictureTensor(this.#calls, { height, width })
+      return { request: { ...request, picture: placeOf(picture) }, answer: () => picture }
     }
+    const data = allocateBytes(3 * width * height, `a ${width} x ${height} picture`)
+    return { request: { ...request, picture: data }, answer: () => ({ data, width, height }) }
+  }
+
+  /** The size of the results of a call. */
+  #sizeOf(
+    { frame, grid }: Pair,
+    { output }: { readonly output?: FlowOutput | DeviceOutput | undefined },
+  ): OutputSize {
+    return this.outputSize(frame, grid, isDeviceOutput(output) ? output.size : output)
   }
 
   /** The size of the maps for a frame of that size. */
@@ -382,6 +475,12 @@ export class RequestPlanner {
     const shape = { gridHeight, gridWidth, dim, frameHeight, frameWidth, pixels }
     return createFeatureMap(this.#calls, id, shape, release)
   }
+}
+
+function wantsTensors<Options extends { readonly output?: unknown; readonly into?: unknown }>(
+  options: Options,
+): options is Extract<Options, TensorResults> {
+  return options.into instanceof Tensor || isDeviceOutput(options.output)
 }
 
 function pairOf(a: FrameSource, b: FrameSource): NamedFrame[] {

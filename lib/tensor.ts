@@ -1,6 +1,6 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
 import { FlowError } from './errors.js'
-import type { NativeCopy } from './native/contract.js'
+import type { NativeCopy, NativeRange } from './native/contract.js'
 import { callNative, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable, targetOf } from './support/allocate.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
@@ -52,6 +52,13 @@ interface Parts<D extends TensorDType> {
   readonly offset: number
   readonly readOnly: boolean
 }
+
+/**
+ * The memory of a tensor without gaps, as requests name it.
+ *
+ * @throws {FlowError} `ERR_DISPOSED`
+ */
+export let placeOf: <D extends TensorDType>(tensor: Tensor<D>) => TensorArrays[D] | NativeRange
 
 let create: <D extends TensorDType>(parts: Parts<D>) => Tensor<D>
 
@@ -272,6 +279,11 @@ export class Tensor<D extends TensorDType = TensorDType> {
 
   static {
     create = (parts) => new Tensor(parts)
+    placeOf = (tensor) => {
+      if (tensor.device === 'cpu') return tensor.data!
+      const bytes = dtypeRow(tensor.dtype).bytes * countOf(tensor.shape)
+      return { pointer: tensor.pointer, bytes }
+    }
   }
 }
 

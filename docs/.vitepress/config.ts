@@ -15,7 +15,7 @@ const GUIDES: Readonly<Record<string, readonly string[]>> = {
     'guide/tensorrt',
     'guide/ros',
   ],
-  'Using flow': ['guide/motion', 'guide/formats'],
+  'Using flow': ['guide/motion', 'guide/formats', 'guide/tensors'],
   Models: ['guide/presets', 'guide/checkpoints', 'guide/onnx', 'model-card'],
   Measured: ['guide/exactness', 'guide/speed'],
   'Coming from': ['guide/from-optical-flow-dinov3', 'guide/from-opencv', 'guide/from-ptlflow'],

@@ -1,5 +1,13 @@
 import { FlowError } from '../errors.js'
-import { checkDecoded, checkFrame, checkKept, type Frame, type FrameSource, isFile } from '../frame.js'
+import {
+  checkDecoded,
+  checkFrame,
+  checkKept,
+  type Frame,
+  type FrameSource,
+  isFile,
+  type TensorFrame,
+} from '../frame.js'
 import { decodeForCall } from '../image/decode.js'
 import type {
   FeatureId,
@@ -86,7 +94,7 @@ export class CallQueue {
       this.check(call.options)
       const frames = call.frames.some(({ source }) => isFile(source))
         ? await Promise.all(call.frames.map(decode))
-        : call.frames.map(({ source, name }) => checkFrame(source as Frame, name))
+        : call.frames.map(({ source, name }) => checkFrame(source as Frame | TensorFrame, name))
       const checkAllKept = () => {
         for (const [i, { name }] of call.frames.entries()) checkKept(frames[i]!, name)
       }

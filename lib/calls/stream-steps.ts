@@ -1,7 +1,7 @@
 import { FlowError } from '../errors.js'
 import type { FeatureMap } from '../feature-map.js'
 import type { FlowField } from '../flow-field.js'
-import { checkKept } from '../frame.js'
+import { checkKept, isOnHost } from '../frame.js'
 import type { NativeFrame, NativeRefinement, NativeRequest, NativeResult } from '../native/contract.js'
 import { checkInto, fillMaps, type FlowMaps, makeMaps, type RequestPlanner } from '../request.js'
 import { type OutputSize, sameSize } from '../size.js'
@@ -91,7 +91,9 @@ export class StreamSteps {
     const size = { width: frame.width, height: frame.height }
     const grid = this.#planner.grid(this.#options.size, frame)
     const output = this.#planner.outputSize(size, grid, this.#options.output)
-    const common = { ...grid, skipDuplicate: true, refine: this.#refine }
+    // What is in the memory of a GPU cannot be compared with the frame before.
+    const skipDuplicate = isOnHost(frame.data)
+    const common = { ...grid, skipDuplicate, refine: this.#refine }
     const made = performance.now()
     const id = this.#calls.nextFeatureId()
     const kept = { index, timestamp, epoch, size }

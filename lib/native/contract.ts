@@ -12,7 +12,7 @@ export interface NativePlane {
 /** A frame whose numbers were all checked; mirrors `Frame` of native/ops/frame.h. */
 export interface NativeFrame {
   /** Read in place until the call is settled. */
-  readonly data: Uint8Array | Uint8ClampedArray
+  readonly data: Uint8Array | Uint8ClampedArray | NativeRange
   readonly width: number
   readonly height: number
   /** Where its three channels are: plane, byte, step, across and down of each (`Channel` of native/ops/frame.h). */
@@ -100,7 +100,7 @@ export type NativeInput = NativeFrame | FeatureId
 
 /**
  * One call as data; mirrors `Request` of native/model/request.h. A result that is left out is not computed. Results are
- * written in place, each into a typed array of exactly its length.
+ * written in place, each into a typed array of exactly its length, or a range that begins at a multiple of 16 bytes.
  */
 export interface NativeRequest {
   readonly from: NativeInput
@@ -114,7 +114,7 @@ export interface NativeRequest {
   readonly keepTo?: FeatureId | undefined
   /**
    * If `to` is byte for byte the frame of `from`, nothing is computed: flow is 0, nothing is hidden, and `keepTo` names the
-   * same features. This needs features as `from`, kept by a request with this flag.
+   * same features. This needs features as `from`, kept by a request with this flag, and frames and results of the host.
    */
   readonly skipDuplicate?: boolean | undefined
   /**
@@ -126,18 +126,18 @@ export interface NativeRequest {
   readonly height?: number | undefined
   readonly width?: number | undefined
   /** `2 * height * width`: all x, then all y. */
-  readonly flow?: Float32Array | undefined
+  readonly flow?: Float32Array | NativeRange | undefined
   /** As `flow`, from `to` to `from`. */
-  readonly backward?: Float32Array | undefined
+  readonly backward?: Float32Array | NativeRange | undefined
   /** `height * width`: 1 where a pixel of `from` is hidden in `to`, else 0. */
-  readonly occlusion?: Uint8Array | undefined
+  readonly occlusion?: Uint8Array | NativeRange | undefined
   /**
    * `height * width`: 0 to 1, for the flow at each pixel of `from`: of a refined flow the probability that it is right to 1 px,
    * of any other that of the round trip.
    */
-  readonly confidence?: Float32Array | undefined
+  readonly confidence?: Float32Array | NativeRange | undefined
   /** `3 * height * width`: `flow` in colours. */
-  readonly picture?: Uint8Array | undefined
+  readonly picture?: Uint8Array | NativeRange | undefined
   readonly colors?: NativeFlowColors | undefined
   /** One value: how well the features of `from` are found in `to`, -1 to 1. */
   readonly similarity?: Float32Array | undefined

@@ -30,7 +30,17 @@ std::span<std::byte> BoundMemory::known(const Napi::Object& range, const char* w
   if (memory->device() != Memory::host && memory->device() != device_) {
     reject(std::string(what) + " is in the memory of another device");
   }
+  on_device_ = on_device_ || memory->device() != Memory::host;
   holds.push_back(std::move(memory));
+  return bytes;
+}
+
+std::span<std::byte> BoundMemory::aligned(const Napi::Object& range, const char* what) {
+  constexpr std::uintptr_t alignment = 16;
+  const std::span<std::byte> bytes = known(range, what);
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
+    reject(std::string(what) + ": a tensor for a result must begin at a multiple of 16 bytes");
+  }
   return bytes;
 }
 

@@ -26,6 +26,15 @@ class BoundMemory {
   }
   /// NativeBytes of lib/native/contract.ts: an Uint8Array, or a range of known memory that the engine can reach.
   std::span<std::byte> bytes(const Napi::Value& value, const char* what);
+  /// As `elements`, also for a range of known memory. It begins at a multiple of 16 bytes, as kernels need it.
+  template <class Element>
+  std::span<Element> result(const Napi::Value& value, napi_typedarray_type type, const char* what) {
+    if (value.IsTypedArray()) return elements<Element>(value, type, what);
+    const std::span<std::byte> bytes = aligned(to_object(value, what), what);
+    return {reinterpret_cast<Element*>(bytes.data()), bytes.size() / sizeof(Element)};
+  }
+  /// Whether something of it is not in the host's memory.
+  bool on_device() const { return on_device_; }
 
   std::vector<Napi::ObjectReference> keeps;        // the buffers
   std::vector<std::shared_ptr<const void>> holds;  // their memory
@@ -33,8 +42,10 @@ class BoundMemory {
  private:
   void keep(const Napi::Value& typed_array, std::span<const std::byte> bytes);
   std::span<std::byte> known(const Napi::Object& range, const char* what);
+  std::span<std::byte> aligned(const Napi::Object& range, const char* what);
 
   int device_;
+  bool on_device_ = false;
 };
 
 }  // namespace flow::addon

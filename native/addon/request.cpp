@@ -56,6 +56,7 @@ class Reader {
       if (request.similarity.size() != 1) reject("similarity has another length than the result");
       output_pixels();
     }
+    if (request.skip_duplicate && memory_.on_device()) reject("only frames and results of the host can be duplicates");
     if (!request.picture.empty()) request.colors = colors(to_object(get("colors"), "colors"));
     return request_;
   }
@@ -102,8 +103,7 @@ class Reader {
       const Napi::Value value = get(output.name);
       if (value.IsUndefined()) continue;
       auto& place = request_.*output.place;
-      place =
-          memory_.elements<typename std::remove_reference_t<decltype(place)>::element_type>(value, type, output.name);
+      place = memory_.result<typename std::remove_reference_t<decltype(place)>::element_type>(value, type, output.name);
       if (place.size() != output.channels * output_pixels()) reject("an output has another length than the result");
     }
   }
@@ -131,6 +131,10 @@ class Reader {
   }
 
   std::span<const std::uint8_t> pixels(const Napi::Value& value) {
+    if (!value.IsTypedArray()) {
+      const std::span<std::byte> bytes = memory_.bytes(value, "a frame's data");
+      return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+    }
     const bool clamped =
         value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_clamped_array;
     return memory_.elements<std::uint8_t>(value, clamped ? napi_uint8_clamped_array : napi_uint8_array,

@@ -5,6 +5,7 @@
 
 #include "cuda/copy.h"
 #include "cuda/in_place.h"
+#include "engine/known_memory.h"
 #include "ops/resize_taps.h"
 
 namespace flow::cuda {
@@ -78,7 +79,9 @@ void StagedFrame::put_taps(const Frame& frame, int height, int width) {
 }
 
 Frame StagedFrame::put_pixels(const Frame& frame) {
-  const HostBlockPtr block = HostBlock::holding(bytes_of(frame));
+  const MemoryPtr memory = holding(bytes_of(frame));
+  if (memory && memory->device() != Memory::host) return frame;
+  const auto block = std::dynamic_pointer_cast<const HostBlock>(memory);
   if (block && computes_in_place(stream_.context())) {
     Frame in_place = frame;
     in_place.data = reinterpret_cast<const std::uint8_t*>(block->device_address(frame.data));
@@ -99,7 +102,13 @@ Frame StagedFrame::put_pixels(const Frame& frame) {
 // ---- HostOutput -----------------------------------------------------------------------------------------------------
 
 std::byte* HostOutput::prepare(std::span<std::byte> host) {
-  const HostBlockPtr block = HostBlock::holding(host);
+  const MemoryPtr memory = holding(host);
+  if (memory && memory->device() != Memory::host) {
+    way_ = Way::in_place;
+    host_ = host;
+    return host.data();
+  }
+  const auto block = std::dynamic_pointer_cast<const HostBlock>(memory);
   const bool one_memory = computes_in_place(stream_.context());
   const bool aligned = reinterpret_cast<std::uintptr_t>(host.data()) % alignment == 0;
   way_ = !block ? Way::staged : !one_memory ? Way::direct : aligned ? Way::in_place : Way::staged;

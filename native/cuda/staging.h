@@ -45,7 +45,8 @@ class StagedFrame {
 
   /// Enqueues the copy of the frame's pixels to the device, without padding. `data` of the returned frame is a
   /// device address. A HostBlock is copied directly, or read in place if its memory is the device's. Other memory is
-  /// copied to a staging buffer first, so the caller's memory is not used after this call.
+  /// copied to a staging buffer first, so the caller's memory is not used after this call. A frame in known memory of
+  /// the device stays where it is.
   Frame put(const Frame& frame, int height, int width);
   bool holds(const Frame& staged) const { return staged_.data != nullptr && staged == staged_; }
   /// Device addresses; null if the frame is not resized.
@@ -68,7 +69,7 @@ class StagedFrame {
   int from_height_ = 0, from_width_ = 0, height_ = 0, width_ = 0;  // the sizes that the taps are for
 };
 
-/// A result on its way to the caller's memory.
+/// A result on its way to the caller's memory, which may be known memory of the device.
 class HostOutput {
  public:
   explicit HostOutput(const Stream& stream) : stream_(stream), buffer_(stream) {}
@@ -85,7 +86,7 @@ class HostOutput {
   enum class Way {
     staged,    // copied to a page-locked staging buffer, then to the caller's memory
     direct,    // copied to the caller's HostBlock
-    in_place,  // written to the caller's HostBlock by kernels: its memory is the device's
+    in_place,  // written by kernels to the caller's memory: the device's, or a HostBlock that the device shares
   };
 
   const Stream& stream_;

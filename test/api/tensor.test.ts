@@ -386,3 +386,135 @@ describe("a feature map's tensor", () => {
     expect(sameBits(kept[0]!.values, kept[1]!.values)).toBe(false)
   })
 })
+
+describe('results as tensors', () => {
+  const wanted = { backward: true, occlusion: true, confidence: true } as const
+  const device = { on: 'device' } as const
+
+  it('are those of the other calls', async () => {
+    await using model = await loadTiny()
+    using from = await model.features(a)
+    using to = await model.features(b)
+    const flow = await model.flow(a, b)
+    const into = model.createTensor([2, a.height, a.width])
+    for (const call of [
+      () => model.flow(a, b, { into }),
+      () => model.flowSync(a, b, { into }),
+      () => model.flowFromFeatures(from, to, { into, output: device }),
+      () => model.flowFromFeaturesSync(from, to, { into, output: 'frame' }),
+    ]) {
+      into.data!.fill(0)
+      expect(await call()).toBe(into)
+      expect(sameBits(into.data!, flow.data)).toBe(true)
+    }
+    for (const call of [
+      () => model.flow(a, b, { output: device }),
+      () => model.flowSync(a, b, { output: device }),
+      () => model.flowFromFeatures(from, to, { output: device }),
+      async () => (await model.advance(from, b, { output: device })).flow,
+      () => model.advanceSync(from, b, { output: device }).flow,
+    ]) {
+      using tensor = await call()
+      expect(tensor).toMatchObject({ shape: [2, a.height, a.width], dtype: 'float32' })
+      expect(sameBits(tensor.toHostSync(), flow.data)).toBe(true)
+    }
+    const maps = await model.flowMaps(a, b, wanted)
+    for (const call of [
+      () => model.flowMaps(a, b, { ...wanted, output: device }),
+      () => model.flowMapsSync(a, b, { ...wanted, output: device }),
+      () => model.flowMapsFromFeatures(from, to, { ...wanted, into }),
+      () => model.flowMapsFromFeaturesSync(from, to, { ...wanted, output: device }),
+    ]) {
+      const tensors = await call()
+      expect(tensors.occlusion!.shape).toEqual([a.height, a.width])
+      expect(sameBits(tensors.flow.toHostSync(), maps.flow.data)).toBe(true)
+      expect(sameBits(tensors.backward!.toHostSync(), maps.backward!.data)).toBe(true)
+      expect(tensors.occlusion!.toHostSync()).toEqual(maps.occlusion!.data)
+      expect(sameBits(tensors.confidence!.toHostSync(), maps.confidence!.data)).toBe(true)
+    }
+    const picture = await model.flowPicture(a, b)
+    for (const call of [
+      () => model.flowPicture(a, b, { output: device }),
+      () => model.flowPictureFromFeaturesSync(from, to, { output: device }),
+    ]) {
+      const tensor = await call()
+      expect(tensor.shape).toEqual([a.height, a.width, 3])
+      expect(tensor.toHostSync()).toEqual(picture.data)
+    }
+  })
+
+  it('have the size that is asked for, and are only those that are', async () => {
+    await using model = await loadTiny()
+    const size = [30, 47] as const
+    const flow = await model.flow(a, b, { output: size })
+    const maps = await model.flowMaps(a, b, { output: { on: 'device', size }, occlusion: true })
+    expect(Object.keys(maps)).toEqual(['flow', 'occlusion'])
+    expect(maps.flow.shape).toEqual([2, 30, 47])
+    expect(sameBits(maps.flow.data!, flow.data)).toBe(true)
+  })
+
+  it.each<[object, string]>([
+    [{ output: { on: 'gpu' } }, "'device'"],
+    [{ output: {} }, "'device'"],
+    [{ output: { on: 'device', size: [0, 1] } }, 'output'],
+    [{ output: { on: 'device', size: 'large' } }, 'output'],
+  ])('%o is refused', async (options, said) => {
+    await using model = await loadTiny()
+    expect(() => model.flowSync(a, b, options as object)).toThrow(flowError('ERR_ARGUMENT', said))
+    expect(() => model.flowMapsSync(a, b, options as object)).toThrow(flowError('ERR_ARGUMENT', said))
+    expect(() => model.flowPictureSync(a, b, options as object)).toThrow(flowError('ERR_ARGUMENT', said))
+    expect(model.flowSync(a, b).width).toBe(160)
+  })
+
+  it('go to no tensor that does not fit', async () => {
+    await using model = await loadTiny()
+    using map = await model.features(a)
+    const disposed = model.createTensor([2, 112, 160])
+    disposed.dispose()
+    for (const [into, code, said] of [
+      [model.createTensor([2, 112, 161]), 'ERR_ARGUMENT', '2 x 112 x 161'],
+      [model.createTensor([2 * 112 * 160]), 'ERR_ARGUMENT', '2 x 112 x 160'],
+      [model.createTensor([2, 112, 160], 'uint8'), 'ERR_ARGUMENT', 'uint8'],
+      [map.tensor, 'ERR_ARGUMENT', 'read only'],
+      [disposed, 'ERR_DISPOSED', 'tensor'],
+    ] as const) {
+      const options = { into: into as Tensor<'float32'> }
+      expect(() => model.flowSync(a, b, options)).toThrow(flowError(code, said))
+      await expect(model.flowMaps(a, b, options)).rejects.toThrow(flowError(code, said))
+    }
+    expect(model.flowSync(a, b).width).toBe(160)
+  })
+})
+
+describe('a frame that is a tensor', () => {
+  it('is read as any other, of any format', async () => {
+    await using model = await loadTiny()
+    const flow = await model.flow(a, b)
+    const data = model.createTensor([a.height, a.width, 3], 'uint8').copyFromSync(a.data)
+    const frame = { data, width: a.width, height: a.height }
+    expect(sameBits((await model.flow(frame, b)).data, flow.data)).toBe(true)
+    expect(sameBits(model.flowSync(frame, b).data, flow.data)).toBe(true)
+    const nv12 = { width: 160, height: 74, format: 'nv12', stride: 160 } as const
+    const bytes = a.data.slice(0, 160 * 111)
+    const expected = await model.features({ ...nv12, data: bytes })
+    const tensor = model.createTensor([bytes.length], 'uint8', { data: bytes })
+    const features = await model.features({ ...nv12, data: tensor })
+    expect(sameBits(await features.read(), await expected.read())).toBe(true)
+  })
+
+  it('is refused if it is of another type, size or disposed', async () => {
+    await using model = await loadTiny()
+    const shape = { width: 10, height: 10 }
+    const disposed = model.createTensor([300], 'uint8')
+    disposed.dispose()
+    for (const [data, code, said] of [
+      [model.createTensor([300]), 'ERR_FRAME', 'float32'],
+      [model.createTensor([299], 'uint8'), 'ERR_FRAME', '299'],
+      [disposed, 'ERR_DISPOSED', 'tensor'],
+    ] as const)
+      expect(() => model.featuresSync({ ...shape, data: data as Tensor<'uint8'> })).toThrow(
+        flowError(code, said),
+      )
+    expect(model.flowSync(a, b).width).toBe(160)
+  })
+})

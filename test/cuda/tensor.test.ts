@@ -1,26 +1,36 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { TensorFrame } from '../../lib/index.js'
 import { whileBusy } from '../support/busy.js'
 import { runScript } from '../support/child.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
-import { traced } from '../support/host-trace.js'
+import { type HostEvent, traced } from '../support/host-trace.js'
 
 useEmulator()
 const [a, b] = await tinyFrames()
 const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
 const VALUES = Float32Array.from({ length: 24 }, (_, i) => i + 1)
 
+/** What went over the bus. Memory that a test before forgot may be freed at any time. */
+const copies = ({ events }: { readonly events: readonly HostEvent[] }) =>
+  events.filter(({ what }) => what === 'to-device' || what === 'to-host')
+const allocated = ({ onDevice }: { readonly onDevice: readonly HostEvent[] }) =>
+  onDevice.filter(({ what }) => what === 'device-alloc')
+const hex = (pointer: bigint) => `0x${pointer.toString(16)}`
+
 afterEach(() => vi.unstubAllEnvs())
 
 describe('a tensor on the device', () => {
   it('is one block of device memory, of zeros', async () => {
     await using model = await load()
-    const { result: tensor, events, onDevice } = await traced(() => model.createTensor([4, 2, 3]))
-    expect(events).toEqual([])
+    const made = await traced(() => model.createTensor([4, 2, 3]))
+    const { result: tensor } = made
+    expect(copies(made)).toEqual([])
+    const onDevice = allocated(made)
     expect(onDevice).toMatchObject([{ what: 'device-alloc', bytes: 96 }])
     expect(tensor).toMatchObject({ device: 'cuda:0', strides: [6, 3, 1], data: null })
-    expect(`0x${tensor.pointer.toString(16)}`).toBe(onDevice[0]!.address)
+    expect(hex(tensor.pointer)).toBe(onDevice[0]!.address)
     expect(await tensor.toHost()).toEqual(new Float32Array(24))
     tensor.dispose()
   })
@@ -29,12 +39,12 @@ describe('a tensor on the device', () => {
     await using model = await load()
     using tensor = model.createTensor([4, 2, 3])
     const there = await traced(() => tensor.copyFrom(VALUES))
-    expect(there.events).toMatchObject([{ what: 'to-device', bytes: 96 }])
+    expect(copies(there)).toMatchObject([{ what: 'to-device', bytes: 96 }])
     const back = await traced(() => tensor.toHost())
-    expect(back.events).toMatchObject([{ what: 'to-host', bytes: 96 }])
+    expect(copies(back)).toMatchObject([{ what: 'to-host', bytes: 96 }])
     expect(back.result).toEqual(VALUES)
     const part = await traced(() => tensor.slice(1, 3).toHostSync())
-    expect(part.events).toMatchObject([{ what: 'to-host', bytes: 48 }])
+    expect(copies(part)).toMatchObject([{ what: 'to-host', bytes: 48 }])
     expect(part.result).toEqual(VALUES.subarray(6, 18))
   })
 
@@ -45,8 +55,7 @@ describe('a tensor on the device', () => {
     await tensor.copyFrom(VALUES)
     for (const one of [model, other]) {
       using copy = one.createTensor([2, 2, 3])
-      const { events } = await traced(() => copy.copyFrom(tensor.slice(2)))
-      expect(events).toEqual([])
+      expect(copies(await traced(() => copy.copyFrom(tensor.slice(2))))).toEqual([])
       expect(await copy.toHost()).toEqual(VALUES.subarray(12))
     }
   })
@@ -55,17 +64,17 @@ describe('a tensor on the device', () => {
     await using model = await load()
     const tensor = model.createTensor([4, 2, 3])
     const slice = tensor.slice(1)
-    const address = `0x${tensor.pointer.toString(16)}`
+    const address = hex(tensor.pointer)
     const kept = await traced(async () => {
       tensor.dispose()
       await slice.toHost()
     })
-    expect(kept.onDevice).toEqual([])
+    expect(kept.onDevice).not.toContainEqual({ what: 'device-free', address, bytes: 0 })
     const { onDevice } = await traced(async () => {
       slice.dispose()
       await model.features(a) // comes after the work that frees
     })
-    expect(onDevice.filter(({ what }) => what === 'device-free')).toMatchObject([{ address }])
+    expect(onDevice).toContainEqual({ what: 'device-free', address, bytes: 0 })
   })
 
   it('is freed after the calls that use it', async () => {
@@ -93,9 +102,9 @@ describe('a tensor on the device', () => {
     await using other = await load()
     using copy = other.createTensor([4, 2, 3])
     expect(await (await copy.copyFrom(tensor)).toHost()).toEqual(VALUES)
-    const address = `0x${tensor.pointer.toString(16)}`
+    const address = hex(tensor.pointer)
     const { onDevice } = await traced(() => tensor.dispose())
-    expect(onDevice).toMatchObject([{ what: 'device-free', address }])
+    expect(onDevice).toContainEqual({ what: 'device-free', address, bytes: 0 })
   })
 
   it('that there is no room for is ERR_OUT_OF_MEMORY, and the model works on', async () => {
@@ -125,17 +134,18 @@ describe("a tensor in the host's memory", () => {
     const { result: host, events } = await traced(() =>
       model.createTensor([4, 2, 3], 'float32', { on: 'host' }),
     )
-    expect(events).toMatchObject([{ what: 'alloc', bytes: 96 }])
-    const { address } = events[0]!
+    const allocations = events.filter(({ what }) => what === 'alloc')
+    expect(allocations).toMatchObject([{ bytes: 96 }])
+    const { address } = allocations[0]!
     expect(host.device).toBe('cpu')
-    expect(`0x${host.pointer.toString(16)}`).toBe(address)
+    expect(hex(host.pointer)).toBe(address)
     host.data!.set(VALUES)
     using device = model.createTensor([4, 2, 3])
     const there = await traced(() => device.copyFrom(host))
-    expect(there.events).toEqual([{ what: 'to-device', address, bytes: 96 }])
+    expect(copies(there)).toEqual([{ what: 'to-device', address, bytes: 96 }])
     host.data!.fill(0)
     const back = await traced(() => host.copyFrom(device))
-    expect(back.events).toEqual([{ what: 'to-host', address, bytes: 96 }])
+    expect(copies(back)).toEqual([{ what: 'to-host', address, bytes: 96 }])
     expect(host.data).toEqual(VALUES)
   })
 })
@@ -145,16 +155,17 @@ describe("a feature map's tensor", () => {
     await using model = await load()
     using map = await model.features(a)
     const values = await map.read()
-    const { result: tensor, events, onDevice } = await traced(() => map.tensor)
-    expect([events, onDevice]).toEqual([[], []])
+    const looked = await traced(() => map.tensor)
+    const { result: tensor } = looked
+    expect([copies(looked), allocated(looked)]).toEqual([[], []])
     expect(tensor).toMatchObject({ shape: [7, 10, 64], device: 'cuda:0', readOnly: true, data: null })
     const read = await traced(() => tensor.toHost())
-    expect(read.events).toMatchObject([{ what: 'to-host', bytes: 4 * 7 * 10 * 64 }])
+    expect(copies(read)).toMatchObject([{ what: 'to-host', bytes: 4 * 7 * 10 * 64 }])
     expect(sameBits(read.result, values)).toBe(true)
     expect(sameBits(tensor.slice(2, 4).toHostSync(), values.subarray(2 * 640, 4 * 640))).toBe(true)
     using copy = model.createTensor(tensor.shape)
     const onGpu = await traced(() => copy.copyFrom(tensor))
-    expect(onGpu.events).toEqual([])
+    expect(copies(onGpu)).toEqual([])
     expect(sameBits(await copy.toHost(), values)).toBe(true)
   })
 
@@ -171,6 +182,127 @@ describe("a feature map's tensor", () => {
     using copy = other.createTensor(tensor.shape)
     expect(sameBits(await (await copy.copyFrom(tensor)).toHost(), values)).toBe(true)
     tensor.dispose()
+  })
+})
+
+describe('results on the device', () => {
+  const wanted = { backward: true, occlusion: true, confidence: true } as const
+  const output = { on: 'device' } as const
+
+  it('and frames there cross no bus, in a graph too, with the bits of ordinary ones', async () => {
+    await using model = await load()
+    const maps = await model.flowMaps(a, b, wanted)
+    const picture = await model.flowPicture(a, b)
+    const [first, second] = [a, b].map((frame) => ({
+      ...frame,
+      data: model.createTensor([frame.data.length], 'uint8').copyFromSync(frame.data),
+    })) as [TensorFrame, TensorFrame]
+    const into = model.createTensor([2, a.height, a.width])
+    await model.flow(first, second, { into }) // allocates buffers of the engine
+    let replays = 0
+    for (let round = 0; round < 3; round++) {
+      const call = await traced(() => model.flow(first, second, { into }))
+      expect([copies(call), allocated(call)]).toEqual([[], []])
+      replays += call.replays
+      expect(sameBits(await into.toHost(), maps.flow.data)).toBe(true)
+    }
+    expect(replays).toBeGreaterThan(0)
+    const all = await traced(() => model.flowMaps(first, second, { ...wanted, into }))
+    expect(copies(all)).toEqual([])
+    expect(sameBits(await all.result.flow.toHost(), maps.flow.data)).toBe(true)
+    expect(sameBits(await all.result.backward!.toHost(), maps.backward!.data)).toBe(true)
+    expect(await all.result.occlusion!.toHost()).toEqual(maps.occlusion!.data)
+    expect(sameBits(await all.result.confidence!.toHost(), maps.confidence!.data)).toBe(true)
+    const drawn = await traced(() => model.flowPicture(first, second, { output }))
+    expect(copies(drawn)).toEqual([])
+    expect(await drawn.result.toHost()).toEqual(picture.data)
+    const features = await traced(() => model.features(first))
+    expect(copies(features)).toEqual([])
+    const step = await traced(() => model.advance(features.result, second, { output }))
+    expect(copies(step)).toEqual([])
+    expect(sameBits(await step.result.flow.toHost(), maps.flow.data)).toBe(true)
+  })
+
+  it('of frames in page-locked memory to page-locked memory: each byte once', async () => {
+    await using model = await load()
+    const data = [a, b].map((frame) =>
+      model.createTensor([frame.data.length], 'uint8', { on: 'host' }).copyFromSync(frame.data),
+    )
+    const [first, second] = data.map((tensor) => ({ ...a, data: tensor })) as [TensorFrame, TensorFrame]
+    const into = model.createTensor([2, a.height, a.width], 'float32', { on: 'host' })
+    await model.flow(first, second, { into })
+    expect(copies(await traced(() => model.flow(first, second, { into })))).toEqual([
+      { what: 'to-device', address: hex(data[0]!.pointer), bytes: a.data.length },
+      { what: 'to-device', address: hex(data[1]!.pointer), bytes: b.data.length },
+      { what: 'to-host', address: hex(into.pointer), bytes: 8 * a.width * a.height },
+    ])
+  })
+
+  it('go to a slice that is aligned, and to no other', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    using ring = model.createTensor([6, a.height, a.width])
+    for (const turn of [2, 0, 1]) {
+      using into = ring.slice(2 * turn, 2 * turn + 2)
+      const { events } = await traced(() => model.flow(a, b, { into }))
+      expect(events.filter(({ what }) => what === 'to-host')).toEqual([])
+    }
+    for (const turn of [0, 1, 2])
+      expect(sameBits(await ring.slice(2 * turn, 2 * turn + 2).toHost(), expected.data)).toBe(true)
+    using odd = model.createTensor([5, 3, 3])
+    const options = { output: [3, 3] } as const
+    const small = await model.flow(a, b, options)
+    await expect(model.flow(a, b, { ...options, into: odd.slice(1, 3) })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', '16 bytes'),
+    )
+    await model.flow(a, b, { ...options, into: odd.slice(0, 2) })
+    expect(sameBits((await odd.toHost()).subarray(0, 18), small.data)).toBe(true)
+    expect((await odd.toHost()).subarray(18)).toEqual(new Float32Array(27))
+  })
+
+  it('are not for a model on another device', async () => {
+    await using model = await load()
+    await using cpu = await loadTiny()
+    const into = model.createTensor([2, a.height, a.width])
+    const data = model.createTensor([a.data.length], 'uint8')
+    const said = flowError('ERR_ARGUMENT', 'another device')
+    await expect(cpu.flow(a, b, { into })).rejects.toThrow(said)
+    await expect(cpu.flow({ ...a, data }, b)).rejects.toThrow(said)
+    expect(sameBits((await cpu.flow(a, b)).data, (await cpu.flow(a, b)).data)).toBe(true)
+  })
+
+  it('and frames there outlast a disposal during the call', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    const { made } = await whileBusy(model, () => {
+      const data = model.createTensor([a.data.length], 'uint8')
+      const into = model.createTensor([2, a.height, a.width])
+      const kept = into.slice(0)
+      const calls = [
+        data.copyFrom(a.data).then(() => new Float32Array()),
+        model.flow({ ...a, data }, b, { into }).then(() => kept.toHost()),
+      ]
+      data.dispose()
+      into.dispose()
+      return calls
+    })
+    expect(sameBits((await made[1])!, expected.data)).toBe(true)
+  })
+
+  it('takes frames into a stream', async () => {
+    await using model = await load()
+    using ordinary = model.stream()
+    using stream = model.stream()
+    for (const frame of [a, b, b, a]) {
+      const expected = await ordinary.push(frame)
+      const data = model.createTensor([frame.data.length], 'uint8').copyFromSync(frame.data)
+      const { result, events } = await traced(() => stream.push({ ...frame, data }))
+      expect(events.filter(({ what }) => what === 'to-device')).toEqual([])
+      expect(result?.flow === undefined).toBe(expected?.flow === undefined)
+      // A duplicate is told from bytes on the host alone.
+      if (result?.flow && expected?.flow && !('duplicate' in expected && expected.duplicate))
+        expect(sameBits(result.flow.data, expected.flow.data)).toBe(true)
+    }
   })
 })
 

@@ -40,6 +40,8 @@ import {
   type StreamResult,
   type StreamStats,
   Tensor,
+  type TensorFrame,
+  type TensorMaps,
   type TrackedPoint,
   trackPoints,
   warp,
@@ -117,7 +119,7 @@ describe('a frame', () => {
   })
 
   it('may be a path or a URL', () => {
-    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | string | URL | Uint8Array>()
+    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | TensorFrame | string | URL | Uint8Array>()
   })
 
   it('of a file tells its fault, and the code of a PNG is one of three', () => {
@@ -362,5 +364,22 @@ describe('tensors', () => {
     map.tensor.toHostSync({ signal: new AbortController().signal })
     // @ts-expect-error: not constructed, but made by a model
     new Tensor()
+  })
+
+  it('are the results of calls that ask for them', () => {
+    const output = { on: 'device', size: [4, 5] } as const
+    const into = model.createTensor([2, 4, 5])
+    expectTypeOf(model.flow(frame, frame, { output })).resolves.toEqualTypeOf<Tensor<'float32'>>()
+    expectTypeOf(model.flowSync(frame, frame, { into })).toEqualTypeOf<Tensor<'float32'>>()
+    expectTypeOf(model.flow(frame, frame, { output: [4, 5] })).resolves.toEqualTypeOf<FlowField>()
+    expectTypeOf(model.advance(map, frame, { into })).resolves.toEqualTypeOf<FlowStep<Tensor<'float32'>>>()
+    expectTypeOf(model.flowMapsSync(frame, frame, { output })).toEqualTypeOf<TensorMaps>()
+    expectTypeOf(model.flowPicture(frame, frame, { output })).resolves.toEqualTypeOf<Tensor<'uint8'>>()
+    const pixels = { data: model.createTensor([4, 5, 3], 'uint8'), width: 5, height: 4 }
+    expectTypeOf(pixels).toExtend<FrameSource>()
+    // @ts-expect-error: a tensor of another type
+    model.flow(frame, frame, { into: pixels.data })
+    // @ts-expect-error: no such place
+    model.flow(frame, frame, { output: { on: 'gpu' } })
   })
 })
