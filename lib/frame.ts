@@ -1,5 +1,5 @@
 import { FlowError } from './errors.js'
-import type { NativeFrame, NativePlane } from './native/contract.js'
+import type { NativeFrame, NativePlane, NativeRange } from './native/contract.js'
 import {
   type FormatRow,
   formatRow,
@@ -62,6 +62,17 @@ export interface TensorFrame extends Omit<Frame, 'data'> {
   readonly data: Tensor<'uint8'>
 }
 
+/**
+ * A decoded frame in memory of the model's GPU that other code of this process allocated, such as a hardware decoder. It is read where
+ * it lies. Its bytes are there when the call is made, and stay until it is settled. Memory that was freed, is another GPU's or too
+ * small is refused.
+ */
+export interface PointerFrame extends Omit<Frame, 'data' | 'format'> {
+  /** The address of its first byte, on the GPU. */
+  readonly pointer: bigint
+  readonly format: PixelFormat
+}
+
 /** Size and format of a frame to be made. */
 export interface FrameShape extends YuvCode {
   /** Pixels, 1 to 65535. */
@@ -89,7 +100,7 @@ export interface FrameBuffer extends Frame {
 export type EncodedSource = string | URL | Uint8Array
 
 /** A decoded frame, or a picture to decode. */
-export type FrameSource = Frame | TensorFrame | EncodedSource
+export type FrameSource = Frame | TensorFrame | PointerFrame | EncodedSource
 
 const MAX_SIDE = 65_535
 const MAX_STRIDE = 2 ** 31 - 1
@@ -108,20 +119,21 @@ export function isFile(source: unknown): source is EncodedSource {
  * @param name name of the frame in error messages
  * @throws {FlowError} `ERR_FRAME`; the message has the expected and the given value
  */
-export function checkFrame(frame: Frame | TensorFrame, name: string): NativeFrame {
+export function checkFrame(frame: Frame | TensorFrame | PointerFrame, name: string): NativeFrame {
   const fail = failing(name)
   if (typeof frame !== 'object' || frame === null)
     fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
-  const { data, width, height } = frame
-  const pixels = pixelsOf(data, fail)
-  const sized = { ...frame, bytes: isOnHost(pixels) ? pixels.length : pixels.bytes }
+  const { width, height } = frame
+  const pixels = 'pointer' in frame ? undefined : pixelsOf(frame.data, fail)
+  const sized = { ...frame, bytes: pixels && (isOnHost(pixels) ? pixels.length : pixels.bytes) }
   checkSides(width, height, fail)
   const format = frame.format ?? defaultFormat(sized, fail)
   const row = checkFormat(format, fail)
   const toRgb = conversionOf(frame, format, row, fail)
   const size = `${width} x ${height} ${format}`
   const planes = placePlanes(sized, row, size, fail)
-  return { data: pixels, width, height, channels: row.channels, toRgb, planes }
+  const data = pixels ?? rangeAt(frame, planes, row.sizes(width, height), fail)
+  return { data, width, height, channels: row.channels, toRgb, planes }
 }
 
 /**
@@ -150,9 +162,26 @@ function pixelsOf(data: unknown, fail: Fail): NativeFrame['data'] {
   return placeOf(data as Tensor<'uint8'>)
 }
 
-/** A frame whose bytes are counted. */
+/** The memory of a {@link PointerFrame}: as much as its planes need. */
+function rangeAt(
+  frame: object,
+  planes: readonly NativePlane[],
+  sizes: readonly PlaneSize[],
+  fail: Fail,
+): NativeRange {
+  const { pointer, data } = frame as { readonly pointer: unknown; readonly data?: unknown }
+  if (data !== undefined) fail('it has data and a pointer: give one of them')
+  if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n)
+    fail(`its pointer must be an address as a bigint, not ${describe(pointer)}`)
+  const bytes = Math.max(
+    ...sizes.map(({ row, rows }, p) => planes[p]!.offset + planes[p]!.stride * (rows - 1) + row),
+  )
+  return { pointer: pointer as bigint, bytes }
+}
+
+/** A frame whose bytes are counted; undefined are as many as it needs. */
 interface SizedFrame extends Omit<Frame, 'data'> {
-  readonly bytes: number
+  readonly bytes: number | undefined
 }
 
 /**
@@ -249,7 +278,7 @@ function placePlanes(frame: SizedFrame, format: FormatRow, size: string, fail: F
   if (planes !== undefined) return checkPlanes(frame, sizes, size, fail)
   if (stride === undefined) {
     const { planes: placed, end } = follow(sizes)
-    if (bytes !== end)
+    if (bytes !== undefined && bytes !== end)
       fail(
         `a ${size} frame is ${end} bytes, its data are ${bytes}: if it is padded, give its stride or planes`,
       )
@@ -267,12 +296,12 @@ function placePlanes(frame: SizedFrame, format: FormatRow, size: string, fail: F
     )
   const { planes: placed, end, padded } = follow(sizes, strides)
   const rows = sizes.reduce((sum, plane) => sum + plane.rows, 0)
-  if (bytes < end)
+  if (bytes !== undefined && bytes < end)
     fail(
       `a ${size} frame of stride ${stride} needs at least ${end} bytes (${rows} rows), its data are ${bytes}`,
     )
   // Bytes between the planes would shift the colours, and nobody would notice.
-  if (sizes.length > 1 && bytes > padded)
+  if (sizes.length > 1 && bytes !== undefined && bytes > padded)
     fail(
       `a ${size} frame of stride ${stride} is ${padded} bytes, its data are ${bytes}: say where its planes are, ` +
         'planes: [{ offset, stride }, ...]',
@@ -313,7 +342,7 @@ function checkPlanes(
     if (!Number.isInteger(step) || step! < row || step! > MAX_STRIDE)
       fail(`the stride of its plane ${p} must be an integer of at least ${row} bytes, not ${describe(step)}`)
     const end = offset! + step! * (rows - 1) + row
-    if (end > bytes)
+    if (bytes !== undefined && end > bytes)
       fail(`plane ${p} of a ${size} frame (${rows} rows) ends at byte ${end}, its data are ${bytes} bytes`)
     return { offset: offset!, stride: step! }
   })
@@ -327,6 +356,7 @@ function checkPlanes(
 function defaultFormat({ bytes, width, height, stride, planes }: SizedFrame, fail: Fail): PixelFormat {
   if (stride !== undefined) return fail('a frame with a stride needs a format as well')
   if (planes !== undefined) return fail('a frame with planes needs a format as well')
+  if (bytes === undefined) return fail('a frame at a pointer needs a format as well')
   const pixels = width * height
   if (bytes === 3 * pixels) return 'rgb'
   if (bytes === 4 * pixels) return 'rgba'

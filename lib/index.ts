@@ -19,6 +19,7 @@ export {
   type FramePlane,
   type FrameShape,
   type FrameSource,
+  type PointerFrame,
   type TensorFrame,
   type YuvCode,
 } from './frame.js'

@@ -19,6 +19,12 @@ export interface TensorOptions<D extends TensorDType = TensorDType> {
    * SharedArrayBuffer, tensors of several threads are over the same memory.
    */
   readonly data?: TensorArrays[D] | undefined
+  /**
+   * The tensor is over memory of the model's GPU that other code of this process allocated, from this address on, instead of new
+   * memory. Its owner keeps it until the tensor is disposed and its calls are done, and orders its own work: it waits for what it
+   * writes before a call, and for the call before it writes again. A call with memory that was freed is refused.
+   */
+  readonly pointer?: bigint | undefined
 }
 
 /** Options of {@link Tensor.toHostSync}. */
@@ -297,11 +303,20 @@ export function makeTensor<D extends TensorDType>(
 ): Tensor<D> {
   const layout = tightLayout(checkShape(shape))
   const bytes = dtypeRow(dtype).bytes * countOf(layout.shape)
-  const { on = 'device', data } = options
+  const { on = 'device', data, pointer } = options
   if (on !== 'device' && on !== 'host')
     throw new FlowError('ERR_ARGUMENT', `on: must be 'device' or 'host', not ${String(on)}`)
   if (bytes > Number.MAX_SAFE_INTEGER)
     throw new FlowError('ERR_OUT_OF_MEMORY', `a tensor takes ${bytes} bytes: there is no room for it`)
+  if (pointer !== undefined) {
+    if (data !== undefined)
+      throw new FlowError('ERR_ARGUMENT', 'pointer: and data are both given: give one of them')
+    const memory = new EngineMemory(
+      callNative(site, () => queue.native.adopt(checkPointer(pointer, dtype), bytes)),
+    )
+    const offset = Number(pointer - memory.pointer)
+    return create({ queue, memory, dtype, layout, offset, readOnly: false })
+  }
   const memory = data === undefined ? allocate() : over(checkArray(data, dtype, layout.shape, 'data'))
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
 
@@ -311,6 +326,18 @@ export function makeTensor<D extends TensorDType>(
     const buffer = on === 'host' ? callNative(site, () => queue.native.allocate(bytes)) : undefined
     return new HostMemory(buffer === undefined ? allocateBytes(bytes, 'a tensor') : new Uint8Array(buffer))
   }
+}
+
+function checkPointer(pointer: bigint, dtype: TensorDType): bigint {
+  const { bytes } = dtypeRow(dtype)
+  if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n)
+    throw new FlowError('ERR_ARGUMENT', `pointer: must be an address as a bigint, not ${String(pointer)}`)
+  if (pointer % BigInt(bytes) !== 0n)
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `pointer: must be a multiple of ${bytes} for values of ${dtype}, not ${pointer}`,
+    )
+  return pointer
 }
 
 function over(data: TensorArrays[TensorDType]): TensorMemory {

@@ -3,10 +3,9 @@ import {
   checkDecoded,
   checkFrame,
   checkKept,
-  type Frame,
+  type EncodedSource,
   type FrameSource,
   isFile,
-  type TensorFrame,
 } from '../frame.js'
 import { decodeForCall } from '../image/decode.js'
 import type {
@@ -94,7 +93,9 @@ export class CallQueue {
       this.check(call.options)
       const frames = call.frames.some(({ source }) => isFile(source))
         ? await Promise.all(call.frames.map(decode))
-        : call.frames.map(({ source, name }) => checkFrame(source as Frame | TensorFrame, name))
+        : call.frames.map(({ source, name }) =>
+            checkFrame(source as Exclude<FrameSource, EncodedSource>, name),
+          )
       const checkAllKept = () => {
         for (const [i, { name }] of call.frames.entries()) checkKept(frames[i]!, name)
       }

@@ -163,7 +163,10 @@ export interface NativeMemory {
   release(): void
 }
 
-/** A part of a {@link NativeMemory}, which need not be held as long as a request uses it. */
+/**
+ * A part of a {@link NativeMemory}, which need not be held as long as a request uses it; or of memory of the model's GPU that other
+ * code of this process allocated.
+ */
 export interface NativeRange {
   readonly pointer: bigint
   readonly bytes: number
@@ -246,6 +249,11 @@ export interface NativeModel {
   allocate(bytes: number): ArrayBuffer | undefined
   /** Zeroed memory of the GPU; undefined on a CPU. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`. */
   allocateDevice(bytes: number): NativeMemory | undefined
+  /**
+   * The block of the GPU's memory that contains the bytes from `pointer` on, allocated by other code of this process, which frees it.
+   * Throws `ERR_ARGUMENT` if the model cannot compute there: it was freed, is the host's, another GPU's, or too small.
+   */
+  adopt(pointer: bigint, bytes: number): NativeMemory
   /**
    * Where kept features are: rows of `dim` values, one for each patch, `stride` values from row to row. No request writes to
    * them, and they stay until the memory is released. Throws `ERR_DISPOSED` for a name that is not in use.

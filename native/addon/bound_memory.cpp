@@ -6,7 +6,7 @@
 namespace flow::addon {
 
 std::span<std::byte> BoundMemory::bytes(const Napi::Value& value, const char* what) {
-  if (!value.IsTypedArray()) return known(to_object(value, what), what);
+  if (!value.IsTypedArray()) return range(to_object(value, what), what);
   return std::as_writable_bytes(elements<std::uint8_t>(value, napi_uint8_array, what));
 }
 
@@ -20,16 +20,18 @@ void BoundMemory::keep(const Napi::Value& typed_array, std::span<const std::byte
   }
 }
 
-std::span<std::byte> BoundMemory::known(const Napi::Object& range, const char* what) {
+std::span<std::byte> BoundMemory::range(const Napi::Object& range, const char* what) {
   const std::uintptr_t address = to_address(range.Get("pointer"), what);
   const auto size = static_cast<std::size_t>(to_integer(range.Get("bytes"), what, 1, max_exact_integer));
   // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
   const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(address), size);
-  auto memory = holding(bytes);
+  MemoryPtr memory = holding(bytes);
+  if (!memory && engine_) memory = engine_->adopt(bytes);
   if (!memory) reject(std::string(what) + " is not within memory of an engine");
   if (memory->device() != Memory::host && memory->device() != device_) {
     reject(std::string(what) + " is in the memory of another device");
   }
+  if (!memory->is_there()) reject(std::string(what) + " is memory that was freed: dispose tensors over it");
   on_device_ = on_device_ || memory->device() != Memory::host;
   holds.push_back(std::move(memory));
   return bytes;
@@ -37,7 +39,7 @@ std::span<std::byte> BoundMemory::known(const Napi::Object& range, const char* w
 
 std::span<std::byte> BoundMemory::aligned(const Napi::Object& range, const char* what) {
   constexpr std::uintptr_t alignment = 16;
-  const std::span<std::byte> bytes = known(range, what);
+  const std::span<std::byte> bytes = this->range(range, what);
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
     reject(std::string(what) + ": a tensor for a result must begin at a multiple of 16 bytes");
   }

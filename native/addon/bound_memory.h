@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "addon/values.h"
+#include "engine/engine.h"
 
 namespace flow::addon {
 
@@ -14,8 +15,8 @@ namespace flow::addon {
 /// functions throw Error(argument).
 class BoundMemory {
  public:
-  /// `device` is the index of the engine's GPU, or Memory::host.
-  explicit BoundMemory(int device) : device_(device) {}
+  /// `device` is the index of the engine's GPU, or Memory::host. `engine` is null before a model is loaded, and after.
+  BoundMemory(EnginePtr engine, int device) : engine_(std::move(engine)), device_(device) {}
 
   /// The elements of a typed array, without a copy.
   template <class Element>
@@ -24,9 +25,10 @@ class BoundMemory {
     keep(value, std::as_bytes(elements));
     return elements;
   }
-  /// NativeBytes of lib/native/contract.ts: an Uint8Array, or a range of known memory that the engine can reach.
+  /// NativeBytes of lib/native/contract.ts: an Uint8Array, or a range of memory that the engine can reach.
   std::span<std::byte> bytes(const Napi::Value& value, const char* what);
-  /// As `elements`, also for a range of known memory. It begins at a multiple of 16 bytes, as kernels need it.
+  /// As `elements`, also for a range of memory that the engine can reach. It begins at a multiple of 16 bytes, as
+  /// kernels need it.
   template <class Element>
   std::span<Element> result(const Napi::Value& value, napi_typedarray_type type, const char* what) {
     if (value.IsTypedArray()) return elements<Element>(value, type, what);
@@ -41,9 +43,10 @@ class BoundMemory {
 
  private:
   void keep(const Napi::Value& typed_array, std::span<const std::byte> bytes);
-  std::span<std::byte> known(const Napi::Object& range, const char* what);
+  std::span<std::byte> range(const Napi::Object& range, const char* what);
   std::span<std::byte> aligned(const Napi::Object& range, const char* what);
 
+  EnginePtr engine_;
   int device_;
   bool on_device_ = false;
 };

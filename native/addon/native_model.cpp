@@ -28,7 +28,7 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::submit>("submit"), InstanceMethod<&NativeModel::run>("run"),
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::release>("release"),
        InstanceMethod<&NativeModel::allocate>("allocate"),
-       InstanceMethod<&NativeModel::allocate_device>("allocateDevice"),
+       InstanceMethod<&NativeModel::allocate_device>("allocateDevice"), InstanceMethod<&NativeModel::adopt>("adopt"),
        InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::dispose>("dispose"),
        InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe"),
        InstanceMethod<&NativeModel::tensorrt>("tensorRT"), InstanceMethod<&NativeModel::build_plan>("buildPlan"),
@@ -101,7 +101,7 @@ Napi::Value NativeModel::cancel_load(const Info& info) {
 
 /// The call for a NativeRequest or a NativeCopy. Its answer is a NativeResult.
 Call NativeModel::call_of(const Napi::Value& value) {
-  BoundMemory memory(device_);
+  BoundMemory memory(engine_, device_);
   const Napi::Value copy = to_object(value, "request").Get("copy");
   Call call = copy.IsUndefined() ? request_call(value, memory) : copy_call(copy, memory);
   call.keeps = std::move(memory.keeps);
@@ -177,6 +177,17 @@ Napi::Value NativeModel::allocate_device(const Info& info) {
     const auto bytes = static_cast<std::size_t>(to_integer(info[0], "bytes", 1, max_exact_integer));
     MemoryPtr memory = engine_ ? engine_->allocate_device(bytes) : nullptr;
     return memory ? memory_object(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
+  });
+}
+
+/// (pointer, bytes)
+Napi::Value NativeModel::adopt(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!engine_) throw Error(ErrorCode::disposed, "the model was disposed");
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
+    const auto* const first = reinterpret_cast<const std::byte*>(to_address(info[0], "pointer"));
+    const auto bytes = static_cast<std::size_t>(to_integer(info[1], "bytes", 1, max_exact_integer));
+    return memory_object(info.Env(), engine_->adopt({first, bytes}), worker_);
   });
 }
 

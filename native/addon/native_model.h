@@ -46,6 +46,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value release(const Info& info);
   Napi::Value allocate(const Info& info);
   Napi::Value allocate_device(const Info& info);
+  Napi::Value adopt(const Info& info);
   Napi::Value features(const Info& info);
   Napi::Value dispose(const Info& info);
   Napi::Value dispose_sync(const Info& info);

@@ -18,6 +18,7 @@ class CpuEngine : public Engine {
   std::unique_ptr<Ops> open() const override;
   MemoryPtr allocate_host(std::size_t /*bytes*/) const override { return nullptr; }
   MemoryPtr allocate_device(std::size_t /*bytes*/) const override { return nullptr; }
+  MemoryPtr adopt(std::span<const std::byte> bytes) const override;
 
  private:
   int threads_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "cuda/foreign_memory.h"
 #include "cuda/kernel_images.h"
 #include "engine/engine.h"
 
@@ -17,6 +18,7 @@ class CudaEngine : public Engine {
   /// Page-locked memory.
   MemoryPtr allocate_host(std::size_t bytes) const override;
   MemoryPtr allocate_device(std::size_t bytes) const override;
+  MemoryPtr adopt(std::span<const std::byte> bytes) const override { return ForeignMemory::find(context_, bytes); }
 
  private:
   ContextPtr context_;

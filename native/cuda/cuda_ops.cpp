@@ -6,6 +6,7 @@
 
 #include "cuda/copy.h"
 #include "cuda/tiles.h"
+#include "engine/known_memory.h"
 #include "kernels/attention.h"
 #include "kernels/color_flow.h"
 #include "kernels/correlation.h"
@@ -129,8 +130,11 @@ void CudaOps::write(std::span<const float> host, RealMatrix to) { write_rows(hos
 void CudaOps::write(std::span<const float> host, OperandMatrix to) { write_rows(host, precision_, to); }
 
 void CudaOps::copy(const RowCopy& rows) {
-  const bool from_device = DeviceMemory::holding({rows.from, 1}) != nullptr;
-  const bool to_device = DeviceMemory::holding({rows.to, 1}) != nullptr;
+  const auto is_on_device = [](const std::byte* first) {
+    const MemoryPtr memory = holding({first, 1});
+    return memory && memory->device() != Memory::host;
+  };
+  const bool from_device = is_on_device(rows.from), to_device = is_on_device(rows.to);
   guarded([&] {
     const bool tight = rows.from_step == rows.bytes && rows.to_step == rows.bytes;
     const std::size_t bytes = tight ? rows.rows * rows.bytes : rows.bytes;

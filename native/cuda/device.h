@@ -37,6 +37,7 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   const DeviceInfo& device() const { return device_; }
+  CUcontext handle() const { return context_; }
 
   /// Makes the context current on this thread while the object lives, then restores the previous one. Never throws: if
   /// the driver refuses, the calls made under it report the error.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/known_memory.h"
-
 namespace flow::cuda {
 
 namespace {
@@ -52,10 +50,6 @@ DeviceMemory::DeviceMemory(std::size_t bytes, const Stream& stream) : size_(byte
   const Context::Scope scope(*stream.context());
   memory_ = {stream.context(), allocate_device(stream.context()->device(), at_least_one(bytes))};
   check(driver().cuMemsetD8Async(memory_.get(), 0, at_least_one(bytes), stream.get()), "cuMemsetD8Async");
-}
-
-std::shared_ptr<const DeviceMemory> DeviceMemory::holding(std::span<const std::byte> bytes) {
-  return std::dynamic_pointer_cast<const DeviceMemory>(flow::holding(bytes));
 }
 
 PinnedMemory::PinnedMemory(const ContextPtr& context, std::size_t bytes) : size_(bytes) {

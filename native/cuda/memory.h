@@ -16,8 +16,6 @@ class DeviceMemory : public Memory {
   void* data() const override { return std::bit_cast<void*>(memory_.get()); }
   std::size_t size() const override { return size_; }
   int device() const override { return memory_.context()->device().index; }
-  /// The known block that all of `bytes` lie in, or null. Any thread.
-  static std::shared_ptr<const DeviceMemory> holding(std::span<const std::byte> bytes);
 
  private:
   std::size_t size_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "engine/precision.h"
@@ -47,6 +48,10 @@ class Engine {
   /// Memory of the device, for tensors. Null if the device's memory is the host's. Throws Error(device),
   /// Error(out_of_memory).
   virtual MemoryPtr allocate_device(std::size_t bytes) const = 0;
+  /// The block of the device's memory that contains all of `bytes`, allocated by other code of this process and known
+  /// from now on. Its owner keeps it until the returned pointer is gone. Throws Error(argument) if the engine cannot
+  /// compute in it.
+  virtual MemoryPtr adopt(std::span<const std::byte> bytes) const = 0;
 };
 
 using EnginePtr = std::shared_ptr<const Engine>;

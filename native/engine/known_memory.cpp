@@ -20,13 +20,26 @@ Registry& registry() {
 
 std::uintptr_t first_address(const Memory& memory) { return reinterpret_cast<std::uintptr_t>(memory.data()); }
 
+std::weak_ptr<const Memory>& entry_of(const Memory& memory) {
+  // Entries of freed memory are removed here. There are few entries, so the search is cheap.
+  std::erase_if(registry().entries, [](const auto& entry) { return entry.second.expired(); });
+  return registry().entries[first_address(memory)];
+}
+
 }  // namespace
 
 void make_known(const MemoryPtr& memory) {
   const std::lock_guard lock(registry().mutex);
-  // Entries of freed memory are removed here. There are few entries, so the search is cheap.
-  std::erase_if(registry().entries, [](const auto& entry) { return entry.second.expired(); });
-  registry().entries.insert_or_assign(first_address(*memory), memory);
+  entry_of(*memory) = memory;
+}
+
+MemoryPtr find_or_make_known(const MemoryPtr& memory) {
+  const std::lock_guard lock(registry().mutex);
+  std::weak_ptr<const Memory>& entry = entry_of(*memory);
+  MemoryPtr known = entry.lock();
+  if (known && known->size() == memory->size()) return known;
+  entry = memory;
+  return memory;
 }
 
 MemoryPtr holding(std::span<const std::byte> bytes) {

@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { TensorFrame } from '../../lib/index.js'
+import { readFile } from 'node:fs/promises'
+import {
+  FlowField,
+  type FlowOptions,
+  type FrameSource,
+  type Tensor,
+  type TensorFrame,
+} from '../../lib/index.js'
 import { whileBusy } from '../support/busy.js'
 import { runScript } from '../support/child.js'
 import { flowError, sameBits } from '../support/compare.js'
@@ -303,6 +310,63 @@ describe('results on the device', () => {
       if (result?.flow && expected?.flow && !('duplicate' in expected && expected.duplicate))
         expect(sameBits(result.flow.data, expected.flow.data)).toBe(true)
     }
+  })
+})
+
+describe('the bytes of the table in docs/guide/tensors.md', async () => {
+  const page = await readFile(new URL('../../docs/guide/tensors.md', import.meta.url), 'utf8')
+  const rows = [...page.matchAll(/^\| ([^|]+) \| ([^|]+) \| (2 F|0) +\| (R|0) +\|$/gm)].map(([, ...cells]) =>
+    cells.map((cell) => cell.trim()),
+  )
+  const F = a.data.length
+  const R = 8 * a.width * a.height
+  const bytes: Readonly<Record<string, number>> = { '2 F': 2 * F, R, 0: 0 }
+
+  it('are of seven rows', () => expect(rows).toHaveLength(7))
+
+  it.each(rows)('%s, %s: %s and %s', async (frames, flow, toDevice, toHost) => {
+    await using model = await load()
+    const tensors = (on: 'host' | 'device') =>
+      [a, b].map((frame) => ({
+        ...frame,
+        data: model.createTensor([F], 'uint8', { on }).copyFromSync(frame.data),
+      }))
+    const made = () =>
+      [a, b].map((frame) => {
+        const copy = model.createFrame(frame)
+        copy.data.set(frame.data)
+        return copy
+      })
+    const inputs: Readonly<Record<string, readonly (readonly FrameSource[])[]>> = {
+      'ordinary arrays': [[a, b]],
+      '`createFrame`, or a tensor on the host': [made(), tensors('host')],
+      // foreign-memory.test.ts has those with a pointer.
+      'tensors on the GPU, or a `pointer`': [tensors('device')],
+    }
+    const size = [2, a.height, a.width]
+    const outputs: Readonly<Record<string, readonly (FlowField | Tensor<'float32'> | undefined)[]>> = {
+      'an ordinary field': [undefined, new FlowField(a.width, a.height)],
+      '`createField`, or such a tensor': [
+        model.createField(a.width, a.height),
+        model.createTensor(size, 'float32', { on: 'host' }),
+      ],
+      'a tensor on the GPU': [model.createTensor(size)],
+    }
+    using from = await model.features(a)
+    using to = await model.features(b)
+    const pairs = frames === 'feature maps' ? [[from, to]] : inputs[frames!]!
+    for (const into of outputs[flow!]!)
+      for (const pair of pairs) {
+        const call = () =>
+          frames === 'feature maps'
+            ? model.flowFromFeatures(from, to, { into } as FlowOptions)
+            : model.flow(...(pair as [FrameSource, FrameSource]), { into } as FlowOptions)
+        await call() // tables for this size
+        const { events } = await traced<unknown>(call)
+        const sum = (way: string) =>
+          events.filter(({ what }) => what === way).reduce((total, event) => total + event.bytes, 0)
+        expect([sum('to-device'), sum('to-host')]).toEqual([bytes[toDevice!], bytes[toHost!]])
+      }
   })
 })
 

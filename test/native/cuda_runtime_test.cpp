@@ -267,20 +267,55 @@ const check::Register block_outlives("a block keeps its context, and lets go of 
   check::that(context.expired(), "the context is still held");
 });
 
-const OnGpu device_block(
-    "memory of the device is zeroed, known by its addresses, and outlives its engine", [](Gpu& gpu) {
-      MemoryPtr memory = CudaEngine(0, Precision::fp32).allocate_device(1000);
-      const std::byte* const first = memory->bytes().data();
-      check::that(memory->device() == 0 && memory->size() == 1000, "it is described otherwise");
-      check::that(DeviceMemory::holding({first + 900, 100}) == memory, "a part of it is not known");
-      check::that(!DeviceMemory::holding({first + 900, 101}), "more than it is known");
-      check::that(!HostBlock::holding({first, 1}), "it is taken for the host's");
-      std::vector<unsigned char> content(1000, 1);
-      copy_to_host(memory->data(), content.size(), content.data(), gpu.stream);
-      gpu.stream.synchronize();
-      check::that(all_are(content, 0), "it is not zeroed");
-      std::thread([&] { memory.reset(); }).join();  // without a context
+const OnGpu device_block("memory of the device is zeroed, known by its addresses, and outlives its engine",
+                         [](Gpu& gpu) {
+                           MemoryPtr memory = CudaEngine(0, Precision::fp32).allocate_device(1000);
+                           const std::byte* const first = memory->bytes().data();
+                           check::that(memory->device() == 0 && memory->size() == 1000, "it is described otherwise");
+                           check::that(holding({first + 900, 100}) == memory, "a part of it is not known");
+                           check::that(!holding({first + 900, 101}), "more than it is known");
+                           check::that(!HostBlock::holding({first, 1}), "it is taken for the host's");
+                           std::vector<unsigned char> content(1000, 1);
+                           copy_to_host(memory->data(), content.size(), content.data(), gpu.stream);
+                           gpu.stream.synchronize();
+                           check::that(all_are(content, 0), "it is not zeroed");
+                           std::thread([&] { memory.reset(); }).join();  // without a context
+                           check::that(!holding({first, 1}), "it is known after its end");
+                         });
+
+const OnGpu foreign(
+    "memory of others is known while somebody needs it, and refused unless kernels reach it", [](Gpu& gpu) {
+      const CudaEngine engine(0, Precision::fp32);
+      const auto refused = [&](const void* first, std::size_t bytes, const char* reason) {
+        try {
+          engine.adopt({static_cast<const std::byte*>(first), bytes});
+        } catch (const Error& error) {
+          return error.code() == ErrorCode::argument && std::string(error.what()).find(reason) != std::string::npos;
+        }
+        return false;
+      };
+      CUdeviceptr address = 0;
+      cuda::check(driver().cuMemAlloc(&address, 1000), "cuMemAlloc");
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver's addresses are integers
+      const auto* const first = reinterpret_cast<const std::byte*>(address);
+      MemoryPtr memory = engine.adopt({first + 100, 500});
+      check::that(memory->data() == first && memory->size() == 1000 && memory->device() == 0, "another block");
+      check::that(memory->is_there() && holding({first, 1000}) == memory, "it is not known");
+      check::that(engine.adopt({first, 1}) == memory, "it is known by two objects");
+      check::that(refused(first + 100, 901, "900 bytes"), "more than the allocation is taken");
+      cuda::check(driver().cuMemFree(address), "cuMemFree");
+      check::that(!memory->is_there(), "freed memory is there");
+      memory.reset();
       check::that(!holding({first, 1}), "it is known after its end");
+      check::that(refused(first, 1, "freed"), "freed memory is taken");
+      const std::vector<std::byte> ordinary(100);
+      check::that(refused(ordinary.data(), 100, "never allocated"), "ordinary memory is taken");
+      const PinnedMemory pinned(gpu.context, 100);
+      if (gpu.context->device().integrated) {
+        check::that(engine.adopt({static_cast<const std::byte*>(pinned.data()), 100})->device() == 0, "shared memory");
+      } else {
+        check::that(refused(pinned.data(), 100, "the host's"), "the host's memory is taken");
+      }
     });
 
 const OnGpu staged("a frame and a result pass through blocks and other memory alike", [](Gpu& gpu) {

@@ -34,6 +34,7 @@ import {
   loadImage,
   type LoadOptions,
   type PixelFormat,
+  type PointerFrame,
   type PngCode,
   type Precision,
   type RgbImage,
@@ -119,7 +120,9 @@ describe('a frame', () => {
   })
 
   it('may be a path or a URL', () => {
-    expectTypeOf<FrameSource>().toEqualTypeOf<Frame | TensorFrame | string | URL | Uint8Array>()
+    expectTypeOf<FrameSource>().toEqualTypeOf<
+      Frame | TensorFrame | PointerFrame | string | URL | Uint8Array
+    >()
   })
 
   it('of a file tells its fault, and the code of a PNG is one of three', () => {
@@ -377,6 +380,10 @@ describe('tensors', () => {
     expectTypeOf(model.flowPicture(frame, frame, { output })).resolves.toEqualTypeOf<Tensor<'uint8'>>()
     const pixels = { data: model.createTensor([4, 5, 3], 'uint8'), width: 5, height: 4 }
     expectTypeOf(pixels).toExtend<FrameSource>()
+    expectTypeOf<{ pointer: bigint; width: 5; height: 4; format: 'nv12' }>().toExtend<FrameSource>()
+    model.createTensor([4], 'uint8', { pointer: 4096n })
+    // @ts-expect-error: no address
+    model.createTensor([4], 'uint8', { pointer: 4096 })
     // @ts-expect-error: a tensor of another type
     model.flow(frame, frame, { into: pixels.data })
     // @ts-expect-error: no such place

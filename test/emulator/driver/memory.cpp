@@ -91,6 +91,12 @@ bool Memory::is_host(std::uintptr_t p) const {
   return found != nullptr && found->kind == Kind::host;
 }
 
+std::optional<Memory::Block> Memory::block_at(std::uintptr_t p) const {
+  const Allocation* const found = find(p, 1);
+  if (found == nullptr) return {};
+  return Block{reinterpret_cast<std::uintptr_t>(found->start), found->bytes, found->kind};
+}
+
 std::string Memory::broken_guard(Allocation& a) {
   static const auto intact = [] {
     std::array<unsigned char, guard_bytes> all;

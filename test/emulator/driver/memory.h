@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace emu {
@@ -30,6 +31,13 @@ class Memory {
   /// Whether p lies within an allocation of host memory.
   bool is_host(std::uintptr_t p) const;
   bool is_start(const void* p, Kind kind) const;
+  struct Block {
+    std::uintptr_t start;
+    std::size_t bytes;
+    Kind kind;
+  };
+  /// The allocation that p lies within.
+  std::optional<Block> block_at(std::uintptr_t p) const;
   std::size_t device_bytes() const { return device_bytes_; }
 
   /// Says which allocation was overrun, or nothing. Each overrun is reported once.

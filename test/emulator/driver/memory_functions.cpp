@@ -115,6 +115,38 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* device, void* host, unsigned 
   });
 }
 
+CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** values, CUdeviceptr p) {
+  return context_call("cuPointerGetAttributes", Capture::allowed, [&](State& s, Context&) {
+    if (attributes == nullptr || values == nullptr || count == 0) return CUDA_ERROR_INVALID_VALUE;
+    CUcontext owner = nullptr;
+    std::optional<Memory::Block> block;
+    int device = -2;
+    for (const auto& [index, context] : s.primary_contexts) {
+      const Context* const found = s.contexts.find(context);
+      if (found == nullptr || !(block = found->memory.block_at(p))) continue;
+      owner = context, device = index;
+      break;
+    }
+    const auto type = [&]() -> unsigned {
+      if (!block) return 0;
+      return block->kind == Memory::Kind::host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+    }();
+    for (unsigned i = 0; i < count; i++) {
+      switch (attributes[i]) {
+        case CU_POINTER_ATTRIBUTE_CONTEXT: *static_cast<CUcontext*>(values[i]) = owner; break;
+        case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+          *static_cast<unsigned*>(values[i]) = type;
+          break;
+        case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *static_cast<int*>(values[i]) = device; break;
+        case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *static_cast<CUdeviceptr*>(values[i]) = block ? block->start : 0; break;
+        case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *static_cast<std::size_t*>(values[i]) = block ? block->bytes : 0; break;
+        default: return CUDA_ERROR_INVALID_VALUE;
+      }
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t bytes, CUstream stream) {
   return submit_copy("cuMemsetD8Async", stream, {{to, bytes}}, [=] { std::memset(pointer<void>(to), value, bytes); });
 }

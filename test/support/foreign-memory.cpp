@@ -1,0 +1,100 @@
+// Device memory that is not the package's: an addon that allocates on the driver of DINOV3_FLOW_CUDA_DRIVER by itself, in the primary
+// context of a device, as a decoder or another network does.
+#include <dlfcn.h>
+#include <node_api.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+template <class Function>
+Function find(const char* name) {
+  static void* const library = dlopen(std::getenv("DINOV3_FLOW_CUDA_DRIVER"), RTLD_NOW);
+  return reinterpret_cast<Function>(dlsym(library, name));
+}
+
+void use_device(int index) {
+  find<int (*)(unsigned)>("cuInit")(0);
+  void* context = nullptr;
+  find<int (*)(void**, int)>("cuDevicePrimaryCtxRetain")(&context, index);
+  find<int (*)(void*)>("cuCtxSetCurrent")(context);
+}
+
+struct Arguments {
+  Arguments(napi_env env, napi_callback_info info) : env(env) {
+    napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  }
+  std::uint64_t address(int i) const {
+    std::uint64_t value = 0;
+    bool lossless = false;
+    napi_get_value_bigint_uint64(env, values[i], &value, &lossless);
+    return value;
+  }
+  std::uint32_t number(int i) const {
+    std::uint32_t value = 0;
+    napi_get_value_uint32(env, values[i], &value);
+    return value;
+  }
+  void* bytes(int i, std::size_t& length) const {
+    void* data = nullptr;
+    napi_get_typedarray_info(env, values[i], nullptr, &length, &data, nullptr, nullptr);
+    return data;
+  }
+  napi_env env;
+  std::size_t count = 2;
+  napi_value values[2] = {};
+};
+
+/// (bytes, device): the address of new memory
+napi_value allocate(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  use_device(static_cast<int>(arguments.number(1)));
+  std::uintptr_t address = 0;
+  find<int (*)(std::uintptr_t*, std::size_t)>("cuMemAlloc_v2")(&address, arguments.number(0));
+  napi_value result = nullptr;
+  napi_create_bigint_uint64(env, address, &result);
+  return result;
+}
+
+/// (address)
+napi_value release(napi_env env, napi_callback_info info) {
+  find<int (*)(std::uintptr_t)>("cuMemFree_v2")(Arguments(env, info).address(0));
+  return nullptr;
+}
+
+/// (address, bytes): writes the bytes there
+napi_value write(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  std::size_t length = 0;
+  const void* const data = arguments.bytes(1, length);
+  find<int (*)(std::uintptr_t, const void*, std::size_t, void*)>("cuMemcpyHtoDAsync_v2")(arguments.address(0), data,
+                                                                                        length, nullptr);
+  return nullptr;
+}
+
+/// (address, bytes): reads what is there into the bytes
+napi_value read(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  std::size_t length = 0;
+  void* const data = arguments.bytes(1, length);
+  find<int (*)(void*, std::uintptr_t, std::size_t, void*)>("cuMemcpyDtoHAsync_v2")(data, arguments.address(0), length,
+                                                                                  nullptr);
+  return nullptr;
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  const struct {
+    const char* name;
+    napi_callback function;
+  } functions[] = {{"allocate", allocate}, {"release", release}, {"write", write}, {"read", read}};
+  for (const auto& [name, function] : functions) {
+    napi_value value = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+    napi_set_named_property(env, exports, name, value);
+  }
+  return exports;
+}
