@@ -198,7 +198,7 @@ describe('weights are read to the bit', () => {
 
 describe('the addon, whatever is passed to it,', () => {
   it('refuses it instead of crashing', async () => {
-    const { NativeModel } = loadAddon()
+    const { NativeModel, addressOf } = loadAddon()
     const nonsense: unknown[] = [
       undefined,
       null,
@@ -256,12 +256,15 @@ describe('the addon, whatever is passed to it,', () => {
     const methods = Object.getOwnPropertyNames(NativeModel.prototype).filter(
       (name) => !withoutArguments.includes(name),
     )
-    expect(methods.sort()).toEqual(['allocate', 'buildPlan', 'cancel', 'release', 'run', 'submit', 'usePlan'])
+    expect(methods.sort().join(' ')).toBe(
+      'adopt allocate allocateDevice buildPlan cancel features release run submit usePlan',
+    )
     const anything = native as unknown as Record<string, (...args: unknown[]) => unknown>
     for (const value of nonsense) {
-      for (const name of methods.filter((name) => name !== 'allocate'))
+      for (const name of methods.filter((name) => !name.startsWith('allocate')))
         expect(() => anything[name]!(value, value)).toThrow()
       if (value !== 2) expect(anything['allocate']!(value)).toBeUndefined() // ordinary memory serves as well
+      if (!(value instanceof Uint8Array)) expect(() => addressOf(value as Uint8Array)).toThrow()
       expect(() => anything['submit']!(request, value)).toThrow()
     }
     // Every field of a request, with every value that it cannot have.
@@ -307,6 +310,35 @@ describe('the addon, whatever is passed to it,', () => {
             `${at}: ${value}`,
           ).toThrow()
       }
+    // Rows of a copy are within both memories, whatever the numbers are.
+    const copy = {
+      from: new Uint8Array(8),
+      to: new Uint8Array(8),
+      rows: 2,
+      rowBytes: 4,
+      fromStep: 4,
+      toStep: 4,
+    }
+    native.run({ copy })
+    for (const field of Object.keys(copy))
+      for (const value of [...nonsense, { pointer: 4096n, bytes: 8 }, { pointer: 0n, bytes: 8 }, copy.from]) {
+        if (field === 'from' && value === copy.from) continue
+        const bad = { copy: { ...copy, [field]: value } }
+        // With steps of less than a row, rows overlap.
+        if (!['rows', 'rowBytes'].includes(field) || value !== 2)
+          expect(() => anything['run']!(bad)).toThrow()
+      }
+    for (const bad of [
+      { rows: 3 },
+      { rowBytes: 5 },
+      { fromStep: 5 },
+      { toStep: 2 ** 53 - 1 },
+      { rows: 2 ** 53 - 1 },
+    ])
+      expect(() => native.run({ copy: { ...copy, ...bad } })).toThrow('rows of a copy')
+    for (const range of [{ pointer: 4096n, bytes: 2048 }, { pointer: 4096, bytes: 2048 }, { pointer: 4096n }])
+      for (const bad of [{ flow: range }, { to: { ...good, data: range } }])
+        expect(() => anything['run']!({ ...request, ...bad })).toThrow()
     expect(() => native.run({ ...request, flow: out.subarray(1) })).toThrow('length')
     expect(() => native.run({ ...request, gridHeight: 0 })).toThrow('grid height')
     expect(() => native.run({ ...request, from: 1, to: 2 })).toThrow('feature map')
