@@ -77,16 +77,17 @@ class RowSource {
 #pragma unroll
     for (int i = 0; i < chunks::count; i++) {
       const int row = chunks::row(i) < rows_ ? first + chunks::row(i) : 0;
-      from_[i] = static_cast<const T*>(matrix) + static_cast<std::ptrdiff_t>(row) * stride + chunks::element();
+      from_[i] = static_cast<const T*>(matrix) + static_cast<std::ptrdiff_t>(row) * stride;
     }
   }
 
   DEVICE void start(T* to, int slice) {
-    const int k = slice * Block::depth;
-    const bool inside = k + chunks::element() < k_;
+    const int k = slice * Block::depth + chunks::element();
+    const bool inside = k < k_;
+    const int column = inside ? k : 0;
 #pragma unroll
     for (int i = 0; i < chunks::count; i++) {
-      if (chunks::has(i)) cp_async16(to + chunks::slot(i), from_[i] + k, inside && chunks::row(i) < rows_);
+      if (chunks::has(i)) cp_async16(to + chunks::slot(i), from_[i] + column, inside && chunks::row(i) < rows_);
     }
   }
   DEVICE void finish(T*) {}

@@ -57,7 +57,8 @@ class Im2col {
  public:
   using T = typename Block::T;
 
-  DEVICE explicit Im2col(const GemmParams& p) : map_(p.conv), stride_(p.lda), k_(p.k) {
+  DEVICE explicit Im2col(const GemmParams& p)
+      : map_start_(static_cast<const T*>(p.a)), map_(p.conv), stride_(p.lda), k_(p.k) {
 #pragma unroll
     for (int i = 0; i < chunks::count; i++) {
       const int row = static_cast<int>(blockIdx.y) * Block::rows + chunks::row(i);
@@ -76,7 +77,8 @@ class Im2col {
     for (int i = 0; i < chunks::count; i++) {
       const int y = y_[i] + dy, x = x_[i] + dx;
       const bool inside = y >= 0 && y < map_.height && x >= 0 && x < map_.width;
-      cp_async16(to + chunks::slot(i), from_[i] + shift, inside && k < k_);
+      const bool valid = inside && k < k_;
+      cp_async16(to + chunks::slot(i), valid ? from_[i] + shift : map_start_, valid);
     }
   }
   DEVICE void finish(T*) {}
@@ -85,6 +87,7 @@ class Im2col {
   using chunks = ThreadChunks<Block, Block::rows>;
   static_assert(Block::rows % chunks::step == 0);
 
+  const T* map_start_;
   Convolution map_;
   int stride_, k_;
   int x_[chunks::count], y_[chunks::count];

@@ -27,6 +27,9 @@ void cp_async(void* to, const void* from, unsigned bytes, unsigned source_bytes,
     block.fail(format("cp.async at %s:%d: its destination is not within the %zu bytes of shared memory", file, line,
                       block.shared_bytes));
   }
+  if (!is_global(from)) {  // even if nothing is read
+    block.fail(format("cp.async at %s:%d: its source %p is not in global memory", file, line, from));
+  }
   const AsyncCopy c{to, from, bytes, source_bytes};
   note_access(from, source_bytes, Access::read);
   note_access(to, bytes, Access::async_write);

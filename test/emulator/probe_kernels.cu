@@ -127,6 +127,15 @@ KERNEL(probe_misaligned, ProbeParams, 32, 1) {
   p.out[t] = static_cast<float>(r[0] % 1024 + r[1] % 1024);
 }
 
+KERNEL(probe_outside_copy, ProbeParams, 32, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = static_cast<int>(threadIdx.x);
+  cp_async16(s + 4 * t, p.bug ? p.in + (1 << 24) : p.in, false);
+  cp_async_commit();
+  cp_async_wait<0>();
+  p.out[t] = s[4 * t];
+}
+
 KERNEL(probe_misaligned_copy, ProbeParams, 32, 1) {
   SHARED_MEMORY(float, s);
   const int t = threadIdx.x;

@@ -287,6 +287,14 @@ void note_access(const void* p, std::size_t bytes, Access access) {
   note_all(p, bytes, access, place_of(current->fiber->site));
 }
 
+bool is_global(const void* p) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  const auto next = global_memory.upper_bound(address);
+  if (next == global_memory.begin()) return false;
+  const auto& [start, memory] = *std::prev(next);
+  return address - start < memory.bytes;
+}
+
 void note_fence() {
   const Block& b = *current;
   order.follow(b);

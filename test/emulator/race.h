@@ -12,9 +12,12 @@ enum class Access { read, write, atomic, async_write };
 void note_access(const void* p, std::size_t bytes, Access access);
 /// Records a __threadfence of the running thread.
 void note_fence();
+/// Whether `p` lies within global memory. Other builds do not know.
+bool is_global(const void* p);
 #else
 inline void note_access(const void*, std::size_t, Access) {}
 inline void note_fence() {}
+inline bool is_global(const void*) { return true; }
 #endif
 
 }  // namespace emu

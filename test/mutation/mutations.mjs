@@ -23,7 +23,7 @@ export const MUTATIONS = [
   {
     mistake: 'a GEMM that reads on beyond k',
     file: 'gemm_core.cuh',
-    find: 'const bool inside = k + chunks::element() < k_;',
+    find: 'const bool inside = k < k_;',
     replace: 'const bool inside = true;',
     kernels: ['mask_upsample.cu'],
     test: 'mask_upsample',
@@ -556,5 +556,14 @@ export const MUTATIONS = [
     kernels: ['rate_flow.cu'],
     test: 'rate_flow',
     builds: ['host'],
+  },
+  {
+    mistake: 'a 3x3 convolution that copies zeros from outside its map',
+    file: 'gemm_sources.cuh',
+    find: 'valid ? from_[i] + shift : map_start_',
+    replace: 'from_[i] + shift',
+    kernels: ['gemm.cu'],
+    test: 'conv3x3_relu',
+    builds: ['race'],
   },
 ]

@@ -161,6 +161,8 @@ const Notices divergent("a divergent barrier", {"probe_divergent_barrier"}, ever
 const Notices divergent_warp("a divergent warp", {"probe_divergent_warp"}, every, "deadlock");
 const Notices early_exit("a return before a barrier", {"probe_early_exit"}, every, "the others have returned");
 const Notices misaligned("a misaligned ldmatrix", {"probe_misaligned", 32, 1, 512 + 16}, every, "not a multiple of 16");
+const Notices outside_copy("a cp.async of zeros from an address outside global memory",
+                           {"probe_outside_copy", 32, 1, 512}, race, "is not in global memory");
 const Notices misaligned_copy("a misaligned cp.async", {"probe_misaligned_copy", 32, 1, 512}, every, "misaligned");
 const Notices sum("a sum that is not atomic", {"probe_sum"}, race, "race:");
 const Notices blocks("blocks that write to the same place", {"probe_blocks", 64, 2}, race, "of another block");
