@@ -214,7 +214,8 @@ class AttentionSplits {
 /// The image whose head this block computes.
 DEVICE int image_of_block(const AttentionParams& p) { return static_cast<int>(blockIdx.y) >= p.heads ? 1 : 0; }
 
-/// Stores the weighted means of the queries from `first` on, without the padding.
+/// Stores the weighted means of the queries from `first` on, without the padding. A mean of values in range leaves the
+/// range of float16 only by the rounding of weights, so it saturates without a report.
 template <class Warp, class T, int HD>
 DEVICE void store_attention(const AttentionParams& p, int first, const OnlineSoftmax<Warp>& softmax) {
   const bool pairs = p.head_dim % 2 == 0 && p.ldo % 2 == 0;

@@ -93,8 +93,9 @@ struct AttentionWarp {
 #pragma unroll
     for (int step = 0; step < 4; step++) {
       const float(&w0)[4] = weights[2 * step], (&w1)[4] = weights[2 * step + 1];
-      const std::uint32_t a[4] = {pack2<T>(w0[0], w0[1]), pack2<T>(w0[2], w0[3]), pack2<T>(w1[0], w1[1]),
-                                  pack2<T>(w1[2], w1[3])};
+      // Weights are at most 1.
+      const std::uint32_t a[4] = {pack2_unsaturated<T>(w0[0], w0[1]), pack2_unsaturated<T>(w0[2], w0[3]),
+                                  pack2_unsaturated<T>(w1[0], w1[1]), pack2_unsaturated<T>(w1[2], w1[3])};
 #pragma unroll
       for (int j = 0; j < HD / 8; j += 2) {
         std::uint32_t b[4];

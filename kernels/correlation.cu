@@ -136,6 +136,7 @@ struct Correlation {
   DEVICE void store(int first, const float (&acc)[2][4]) const {
     const int lane = lane_id(), side = 2 * p.radius + 1;
     const float scale = 1.F / sqrtf(static_cast<float>(p.channels));
+    LargestMagnitude largest;
     for (int tile = 0; tile < 2; tile++) {
       for (int e = 0; e < 4; e++) {
         const int i = lane / 4 + e / 2 * 8;
@@ -144,14 +145,18 @@ struct Correlation {
                   dx = neighbour % window_width() - i % correlation_tile_width;
         const int pixel = tile_pixel(i);
         if (pixel < 0 || dy < 0 || dy >= side || dx < 0 || dx >= side) continue;
-        out(pixel)[3 * p.channels + dy * side + dx] = from_float<T>(scale * acc[tile][e]);
+        const float cost = scale * acc[tile][e];
+        largest.note_as<T>(cost);
+        out(pixel)[3 * p.channels + dy * side + dx] = from_float<T>(cost);
       }
     }
+    largest.report_as<T>(p.excess);
   }
 
   /// Writes the columns that are not costs.
   DEVICE void concatenate() const {
     const int thread = static_cast<int>(threadIdx.x), channels = p.channels;
+    LargestMagnitude largest;
     if (channels % 8 == 0) {
       const int eights = channels / 8;
       for (int item = thread; item < correlation_pixels * eights; item += correlation_threads) {
@@ -160,7 +165,10 @@ struct Correlation {
         float u[8], v[8], difference[8];
         load8(a(pixel) + c, u);
         load8(b(pixel) + c, v);
-        for (int e = 0; e < 8; e++) difference[e] = fabsf(u[e] - v[e]);
+        for (int e = 0; e < 8; e++) {
+          difference[e] = fabsf(u[e] - v[e]);
+          largest.note_as<T>(difference[e]);
+        }
         store8(out(pixel) + c, u);
         store8(out(pixel) + channels + c, v);
         store8(out(pixel) + 2 * channels + c, difference);
@@ -172,9 +180,12 @@ struct Correlation {
         const T u = a(pixel)[c], v = b(pixel)[c];
         out(pixel)[c] = u;
         out(pixel)[channels + c] = v;
-        out(pixel)[2 * channels + c] = from_float<T>(fabsf(to_float(u) - to_float(v)));
+        const float difference = fabsf(to_float(u) - to_float(v));
+        largest.note_as<T>(difference);
+        out(pixel)[2 * channels + c] = from_float<T>(difference);
       }
     }
+    largest.report_as<T>(p.excess);
 
     const int cols = 3 * channels + (2 * p.radius + 1) * (2 * p.radius + 1), padding = ceil_div(cols, 8) * 8 - cols;
     for (int item = thread; item < correlation_pixels * padding; item += correlation_threads) {

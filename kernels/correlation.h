@@ -26,6 +26,7 @@ struct CorrelationParams {
   void* out;
   int height, width, channels, radius;
   int lda, ldb, ldo;
+  unsigned* excess;  // see layouts.h; for T of float16
 };
 
 }  // namespace flow::kernels

@@ -65,13 +65,18 @@ DEVICE void convolve(const DepthwiseParams& p, const DepthwiseInput<T>& in, int 
     const int c = in.channel + i;
     scale[i] = p.scale && c < p.cols ? p.scale[c] : c < p.cols + p.extra_cols ? 1 : 0;
   }
+  LargestMagnitude largest;
 #pragma unroll
   for (int pixel = 0; pixel < depthwise_pixels; pixel++) {
-    if (first + pixel >= p.width) return;
-    for (int i = 0; i < 8; i++) acc[pixel][i] *= scale[i];
+    if (first + pixel >= p.width) break;
+    for (int i = 0; i < 8; i++) {
+      acc[pixel][i] *= scale[i];
+      largest.note_as<T>(acc[pixel][i]);
+    }
     store8(static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(y * p.width + first + pixel) * p.ldo + in.channel,
            acc[pixel]);
   }
+  largest.report_as<T>(p.excess);
 }
 
 template <class T>

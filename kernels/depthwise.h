@@ -24,6 +24,7 @@ struct DepthwiseParams {
   int height, width;
   int cols, extra_cols;
   int ldi, ld_extra, ldw, ldo;
+  unsigned* excess;  // see layouts.h; for T of float16
 };
 
 }  // namespace flow::kernels

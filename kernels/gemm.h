@@ -2,7 +2,7 @@
 
 #include "layouts.h"
 
-// Parameters of gemm.cu: out (m x n) = epilogue(rows of `a` x `b`^T + bias).
+// Parameters of gemm.cu: out (m x n) = epilogue(scale * (rows of `a` x `b`^T) + bias).
 //
 // Kernels are named gemm_OP_TYPE_BMxBN: OP of the list below, TYPE f32, f16 or bf16, tile BM x BN of `gemm_tiles`.
 // The grid is (ceil(n / BN), ceil(m / BM)), the block `threads`, dynamic shared memory `gemm_shared_bytes`.
@@ -12,8 +12,8 @@ namespace flow::kernels {
 //   OP          a          out                                        columns of b
 //   store       T          float32: y                                 as they are
 //   add         T          float32: out += gain * y                   as they are
-//   gelu        T          T: gelu(y)                                 as they are
-//   swiglu      T          T (m x n/2): silu(gate) * up               blocks of 16: 8 of gate, the same 8 of up
+//   gelu        T          T: out_scale * gelu(y)                     as they are
+//   swiglu      T          T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
 //   qkv         T          T: q, k, v of every head, q, k rotated     see QkvOutput
 //   silu        T          T: silu(y), and its columns' sums          as they are
 //   project     float32    T: silu(y)                                 as they are
@@ -52,7 +52,7 @@ struct QkvOutput {
   int heads, head_dim;
   int tokens;        // of an image; m is one or two images
   int prefix;        // tokens at the front of an image that have no position
-  float q_scale;     // multiplies q after the rotation
+  float scale[3];    // multiplies q after the rotation, k, and v
   const float* cos;  // (tokens - prefix) x head_dim / 2; column 8 * block + i is for pair 8 * block + i
   const float* sin;
   long long part;  // elements of q, of k and of v of an image
@@ -75,6 +75,9 @@ struct GemmParams {
   int m, n, k;        // k is a multiple of column_group
   int lda, ldb, ldo;  // ldo is a multiple of 16
   const float* gain;  // add: as long as bias; null means 1
+  /// Powers of two, exact. `scale` undoes those of `a` and `b`; `out_scale` keeps `out` in the range of float16.
+  float scale, out_scale;
+  unsigned* excess;  // see layouts.h; of qkv three words: q, k, v
   Convolution conv;
   QkvOutput qkv;
   ColumnSums sums;

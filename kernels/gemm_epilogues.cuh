@@ -1,8 +1,8 @@
 #pragma once
 
-// The epilogues of the GEMM turn y = gain * (A B^T + bias) into the result. An epilogue gets two neighbouring columns
-// of a row per call. A `paired` epilogue gets two such pairs, eight columns apart: one from each half of a block of 16
-// columns. It also gets the values that its `load` has loaded. Columns from n on are not written.
+// The epilogues of the GEMM turn y = gain * (scale * A B^T + bias) into the result. An epilogue gets two neighbouring
+// columns of a row per call. A `paired` epilogue gets two such pairs, eight columns apart: one from each half of a
+// block of 16 columns. It also gets the values that its `load` has loaded. Columns from n on are not written.
 //
 // The compiler cannot move a load above a store, because both may alias, or above a branch. So all loads come first.
 // Bias and gain are loaded before all rows. Then, for one or two rows at a time, everything that the epilogue needs is
@@ -26,6 +26,7 @@ struct Epilogue {
   static constexpr int batch = 2;  // rows whose loads are issued together: as many as there are registers for
 
   const GemmParams& p;
+  LargestMagnitude largest;
 
   DEVICE explicit Epilogue(const GemmParams& params) : p(params) {}
   /// Called first. `Add` multiplies the accumulators by its gain here.
@@ -35,7 +36,7 @@ struct Epilogue {
   struct Prefetched {};
   DEVICE Prefetched load(int /*row*/, int /*col*/, bool /*in_range*/) const { return {}; }
   /// Called after the last pair. `shared` is the block's shared memory. The stages no longer use it after a barrier.
-  DEVICE void done(void* /*shared*/) {}
+  DEVICE void done(void* /*shared*/) { largest.template report_as<typename Block::T>(p.excess); }
 
  protected:
   template <class U>
@@ -43,10 +44,13 @@ struct Epilogue {
     return static_cast<U*>(p.out) + static_cast<std::ptrdiff_t>(row) * p.ldo + col;
   }
   template <class U>
-  DEVICE void store(int row, int col, float2 y) const {
+  DEVICE void store(int row, int col, float2 y) {
     if (col + 1 < p.n) {
+      largest.note_as<U>(y.x);
+      largest.note_as<U>(y.y);
       store2(out<U>(row, col), y.x, y.y);
     } else if (col < p.n) {
+      largest.note_as<U>(y.x);
       *out<U>(row, col) = from_float<U>(y.x);
     }
   }
@@ -56,7 +60,7 @@ template <class Block>
 struct Store : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const { this->template store<float>(row, col, y); }
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) { this->template store<float>(row, col, y); }
 };
 
 template <class Block>
@@ -86,7 +90,7 @@ struct Add : Epilogue<Block> {
         in_range ? this->template out<float>(row, col) : this->p.bias;  // an address that nobody writes
     return {*reinterpret_cast<const float2*>(x), *reinterpret_cast<const float2*>(x + 8)};
   }
-  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& old) const {
+  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& old) {
     this->template store<float>(row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
     this->template store<float>(row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
   }
@@ -96,8 +100,9 @@ template <class Block>
 struct Gelu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
-    this->template store<typename Block::T>(row, col, make_float2(gelu(y.x), gelu(y.y)));
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
+    const float scale = this->p.out_scale;
+    this->template store<typename Block::T>(row, col, make_float2(scale * gelu(y.x), scale * gelu(y.y)));
   }
 };
 
@@ -105,7 +110,7 @@ template <class Block>
 struct Relu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
     this->template store<typename Block::T>(row, col, make_float2(fmaxf(y.x, 0.F), fmaxf(y.y, 0.F)));
   }
 };
@@ -114,7 +119,7 @@ template <class Block>
 struct Silu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) const {
+  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
     this->template store<typename Block::T>(row, col, make_float2(silu(y.x), silu(y.y)));
   }
 };
@@ -127,13 +132,14 @@ class SiluWithColumnSums : public Epilogue<Block> {
 
   DEVICE void operator()(int tile, int row, int col, float2 y) {
     using T = typename Block::T;
-    const float2 out = make_float2(to_float(from_float<T>(silu(y.x))), to_float(from_float<T>(silu(y.y))));
+    const float2 out = make_float2(silu(y.x), silu(y.y));
     this->template store<T>(row, col, out);
-    sums_[tile][0] += out.x;
-    sums_[tile][1] += out.y;
+    sums_[tile][0] += to_float(from_float<T>(out.x));
+    sums_[tile][1] += to_float(from_float<T>(out.y));
   }
 
   DEVICE void done(void* shared) {
+    Epilogue<Block>::done(shared);
     if (this->p.sums.total == nullptr) return;
     float* const warp_sums = static_cast<float*>(shared);  // warp_rows x cols
     __syncthreads();
@@ -190,9 +196,14 @@ struct Swiglu : Epilogue<Block> {
 
   using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Prefetched&) const {
-    store2(this->template out<typename Block::T>(row, col / 16 * 8 + col % 8), silu(gate.x) * up.x,
-           silu(gate.y) * up.y);
+  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Prefetched&) {
+    using T = typename Block::T;
+    // `up` shrinks before the product, whose magnitude is the largest.
+    const float scale = this->p.out_scale;
+    const float x = silu(gate.x) * (scale * up.x), y = silu(gate.y) * (scale * up.y);
+    this->largest.template note_as<T>(x);
+    this->largest.template note_as<T>(y);
+    store2(this->template out<T>(row, col / 16 * 8 + col % 8), x, y);
   }
 };
 
@@ -225,11 +236,17 @@ struct Qkv : Epilogue<Block> {
       lo = make_float2(x.x * cos.x - y.x * sin.x, x.y * cos.y - y.y * sin.y);
       hi = make_float2(y.x * cos.x + x.x * sin.x, y.y * cos.y + x.y * sin.y);
     }
-    const float scale = part == 0 ? qkv.q_scale : 1.F;
+    const float scale = qkv.scale[part];
+    lo = make_float2(lo.x * scale, lo.y * scale);
+    hi = make_float2(hi.x * scale, hi.y * scale);
     T* const to = static_cast<T*>(this->p.out) + (3 * image(row) + part) * qkv.part +
                   (static_cast<std::ptrdiff_t>(head - part * qkv.heads) * qkv.tokens + token(row)) * qkv.head_dim + d;
-    store2(to, lo.x * scale, lo.y * scale);
-    store2(to + 8, hi.x * scale, hi.y * scale);
+    store2(to, lo.x, lo.y);
+    store2(to + 8, hi.x, hi.y);
+    // Each part has its word, so this thread's columns report by themselves.
+    LargestMagnitude largest;
+    for (const float x : {lo.x, lo.y, hi.x, hi.y}) largest.note_as<T>(x);
+    largest.report_as<T>(this->p.excess + part);
   }
 
  private:
@@ -250,7 +267,8 @@ DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc,
 #pragma unroll
     for (int i = 0; i < Block::row_tiles; i++) {
       float(&x)[4] = acc[i][j];
-      x[0] += bias.x, x[1] += bias.y, x[2] += bias.x, x[3] += bias.y;
+      x[0] = fmaf(x[0], p.scale, bias.x), x[1] = fmaf(x[1], p.scale, bias.y);
+      x[2] = fmaf(x[2], p.scale, bias.x), x[3] = fmaf(x[3], p.scale, bias.y);
     }
   }
   epilogue.scale(acc);

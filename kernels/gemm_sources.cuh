@@ -13,8 +13,9 @@ struct Rows : RowSource<Block, Block::rows> {
       : RowSource<Block, Block::rows>(p.a, p.lda, static_cast<int>(blockIdx.y) * Block::rows, p.m, p.k) {}
 };
 
-/// Rows of float32, rounded to T between load and store. Rows beyond m repeat row 0: nobody stores their results.
-/// Columns beyond k repeat column 0: the other operand is zero there. So no load waits for a comparison.
+/// Rows of float32, rounded to T between load and store. They are features, whose range layer_norm has checked. Rows
+/// beyond m repeat row 0: nobody stores their results. Columns beyond k repeat column 0: the other operand is zero
+/// there. So no load waits for a comparison.
 template <class Block>
 class RoundedRows {
  public:

@@ -101,18 +101,23 @@ DEVICE void layer_norm(const LayerNormParams& p) {
   const float mean_error = warp_sum(deviations) / static_cast<float>(p.cols);
   const float variance = warp_sum(squares) / static_cast<float>(p.cols) - mean_error * mean_error;
   const float scale = rsqrtf(fmaxf(variance, 0.F) + p.epsilon);
+  // Also where x is infinite or NaN. An infinite variance alone would make `out` finite, and wrong.
+  report_unless_finite(variance, mean, p.excess);
+  LargestMagnitude largest;
 
   T* const out = static_cast<T*>(p.out) + static_cast<std::ptrdiff_t>(index) * p.ldo;
   const bool aligned = aligned4(static_cast<const T*>(p.out), p.ldo);
   const bool aligned_weights = aligned4(p.gamma, 0) && aligned4(p.beta, 0);
   row.for_each([&](int c, float4 x) {
     const float4 gamma = load4(p.gamma, c, p.cols, aligned_weights), beta = load4(p.beta, c, p.cols, aligned_weights);
-    store4(out, c, p.cols, aligned,
-           make_float4((x.x - mean - mean_error) * scale * gamma.x + beta.x,
-                       (x.y - mean - mean_error) * scale * gamma.y + beta.y,
-                       (x.z - mean - mean_error) * scale * gamma.z + beta.z,
-                       (x.w - mean - mean_error) * scale * gamma.w + beta.w));
+    const float4 y = make_float4(p.scale * ((x.x - mean - mean_error) * scale * gamma.x + beta.x),
+                                 p.scale * ((x.y - mean - mean_error) * scale * gamma.y + beta.y),
+                                 p.scale * ((x.z - mean - mean_error) * scale * gamma.z + beta.z),
+                                 p.scale * ((x.w - mean - mean_error) * scale * gamma.w + beta.w));
+    for (const float value : {y.x, y.y, y.z, y.w}) largest.note(value);
+    store4(out, c, p.cols, aligned, y);
   });
+  largest.report(p.excess, p.limit);
 }
 
 KERNEL(layer_norm_f32, LayerNormParams, layer_norm_threads, 1) { layer_norm<float>(p); }

@@ -1,5 +1,5 @@
-// Convex upsampling (Teed & Deng, RAFT, 2020). mask = in W^T + bias, with a softmax over its 9 taps. A subpixel's flow
-// is `up` times the mean of the 3x3 neighbouring flows, weighted by the softmax.
+// Convex upsampling (Teed & Deng, RAFT, 2020). mask = scale * in W^T + bias, with a softmax over its 9 taps. A
+// subpixel's flow is `up` times the mean of the 3x3 neighbouring flows, weighted by the softmax.
 //
 // A block computes 16 subpixels of 64 pixels with the main loop of the GEMMs (gemm_core.cuh): 64 rows of `in` by 9 x 16
 // rows of `weights`. The weights are ordered so that a warp's nine tiles of eight columns are the nine taps of eight
@@ -70,7 +70,8 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
 #pragma unroll
     for (int i = 0; i < Block::row_tiles; i++) {
       float(&logits)[4] = acc[i][tap];
-      logits[0] += bias.x, logits[1] += bias.y, logits[2] += bias.x, logits[3] += bias.y;
+      logits[0] = fmaf(logits[0], p.scale, bias.x), logits[1] = fmaf(logits[1], p.scale, bias.y);
+      logits[2] = fmaf(logits[2], p.scale, bias.x), logits[3] = fmaf(logits[3], p.scale, bias.y);
     }
   }
 #pragma unroll
@@ -88,6 +89,7 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
 #pragma unroll
       for (int tap = 0; tap < mask_taps; tap++) logits[tap] = acc[i / 2][tap][i % 2 * 2 + j];
       const float2 mean = convex_combination(logits, flow);
+      report_unless_finite(mean.x, mean.y, p.excess);
       const int sub_y = subpixel / up, sub_x = subpixel % up;
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(y * up + sub_y) * p.ldo + x * up + sub_x;
       p.out_x[at] = mean.x * static_cast<float>(up);

@@ -30,6 +30,8 @@ struct MaskUpsampleParams {
   int height, width, up;
   int k;  // a multiple of column_group
   int ldi, ldw, ld_flow, ldo;
+  float scale;       // undoes the power of two of `weights`
+  unsigned* excess;  // see layouts.h; infinite if a flow is not finite
 };
 
 }  // namespace flow::kernels

@@ -35,6 +35,7 @@ DEVICE void predict_flow(const PredictFlowParams& p) {
   }
   float* flow = p.flow + static_cast<std::ptrdiff_t>(row) * p.ld_flow;
   flow[0] = x, flow[1] = y;
+  report_unless_finite(x, y, p.excess);
 }
 
 KERNEL(predict_flow_f32, PredictFlowParams, predict_flow_threads, 1) { predict_flow<float>(p); }

@@ -15,6 +15,7 @@ struct PredictFlowParams {
   const float* base;    // rows x 2, rows ld_base apart, or null; may be the same memory as `flow`
   float* flow;          // rows x 2, rows ld_flow apart
   int rows, cols, ldi, ldw, ld_base, ld_flow;
+  unsigned* excess;  // see layouts.h; infinite if a flow is not finite
 };
 
 }  // namespace flow::kernels

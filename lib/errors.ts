@@ -10,6 +10,7 @@ export type FlowErrorCode =
   | 'ERR_DISPOSED'
   | 'ERR_ABORTED'
   | 'ERR_QUEUE_FULL'
+  | 'ERR_PRECISION'
   | 'ERR_IO'
   | 'ERR_NATIVE'
 
@@ -30,6 +31,7 @@ export type FlowErrorCode =
  * | `ERR_DISPOSED` | the model, feature map or tensor was disposed |
  * | `ERR_ABORTED` | the call's `AbortSignal` fired before the work started |
  * | `ERR_QUEUE_FULL` | the queue of a stream is full, and its policy is `'reject'` |
+ * | `ERR_PRECISION` | values of a frame are beyond the range of the model's precision; the message names the one to load it with |
  * | `ERR_IO` | a file could not be opened, read or written; `cause` is the system's error |
  * | `ERR_NATIVE` | the addon, or a library that reads or writes files, could not be loaded or failed internally |
  */

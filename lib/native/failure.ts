@@ -43,6 +43,7 @@ const NATIVE_CODES: readonly FlowErrorCode[] = [
   'ERR_OUT_OF_MEMORY',
   'ERR_DISPOSED',
   'ERR_ABORTED',
+  'ERR_PRECISION',
   'ERR_IO',
 ]
 

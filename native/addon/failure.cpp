@@ -17,6 +17,7 @@ const char* name_of(ErrorCode code) {
     case ErrorCode::out_of_memory: return "ERR_OUT_OF_MEMORY";
     case ErrorCode::disposed: return "ERR_DISPOSED";
     case ErrorCode::aborted: return "ERR_ABORTED";
+    case ErrorCode::precision: return "ERR_PRECISION";
     case ErrorCode::io: return "ERR_IO";
     case ErrorCode::native: return "ERR_NATIVE";
   }

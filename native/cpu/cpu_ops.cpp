@@ -297,6 +297,7 @@ void CpuOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix bas
   job.base = floats(base);
   job.ld_base = base.stride;
   run_gemm(job);
+  check_range(flow, 0, flow.rows);
 }
 
 void CpuOps::conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) {
@@ -320,10 +321,24 @@ void CpuOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {
   const auto& weights = as<PackedNorm>(norm);
   const NormJob job{floats(x),           x.stride,        x.cols,      weights.gamma.data(),
                     weights.beta.data(), weights.epsilon, floats(out), out.stride};
+  // Beyond this, the sum of squares overflows, and `out` would be beta: finite, and wrong.
+  const float limit = std::sqrt(std::numeric_limits<float>::max() / static_cast<float>(x.cols)) / 2;
   constexpr int rows = 32;
   pool_.run(ceil_div(x.rows, rows), [&](int item, int /*thread*/) {
-    for (int r = item * rows; r < std::min(x.rows, (item + 1) * rows); r++) kernels_.layer_norm(job, r);
+    const int first = item * rows, last = std::min(x.rows, first + rows);
+    for (int r = first; r < last; r++) kernels_.layer_norm(job, r);
+    check_range(x, first, last - first, limit);
+    check_range(out, first, last - first);
   });
+}
+
+void CpuOps::check_range(RealMatrix m, int first, int count, float limit) {
+  bool in_range = true;
+  for (int r = first; r < first + count; r++) {
+    const float* row = floats(m) + static_cast<std::ptrdiff_t>(r) * m.stride;
+    for (int c = 0; c < m.cols; c++) in_range &= std::abs(row[c]) <= limit;  // false for NaN
+  }
+  if (!in_range) in_range_ = false;
 }
 
 void CpuOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) {
@@ -372,6 +387,7 @@ void CpuOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const P
   job.ldo = out.stride;
   reserve_scratch(kernels_.upsample_scratch(job));
   pool_.run(job.gemm.items, [&](int item, int thread) { kernels_.upsample(job, item, scratch(thread)); });
+  pool_.run(out.rows, [&](int row, int /*thread*/) { check_range(out, row, 1); });
 }
 
 void CpuOps::resize_flow(RealMatrix in, RealMatrix out) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -38,6 +40,11 @@ class CpuOps : public Ops {
   void write(std::span<const float> host, OperandMatrix to) override;
   void copy(const RowCopy& rows) override;
   void finish() override {}
+  bool in_range() override { return in_range_; }
+  void sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) override {
+    in_range_ = true;
+    Ops::sequence(key, frames, calls);
+  }
 
   PackedPtr pack_values(std::span<const float> values) override;
   PackedPtr pack_norm(const NormWeights& weights) override;
@@ -121,13 +128,16 @@ class CpuOps : public Ops {
   RealMatrix normalised(RealMatrix x, const Packed& norm);
   float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
   void reserve_scratch(std::size_t floats);
+  /// Notes if a value of rows [first, first + count) is infinite, NaN, or of a magnitude above `limit`. Any thread.
+  void check_range(RealMatrix m, int first, int count, float limit = std::numeric_limits<float>::max());
 
   const Kernels& kernels_;
   ThreadPool pool_;
   std::vector<AlignedFloats> scratch_;  // one per thread; the first call of a size grows it
   AlignedFloats zeros_;
   AlignedFloats normalised_;
-  std::vector<double> longest_;  // one per thread
+  std::atomic<bool> in_range_ = true;  // the norms and flows of the sequence
+  std::vector<double> longest_;        // one per thread
   AlignedFloats match_norms_, match_global_;
   std::vector<double> row_sums_;
   Preprocess preprocess_;

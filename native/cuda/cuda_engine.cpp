@@ -9,7 +9,8 @@
 
 namespace flow::cuda {
 
-CudaEngine::CudaEngine(int device, Precision precision) : context_(Context::of(device)), precision_(precision) {
+CudaEngine::CudaEngine(int device, Precision precision, bool may_widen)
+    : context_(Context::of(device)), precision_(precision), may_widen_(may_widen) {
   const DeviceInfo& info = context_->device();
   if (!has_precision(info.capability_major, precision)) {
     throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +
@@ -33,7 +34,7 @@ EngineInfo CudaEngine::describe() const {
                          .driver_version = driver().version}};
 }
 
-std::unique_ptr<Ops> CudaEngine::open() const { return std::make_unique<CudaOps>(context_, precision_); }
+std::unique_ptr<Ops> CudaEngine::open() const { return std::make_unique<CudaOps>(context_, precision_, may_widen_); }
 
 MemoryPtr CudaEngine::allocate_host(std::size_t bytes) const { return HostBlock::allocate(context_, bytes); }
 

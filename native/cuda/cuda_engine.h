@@ -10,8 +10,9 @@ namespace flow::cuda {
 /// One GPU as an engine.
 class CudaEngine : public Engine {
  public:
-  /// Throws Error(device) if there is no such device, it lacks the precision, or can load none of the kernels.
-  CudaEngine(int device, Precision precision);
+  /// `may_widen`: see CudaOps. Throws Error(device) if there is no such device, it lacks the precision, or can load
+  /// none of the kernels.
+  CudaEngine(int device, Precision precision, bool may_widen = false);
 
   EngineInfo describe() const override;
   std::unique_ptr<Ops> open() const override;
@@ -23,6 +24,7 @@ class CudaEngine : public Engine {
  private:
   ContextPtr context_;
   Precision precision_;
+  bool may_widen_;
   const ImageSet* images_ = nullptr;
   bool in_place_ = false;
 };

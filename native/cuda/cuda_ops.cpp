@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cuda/copy.h"
 #include "cuda/tiles.h"
@@ -21,6 +22,7 @@
 #include "kernels/round_trip.h"
 #include "kernels/squeeze_excite.h"
 #include "ops/color_wheel.h"
+#include "ops/half.h"
 #include "tensorrt/compiler.h"
 
 namespace flow::cuda {
@@ -47,17 +49,20 @@ std::string named(const char* kernel, Precision precision) { return std::string(
 
 }  // namespace
 
-CudaOps::CudaOps(ContextPtr context, Precision precision)
+CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen)
     : context_(std::move(context)),
       precision_(precision),
+      may_widen_(may_widen),
+      excess_(context_),
       stream_(context_),
       copy_stream_(context_),
       modules_(context_),
-      packer_(stream_, precision) {
+      packer_(stream_, precision, excess_) {
   const Context::Scope scope(*context_);
   modules_.find(named("layer_norm", precision));  // a build without kernels fails here, not at the first frame
   for (int slot = 0; slot < staging_slots; slot++) frames_.emplace_back(copy_stream_);
   for (int slot = 0; slot < output_slots; slot++) outputs_.emplace_back(stream_);
+  other_excess_ = excess_.add(1);
 }
 
 CudaOps::~CudaOps() = default;
@@ -155,14 +160,79 @@ void CudaOps::copy(const RowCopy& rows) {
   });
 }
 
-void CudaOps::finish() {
+/// Waits for all calls and for the copies of their outputs.
+void CudaOps::download_outputs() {
   guarded([&] {
     for (HostOutput& output : outputs_) output.download();
     stream_.synchronize();
-    for (HostOutput& output : outputs_) output.deliver();
   });
-  places_ = {};
 }
+
+void CudaOps::finish() {
+  if (!downloaded_) download_outputs();
+  for (HostOutput& output : outputs_) output.deliver();
+  forget_outputs();
+}
+
+void CudaOps::forget_outputs() {
+  for (HostOutput& output : outputs_) output.forget();
+  places_ = {};
+  downloaded_ = false;
+}
+
+// ---- range of numbers -----------------------------------------------------------------------------------------------
+
+const char* CudaOps::wider_precision() const {
+  if (precision_ == Precision::fp32) return "";
+  const bool narrow = precision_ == Precision::fp16;
+  return name_of(narrow && has_precision(device().capability_major, Precision::bf16) ? Precision::bf16
+                                                                                     : Precision::fp32);
+}
+
+bool CudaOps::in_range() {
+  download_outputs();
+  downloaded_ = true;
+  return !excess_.any();
+}
+
+float CudaOps::largest_operand() const {
+  return precision_ == Precision::fp16 ? largest_fp16 : std::numeric_limits<float>::max();
+}
+
+float CudaOps::excess(const Packed& weights, int part) const {
+  const auto* norm = dynamic_cast<const PackedNorm*>(&weights);
+  return (norm != nullptr ? norm->excess : dynamic_cast<const PackedMatrix&>(weights).excess).magnitude(part) /
+         largest_operand();
+}
+
+/// A scale is a parameter of the kernels that were recorded.
+void CudaOps::rescaled(float& scale, int exponent) {
+  scale = std::ldexp(1.F, exponent);
+  guarded([&] { recordings_.clear(); });
+}
+
+void CudaOps::scale_out(Packed& weights, int part, int exponent) {
+  if (auto* norm = dynamic_cast<PackedNorm*>(&weights)) return rescaled(norm->out_scale, exponent);
+  rescaled(dynamic_cast<PackedMatrix&>(weights).out_scale.at(static_cast<std::size_t>(part)), exponent);
+}
+
+void CudaOps::scale_in(Packed& weights, int exponent) {
+  rescaled(dynamic_cast<PackedMatrix&>(weights).in_scale, exponent);
+}
+
+bool CudaOps::widen() {
+  if (!may_widen_ || precision_ != Precision::fp16) return false;
+  if (!has_precision(device().capability_major, Precision::bf16)) return false;
+  guarded([&] {
+    recordings_.clear();
+    stream_.synchronize();
+    packer_.convert(Precision::bf16);
+  });
+  precision_ = Precision::bf16;
+  return true;
+}
+
+void CudaOps::abandon() { forget_outputs(); }
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 
@@ -187,6 +257,8 @@ StagedFrame& CudaOps::staged(const Frame& frame) {
 
 void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) {
   Places places = places_;
+  if (excess_.any()) excess_.clear();
+  downloaded_ = false;
   guarded([&] {
     for (std::size_t i = 0; i < frames.size(); i++) {
       const StagedFrame& frame = staged(frames[i]);
@@ -230,6 +302,17 @@ float CudaOps::sequence_milliseconds() {
 
 // ---- weights --------------------------------------------------------------------------------------------------------
 
+/// Weights beyond the range of the precision widen it, if it may be.
+template <class Pack>
+PackedPtr CudaOps::packed(const Pack& pack) {
+  try {
+    return guarded(pack);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::precision || !widen()) throw;
+    return guarded(pack);
+  }
+}
+
 PackedPtr CudaOps::pack_values(std::span<const float> values) {
   return guarded([&] { return packer_.values(values); });
 }
@@ -237,31 +320,31 @@ PackedPtr CudaOps::pack_norm(const NormWeights& weights) {
   return guarded([&] { return packer_.norm(weights); });
 }
 PackedPtr CudaOps::pack_linear(const LinearWeights& weights) {
-  return guarded([&] { return packer_.linear(weights); });
+  return packed([&] { return packer_.linear(weights); });
 }
 PackedPtr CudaOps::pack_flow(const LinearWeights& weights) {
   return guarded([&] { return packer_.flow(weights); });
 }
 PackedPtr CudaOps::pack_qkv(const LinearWeights& weights, int heads) {
-  return guarded([&] { return packer_.qkv(weights, heads); });
+  return packed([&] { return packer_.qkv(weights, heads); });
 }
 PackedPtr CudaOps::pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) {
   return guarded([&] { return packer_.rope(cos, sin, half_dim); });
 }
 PackedPtr CudaOps::pack_swiglu(const LinearWeights& gate, const LinearWeights& up) {
-  return guarded([&] { return packer_.swiglu(gate, up); });
+  return packed([&] { return packer_.swiglu(gate, up); });
 }
 PackedPtr CudaOps::pack_depthwise(std::span<const float> weight, int channels) {
   return guarded([&] { return packer_.depthwise(weight, channels); });
 }
 PackedPtr CudaOps::pack_conv3x3(const LinearWeights& weights) {
-  return guarded([&] { return packer_.conv3x3(weights); });
+  return packed([&] { return packer_.conv3x3(weights); });
 }
 PackedPtr CudaOps::pack_squeeze_excite(const SqueezeExciteWeights& weights) {
   return guarded([&] { return packer_.squeeze_excite(weights); });
 }
 PackedPtr CudaOps::pack_mask(const LinearWeights& weights, int up) {
-  return guarded([&] { return packer_.mask(weights, up); });
+  return packed([&] { return packer_.mask(weights, up); });
 }
 
 // ---- launches -------------------------------------------------------------------------------------------------------
@@ -276,6 +359,9 @@ kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const
   params.ldb = w.k;
   params.bias = floats(w.bias);
   params.gain = floats(w.gain);
+  params.scale = w.scale();
+  params.out_scale = w.out_scale.front();
+  params.excess = w.excess.device;
   params.out = out;
   params.ldo = ldo;
   params.m = rows;
@@ -296,8 +382,19 @@ void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
 
 void CudaOps::run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision) {
   const auto& weights = as<PackedNorm>(norm);
-  const kernels::LayerNormParams params{
-      floats(x), floats(weights.gamma), floats(weights.beta), out, x.rows, x.cols, x.stride, ldo, weights.epsilon};
+  // Features are float32, but become operands in the head's first product: they have the same limit.
+  const kernels::LayerNormParams params{floats(x),
+                                        floats(weights.gamma),
+                                        floats(weights.beta),
+                                        out,
+                                        x.rows,
+                                        x.cols,
+                                        x.stride,
+                                        ldo,
+                                        weights.epsilon,
+                                        weights.out_scale,
+                                        largest_operand(),
+                                        weights.excess.device};
   launch(named("layer_norm", precision), {ceil_div(x.rows, kernels::layer_norm_rows)}, {kernels::layer_norm_threads}, 0,
          params);
 }
@@ -338,11 +435,13 @@ void CudaOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_
   const OperandMatrix in = normalised(x, norm);
   kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, qkv_weights, qkv.data, 0);
   const int head_dim = kernels::padded_head_dim(shape.head_dim);
+  const auto& scale = as<PackedMatrix>(qkv_weights).out_scale;
+  const float q_scale = 1.44269504F / std::sqrt(static_cast<float>(shape.head_dim));
   params.qkv = {shape.heads,
                 head_dim,
                 shape.tokens,
                 shape.prefix,
-                1.44269504F / std::sqrt(static_cast<float>(shape.head_dim)),
+                {q_scale * scale[0], scale[1], scale[2]},
                 floats(as<PackedRope>(rope).cos),
                 floats(as<PackedRope>(rope).sin),
                 static_cast<long long>(shape.heads) * shape.tokens * head_dim};
@@ -405,8 +504,8 @@ void CudaOps::project_silu(RealMatrix features, const Packed& linear, OperandMat
 }
 
 void CudaOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) {
-  const kernels::CorrelationParams params{a.data, b.data, out.data, grid.height, grid.width,
-                                          a.cols, radius, a.stride, b.stride,    out.stride};
+  const kernels::CorrelationParams params{a.data, b.data,   out.data, grid.height, grid.width,          a.cols,
+                                          radius, a.stride, b.stride, out.stride,  other_excess_.device};
   launch(
       named("correlation", precision_),
       {ceil_div(grid.width, kernels::correlation_tile_width), ceil_div(grid.height, kernels::correlation_tile_height)},
@@ -416,9 +515,9 @@ void CudaOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, in
 void CudaOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
                         OperandMatrix out) {
   const auto& taps = as<PackedDepthwise>(weights);
-  const kernels::DepthwiseParams params{in.data,      floats(scale), floats(extra), floats(taps.taps), out.data,
-                                        grid.height,  grid.width,    in.cols,       extra.cols,        in.stride,
-                                        extra.stride, taps.stride,   out.stride};
+  const kernels::DepthwiseParams params{in.data,      floats(scale), floats(extra), floats(taps.taps),   out.data,
+                                        grid.height,  grid.width,    in.cols,       extra.cols,          in.stride,
+                                        extra.stride, taps.stride,   out.stride,    other_excess_.device};
   launch(named("depthwise", precision_), {kernels::depthwise_blocks(grid.height, grid.width, in.cols + extra.cols)},
          {kernels::depthwise_threads}, 0, params);
 }
@@ -453,7 +552,7 @@ void CudaOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix ba
   const auto& w = as<PackedFlow>(linear);
   const kernels::PredictFlowParams params{in.data,      floats(w.weight), floats(w.bias), floats(base),
                                           floats(flow), in.rows,          in.cols,        in.stride,
-                                          w.stride,     base.stride,      flow.stride};
+                                          w.stride,     base.stride,      flow.stride,    other_excess_.device};
   launch(named("predict_flow", precision_), {ceil_div(in.rows, kernels::predict_flow_rows)},
          {kernels::predict_flow_threads}, 0, params);
 }
@@ -478,6 +577,8 @@ void CudaOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const 
   params.out_x = floats(out);
   params.out_y = floats(out) + static_cast<std::ptrdiff_t>(out.rows) / 2 * out.stride;
   params.ldo = out.stride;
+  params.scale = w.scale();
+  params.excess = w.excess.device;
   params.height = grid.height;
   params.width = grid.width;
   params.up = w.up;

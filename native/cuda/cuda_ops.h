@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda/device.h"
+#include "cuda/excess.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
 #include "cuda/module.h"
@@ -28,8 +29,9 @@ namespace flow::cuda {
 /// again.
 class CudaOps : public Ops {
  public:
-  /// `precision` is one that the device has. Throws Error(device) in a build without kernels for the device.
-  CudaOps(ContextPtr context, Precision precision);
+  /// `precision` is one that the device has. `may_widen`: whether float16 may become bfloat16 where it is too narrow.
+  /// Throws Error(device) in a build without kernels for the device.
+  CudaOps(ContextPtr context, Precision precision, bool may_widen = false);
   ~CudaOps() override;
 
   const DeviceInfo& device() const { return context_->device(); }
@@ -56,6 +58,15 @@ class CudaOps : public Ops {
   void copy(const RowCopy& rows) override;
   void finish() override;
   BackboneCompiler* compiler() override;
+
+  const char* precision() const override { return name_of(precision_); }
+  const char* wider_precision() const override;
+  bool in_range() override;
+  float excess(const Packed& weights, int part) const override;
+  void scale_out(Packed& weights, int part, int exponent) override;
+  void scale_in(Packed& weights, int exponent) override;
+  bool widen() override;
+  void abandon() override;
 
   Frame stage(const Frame& frame, int slot, int height, int width) override;
   bool stages_ahead() const override { return true; }
@@ -171,6 +182,12 @@ class CudaOps : public Ops {
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
   /// norm(x) as operands, in scratch.
   OperandMatrix normalised(RealMatrix x, const Packed& norm);
+  template <class Pack>
+  PackedPtr packed(const Pack& pack);
+  void download_outputs();
+  void forget_outputs();
+  float largest_operand() const;
+  void rescaled(float& scale, int exponent);
   template <class Kind>
   void read_rows(Matrix<Kind> from, Precision precision, std::span<float> host);
   template <class Kind>
@@ -178,6 +195,9 @@ class CudaOps : public Ops {
 
   ContextPtr context_;
   Precision precision_;
+  bool may_widen_;
+  Excess excess_;
+  ExcessWords other_excess_;  // of stages whose weights have no words, or that have no weights
   Stream stream_;
   Stream copy_stream_;  // brings frames to the device while `stream_` computes
   Modules modules_;
@@ -190,6 +210,7 @@ class CudaOps : public Ops {
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // of outputs, since `finish`
+  bool downloaded_ = false;          // the outputs, since the last sequence
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
   std::unique_ptr<BackboneCompiler> compiler_;  // once it was asked for
@@ -215,8 +236,7 @@ auto CudaOps::guarded(const Work& work) {
   try {
     return with_context(work);
   } catch (const Error&) {
-    for (HostOutput& output : outputs_) output.forget();
-    places_ = {};
+    forget_outputs();
     throw;
   }
 }

@@ -1,6 +1,7 @@
 #include "cuda/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "kernels/mask_upsample.h"
+#include "ops/error.h"
 #include "ops/half.h"
 
 namespace flow::cuda {
@@ -30,6 +32,26 @@ int as_is(int k) { return k; }
 
 Row plain_row(const LinearWeights& weights, int channel) {
   return channel < weights.out ? Row{&weights, channel} : Row{};
+}
+
+/// Brings weights into the range of float16: divides them by a power of two, which is returned. It is 1 if none is
+/// above 65504, and the largest is well above 2^-14, below which float16 loses digits. Throws Error(precision) if the
+/// largest is so large that weights of the order of 1 would lose digits.
+float fit_into_fp16(std::vector<float>& weights) {
+  constexpr float well_above = 0x1p-7F, most = 0x1p27F;
+  constexpr int last_exponent = 14;  // of numbers just below 2^15
+  float largest = 0;
+  for (const float w : weights) largest = std::max(largest, std::abs(w));
+  if (largest == 0 || (largest >= well_above && largest <= largest_fp16)) return 1;
+  if (largest > most) {
+    throw Error(ErrorCode::precision,
+                "a weight is beyond the range of precision 'fp16': load the model with 'bf16' or "
+                "'fp32'");
+  }
+  const int exponent = std::ilogb(largest);
+  const float scale = std::ldexp(1.F, largest > largest_fp16 ? exponent - last_exponent : exponent + 1);
+  for (float& w : weights) w /= scale;
+  return scale;
 }
 
 }  // namespace
@@ -66,7 +88,7 @@ std::unique_ptr<DeviceMemory> Packer::upload(std::span<const float> values, std:
 /// `row_of(j)` returns the channel of row j. `source_of_k(k)` returns the place of step k's weight in a channel's row,
 /// or -1 for a zero.
 template <class RowOf, class SourceOfK>
-std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) const {
+std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) {
   auto packed = std::make_unique<PackedMatrix>();
   const int padded_rows = round_up(rows, row_group);
   packed->n = rows;
@@ -89,12 +111,32 @@ std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_o
       gain[j] = w.gain[row.channel];
     }
   }
+  if (precision_ == Precision::fp16) packed->weight_scale = fit_into_fp16(weights);
   std::vector<std::byte> operands(weights.size() * bytes_of(precision_));
   to_operands(precision_, weights, operands.data());
   packed->weights = upload_bytes(operands.data(), operands.size(), operands.size());
+  packed->excess = excess_.add(static_cast<int>(packed->out_scale.size()));
+  std::erase_if(stored_, [](const Stored& stored) { return stored.weights.expired(); });
+  stored_.push_back({packed->weights, operands.size()});
   packed->bias = upload(bias);
   if (!gain.empty()) packed->gain = upload(gain);
   return packed;
+}
+
+void Packer::convert(Precision precision) {
+  for (const Stored& stored : stored_) {
+    const auto weights = stored.weights.lock();
+    if (!weights) continue;
+    std::vector<std::byte> operands(stored.bytes);
+    std::vector<float> values(stored.bytes / bytes_of(precision_));
+    copy_to_host(weights->data(), operands.size(), operands.data(), stream_);
+    stream_.synchronize();
+    from_operands(precision_, operands.data(), values);
+    to_operands(precision, values, operands.data());
+    copy_to_device(operands.data(), operands.size(), weights->data(), stream_);
+    stream_.synchronize();
+  }
+  precision_ = precision;
 }
 
 PackedPtr Packer::values(std::span<const float> values) const {
@@ -110,10 +152,11 @@ PackedPtr Packer::norm(const NormWeights& weights) const {
   packed->gamma = upload(weights.gamma, padded);
   packed->beta = upload(weights.beta, padded);
   packed->epsilon = weights.epsilon;
+  packed->excess = excess_.add(1);
   return packed;
 }
 
-PackedPtr Packer::linear(const LinearWeights& weights) const {
+PackedPtr Packer::linear(const LinearWeights& weights) {
   return matrix(
       weights.out, weights.in, [&](int j) { return plain_row(weights, j); }, as_is);
 }
@@ -131,7 +174,7 @@ PackedPtr Packer::flow(const LinearWeights& weights) const {
   return packed;
 }
 
-PackedPtr Packer::qkv(const LinearWeights& weights, int heads) const {
+PackedPtr Packer::qkv(const LinearWeights& weights, int heads) {
   const int dim = weights.out / 3, head_dim = dim / heads, half = head_dim / 2;
   const int padded = kernels::padded_head_dim(head_dim);
   const auto row_of = [&](int j) {
@@ -159,7 +202,7 @@ PackedPtr Packer::rope(std::span<const float> cos, std::span<const float> sin, i
   return packed;
 }
 
-PackedPtr Packer::swiglu(const LinearWeights& gate, const LinearWeights& up) const {
+PackedPtr Packer::swiglu(const LinearWeights& gate, const LinearWeights& up) {
   const auto row_of = [&](int j) { return plain_row(j % 16 < 8 ? gate : up, j / 16 * 8 + j % 8); };
   return matrix(2 * round_up(gate.out, 8), gate.in, row_of, as_is);
 }
@@ -176,7 +219,7 @@ PackedPtr Packer::depthwise(std::span<const float> weight, int channels) const {
   return packed;
 }
 
-PackedPtr Packer::conv3x3(const LinearWeights& weights) const {
+PackedPtr Packer::conv3x3(const LinearWeights& weights) {
   const int channels = round_up(weights.in, column_group);
   auto packed = matrix(
       weights.out, 9 * channels, [&](int j) { return plain_row(weights, j); },
@@ -196,7 +239,7 @@ PackedPtr Packer::squeeze_excite(const SqueezeExciteWeights& weights) const {
   return packed;
 }
 
-PackedPtr Packer::mask(const LinearWeights& weights, int up) const {
+PackedPtr Packer::mask(const LinearWeights& weights, int up) {
   const int subpixels = up * up, padded = round_up(subpixels, kernels::mask_subpixels);
   const auto row_of = [&](int j) {
     const int tap = j / 8 % 9, subpixel = j / 72 * 8 + j % 8;  // kernels::MaskUpsampleParams

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <array>
 #include <memory>
+#include <vector>
 
+#include "cuda/excess.h"
 #include "cuda/memory.h"
 #include "cuda/precision.h"
 #include "cuda/stream.h"
@@ -13,13 +16,20 @@ namespace flow::cuda {
 
 /// Weights of a GEMM or of mask_upsample: n rows of k operands, padded with zeros.
 struct PackedMatrix : Packed {
-  std::unique_ptr<DeviceMemory> weights;
+  std::shared_ptr<DeviceMemory> weights;
   std::unique_ptr<DeviceMemory> bias;
-  std::unique_ptr<DeviceMemory> gain;  // null if there is none
-  int n = 0;                           // columns of the product
-  int k = 0;                           // padded; also the distance between rows
-  int channels = 0;                    // conv3x3: channels per tap, padded
-  int up = 0;                          // mask_upsample: upsampling factor
+  std::unique_ptr<DeviceMemory> gain;          // null if there is none
+  int n = 0;                                   // columns of the product
+  int k = 0;                                   // padded; also the distance between rows
+  int channels = 0;                            // conv3x3: channels per tap, padded
+  int up = 0;                                  // mask_upsample: upsampling factor
+  float weight_scale = 1;                      // the weights times this are the true ones
+  float in_scale = 1;                          // of the operands that come in; a power of two, as all of these
+  std::array<float, 3> out_scale = {1, 1, 1};  // of the operands that go out; qkv: of q, k, v
+  ExcessWords excess;                          // as out_scale
+
+  /// What the product is multiplied by.
+  float scale() const { return weight_scale / in_scale; }
 };
 
 /// Numbers that kernels read as float32.
@@ -31,6 +41,8 @@ struct PackedFloats : Packed {
 struct PackedNorm : Packed {
   std::unique_ptr<DeviceMemory> gamma, beta;
   float epsilon = 0;
+  float out_scale = 1;  // of operands that go out
+  ExcessWords excess;
 };
 
 struct PackedRope : Packed {
@@ -54,29 +66,42 @@ struct PackedFlow : Packed {
 
 class Packer {
  public:
-  Packer(const Stream& stream, Precision precision) : stream_(stream), precision_(precision) {}
+  /// `excess` lives as long as the packed weights are used.
+  Packer(const Stream& stream, Precision precision, Excess& excess)
+      : stream_(stream), precision_(precision), excess_(excess) {}
+
+  /// Converts all matrices that were packed to another precision of as many bytes, in place. The device must be idle.
+  void convert(Precision precision);
 
   PackedPtr values(std::span<const float> values) const;
   PackedPtr norm(const NormWeights& weights) const;
-  PackedPtr linear(const LinearWeights& weights) const;
+  PackedPtr linear(const LinearWeights& weights);
   PackedPtr flow(const LinearWeights& weights) const;
-  PackedPtr qkv(const LinearWeights& weights, int heads) const;
+  PackedPtr qkv(const LinearWeights& weights, int heads);
   PackedPtr rope(std::span<const float> cos, std::span<const float> sin, int half_dim) const;
-  PackedPtr swiglu(const LinearWeights& gate, const LinearWeights& up) const;
+  PackedPtr swiglu(const LinearWeights& gate, const LinearWeights& up);
   PackedPtr depthwise(std::span<const float> weight, int channels) const;
-  PackedPtr conv3x3(const LinearWeights& weights) const;
+  PackedPtr conv3x3(const LinearWeights& weights);
   PackedPtr squeeze_excite(const SqueezeExciteWeights& weights) const;
-  PackedPtr mask(const LinearWeights& weights, int up) const;
+  PackedPtr mask(const LinearWeights& weights, int up);
 
  private:
+  /// The weights of a matrix in device memory, of `bytes` bytes.
+  struct Stored {
+    std::weak_ptr<DeviceMemory> weights;
+    std::size_t bytes;
+  };
+
   template <class RowOf, class SourceOfK>
-  std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) const;
+  std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k);
   /// Copies the values to device memory, followed by zeros up to `count` values. Waits for the copy.
   std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
   std::unique_ptr<DeviceMemory> upload_bytes(const void* data, std::size_t bytes, std::size_t room) const;
 
   const Stream& stream_;
   Precision precision_;
+  Excess& excess_;
+  std::vector<Stored> stored_;
 };
 
 /// Converts numbers to operands of a precision, and back.

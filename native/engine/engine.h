@@ -27,7 +27,7 @@ struct GpuInfo {
 
 /// Describes an engine: `gpu` for a CUDA engine, `instruction_set` and `threads` for a CPU engine.
 struct EngineInfo {
-  Precision precision = Precision::fp32;
+  Precision precision = Precision::fp32;  // when opened; Ops may widen it
   std::string instruction_set = {};
   int threads = 0;
   std::optional<GpuInfo> gpu = {};

@@ -21,7 +21,7 @@ OpenEngine open_on_this_thread(EnginePtr engine) {
 
 OpenEngine open_cuda_engine(int index, const EngineChoice& choice) {
   return open_on_this_thread(
-      std::make_shared<const cuda::CudaEngine>(index, choice.precision.value_or(Precision::fp16)));
+      std::make_shared<const cuda::CudaEngine>(index, choice.precision.value_or(Precision::fp16), !choice.precision));
 }
 
 }  // namespace

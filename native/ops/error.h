@@ -15,6 +15,7 @@ enum class ErrorCode {
   out_of_memory,
   disposed,
   aborted,
+  precision,
   io,
   native
 };

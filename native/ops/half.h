@@ -15,6 +15,9 @@ inline std::uint16_t to_bf16(float value) {
 
 inline float from_bf16(std::uint16_t value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16); }
 
+/// The largest number that float16 holds.
+constexpr float largest_fp16 = 65504.F;
+
 inline std::uint16_t to_fp16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = bits >> 16 & 0x8000U, magnitude = bits & 0x7fffffffU;

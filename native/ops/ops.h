@@ -136,6 +136,31 @@ class Ops : public RefineStages, public LabelStages {
   /// A library that compiles the backbone for this device; null if no engine of this kind uses one.
   virtual BackboneCompiler* compiler() { return nullptr; }
 
+  // ---- range of numbers -------------------------------------------------------------------------------------------
+  // Operands of some engines end at 65504 (float16), and values of real weights do not. Such an engine saturates them,
+  // and tells. A power of two that one stage takes out of its operands and the next puts back is exact, and brings them
+  // into range.
+
+  /// The name of the operands' precision: "fp32", "fp16", "bf16".
+  virtual const char* precision() const { return "fp32"; }
+  /// The name of the next precision with a wider range or more digits that the device has; empty if there is none.
+  virtual const char* wider_precision() const { return ""; }
+  /// Waits until the last sequence is done. Returns whether every value was in range: of operands, and of float32 in
+  /// features and flow. If not, the sequence may run again before `finish`.
+  virtual bool in_range() = 0;
+  /// The largest magnitude of the operands that the stage with these weights handed on in the last sequence, in
+  /// multiples of the largest number there is, if it was more; else 0. `part` of pack_qkv: 0 for q, 1 for k, 2 for v.
+  virtual float excess(const Packed& /*weights*/, int /*part*/ = 0) const { return 0; }
+  /// From now on, the stage with these weights multiplies the operands that it hands on by 2^exponent.
+  virtual void scale_out(Packed& /*weights*/, int /*part*/, int /*exponent*/) {}
+  /// From now on, the stage with these weights gets operands that are multiplied by 2^exponent, and undoes it.
+  virtual void scale_in(Packed& /*weights*/, int /*exponent*/) {}
+  /// Goes on in `wider_precision`, if the engine may choose. Returns whether it does. The weights are converted from
+  /// what they were packed as, so they do not regain digits.
+  virtual bool widen() { return false; }
+  /// Gives the outputs since the last `finish` up: their memory is not written.
+  virtual void abandon() {}
+
   // ---- sequences --------------------------------------------------------------------------------------------------
   /// Prepares a frame for `preprocess_patches`, which resizes it to height x width. Returns the staged frame: `frame`
   /// itself if the engine reads the caller's memory. Each staged frame has its own `slot`, below staging_slots, and

@@ -42,6 +42,14 @@ class ProfiledOps : public Ops {
   void write(std::span<const float> host, RealMatrix to) override { inner_->write(host, to); }
   void write(std::span<const float> host, OperandMatrix to) override { inner_->write(host, to); }
   void finish() override { inner_->finish(); }
+  const char* precision() const override { return inner_->precision(); }
+  const char* wider_precision() const override { return inner_->wider_precision(); }
+  bool in_range() override { return inner_->in_range(); }
+  float excess(const Packed& weights, int part) const override { return inner_->excess(weights, part); }
+  void scale_out(Packed& weights, int part, int exponent) override { inner_->scale_out(weights, part, exponent); }
+  void scale_in(Packed& weights, int exponent) override { inner_->scale_in(weights, exponent); }
+  bool widen() override { return inner_->widen(); }
+  void abandon() override { inner_->abandon(); }
   Frame stage(const Frame& frame, int slot, int height, int width) override {
     return inner_->stage(frame, slot, height, width);
   }

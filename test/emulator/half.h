@@ -9,8 +9,8 @@
 
 #include "language.h"
 
-// __half and __nv_bfloat16 as in the CUDA headers, but only the parts that kernels may use: storage, and conversions
-// that round to the nearest, ties to even. A NaN becomes 0x7fff, as on the device.
+// __half and __nv_bfloat16 as in the CUDA headers, but only the parts that kernels may use: storage, minimum and
+// maximum, and conversions that round to the nearest, ties to even. A NaN becomes 0x7fff, as on the device.
 
 struct __half {
   std::uint16_t bits;
@@ -66,6 +66,23 @@ inline __half2 __float22half2_rn(float2 v) { return __floats2half2_rn(v.x, v.y);
 inline float2 __half22float2(__half2 v) { return {__half2float(v.x), __half2float(v.y)}; }
 inline float __low2float(__half2 v) { return __half2float(v.x); }
 inline float __high2float(__half2 v) { return __half2float(v.y); }
+
+namespace emu {
+/// The lesser of two numbers, or the greater; NaN if one is NaN.
+inline __half lesser_or_nan(__half a, __half b) {
+  const float x = __half2float(a), y = __half2float(b);
+  return x != x || y != y ? __half{0x7fff} : x < y ? a : b;
+}
+inline __half greater_or_nan(__half a, __half b) {
+  const float x = __half2float(a), y = __half2float(b);
+  return x != x || y != y ? __half{0x7fff} : x > y ? a : b;
+}
+}  // namespace emu
+
+inline __half2 __hmin2_nan(__half2 a, __half2 b) { return {emu::lesser_or_nan(a.x, b.x), emu::lesser_or_nan(a.y, b.y)}; }
+inline __half2 __hmax2_nan(__half2 a, __half2 b) {
+  return {emu::greater_or_nan(a.x, b.x), emu::greater_or_nan(a.y, b.y)};
+}
 
 inline __nv_bfloat162 __halves2bfloat162(__nv_bfloat16 x, __nv_bfloat16 y) { return {x, y}; }
 inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {

@@ -272,6 +272,7 @@ describe('an error', () => {
       | 'ERR_DISPOSED'
       | 'ERR_ABORTED'
       | 'ERR_QUEUE_FULL'
+      | 'ERR_PRECISION'
       | 'ERR_IO'
       | 'ERR_NATIVE'
     >()
