@@ -34,7 +34,15 @@ export {
   savePng,
 } from './image/rgb-image.js'
 export { saveImage } from './image/save.js'
-export type { FlowModelInfo, GpuInfo, LoadOptions, LoadProgress, ModelPreset, RopePeriods } from './load.js'
+export type {
+  FlowModelInfo,
+  FlowModelNumerics,
+  GpuInfo,
+  LoadOptions,
+  LoadProgress,
+  ModelPreset,
+  RopePeriods,
+} from './load.js'
 export type { Channels, FoundNormalization, Normalization } from './checkpoint/normalization.js'
 export * from './metrics.js'
 export { FlowModel } from './model.js'

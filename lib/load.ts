@@ -56,7 +56,10 @@ export interface LoadOptions {
    * `info.gpuUnused` the reason for the CPU.
    */
   readonly device?: Device | undefined
-  /** Number type to compute in. Default `'auto'`: fp16 on a GPU, fp32 on a CPU. A CPU supports fp32 only. */
+  /**
+   * Number type to compute in. Default `'auto'`: fp16 on a GPU, or bf16 from the first frame on whose values fp16 is too narrow
+   * for; fp32 on a CPU, which supports no other.
+   */
   readonly precision?: 'auto' | Precision | undefined
   /**
    * What computes the backbone for the sizes that {@link FlowModel.prepare} prepares: our kernels, TensorRT if it is right on this
@@ -146,6 +149,23 @@ export interface GpuInfo {
   readonly driver: string
 }
 
+/** What a model does about values beyond the range of its precision. */
+export interface FlowModelNumerics {
+  /** That of `info`, or `'bf16'` once fp16 was too narrow for a frame and `precision` was `'auto'`. */
+  readonly precision: Precision
+  /**
+   * Values inside the backbone that are multiplied by 2^`exponent` where they are stored, and divided by it in the next product:
+   * exact. Keys are scaled inversely to their queries. `norm1` and `norm2` are the results of a block's norms, `hidden` the
+   * hidden layer of its feed-forward network.
+   */
+  readonly scaled: readonly {
+    /** From 0. */
+    readonly block: number
+    readonly values: 'norm1' | 'queries' | 'values' | 'norm2' | 'hidden'
+    readonly exponent: number
+  }[]
+}
+
 /** A loaded model's architecture, and the engine that it runs on. Both are fixed at loading. Plain data, fit for JSON. */
 export interface FlowModelInfo {
   readonly engine: 'cpu' | 'cuda'
@@ -155,6 +175,7 @@ export interface FlowModelInfo {
   readonly instructionSet: string | null
   /** Threads of the CPU engine; null on a GPU. */
   readonly threads: number | null
+  /** At loading. {@link FlowModel.numerics} has the one in use. */
   readonly precision: Precision
   /** What was asked for. {@link FlowModel.prepared} lists what is used, size by size. */
   readonly backboneEngine: BackboneEngine

@@ -7,6 +7,7 @@ import {
   checkProgress,
   defaultsOf,
   type FlowModelInfo,
+  type FlowModelNumerics,
   type LoadedModel,
   loadModel,
   type LoadOptions,
@@ -67,7 +68,7 @@ export class FlowModel {
    *
    * @throws {FlowError} `ERR_IO`, `ERR_CHECKPOINT_FORMAT` or `ERR_CHECKPOINT_TENSOR`, naming the file, the tensor and the
    *   reason; `ERR_ARGUMENT` for an option; `ERR_DEVICE` for a device that is missing; `ERR_OUT_OF_MEMORY`; `ERR_ABORTED`;
-   *   `ERR_NATIVE` if the addon cannot be loaded
+   *   `ERR_PRECISION` for weights beyond the range of the precision; `ERR_NATIVE` if the addon cannot be loaded
    */
   static async load(options: LoadOptions = {}): Promise<FlowModel> {
     const site = callSite(FlowModel.load)
@@ -82,6 +83,15 @@ export class FlowModel {
       throw error
     }
     return model
+  }
+
+  /**
+   * What the model does about values beyond the range of its precision, as of the last call that was answered. Some weights have
+   * hidden values above 65504, where fp16 ends. The first frame that has such values takes longer: it is computed again, with
+   * an exact scale for them or in bf16, and is right like every other.
+   */
+  get numerics(): FlowModelNumerics {
+    return this.#calls.native.describe().numerics
   }
 
   /** Whether `dispose` or `disposeSync` was called. */
@@ -121,7 +131,8 @@ export class FlowModel {
    * size of the network. The flow is in pixels of `a`, unless `output` says otherwise.
    *
    * @throws {FlowError} `ERR_FRAME`, `ERR_IO` or `ERR_ARGUMENT` for a frame or an option that cannot be used; `ERR_ABORTED`;
-   *   `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_NATIVE` for a path if `sharp` cannot be loaded
+   *   `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`; `ERR_PRECISION` for a frame whose values are beyond the range of the precision;
+   *   `ERR_NATIVE` for a path if `sharp` cannot be loaded
    */
   flow(a: FrameSource, b: FrameSource, options?: FlowOptions): Promise<FlowField>
   flow(

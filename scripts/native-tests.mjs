@@ -26,6 +26,7 @@ const PROGRAMS = [
   'emulator_test',
   'tensorrt_test',
   'parity_test',
+  'range_test',
 ]
 
 /** Orders in which the emulated GPU runs its threads, the usual one first. */

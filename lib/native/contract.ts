@@ -57,6 +57,16 @@ export interface NativeGpu {
   readonly driverVersion: number
 }
 
+/** What the network does about values beyond the range of its precision; mirrors `Numerics` of native/model/numerics.h. */
+export interface NativeNumerics {
+  readonly precision: Precision
+  readonly scaled: readonly {
+    readonly block: number
+    readonly values: 'norm1' | 'queries' | 'values' | 'norm2' | 'hidden'
+    readonly exponent: number
+  }[]
+}
+
 /** Describes the engine: `gpu` for a CUDA engine, the other three for a CPU engine. */
 export interface NativeModelInfo {
   readonly gpu?: NativeGpu
@@ -64,7 +74,10 @@ export interface NativeModelInfo {
   readonly threads?: number
   /** Reason why `auto` fell back to the CPU; empty if a device was named. */
   readonly gpuUnused?: string
+  /** When the model was loaded. */
   readonly precision: Precision
+  /** As of the last answer. */
+  readonly numerics: NativeNumerics
   /** Bytes of all weights as float32. */
   readonly weightBytes: number
 }

@@ -93,6 +93,22 @@ Napi::Object to_js(Napi::Env env, const EngineInfo& engine) {
   return object;
 }
 
+Napi::Object to_js(Napi::Env env, const Numerics& numerics) {
+  Napi::Array scaled = Napi::Array::New(env, numerics.scaled.size());
+  for (std::uint32_t i = 0; i < numerics.scaled.size(); i++) {
+    const auto& [block, values, exponent] = numerics.scaled[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("block", block);
+    object.Set("values", values);
+    object.Set("exponent", exponent);
+    scaled[i] = object;
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("precision", numerics.precision);
+  object.Set("scaled", scaled);
+  return object;
+}
+
 Napi::Object to_js(Napi::Env env, const CallTiming& timing, const Outcome& outcome, const Trace* trace) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("wait", timing.wait);

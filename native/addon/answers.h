@@ -24,6 +24,9 @@ Napi::Object to_js(Napi::Env env, const BackboneCompiler::Built& built);
 /// NativeTrial.
 Napi::Object to_js(Napi::Env env, const BackboneTrial& trial);
 
+/// NativeNumerics.
+Napi::Object to_js(Napi::Env env, const Numerics& numerics);
+
 /// NativeResult. `trace` may be null.
 Napi::Object to_js(Napi::Env env, const CallTiming& timing, const Outcome& outcome, const Trace* trace);
 

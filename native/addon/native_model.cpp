@@ -80,6 +80,7 @@ Napi::Value NativeModel::load(const Info& info) {
               engine_ = session_->engine();
               if (const auto gpu = engine_->describe().gpu) device_ = gpu->index;
               gpu_unused_ = session_->gpu_unused();
+              numerics_ = session_->numerics();
               return env.Undefined();
             },
         .settled =
@@ -123,7 +124,8 @@ Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
   return {.work = [session = session_.get(), worker = worker_.get(), request,
                    outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
           .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
-          .result = [trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+          .result = [this, trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+            if (outcome->numerics) numerics_ = *outcome->numerics;
             return to_js(env, timing, *outcome, trace.get());
           }};
 }
@@ -292,6 +294,7 @@ Napi::Value NativeModel::dispose_sync(const Info& info) {
 Napi::Value NativeModel::describe(const Info& info) {
   Napi::Object object = to_js(info.Env(), engine_ ? engine_->describe() : EngineInfo{});
   object.Set("gpuUnused", gpu_unused_);
+  object.Set("numerics", to_js(info.Env(), numerics_));
   object.Set("weightBytes", static_cast<double>(weight_bytes_));
   return object;
 }

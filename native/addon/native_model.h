@@ -67,6 +67,7 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   EnginePtr engine_;           // once loaded
   int device_ = Memory::host;  // the index of its GPU
   std::string gpu_unused_;     // reason if `auto` fell back to the CPU
+  Numerics numerics_;          // as of the last answer
   std::shared_ptr<LoadProgress> progress_;
   std::shared_ptr<BuildProgress> build_;  // of the build that runs, or waits
   Napi::FunctionReference on_progress_;

@@ -31,7 +31,7 @@ void Session::close() {
 }
 
 Outcome Session::run(const Request& request, const std::function<void()>& while_computing) {
-  const Outcome outcome = network().run(request, while_computing);
+  Outcome outcome = network().run(request, while_computing);
   count_bytes();
   return outcome;
 }

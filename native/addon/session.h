@@ -45,6 +45,7 @@ class Session {
   /// Bytes of the weights and of the features that the network keeps, as float32. Any thread.
   std::size_t held_bytes() const { return held_bytes_; }
 
+  Numerics numerics() { return network().numerics(); }
   const EnginePtr& engine() const { return engine_; }
   /// Reason if `device: 'auto'` fell back to the CPU.
   const std::string& gpu_unused() const { return gpu_unused_; }

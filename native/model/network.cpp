@@ -1,6 +1,7 @@
 #include "model/network.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "model/key_writer.h"
 #include "ops/error.h"
@@ -99,18 +100,48 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
     }
     // A trace reads between stages, so it cannot be recorded. std::cref, because std::function would allocate for a
     // copy.
-    ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
+    const auto run_calls = [&] {
+      ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
+    };
+    run_calls();
     if (while_computing && ops_->stages_ahead()) while_computing();
     if (request.skip_duplicate) {  // here, so that it overlaps with the device
       if (const auto* frame = std::get_if<Frame>(&request.from)) job.from.slot->frame.assign(*frame);
       if (const auto* frame = std::get_if<Frame>(&request.to)) job.to.slot->frame.assign(*frame);
+    }
+    for (int attempt = 1; !ops_->in_range(); attempt++) {
+      make_room(attempt);
+      if (request.trace != nullptr) request.trace->clear();
+      run_calls();
     }
   }
   ops_->finish();
   if (!request.features.empty()) ops_->read(job.from.slot->matrix, request.features);
   if (request.keep_from != 0) features_.keep(request.keep_from, job.from.slot);
   if (request.keep_to != 0) features_.keep(request.keep_to, job.to.slot);
-  return {};
+  Outcome outcome;
+  if (std::exchange(numerics_changed_, false)) outcome.numerics = numerics();
+  return outcome;
+}
+
+/// Changes scales, or the precision, so that the values of the sequence that has just run are in range when it runs
+/// again. Throws Error(precision) if nothing helps.
+void Network::make_room(int attempt) {
+  // A scale follows from magnitudes that saturation in earlier blocks has changed, so one attempt may not be enough.
+  constexpr int most_attempts = 8;
+  numerics_changed_ = true;
+  if (attempt <= most_attempts && vit_.make_room()) return;
+  if (ops_->widen()) {
+    compiled_.clear();  // it reads operands of the precision before
+    return;
+  }
+  ops_->abandon();
+  const std::string precision = ops_->precision(), wider = ops_->wider_precision();
+  throw Error(ErrorCode::precision,
+              wider.empty() ? "features or flow are infinite or NaN in precision '" + precision +
+                                  "', the widest: the weights are damaged, or are not those of a network of this kind"
+                            : "values of this frame are beyond the range of precision '" + precision +
+                                  "', and no scale brings them back: load the model with precision '" + wider + "'");
 }
 
 // ---- a backbone that another library compiled -----------------------------------------------------------------------

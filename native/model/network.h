@@ -24,8 +24,8 @@ class Network {
           WeightSource& backbone_weights, WeightSource& head_weights);
 
   /// Computes the results that `request` asks for. They are written when this returns. Throws Error: `argument` for
-  /// inputs of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`. After an
-  /// error nothing is kept.
+  /// inputs of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`,
+  /// `precision` for values that are out of range whatever their scale. After an error nothing is kept.
   ///
   /// Calls `while_computing` while a device computes, if the engine gains by stage_ahead.
   Outcome run(const Request& request, const std::function<void()>& while_computing = {});
@@ -41,6 +41,9 @@ class Network {
   /// engine's own stages compute, and, if `only_if_faster`, is faster. Throws Error(device) for a plan that cannot be
   /// loaded.
   BackboneTrial use_plan(Grid grid, std::span<const std::byte> plan, bool only_if_faster);
+
+  /// What is done about values beyond the range of operands, since the first frame that had some.
+  Numerics numerics() const { return {ops_->precision(), vit_.scaled()}; }
 
   /// Frees the features of that name, if they are kept.
   void release(FeatureId id) { features_.release(id); }
@@ -81,6 +84,7 @@ class Network {
   Source source(const Input& input, const std::optional<Frame>& staged, Grid grid, std::optional<PixelSize> refined);
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
+  void make_room(int attempt);
   void compute(const Job& job, Trace* trace) const;
   void find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, bool after_back, RealMatrix out,
                  RealMatrix similarity, Trace* trace) const;
@@ -95,6 +99,7 @@ class Network {
   int patch_;
   std::vector<Compiled> compiled_;
   std::uint64_t plans_made_ = 0;
+  bool numerics_changed_ = false;                          // since the last outcome
   std::vector<std::unique_ptr<Plan>> plans_;               // most recently used first
   std::vector<std::unique_ptr<RefinePlan>> refine_plans_;  // likewise
   std::array<ScratchFlow, 3> scratch_;                     // forward, backward, refined

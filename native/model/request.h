@@ -5,6 +5,7 @@
 #include <span>
 #include <variant>
 
+#include "model/numerics.h"
 #include "model/refiner.h"
 #include "model/trace.h"
 #include "ops/ops.h"
@@ -59,7 +60,8 @@ struct Request {
 
 /// How a request was answered.
 struct Outcome {
-  bool duplicate = false;  // skip_duplicate answered it
+  bool duplicate = false;                 // skip_duplicate answered it
+  std::optional<Numerics> numerics = {};  // if they have changed since the outcome before
 };
 
 }  // namespace flow

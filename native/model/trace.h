@@ -25,6 +25,7 @@ class Trace {
   }
 
   void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  void clear() { entries_.clear(); }
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 #include <string>
 
@@ -62,6 +63,22 @@ void fold_normalization(const Normalization& to, std::span<float> weight, std::s
     }
     bias[row] = static_cast<float>(bias[row] + shift);
   }
+}
+
+// The parts of q k v that Ops::excess and Ops::scale_out name.
+enum QkvPart : int { q_part, k_part, v_part };
+
+/// Powers of two between the largest magnitude of a frame and the end of the range, so that the next frame does not
+/// need a new scale.
+constexpr int headroom = 2;
+/// Operands shrink by 2^most_exponent at most. float16 has 24 powers of two below 1, the last ten of which are
+/// subnormal: values of the order of 1 keep their digits.
+constexpr int most_exponent = 12;
+
+/// The powers of two by which operands must shrink, if their largest magnitude is `excess` times the largest number.
+int powers_above(float excess) {
+  if (excess == 0) return 0;
+  return std::isfinite(excess) ? static_cast<int>(std::ceil(std::log2(excess))) + headroom : 2 * most_exponent + 1;
 }
 
 /// Reads and packs the weights of the backbone.
@@ -154,6 +171,82 @@ void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
   attended = arena.matrix<Operand>(shape.rows(), config.dim);
   hidden = arena.matrix<Operand>(shape.rows(), config.hidden);
 }
+
+// ---- range of operands ----------------------------------------------------------------------------------------------
+
+/// The exponent that brings operands into range, as far as the last pass tells.
+int Vit::exponent_in_range(const Block& block, Operands operands) const {
+  const int now = block.exponents.at(operands);
+  const auto shrunk = [&](const Packed& from, int part = 0) { return now - powers_above(ops_.excess(from, part)); };
+  switch (operands) {
+    case norm1_operands: return shrunk(*block.norm1);
+    case query_operands: {  // softmax(q k^T) stays as it is if q shrinks and k grows, and the other way round
+      const float q = ops_.excess(*block.qkv, q_part), k = ops_.excess(*block.qkv, k_part);
+      return q != 0 && k != 0 ? now : now - powers_above(q) + powers_above(k);
+    }
+    case value_operands: return shrunk(*block.qkv, v_part);
+    case norm2_operands: return shrunk(*block.norm2);
+    case hidden_operands: return shrunk(*block.ffn_in);
+    case operands_count: break;
+  }
+  return now;
+}
+
+/// Multiplies operands by 2^exponent where they are stored, and undoes it where they are read.
+void Vit::scale(Block& block, Operands operands, int exponent) {
+  switch (operands) {
+    case norm1_operands:
+      ops_.scale_out(*block.norm1, 0, exponent);
+      ops_.scale_in(*block.qkv, exponent);
+      break;
+    case query_operands:
+      ops_.scale_out(*block.qkv, q_part, exponent);
+      ops_.scale_out(*block.qkv, k_part, -exponent);
+      break;
+    case value_operands:  // attention is linear in v
+      ops_.scale_out(*block.qkv, v_part, exponent);
+      ops_.scale_in(*block.proj, exponent);
+      break;
+    case norm2_operands:
+      ops_.scale_out(*block.norm2, 0, exponent);
+      ops_.scale_in(*block.ffn_in, exponent);
+      break;
+    case hidden_operands:  // after the activation
+      ops_.scale_out(*block.ffn_in, 0, exponent);
+      ops_.scale_in(*block.ffn_out, exponent);
+      break;
+    case operands_count: return;
+  }
+  block.exponents.at(operands) = exponent;
+}
+
+bool Vit::make_room() {
+  bool changed = false;
+  for (Block& block : blocks_) {
+    for (int i = 0; i < operands_count; i++) {
+      const auto operands = static_cast<Operands>(i);
+      const int exponent = exponent_in_range(block, operands);
+      if (exponent == block.exponents.at(operands) || std::abs(exponent) > most_exponent) continue;
+      scale(block, operands, exponent);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+std::vector<Numerics::Scaled> Vit::scaled() const {
+  constexpr std::array<const char*, operands_count> names{"norm1", "queries", "values", "norm2", "hidden"};
+  std::vector<Numerics::Scaled> all;
+  for (std::size_t block = 0; block < blocks_.size(); block++) {
+    for (std::size_t i = 0; i < operands_count; i++) {
+      const int exponent = blocks_[block].exponents.at(i);
+      if (exponent != 0) all.push_back({static_cast<int>(block), names.at(i), exponent});
+    }
+  }
+  return all;
+}
+
+// ---- the pass -------------------------------------------------------------------------------------------------------
 
 /// The rows of one image.
 OperandMatrix Vit::patches_of(const Plan& plan, int image) const {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
 #include "model/arena.h"
 #include "model/config.h"
+#include "model/numerics.h"
 #include "model/trace.h"
 #include "ops/ops.h"
 #include "weights/weight_source.h"
@@ -49,12 +51,25 @@ class Vit {
   /// The pass from the patches of its images, which are in the plan, to the features of each.
   void encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const;
 
+  /// After a pass whose values were out of range: scales the operands that were, so that the next pass is right.
+  /// Returns false if that does not help, or nothing of the blocks was out of range.
+  bool make_room();
+  /// The operands that `make_room` has scaled.
+  std::vector<Numerics::Scaled> scaled() const;
+
  private:
   OperandMatrix patches_of(const Plan& plan, int image) const;
 
+  /// Operands that a stage of a block hands to the next, with a scale of their own.
+  enum Operands { norm1_operands, query_operands, value_operands, norm2_operands, hidden_operands, operands_count };
+
   struct Block {
     PackedPtr norm1, qkv, proj, norm2, ffn_in, ffn_out;
+    std::array<int, operands_count> exponents = {};  // of the powers of two that Operands are multiplied by
   };
+
+  int exponent_in_range(const Block& block, Operands operands) const;
+  void scale(Block& block, Operands operands, int exponent);
 
   Ops& ops_;
   BackboneConfig config_;

@@ -1,13 +1,15 @@
-# The whole network against the golden data. parity_test uses the tiny model and runs with the other tests. seed_parity
-# uses the seed's configuration and takes minutes per precision on an emulated GPU; bench/gpu/check.sh runs it.
+# The whole network against the golden data. parity_test uses the tiny model and runs with the other tests, and so does
+# range_test, whose values are out of range. seed_parity uses the seed's configuration and takes minutes per precision on an emulated GPU; bench/gpu/check.sh runs it.
 
-foreach(program parity_test seed_parity)
+foreach(program parity_test range_test seed_parity)
   add_executable(${program} ${CMAKE_CURRENT_LIST_DIR}/${program}.cpp ${CMAKE_CURRENT_LIST_DIR}/safetensors.cpp)
   target_link_libraries(${program} PRIVATE flow_engine)
 endforeach()
 get_filename_component(fixtures "${CMAKE_CURRENT_LIST_DIR}/../fixtures" ABSOLUTE)
-target_compile_definitions(parity_test PRIVATE FLOW_FIXTURES="${fixtures}")
-if(TARGET cuda_emu)
-  target_compile_definitions(parity_test PRIVATE FLOW_EMULATOR="$<TARGET_FILE:cuda_emu>")
-  add_dependencies(parity_test cuda_emu)
-endif()
+foreach(program parity_test range_test)
+  target_compile_definitions(${program} PRIVATE FLOW_FIXTURES="${fixtures}")
+  if(TARGET cuda_emu)
+    target_compile_definitions(${program} PRIVATE FLOW_EMULATOR="$<TARGET_FILE:cuda_emu>")
+    add_dependencies(${program} cuda_emu)
+  endif()
+endforeach()

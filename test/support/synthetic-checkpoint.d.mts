@@ -17,6 +17,6 @@ interface SyntheticHead {
 
 export const BACKBONES: Readonly<Record<string, SyntheticBackbone>>
 export const HEADS: Readonly<Record<string, SyntheticHead>>
-export function writeBackbone(name: string, path: string): void
+export function writeBackbone(name: string, path: string, replaced?: ReadonlyMap<string, Float32Array>): void
 export function writeHead(name: string, path: string, channels: number): void
 export function syntheticValues(name: string, shape: readonly number[]): Float32Array

@@ -32,9 +32,13 @@ export const HEADS = {
 const PATCH = 16
 const STORAGE_TOKENS = 4
 
-/** Writes a backbone of {@link BACKBONES} as safetensors. */
-export function writeBackbone(name, path) {
-  writeSafetensors(path, backboneTensors(pick(BACKBONES, name)))
+/** Writes a backbone of {@link BACKBONES} as safetensors. `replaced` has other values for some tensors, by name. */
+export function writeBackbone(name, path, replaced = new Map()) {
+  const tensors = [...backboneTensors(pick(BACKBONES, name))]
+  writeSafetensors(
+    path,
+    tensors.map(([tensor, shape, values]) => [tensor, shape, replaced.get(tensor) ?? values]),
+  )
 }
 
 /** Writes a head of {@link HEADS} for features of `channels` as safetensors. */
