@@ -119,12 +119,17 @@ const OnEveryEngine head("results beyond float16 saturate and are reported: the 
 
   const int radius = 1, cols = 3 * n + 9;
   const auto fused = b.matrix<Operand>(grid.size(), cols);
-  Values large = x, negative = x;
-  large[pixel * n] = 40000, negative[pixel * n] = -40000;
-  const auto p = b.matrix<Operand>(grid.size(), n, large), q = b.matrix<Operand>(grid.size(), n, negative);
-  const auto correlate = [&] { b.ops.correlation_concat(p, q, grid, radius, fused); };
-  check_case(b, {"a difference", correlate, fused, std::size_t{pixel} * cols + 2 * n, 80000});
-  check_case(b, {"a cost", correlate, fused, std::size_t{pixel} * cols + 3 * n + 4, -4e8});
+  const auto correlate = [&](const char* name, float from, float to, std::size_t column, double value) {
+    Values p = random.values(grid.size() * n), q = p;
+    for (Values* map : {&p, &q}) std::fill_n(map->begin() + pixel * n, n, 0.F);
+    p[pixel * n] = from, q[pixel * n] = to;
+    p[pixel * n + 1] = q[pixel * n + 1] = 40000;
+    const auto a = b.matrix<Operand>(grid.size(), n, p), c = b.matrix<Operand>(grid.size(), n, q);
+    check_case(b, {name, [&] { b.ops.correlation_concat(a, c, grid, radius, fused); }, fused,
+                   std::size_t{pixel} * cols + column, value});
+  };
+  correlate("a difference", 40000, -40000, 2 * n, 80000);  // the cost is 0
+  correlate("a cost", 20000, -200, 3 * n + 4, (1.6e9 - 4e6) / 4);
 });
 
 const OnEveryEngine queries(
