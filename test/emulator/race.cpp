@@ -1,10 +1,9 @@
 #include "race.h"
 
-// The race build. Kernels are compiled with -fsanitize=thread. The calls that the compiler inserts before every access
-// come here instead of to the compiler's own runtime. Cells of shadow memory record who read and wrote a place, and
-// after which barrier. Blocks run one after the other, so that an error does not depend on luck. The build finds: reads
-// and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, and uses of a
-// cp.async's destination before the wait.
+// The race build. Its kernels are instrumented (instrumented.cpp). Cells of shadow memory record who read and wrote a
+// place, and after which barrier. Blocks run one after the other, so that an error does not depend on luck. The build
+// finds: reads and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, and
+// uses of a cp.async's destination before the wait.
 //
 // Only atomics between fences order the global memory of two blocks A and B. A thread of A writes. Then it calls
 // __threadfence(), or it passes a barrier and another thread of A calls it. Then A updates a place atomically, and
@@ -27,6 +26,7 @@
 
 #include "block.h"
 #include "global_memory.h"
+#include "instrumented.h"
 
 namespace emu {
 namespace {
@@ -304,71 +304,10 @@ void note_fence() {
   fences.thread[b.fiber->linear] = b.epoch();
 }
 
+void note_instrumented(const void* p, std::size_t bytes, Access access, const void* code) {
+  note_all(p, bytes, access, place_of(code));
+}
+
 }  // namespace emu
-
-// ---- calls of the compiler ---------------------------------------------------------------------------------------
-
-using emu::Access;
-
-extern "C" {
-
-#define EMU_HOOK(name, bytes, access) \
-  void __tsan_##name(void* p) { emu::note_all(p, bytes, access, emu::place_of(__builtin_return_address(0))); }
-#define EMU_HOOKS(bytes)                              \
-  EMU_HOOK(read##bytes, bytes, Access::read)          \
-  EMU_HOOK(write##bytes, bytes, Access::write)        \
-  EMU_HOOK(volatile_read##bytes, bytes, Access::read) \
-  EMU_HOOK(volatile_write##bytes, bytes, Access::write)
-#define EMU_UNALIGNED_HOOKS(bytes)                              \
-  EMU_HOOK(unaligned_read##bytes, bytes, Access::read)          \
-  EMU_HOOK(unaligned_write##bytes, bytes, Access::write)        \
-  EMU_HOOK(unaligned_volatile_read##bytes, bytes, Access::read) \
-  EMU_HOOK(unaligned_volatile_write##bytes, bytes, Access::write)
-EMU_HOOKS(1)
-EMU_HOOKS(2)
-EMU_HOOKS(4)
-EMU_HOOKS(8)
-EMU_HOOKS(16)
-EMU_UNALIGNED_HOOKS(2)
-EMU_UNALIGNED_HOOKS(4)
-EMU_UNALIGNED_HOOKS(8)
-EMU_UNALIGNED_HOOKS(16)
-
-void __tsan_read_range(void* p, unsigned long bytes) {
-  emu::note_all(p, bytes, Access::read, emu::place_of(__builtin_return_address(0)));
-}
-void __tsan_write_range(void* p, unsigned long bytes) {
-  emu::note_all(p, bytes, Access::write, emu::place_of(__builtin_return_address(0)));
-}
-void __tsan_vptr_update(void*, void*) {}
-void __tsan_vptr_read(void*) {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-void __tsan_init() {}
-
-// Atomics of instrumented code. The memory order is always the strictest.
-#define EMU_ATOMICS(bits, T)                                                                                        \
-  T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }           \
-  void __tsan_atomic##bits##_store(volatile T* p, T v, int) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }           \
-  T __tsan_atomic##bits##_exchange(volatile T* p, T v, int) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); } \
-  T __tsan_atomic##bits##_fetch_add(volatile T* p, T v, int) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); } \
-  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T v, int) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); } \
-  T __tsan_atomic##bits##_fetch_and(volatile T* p, T v, int) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); } \
-  T __tsan_atomic##bits##_fetch_or(volatile T* p, T v, int) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }   \
-  T __tsan_atomic##bits##_fetch_xor(volatile T* p, T v, int) { return __atomic_fetch_xor(p, v, __ATOMIC_SEQ_CST); } \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* e, T v, int, int) {                           \
-    return __atomic_compare_exchange_n(p, e, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                         \
-  }                                                                                                                 \
-  int __tsan_atomic##bits##_compare_exchange_weak(volatile T* p, T* e, T v, int, int) {                             \
-    return __atomic_compare_exchange_n(p, e, v, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                          \
-  }
-EMU_ATOMICS(8, char)
-EMU_ATOMICS(16, short)
-EMU_ATOMICS(32, int)
-EMU_ATOMICS(64, long)
-void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-void __tsan_atomic_signal_fence(int) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
-
-}  // extern "C"
 
 #endif
