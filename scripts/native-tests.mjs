@@ -1,9 +1,10 @@
-// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--schedules | --arm64 | --sanitize | --race]
+// Builds and runs the C++ tests.  node scripts/native-tests.mjs [--schedules | --arm64 | --sanitize | --race | --count]
 //   --schedules the kernels under the other schedules of the emulated GPU, and on one of compute capability 7.5
 //   --arm64     cross-compiled and run under qemu. The emulated GPU runs only whole networks: its kernels are the same on any
 //               host. Needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, also for the emulated GPU's kernels
 //   --race      the emulated GPU's kernels under its race detector
+//   --count     what the emulated GPU counts of kernels, against kernels whose counts are known
 import { spawn, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
@@ -56,6 +57,11 @@ const VARIANTS = {
     run: (program) => [program],
     ops: NOT_TWICE,
   },
+  count: {
+    options: ['-DFLOW_EMULATOR_MODE=count'],
+    run: (program) => [program],
+    programs: ['count_test'],
+  },
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
@@ -88,8 +94,10 @@ export function buildFolder(variant) {
  */
 export async function runNativeTests(variant) {
   if (!(variant in VARIANTS))
-    throw new Error(`unknown option --${variant}; there are --schedules, --arm64, --sanitize and --race`)
-  const { options, run, ops = [], tools = [] } = VARIANTS[variant]
+    throw new Error(
+      `unknown option --${variant}; there are --schedules, --arm64, --sanitize, --race and --count`,
+    )
+  const { options, run, ops = [], tools = [], programs } = VARIANTS[variant]
   const absent = tools.filter((tool) => spawnSync(tool, ['--version']).error !== undefined)
   if (absent.length > 0) return missing(`C++ tests (${variant})`, absent.join(' and '))
 
@@ -100,7 +108,13 @@ export async function runNativeTests(variant) {
   const cuda = `-DFLOW_CUDA=${process.env.DINOV3_FLOW_CUDA_DRIVER ? 'AUTO' : 'OFF'}`
   const steps = [
     ['-S', root, '-B', build, '-DFLOW_TESTS=ON', '-DFLOW_ADDON=OFF', '-DFLOW_WERROR=ON', cuda, ...options],
-    ['--build', build, '--parallel', String(availableParallelism())],
+    [
+      '--build',
+      build,
+      '--parallel',
+      String(availableParallelism()),
+      ...(programs === undefined ? [] : ['--target', ...programs]),
+    ],
   ]
   for (const step of steps) {
     // One line for each library and program that is ready: a build takes minutes.
@@ -143,7 +157,7 @@ export async function runNativeTests(variant) {
       ...shared('capability 7.5', ['[cuda', '~[cuda bf16', '~[cuda f32'], { EMULATOR_CAPABILITY: '7.5' }),
     )
   } else
-    for (const program of PROGRAMS)
+    for (const program of programs ?? PROGRAMS)
       tasks.push(...(program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)]))
   await each(tasks, processes, (task) => task())
   const total = addTotals(totals)

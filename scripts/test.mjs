@@ -13,6 +13,7 @@ const REST = [
   () => runNativeTests('schedules'),
   () => runNativeTests('sanitize'),
   () => runNativeTests('race'),
+  () => runNativeTests('count'),
   () => runNativeTests('arm64'),
   () => runMutationTests(), // needs the builds above
   () => runTrainingTests(),

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "count.h"
+
 // Device functions that the host's C library lacks. Approximate functions are exact here. So the tolerance of an
 // emulated test must leave room for a GPU's few units in the last place.
 
@@ -23,19 +25,22 @@ inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
 
-inline float __expf(float x) { return expf(x); }
-inline float __exp10f(float x) { return powf(10.F, x); }
-inline float __logf(float x) { return logf(x); }
-inline float __log2f(float x) { return log2f(x); }
+// Functions that the unit of special functions computes in one instruction. They are inlined, so that the counter sees
+// the kernel's own place.
+#define EMU_SPECIAL __attribute__((always_inline)) inline
+EMU_SPECIAL float __expf(float x) { return emu::count_special(), expf(x); }
+EMU_SPECIAL float __exp10f(float x) { return emu::count_special(), powf(10.F, x); }
+EMU_SPECIAL float __logf(float x) { return emu::count_special(), logf(x); }
+EMU_SPECIAL float __log2f(float x) { return emu::count_special(), log2f(x); }
 inline float __powf(float x, float y) { return powf(x, y); }
-inline float __sinf(float x) { return sinf(x); }
-inline float __cosf(float x) { return cosf(x); }
-inline float __tanhf(float x) { return tanhf(x); }
-inline float __fdividef(float a, float b) { return a / b; }
-inline float rsqrtf(float x) { return 1.F / sqrtf(x); }
-inline float __frsqrt_rn(float x) { return 1.F / sqrtf(x); }
-inline float __fsqrt_rn(float x) { return sqrtf(x); }
-inline float __frcp_rn(float x) { return 1.F / x; }
+EMU_SPECIAL float __sinf(float x) { return emu::count_special(), sinf(x); }
+EMU_SPECIAL float __cosf(float x) { return emu::count_special(), cosf(x); }
+EMU_SPECIAL float __tanhf(float x) { return emu::count_special(), tanhf(x); }
+EMU_SPECIAL float __fdividef(float a, float b) { return emu::count_special(), a / b; }
+EMU_SPECIAL float rsqrtf(float x) { return emu::count_special(), 1.F / sqrtf(x); }
+EMU_SPECIAL float __frsqrt_rn(float x) { return emu::count_special(), 1.F / sqrtf(x); }
+EMU_SPECIAL float __fsqrt_rn(float x) { return emu::count_special(), sqrtf(x); }
+EMU_SPECIAL float __frcp_rn(float x) { return emu::count_special(), 1.F / x; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 // Never contracted into an fma: this is their purpose.
@@ -60,3 +65,14 @@ inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(std::uint64_t{a} * b >> 32); }
+
+#ifdef FLOW_EMULATOR_COUNT
+namespace emu {
+EMU_SPECIAL float counted_exp2(float x) { return count_special(), exp2f(x); }
+EMU_SPECIAL float counted_exp(float x) { return count_special(), expf(x); }
+EMU_SPECIAL float counted_root(float x) { return count_special(), sqrtf(x); }
+}  // namespace emu
+#define exp2f(x) ::emu::counted_exp2(x)
+#define expf(x) ::emu::counted_exp(x)
+#define sqrtf(x) ::emu::counted_root(x)
+#endif

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "count.h"
 #include "race.h"
 
 namespace emu {
@@ -33,6 +34,8 @@ void cp_async(void* to, const void* from, unsigned bytes, unsigned source_bytes,
   const AsyncCopy c{to, from, bytes, source_bytes};
   note_access(from, source_bytes, Access::read);
   note_access(to, bytes, Access::async_write);
+  count_access(Traffic::async_load, from, source_bytes);
+  count_access(Traffic::async_store, to, bytes);
   if (block.schedule().early_copies()) copy(c);
   block.fiber->copies.push_back(c);
 }

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "block.h"
+#include "count.h"
 #include "race.h"
 
 // Atomic functions of global and shared memory, and fences. Blocks run on several host threads, so these are the host's
@@ -16,6 +17,7 @@ template <class T, class Change>
 EMU_UNSEEN T atomic_update(T* p, const Change& change, const char* file, int line) {
   current->fiber->site = {"atomic", file, line};
   note_access(p, sizeof(T), Access::atomic);
+  count_access(Traffic::atomic, p, sizeof(T));
   T old, next;
   __atomic_load(p, &old, __ATOMIC_SEQ_CST);
   do {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "count.h"
 #include "race.h"
 
 namespace emu {
@@ -141,11 +142,15 @@ void Block::finish_fiber() {
       void* arguments[warp_lanes];
       for (unsigned i = 0; i < warp_lanes; i++) arguments[i] = w.lanes[i].argument;
       first.operation(arguments, present);
+      if (present == w.alive) complete_requests(fiber->linear / warp_lanes);
       w.waiting &= ~present;
       w.ready |= present;
     }
   }
-  if (alive_ == 0) fiber->context.switch_to(main_);
+  if (alive_ == 0) {
+    for (unsigned i = 0; i < warp_count_; i++) complete_requests(i);
+    fiber->context.switch_to(main_);
+  }
   if (at_barrier_ == alive_) release_barrier();
   yield();
   __builtin_unreachable();
@@ -179,8 +184,10 @@ void Block::release_barrier() {
   }
   for (unsigned i = 0; i < threads_; i++) fibers_[i].barrier_result = predicates_;
   at_barrier_ = 0;
+  count_instruction(Instruction::barrier);
   epoch_++;
   for (unsigned i = 0; i < warp_count_; i++) {
+    complete_requests(i);
     warps_[i].ready |= warps_[i].at_barrier;
     warps_[i].at_barrier = 0;
   }
@@ -213,6 +220,7 @@ void Block::collective(WarpOperation operation, std::uint32_t mask, void* argume
     for (unsigned i = 0; i < warp_lanes; i++) arguments[i] = w.lanes[i].argument;
     w.waiting &= ~present;
     operation(arguments, present);
+    if (present == w.alive) complete_requests(me->linear / warp_lanes);
     w.ready |= present & ~bit;
   } else {
     yield();

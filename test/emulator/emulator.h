@@ -7,7 +7,8 @@
 //   launch.h      a grid of blocks         fiber.h        stacks and the switch between them
 //   warp.h        barriers, shuffles       async_copy.h   cp.async
 //   atomics.h     atomics and fences       tensor.h       ldmatrix and mma
-//   half.h        16-bit numbers           race.h         the race detector, in the build that has it
+//   half.h        16-bit numbers           instrumented.h the accesses of kernels, in the builds that see them:
+//   race.h        the race detector        count.h        what a launch does, counted
 //
 // driver/ makes a CUDA driver of this. The environment variables are those of the driver (driver/device.h,
 // driver/faults.h, driver/trace.h) and:

@@ -4,8 +4,8 @@
 
 namespace emu {
 
-#ifdef FLOW_EMULATOR_RACE
-/// Adds memory that all blocks share to the race detector, or removes it. Do not call this while a launch runs.
+#if defined(FLOW_EMULATOR_RACE) || defined(FLOW_EMULATOR_COUNT)
+/// Tells the race detector or the counter of memory that all blocks share, or that it is gone. Do not call this while a launch runs.
 void add_global_memory(const void* p, std::size_t bytes);
 void remove_global_memory(const void* p);
 #else

@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "block.h"
+#include "count.h"
 
 namespace emu {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(FLOW_EMULATOR_RACE)
+#if defined(__SANITIZE_ADDRESS__) || defined(FLOW_EMULATOR_RACE) || defined(FLOW_EMULATOR_COUNT)
 constexpr bool one_thread = true;
 #else
 constexpr bool one_thread = false;
@@ -126,8 +127,9 @@ void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_byte
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   Work work{launch, std::uint64_t{grid.x} * grid.y * grid.z, {}, {}, {}};
-  pool().run(work, threads_wanted());
+  if (begin_counts(launch)) pool().run(work, threads_wanted());
   if (!work.error.empty()) throw Error(work.error);
+  end_counts(launch);
 }
 
 }  // namespace emu

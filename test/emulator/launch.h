@@ -25,7 +25,7 @@ void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_
                          std::size_t shared_limit = max_shared_bytes);
 
 /// Runs the kernel; `parameters` is its struct. Blocks run on EMULATOR_THREADS host threads (default: one per core; a
-/// single one with AddressSanitizer and in the race build). Launches of all callers run one at a time. Without
+/// single one with AddressSanitizer and in the builds race and count). Launches of all callers run one at a time. Without
 /// `ampere`, kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
 void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
             bool ampere = true);

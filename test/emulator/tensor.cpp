@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "count.h"
 #include "race.h"
 
 #ifdef __F16C__
@@ -21,6 +22,9 @@ struct MatrixRow {
 template <int count, bool transposed>
 void load_matrices_of_warp(void* const* arguments, std::uint32_t mask) {
   if (mask != ~0U) current->fail(format("ldmatrix: only the lanes %08x take part", mask));
+  const void* rows[warp_lanes];
+  for (unsigned i = 0; i < warp_lanes; i++) rows[i] = static_cast<const MatrixRow*>(arguments[i])->row;
+  count_matrices(rows, count);
   for (int matrix = 0; matrix < count; matrix++) {
     std::uint16_t m[8][8];
     for (int i = 0; i < 8; i++) std::memcpy(m[i], static_cast<const MatrixRow*>(arguments[matrix * 8 + i])->row, 16);
@@ -38,6 +42,7 @@ struct Fragments {
   float* d;
   const std::uint32_t* a;
   std::uint32_t b[2];
+  int depth;  // 8 or 16
 };
 
 using Floats = float __attribute__((vector_size(32)));
@@ -61,6 +66,7 @@ void to_floats(float* to, const std::uint16_t* from, int count) {
 template <bool bfloat16>
 void multiply_of_warp(void* const* arguments, std::uint32_t mask) {
   if (mask != ~0U) current->fail(format("mma: only the lanes %08x take part", mask));
+  count_instruction(static_cast<const Fragments*>(arguments[0])->depth == 8 ? Instruction::mma_k8 : Instruction::mma);
   alignas(32) std::uint16_t a16[16][16], b16[16][8];
   alignas(32) float a[16][16], d[16][8];
   alignas(32) float b[16][8];
@@ -116,9 +122,9 @@ void load_matrices(std::uint32_t* registers, const void* row, int count, bool tr
   block.collective(operation, ~0U, &argument, "ldmatrix", file, line);
 }
 
-void multiply(float* d, const std::uint32_t* a, std::uint32_t b0, std::uint32_t b1, bool bfloat16, const char* file,
-              int line) {
-  Fragments argument{d, a, {b0, b1}};
+void multiply(float* d, const std::uint32_t* a, std::uint32_t b0, std::uint32_t b1, bool bfloat16, int depth,
+              const char* file, int line) {
+  Fragments argument{d, a, {b0, b1}, depth};
   current->collective(bfloat16 ? multiply_of_warp<true> : multiply_of_warp<false>, ~0U, &argument, "mma", file, line);
 }
 

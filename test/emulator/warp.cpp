@@ -9,6 +9,7 @@ struct Vote {
 };
 
 void count_votes(void* const* arguments, std::uint32_t mask) {
+  count_instruction(Instruction::vote);
   std::uint32_t votes = 0;
   for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "count.h"
 #include "race.h"
 
 // Barriers, and the exchange of values between the lanes of a warp.
@@ -34,6 +35,7 @@ struct Shuffle {
 
 template <class T>
 EMU_UNSEEN void shuffle_lanes(void* const* arguments, std::uint32_t mask) {
+  count_instruction(Instruction::shuffle);
   for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     auto* to = static_cast<Shuffle<T>*>(arguments[std::countr_zero(rest)]);
     if ((mask >> to->source & 1) != 0) {

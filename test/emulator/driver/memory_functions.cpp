@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "../count.h"
 #include "call.h"
 #include "device.h"
 #include "exports.h"
@@ -40,9 +41,10 @@ CUresult submit_copy(const char* name, CUstream stream, std::initializer_list<Ra
       return true;
     };
     if (!valid()) return CUDA_ERROR_INVALID_VALUE;
-    return submit(s, context, stream, [valid, copy] {
+    return submit(s, context, stream, [name, valid, copy, bytes = ranges.begin()->bytes] {
       if (!valid()) return CUDA_ERROR_ILLEGAL_ADDRESS;
       copy();
+      note_copy(name, bytes);
       return CUDA_SUCCESS;
     });
   });
