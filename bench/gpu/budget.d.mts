@@ -1,0 +1,2 @@
+/** BUDGET.md of counts.json. */
+export function renderBudget(counts: object): string

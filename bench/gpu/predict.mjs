@@ -1,0 +1,132 @@
+// From the counts of a launch (test/emulator/count.h) to microseconds on a card. A prediction: nothing here was measured.
+//
+// Every resource is busy for its count over its rate, and a launch takes as long as its busiest resource. Resources of a
+// multiprocessor are as busy as those of the one with the most blocks, ceil(blocks / multiprocessors). What is not in it:
+// arithmetic other than mma and special functions, the issue of instructions, latency that too few warps hide. So it is a lower
+// bound of a launch, and far below the truth for launches of few blocks.
+
+/** Bytes. */
+const SECTOR = 32
+const LANES = 32
+const SPECIAL_LANES = 16
+const MMA_FLOP = 4096
+/** Bytes from L2 that a multiprocessor takes in a cycle. */
+const L2_PORT = 64
+/** Share of the memory's bandwidth that a kernel can have. */
+const MEMORY_SHARE = 0.9
+
+/** What a launch counts; a line of counts.json leaves out zeros. */
+const NOTHING = Object.fromEntries(
+  `mma mma_k8 ldmatrix cp_async shuffles votes specials barriers
+    shared_bytes shared_requests shared_wavefronts shared_least
+    load_requests load_bytes load_sectors load_lines async_requests async_bytes async_sectors async_lines
+    store_requests store_bytes store_sectors store_lines atomic_requests atomic_sectors
+    l2_sectors l2_new_bytes l2_dirty_bytes`
+    .split(/\s+/)
+    .map((name) => [name, 0]),
+)
+
+const sum = (values) => values.reduce((a, b) => a + b, 0)
+
+/** FLOP of a launch that tensor cores do. */
+export function flopOf(launch) {
+  return launch.mma * MMA_FLOP + (launch.mma_k8 * MMA_FLOP) / 2
+}
+
+/**
+ * Blocks that a multiprocessor of the card holds at a time.
+ * @param {number} [registers] of a thread; unknown without nvcc, and then no limit
+ */
+export function residentBlocks(launch, card, registers) {
+  const threads = launch.block[0] * launch.block[1] * launch.block[2]
+  const warps = Math.ceil(threads / LANES)
+  const limits = [
+    card.blocks,
+    Math.floor(card.threads / (warps * LANES)),
+    Math.floor((card.shared * 1024) / (launch.shared_bytes + 1024)), // the driver takes 1 KiB of each block
+  ]
+  // A warp gets registers in units of 256.
+  if (registers !== undefined)
+    limits.push(Math.floor(65536 / (warps * Math.ceil((registers * LANES) / 256) * 256)))
+  return Math.min(...limits)
+}
+
+/**
+ * The prediction of one launch, in microseconds.
+ * @param {object} launch its counts, zeros included
+ * @param {number} [registers] of a thread
+ */
+export function predictLaunch(launch, card, registers) {
+  const blocks = launch.grid[0] * launch.grid[1] * launch.grid[2]
+  const busy = blocks / (Math.ceil(blocks / card.multiprocessors) * card.multiprocessors)
+  const cyclesToUs = 1 / (card.multiprocessors * card.clock * 1e3)
+  const ofMultiprocessors = (cycles) => (cycles * cyclesToUs) / busy
+  const l2Bytes = launch.l2_sectors * SECTOR
+  const memoryUs = (launch.l2_new_bytes + launch.l2_dirty_bytes) / (card.memory * MEMORY_SHARE * 1e3)
+  const tensorCycles = flopOf(launch) / card.mma
+  const resources = {
+    'tensor cores': ofMultiprocessors(tensorCycles),
+    // One memory is L1 and shared memory: a wavefront or a line in a cycle.
+    'shared memory': ofMultiprocessors(launch.shared_wavefronts + launch.load_lines + launch.store_lines),
+    'special functions': ofMultiprocessors((launch.specials * LANES) / SPECIAL_LANES),
+    L2: Math.max(l2Bytes / (card.l2 * 1e3), ofMultiprocessors(l2Bytes / L2_PORT)),
+    memory: memoryUs,
+  }
+  const [limiter, us] = Object.entries(resources).reduce((a, b) => (b[1] > a[1] ? b : a))
+  const resident = residentBlocks(launch, card, registers)
+  return {
+    resources,
+    limiter,
+    us,
+    /** With all multiprocessors alike, and nothing but the products and the bytes that are new. */
+    perfectUs: Math.max(tensorCycles * cyclesToUs, memoryUs),
+    blocks,
+    busy,
+    residentBlocks: resident,
+    waves: blocks / (resident * card.multiprocessors),
+  }
+}
+
+/** Equal launches of a frame in one entry, in the order of their first: `times` says how many. */
+export function mergeLaunches(lines) {
+  const merged = new Map()
+  for (const line of lines) {
+    const key = JSON.stringify(line)
+    const entry = merged.get(key) ?? { times: 0, ...line }
+    entry.times++
+    merged.set(key, entry)
+  }
+  return [...merged.values()]
+}
+
+/**
+ * The prediction of a frame: its launches, with their predictions, and its sums in microseconds.
+ * @param {object[]} nodes of mergeLaunches: launches, and copies
+ * @param {Record<string, number>} registers by kernel; empty if unknown
+ */
+export function predictFrame(nodes, card, registers) {
+  const launches = nodes
+    .filter((node) => node.kernel !== undefined)
+    .map((node) => {
+      const launch = { ...NOTHING, ...node }
+      return {
+        ...launch,
+        registers: registers[launch.kernel],
+        ...predictLaunch(launch, card, registers[launch.kernel]),
+      }
+    })
+  // Those of the host are no nodes of the frame's graph, nor is the filling of fresh memory.
+  const copies = nodes.filter((node) => node.copy === 'cuMemcpyDtoDAsync')
+  const nodeCount = sum([...launches, ...copies].map((node) => node.times))
+  const copyUs = sum(copies.map((copy) => (copy.times * 2 * copy.bytes) / (card.memory * MEMORY_SHARE * 1e3)))
+  const kernelUs = sum(launches.map((launch) => launch.times * launch.us)) + copyUs
+  const gapUs = nodeCount * card.gap
+  return {
+    launches,
+    nodes: nodeCount,
+    kernelUs,
+    gapUs,
+    frameUs: kernelUs + gapUs,
+    perfectUs: sum(launches.map((launch) => launch.times * launch.perfectUs)),
+  }
+}
