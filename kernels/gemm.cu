@@ -11,6 +11,8 @@
 // 260 FLOPs a byte, and all of it fits a GPU's L2. The limit is how fast the tensor cores are fed. Per 64 bytes of k, a
 // block of 128 x 128 reads 16 KiB for 2^20 FLOPs, 64 a byte; a block of 64 x 64 reaches half of that. So tiles are
 // large where they fill the GPU, and small where a few large ones would leave multiprocessors idle. The host chooses.
+// A warp's part matters as much: one of 32 x 64 reads 3 KiB of shared memory for 16 mma, one of 32 x 32, in a block of
+// 64 x 64, 2 KiB for 8. So a block of 128 x 64 takes the place of two of 64 x 64 that one multiprocessor would get.
 //
 // mma.m16n8k16 with cp.async runs on everything from compute capability 8.0 on. One thread holds both columns that
 // SwiGLU and RoPE combine, because the weights' rows are ordered for these fragments. Two blocks per multiprocessor,
@@ -35,15 +37,16 @@ DEVICE void gemm(const GemmParams& p) {
   epilogue.done(shared);
 }
 
-constexpr GemmTile tile_128x128 = gemm_tiles[0], tile_64x64 = gemm_tiles[1];
-// Blocks per multiprocessor that the registers must suffice for. Shared memory sets their number: a block takes 48 KiB
+constexpr GemmTile tile_128x128 = gemm_tiles[0], tile_128x64 = gemm_tiles[1], tile_64x64 = gemm_tiles[2];
+// Blocks per multiprocessor that the registers must suffice for. Shared memory sets their number: a block takes 48, 36
 // or 32 KiB.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-constexpr int blocks_128x128 = 1, blocks_64x64 = 2;
+constexpr int blocks_128x128 = 1, blocks_128x64 = 1, blocks_64x64 = 2;
 #else
-constexpr int blocks_128x128 = 2, blocks_64x64 = 3;
+constexpr int blocks_128x128 = 2, blocks_128x64 = 3, blocks_64x64 = 3;
 #endif
-static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_64x64.rows == 64 && tile_64x64.cols == 64);
+static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_128x64.rows == 128 &&
+              tile_128x64.cols == 64 && tile_64x64.rows == 64 && tile_64x64.cols == 64);
 
 #define GEMM(OP, A, EPILOGUE, TYPE, T, TILE)                                            \
   KERNEL(gemm_##OP##_##TYPE##_##TILE, GemmParams, tile_##TILE.threads, blocks_##TILE) { \
@@ -61,8 +64,10 @@ static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_64x64
   GEMM(conv3x3, Im2col, Relu, TYPE, T, TILE)
 
 GEMMS(f16, __half, 128x128)
+GEMMS(f16, __half, 128x64)
 GEMMS(f16, __half, 64x64)
 GEMMS(bf16, __nv_bfloat16, 128x128)
+GEMMS(bf16, __nv_bfloat16, 128x64)
 GEMMS(bf16, __nv_bfloat16, 64x64)
 GEMMS(f32, float, 64x64)
 

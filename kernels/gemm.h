@@ -26,7 +26,7 @@ struct GemmTile {
 };
 
 /// Largest first. float32 uses the last one only.
-constexpr GemmTile gemm_tiles[] = {{128, 128, 256, 3}, {64, 64, 128, 4}};
+constexpr GemmTile gemm_tiles[] = {{128, 128, 256, 3}, {128, 64, 128, 3}, {64, 64, 128, 4}};
 
 /// Elements of k in a stage.
 constexpr int gemm_depth(int element_bytes) { return element_bytes == 2 ? 32 : 16; }

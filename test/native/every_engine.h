@@ -109,14 +109,16 @@ inline std::vector<TestedEngine> engines() {
       all.push_back(
           {name, [=] { return Bench(cuda::CudaEngine(0, precision).open(), least); }, precision != Precision::fp32});
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
-      // This tile is too large for the shapes here: choose_gemm_tile would not choose it.
-      all.push_back({name + ", largest tile",
-                     [=] {
-                       auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
-                       ops->use_gemm_tile(*std::begin(kernels::gemm_tiles));
-                       return Bench(std::move(ops), least);
-                     },
-                     true});
+      // These tiles are too large for the shapes here: choose_gemm_tile would not choose them.
+      for (const auto* tile = std::begin(kernels::gemm_tiles); tile != std::end(kernels::gemm_tiles) - 1; ++tile) {
+        all.push_back({name + ", tile " + std::to_string(tile->rows) + " x " + std::to_string(tile->cols),
+                       [=] {
+                         auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
+                         ops->use_gemm_tile(*tile);
+                         return Bench(std::move(ops), least);
+                       },
+                       true});
+      }
     }
   }
   return all;
