@@ -161,14 +161,15 @@ export function renderBudget({ height, width, frames, registers }) {
 # Budget of a frame: predictions
 
 What one frame of a stream should cost in fp16 at ${height} x ${width}, with the seed's configuration (ViT-S+ and its light head).
-**Every time here is a prediction. Nothing was measured: no card was at hand.** The counts are exact for the emulated
-kernels; the rates of the cards are figures of others, and assumptions where cards.mjs says so.
+**Every time here is a prediction. Nothing was measured: no card was at hand.** The counts are exact for the kernels as g++
+compiles them, and for the model of the caches below; nvcc may load and store in other pieces. The rates of the cards are figures
+of others, and assumptions where [cards.mjs](cards.mjs) says so. Those of L2 are the least certain, and where L2 limits they decide.
 
 ${summary(predicted)}
 
 A launch takes as long as its busiest resource. That is a lower bound: arithmetic outside of tensor cores, the issue of
 instructions and latency are not in it, so launches of few blocks will take longer. The perfect launches do the same products
-on all multiprocessors at once, and move only what is new to L2; they have no gaps.
+on all multiprocessors at once, and read from memory once what was not in L2 before; they have no gaps.
 
 ## What limits, by time
 

@@ -7,6 +7,7 @@
 //     assumption, since its peak is reached by tcgen05 alone
 //   l2: GB/s from L2 to all multiprocessors. H200, A100, RTX 4090: about what microbenchmarks of H100 PCIe, A100 and RTX 4090
 //     found (chipsandcheese.com, 2022 and 2023). Jetsons: 32 bytes a cycle and multiprocessor, an assumption
+//     Neither 0.62 nor the rates of L2 were read again in their sources when this was written.
 //   gap: microseconds from the end of a node of a graph to the first data in the blocks of the next, an assumption
 //   threads, blocks: most on a multiprocessor (CUDA programming guide, table of compute capabilities); shared: KiB on it
 

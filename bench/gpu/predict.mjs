@@ -21,7 +21,7 @@ const NOTHING = Object.fromEntries(
     shared_bytes shared_requests shared_wavefronts shared_least
     load_requests load_bytes load_sectors load_lines async_requests async_bytes async_sectors async_lines
     store_requests store_bytes store_sectors store_lines atomic_requests atomic_sectors
-    l2_sectors l2_new_bytes l2_dirty_bytes`
+    l2_sectors l2_new_bytes l2_first_bytes l2_dirty_bytes`
     .split(/\s+/)
     .map((name) => [name, 0]),
 )
@@ -62,7 +62,7 @@ export function predictLaunch(launch, card, registers) {
   const cyclesToUs = 1 / (card.multiprocessors * card.clock * 1e3)
   const ofMultiprocessors = (cycles) => (cycles * cyclesToUs) / busy
   const l2Bytes = launch.l2_sectors * SECTOR
-  const memoryUs = (launch.l2_new_bytes + launch.l2_dirty_bytes) / (card.memory * MEMORY_SHARE * 1e3)
+  const memoryUs = (bytes) => (bytes + launch.l2_dirty_bytes) / (card.memory * MEMORY_SHARE * 1e3)
   const tensorCycles = flopOf(launch) / card.mma
   const resources = {
     'tensor cores': ofMultiprocessors(tensorCycles),
@@ -70,7 +70,7 @@ export function predictLaunch(launch, card, registers) {
     'shared memory': ofMultiprocessors(launch.shared_wavefronts + launch.load_lines + launch.store_lines),
     'special functions': ofMultiprocessors((launch.specials * LANES) / SPECIAL_LANES),
     L2: Math.max(l2Bytes / (card.l2 * 1e3), ofMultiprocessors(l2Bytes / L2_PORT)),
-    memory: memoryUs,
+    memory: memoryUs(launch.l2_new_bytes),
   }
   const [limiter, us] = Object.entries(resources).reduce((a, b) => (b[1] > a[1] ? b : a))
   const resident = residentBlocks(launch, card, registers)
@@ -78,8 +78,8 @@ export function predictLaunch(launch, card, registers) {
     resources,
     limiter,
     us,
-    /** With all multiprocessors alike, and nothing but the products and the bytes that are new. */
-    perfectUs: Math.max(tensorCycles * cyclesToUs, memoryUs),
+    /** All multiprocessors busy with the products alone, and every byte read from memory once. */
+    perfectUs: Math.max(tensorCycles * cyclesToUs, memoryUs(launch.l2_first_bytes)),
     blocks,
     busy,
     residentBlocks: resident,

@@ -47,10 +47,10 @@ describe('the prediction of a launch', () => {
       store_lines: 10_000,
     })
     expect(shared).toMatchObject({ limiter: 'shared memory', us: 6, perfectUs: 4 })
-    expect(predict({ l2_new_bytes: 60_000, l2_dirty_bytes: 30_000 })).toMatchObject({
+    expect(predict({ l2_new_bytes: 60_000, l2_first_bytes: 15_000, l2_dirty_bytes: 30_000 })).toMatchObject({
       limiter: 'memory',
       us: 1,
-      perfectUs: 1,
+      perfectUs: 0.5,
     })
     expect(predict({ specials: 10_000 })).toMatchObject({ limiter: 'special functions', us: 2 })
     expect(predict({ l2_sectors: 62_500 })).toMatchObject({ limiter: 'L2', us: 4 })

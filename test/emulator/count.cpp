@@ -94,6 +94,7 @@ constexpr Field fields[] = {
     {"atomic_sectors", &Counts::atomic_sectors},
     {"l2_sectors", &Counts::l2_sectors},
     {"l2_new_bytes", &Counts::l2_new_bytes},
+    {"l2_first_bytes", &Counts::l2_first_bytes},
     {"l2_dirty_bytes", &Counts::l2_dirty_bytes},
 };
 static_assert(sizeof(Counts) == std::size(fields) * sizeof(std::uint64_t));
@@ -199,7 +200,7 @@ bool begin_counts(const Launch& launch) {
   c.counts = {};
   c.equal = nullptr;
   for (Requests& warp : c.warps) warp.clear();  // of a launch that failed
-  c.l2.resize(static_cast<std::size_t>(variable("EMULATOR_L2", 50LL << 20)));
+  c.l2.begin_launch(static_cast<std::size_t>(variable("EMULATOR_L2", 50LL << 20)));
   const char* const most = std::getenv("EMULATOR_COUNT_EQUAL");
   if (most == nullptr || *most == 0) return true;
   c.equal = &c.ran[signature(launch)];

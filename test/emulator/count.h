@@ -50,6 +50,7 @@ struct Counts {
   // The caches, see l2.h
   std::uint64_t l2_sectors = 0;      // that pass between L1 and L2
   std::uint64_t l2_new_bytes = 0;    // that L2 reads from memory
+  std::uint64_t l2_first_bytes = 0;  // of these, the bytes that come for the first time in this launch
   std::uint64_t l2_dirty_bytes = 0;  // that L2 will write to memory
 };
 

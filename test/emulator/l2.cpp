@@ -90,9 +90,12 @@ void L2::touch(Sector& sector, Traffic traffic, std::uint32_t block, Counts& cou
   counts.l2_sectors++;
   const bool writes = traffic == Traffic::store || traffic == Traffic::atomic;
   if (sector.arrival == 0 || arrivals_ - sector.arrival >= capacity_) {
+    if (traffic != Traffic::store) {
+      counts.l2_new_bytes += sector_bytes;
+      if (sector.arrival <= before_launch_) counts.l2_first_bytes += sector_bytes;
+    }
     sector.arrival = ++arrivals_;
     sector.dirty = false;
-    if (traffic != Traffic::store) counts.l2_new_bytes += sector_bytes;
   }
   if (writes && !std::exchange(sector.dirty, true)) counts.l2_dirty_bytes += sector_bytes;
 }

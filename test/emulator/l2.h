@@ -21,7 +21,11 @@ class L2 {
   /// Whether p is in global memory.
   bool contains(std::uintptr_t p) const;
 
-  void resize(std::size_t bytes) { capacity_ = bytes / sector_bytes; }
+  /// `bytes` is the size of L2 from now on.
+  void begin_launch(std::size_t bytes) {
+    capacity_ = bytes / sector_bytes;
+    before_launch_ = arrivals_;
+  }
   /// A request for global memory. `block` is another number for every block.
   void access(const Request& request, std::uint32_t block, Counts& counts);
 
@@ -44,7 +48,7 @@ class L2 {
 
   std::map<std::uintptr_t, Memory> memory_;  // by start
   std::size_t capacity_ = 0;                 // sectors
-  std::uint32_t arrivals_ = 0;
+  std::uint32_t arrivals_ = 0, before_launch_ = 0;
 };
 
 }  // namespace emu

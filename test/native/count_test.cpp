@@ -215,6 +215,7 @@ const check::Register l2("L2 keeps from launch to launch what fits", [] {
   };
   const Variable small("EMULATOR_L2", "2048");
   equal(load(0), 1024, "the first");
+  equal(emu::last_counts().l2_first_bytes, 1024, "for the first time");
   equal(load(256), 1024, "the second");
   equal(load(0), 0, "both fit");
   equal(load(512), 1024, "the third, in the place of the first");
@@ -230,7 +231,9 @@ const check::Register shared_l2("blocks share L2, and thrash it if it is small",
   }
   Card card;
   const Variable small("EMULATOR_L2", "1024");
-  equal(card.launch("count_load", strided(1), 512, 4).l2_new_bytes, 4 * 2048, "new bytes of a small one");
+  const Counts counts = card.launch("count_load", strided(1), 512, 4);
+  equal(counts.l2_new_bytes, 4 * 2048, "new bytes of a small one");
+  equal(counts.l2_first_bytes, 2048, "new bytes that come for the first time");
 });
 
 const check::Register written("what left L2 is dirty again after the next store", [] {
