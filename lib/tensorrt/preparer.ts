@@ -7,7 +7,6 @@ import type { NativePlan, NativeTrial } from '../native/contract.js'
 import { awaitNative, type CallSite } from '../native/failure.js'
 import type { Prepared, PrepareOptions, PrepareProgress } from '../prepare.js'
 import type { PatchGrid } from '../size.js'
-import { patchModel } from './patch-model.js'
 import { type PlanCache, planKey, type PlanTarget } from './plan-cache.js'
 import type { Trial } from './trial.js'
 
@@ -98,6 +97,8 @@ export class Preparer {
       if (reason !== undefined) return byKernels(reason)
       if (gpu === null) throw new Error('TensorRT without a GPU') // there would be a reason
       const target = { version, gpu: device, computeCapability: gpu.computeCapability, driver: gpu.driver }
+      // Protobuf takes long to load, and most models never need it.
+      const { patchModel } = await import('./patch-model.js')
       const onnx = await patchModel(this.#source, {
         grid: { height: grid.gridHeight, width: grid.gridWidth },
         precision: precision === 'fp16' ? 'float16' : 'float32',
