@@ -68,7 +68,7 @@ export type {
   SizeOption,
   TensorMaps,
 } from './request.js'
-export type { FlowOutput, FlowSize, FrameSize } from './size.js'
+export type { FlowOutput, FlowSize, FrameSize, PatchGrid } from './size.js'
 export { FlowStream } from './stream.js'
 export type {
   DropCounts,
