@@ -4,7 +4,7 @@
 import { collectedMemory, growthOf } from './memory.mjs'
 import { loadTiny, noise } from './tiny.mjs'
 
-const CYCLES = Number(process.argv[2] ?? 2000)
+const CYCLES = Number(process.argv[2] ?? 1000)
 const SAMPLES = 100
 const WARM_UP = 20
 const LAG = 20
