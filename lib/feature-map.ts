@@ -1,9 +1,10 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
+import { readingCall } from './calls/reading.js'
 import { FlowError } from './errors.js'
 import type { FeatureId, NativeModel } from './native/contract.js'
 import type { OutputSize } from './size.js'
 import { callNative, callSite } from './native/failure.js'
-import { allocateFloats, targetOf } from './support/allocate.js'
+import { allocateFloats } from './support/allocate.js'
 import { isFloat32Array } from './support/brands.js'
 import { readOnlyTensor, type Tensor } from './tensor.js'
 import { EngineMemory } from './tensor/memory.js'
@@ -146,19 +147,11 @@ export class FeatureMap implements FeatureMapShape {
   }
 
   #reading(options: FeatureReadOptions): Call<Float32Array> {
-    return {
+    return readingCall(
       options,
-      frames: [],
-      plan: () => {
-        const features = this.#target(options.into)
-        const target = targetOf(features)
-        const answer = () => {
-          target.deliver()
-          return features
-        }
-        return { request: { from: this.#id, features: target.data }, answer }
-      },
-    }
+      () => this.#target(options.into),
+      (features) => ({ from: this.#id, features }),
+    )
   }
 
   /** The array that a call writes. */

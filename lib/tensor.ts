@@ -1,8 +1,9 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
+import { readingCall } from './calls/reading.js'
 import { FlowError } from './errors.js'
 import type { NativeCopy, NativeRange } from './native/contract.js'
 import { callNative, type CallSite } from './native/failure.js'
-import { allocateBytes, copyIfResizable, isResizable, targetOf } from './support/allocate.js'
+import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
 import { checkShape, countOf, extentOf, type Layout, rowsOf, tightLayout } from './tensor/layout.js'
 import { EngineMemory, HostMemory, type TensorDevice, type TensorMemory } from './tensor/memory.js'
@@ -213,19 +214,11 @@ export class Tensor<D extends TensorDType = TensorDType> {
   }
 
   #reading(options: TensorReadOptions<D>): Call<TensorArrays[D]> {
-    return {
+    return readingCall(
       options,
-      frames: [],
-      plan: () => {
-        const values = this.#target(options.into)
-        const target = targetOf(values)
-        const answer = () => {
-          target.deliver()
-          return values
-        }
-        return { request: { copy: copyOf(this.#side(), sideOf(target.data)) }, answer }
-      },
-    }
+      () => this.#target(options.into),
+      (data) => ({ copy: copyOf(this.#side(), sideOf(data)) }),
+    )
   }
 
   #writing(source: Tensor<D> | TensorArrays[D], options: TensorCopyOptions): Call<this> {
