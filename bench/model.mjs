@@ -1,17 +1,17 @@
 // Predicts what a stream's frame costs on GPUs that are not at hand: counts it on the emulated driver, and turns the counts into
-// microseconds. Writes bench/gpu/counts.json and bench/gpu/BUDGET.md. Takes some minutes.
+// microseconds. Writes counts.json, predictions.json and BUDGET.md in bench/gpu. Takes some minutes.
 //   npm run bench:model
 //   npm run bench:model -- --rates   with the counts that are there: after a change of cards.mjs or of the model
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { renderBudget } from './gpu/budget.mjs'
+import { predictions, renderBudget } from './gpu/budget.mjs'
 import { CARDS } from './gpu/cards.mjs'
 import { buildCounter, countFrame, registersOf } from './gpu/count.mjs'
 import { ROOT } from './lib.mjs'
 
-const COUNTS = path.join(ROOT, 'bench', 'gpu', 'counts.json')
-const BUDGET = path.join(ROOT, 'bench', 'gpu', 'BUDGET.md')
+const fileOf = (name) => path.join(ROOT, 'bench', 'gpu', name)
+const COUNTS = fileOf('counts.json')
 const SIZE = { height: 640, width: 640 }
 /** The files with the kernels of a frame. */
 const FILES = [
@@ -66,5 +66,9 @@ ${images.join(',\n')}
 
 const { values } = parseArgs({ options: { rates: { type: 'boolean' } } })
 if (!values.rates) writeFileSync(COUNTS, textOf(count()))
-writeFileSync(BUDGET, renderBudget(JSON.parse(readFileSync(COUNTS, 'utf8'))))
-console.log(`wrote ${path.relative(ROOT, BUDGET)}`)
+const [counts, before] = [COUNTS, fileOf('counts-before.json')].map((file) =>
+  JSON.parse(readFileSync(file, 'utf8')),
+)
+writeFileSync(fileOf('predictions.json'), `${JSON.stringify(predictions(counts), null, 1)}\n`)
+writeFileSync(fileOf('BUDGET.md'), renderBudget(counts, before))
+console.log('wrote bench/gpu/BUDGET.md and predictions.json')

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { renderBudget } from '../../bench/gpu/budget.mjs'
+import { predictions, renderBudget } from '../../bench/gpu/budget.mjs'
 import type { Card } from '../../bench/gpu/cards.mjs'
 import { mergeLaunches, predictFrame } from '../../bench/gpu/predict.mjs'
 
@@ -91,7 +91,10 @@ describe('the prediction of a frame', () => {
   })
 })
 
-test('BUDGET.md is what its command makes of the counts', () => {
-  const counts = JSON.parse(readFileSync(file('counts.json'), 'utf8')) as object
-  expect(readFileSync(file('BUDGET.md'), 'utf8')).toBe(renderBudget(counts))
+test('BUDGET.md and predictions.json are what their command makes of the counts', () => {
+  const [counts, before] = ['counts.json', 'counts-before.json'].map(
+    (name) => JSON.parse(readFileSync(file(name), 'utf8')) as object,
+  )
+  expect(readFileSync(file('BUDGET.md'), 'utf8')).toBe(renderBudget(counts!, before!))
+  expect(JSON.parse(readFileSync(file('predictions.json'), 'utf8'))).toEqual(predictions(counts!))
 })

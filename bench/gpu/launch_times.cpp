@@ -1,0 +1,169 @@
+// The time of every launch of a stream's frame on a GPU, to hold beside the predictions of predict.mjs: the same frame
+// as count_frame counts, with the seed's configuration on synthetic weights. No file is needed.
+//
+//   launch_times [--precision fp16|bf16|fp32] [--height H] [--width W] [--repeats N]
+//
+// Where the frame launches a kernel, the kernel runs N times in a row, between two events of the device, five times
+// over. Its time is the median of the five, over N. So it is without the gap between launches of a frame, and finds in
+// L2 what the launch before it left there. The values of the frame are wrong, as a product that adds to its result adds
+// 5 N times. No time depends on them. Prints one JSON object; equal launches are one entry.
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bench/json.h"
+#include "bench/options.h"
+#include "bench/seed_model.h"
+#include "cuda/cuda_ops.h"
+#include "cuda/driver.h"
+#include "network_calls.h"
+#include "synthetic_weights.h"
+
+using namespace flow;
+using bench::seed_backbone;
+using bench::seed_head;
+
+namespace {
+
+constexpr std::size_t turns = 5;
+
+/// The launches of a frame that are equal in their kernel and their blocks.
+struct Launches {
+  std::string kernel;
+  std::array<unsigned, 3> grid;
+  int times = 0;
+  double microseconds = 0;  // of all
+};
+
+/// Stands in front of the driver's functions while one frame is measured.
+class Stopwatch {
+ public:
+  explicit Stopwatch(int repeats) : repeats_(repeats) {
+    current_ = this;
+    real_ = cuda::driver();
+    // The engine has no hook of its own for this: what it calls is its table of the driver's functions.
+    auto& table = const_cast<cuda::Driver&>(cuda::driver());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    table.cuModuleGetFunction = find;
+    table.cuLaunchKernel = launch;
+  }
+
+  void start() { measures_ = true; }
+  const std::vector<Launches>& stop() {
+    measures_ = false;
+    return launches_;
+  }
+
+ private:
+  static cuda::CUresult find(cuda::CUfunction* function, cuda::CUmodule module, const char* name) {
+    const cuda::CUresult result = current_->real_.cuModuleGetFunction(function, module, name);
+    if (result == cuda::CUDA_SUCCESS) current_->names_[*function] = name;
+    return result;
+  }
+  static cuda::CUresult launch(cuda::CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                               unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                               cuda::CUstream stream, void** parameters, void** extra) {
+    const auto queue = [&] {
+      return current_->real_.cuLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes,
+                                            stream, parameters, extra);
+    };
+    return current_->measures_ ? current_->time(function, {grid_x, grid_y, grid_z}, stream, queue) : queue();
+  }
+
+  template <class Queue>
+  cuda::CUresult time(cuda::CUfunction function, std::array<unsigned, 3> grid, cuda::CUstream stream,
+                      const Queue& queue) {
+    std::array<float, turns> milliseconds{};
+    cuda::CUevent begin = nullptr, end = nullptr;
+    check(real_.cuEventCreate(&begin, cuda::CU_EVENT_DEFAULT), "cuEventCreate");
+    check(real_.cuEventCreate(&end, cuda::CU_EVENT_DEFAULT), "cuEventCreate");
+    for (float& turn : milliseconds) {
+      check(real_.cuEventRecord(begin, stream), "cuEventRecord");
+      for (int i = 0; i < repeats_; i++) {
+        if (const cuda::CUresult result = queue(); result != cuda::CUDA_SUCCESS) return result;
+      }
+      check(real_.cuEventRecord(end, stream), "cuEventRecord");
+      check(real_.cuEventSynchronize(end), "cuEventSynchronize");
+      check(real_.cuEventElapsedTime(&turn, begin, end), "cuEventElapsedTime");
+    }
+    check(real_.cuEventDestroy(begin), "cuEventDestroy");
+    check(real_.cuEventDestroy(end), "cuEventDestroy");
+    std::ranges::sort(milliseconds);
+    add(names_.at(function), grid, 1e3 * milliseconds[turns / 2] / repeats_);
+    return cuda::CUDA_SUCCESS;
+  }
+  void add(const std::string& kernel, std::array<unsigned, 3> grid, double microseconds) {
+    auto found = std::ranges::find_if(
+        launches_, [&](const Launches& other) { return other.kernel == kernel && other.grid == grid; });
+    if (found == launches_.end()) found = launches_.insert(found, {kernel, grid});
+    found->times++;
+    found->microseconds += microseconds;
+  }
+
+  static inline Stopwatch* current_ = nullptr;
+  cuda::Driver real_;
+  int repeats_;
+  bool measures_ = false;
+  std::map<cuda::CUfunction, std::string> names_;
+  std::vector<Launches> launches_;
+};
+
+std::string to_json(const Launches& launches) {
+  const auto& [x, y, z] = launches.grid;
+  return json::Object()
+      .text("kernel", launches.kernel)
+      .raw("grid", json::array(std::array{std::to_string(x), std::to_string(y), std::to_string(z)}))
+      .number("times", launches.times)
+      .number("us", launches.microseconds / launches.times)
+      .str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  bench::Options options("launch_times [--precision fp16|bf16|fp32] [--height H] [--width W] [--repeats N]");
+  std::string precision = "fp16";
+  int height = 640, width = 640, repeats = 20;
+  options.text("--precision", precision).number("--height", height).number("--width", width);
+  if (!options.number("--repeats", repeats).parse(argc, argv).empty()) options.fail();
+  if (height % seed_backbone.patch != 0 || width % seed_backbone.patch != 0) options.fail();
+
+  const bench::NamedEngine named("cuda", options);
+  Stopwatch stopwatch(repeats);
+  const Precision number = named.precisions(precision, options).front();
+  OpenEngine open = named.open(number);
+  const EngineInfo info = open.engine->describe();
+  SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
+  SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
+  Network network(std::move(open.ops), seed_backbone, seed_head, backbone, head);
+
+  const Grid grid{height / seed_backbone.patch, width / seed_backbone.patch};
+  const std::vector<std::uint8_t> pixels(std::size_t{3} * height * width, 99);
+  const Frame frame = frame_of(pixels.data(), width, height);
+  std::vector<float> flow(std::size_t{2} * height * width);
+  NetworkCalls calls(network);
+  const FeatureId before = calls.encode(frame, grid);
+  stopwatch.start();
+  calls.advance(before, frame, grid, flow, height, width);  // the first frame of its kind runs without a graph
+
+  std::vector<std::string> launches;
+  for (const Launches& entry : stopwatch.stop()) launches.push_back(to_json(entry));
+  std::printf("%s\n", json::Object()
+                          .text("device", info.gpu->name)
+                          .text("capability", info.gpu->compute_capability)
+                          .number("multiprocessors", info.gpu->multiprocessors)
+                          .text("precision", name_of(number))
+                          .number("height", height)
+                          .number("width", width)
+                          .number("repeats", repeats)
+                          .raw("launches", json::array(launches))
+                          .str()
+                          .c_str());
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
