@@ -17,7 +17,7 @@
 
 #include "bench/json.h"
 #include "bench/options.h"
-#include "bench/seed_model.h"
+#include "bench/models.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
 #include "network_calls.h"

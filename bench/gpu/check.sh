@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# All that only a GPU can show, by one command: builds the kernels for the card that is there, runs every test of the
-# engine on it, compares the whole model with the golden data in every precision, measures latency and stages, runs the
-# tests under compute-sanitizer, and writes report.json, report.md and log.txt. See README.md beside this.
+# All that only a GPU can show, by one command: builds the kernels for the card that is there, compares the whole model with
+# the golden data in every precision, measures latency, launches beside their predictions, and stages, runs every test of the
+# engine, and those of the stages under compute-sanitizer. The most valuable comes first: a run may end at any time. Writes
+# report.json, report.md and log.txt after each part. README.md beside this says what it needs, METHOD.md how to read it.
 #
 #   bench/gpu/check.sh
 #
@@ -9,7 +10,7 @@
 #   OUT        the folder for the report           (default: bench/results/gpu)
 #   BUILD      the folder to build in              (default: build/gpu-check)
 #   COMMIT     what the report calls the sources   (default: what git says)
-#   BUDGET     seconds for all parts together      (default: 540)
+#   BUDGET     seconds for all parts together      (default: 480)
 #   NODE       a node binary: runs end-to-end.mjs through the addon, too
 #   EMULATOR   path of libcuda_emu.so: a dry run without a GPU, on small sizes, without nvcc and compute-sanitizer
 #
@@ -20,7 +21,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 1
 cd "$root" || exit 1
 out=${OUT:-bench/results/gpu}
 build=${BUILD:-build/gpu-check}
-budget=${BUDGET:-540}
+budget=${BUDGET:-480}
 node=${NODE:-}
 emulator=${EMULATOR:-}
 reserve=5 # seconds, for the end of a part that is stopped
@@ -114,7 +115,7 @@ configure=(cmake -S . -B "$build" -DFLOW_TESTS=ON -DFLOW_BENCH=ON -DFLOW_ADDON=O
 keep_going=(-- -k)
 if command -v ninja >/dev/null && [[ ! -e $build/CMakeCache.txt ]]; then configure+=(-G Ninja); fi
 if [[ -n $emulator ]]; then
-  configure+=(-DFLOW_CUDA=OFF)
+  configure+=(-DFLOW_CUDA=OFF -DFLOW_WERROR=ON) # as the tests, for the compiler cache
 else
   capability=$(cat "$work/machine/capability")
   architecture=${capability//./}
@@ -124,7 +125,8 @@ else
 fi
 part configure 60 "${configure[@]}"
 [[ -e $build/build.ninja ]] && keep_going=(-- -k 0)
-part build 300 cmake --build "$build" --parallel "$(nproc)" "${keep_going[@]}"
+programs=(parity_test seed_parity latency launch_times ops_test cuda_runtime_test tiles_test stage_bench)
+part build 300 cmake --build "$build" --parallel "$(nproc)" --target "${programs[@]}" "${keep_going[@]}"
 
 # ptxas's warnings are the compiler's report of registers that did not suffice.
 part spills 10 bash -c '! grep -h -i spilled "$@"' _ "$work"/parts/*-build/{out,err}
@@ -135,7 +137,7 @@ else
     --expect attention correlation gemm mask_upsample
 fi
 
-# ---- tests -----------------------------------------------------------------------------------------------------------
+# ---- is it right? ----------------------------------------------------------------------------------------------------
 
 find_program() { find "$build" -type f -name "$1" -perm -u+x 2>/dev/null | head -n 1; }
 
@@ -146,31 +148,27 @@ program() {
   part "$name" "$limit" "${path:-$build/$3}" "${@:4}"
 }
 
-# Of the tests that know several engines those on CUDA: none is a failure, too.
-program ops_test 90 ops_test '[cuda'
-program cuda_runtime_test 60 cuda_runtime_test
-program tiles_test 30 tiles_test
 program parity_test 90 parity_test '[cuda' --figures
-
 seed=test/fixtures/seed
 parity=("$work/frame1.rgb" "$work/frame2.rgb" "$seed/outputs.safetensors")
-part frames 30 python3 bench/gpu/png_to_rgb.py "$seed/frame1_640.png" "${parity[0]}" "$seed/frame2_640.png" "${parity[1]}"
 if [[ -n $emulator ]]; then
-  program seed_parity 300 seed_parity --precision fp16 "${parity[@]}" # minutes there
+  skip seed_parity "the seed's configuration takes minutes on the emulated GPU"
 else
+  part frames 30 python3 bench/gpu/png_to_rgb.py "$seed/frame1_640.png" "${parity[0]}" "$seed/frame2_640.png" "${parity[1]}"
   program seed_parity 90 seed_parity "${parity[@]}"
 fi
 
-# ---- figures ---------------------------------------------------------------------------------------------------------
+# ---- how fast is it? -------------------------------------------------------------------------------------------------
 
 if [[ -n $emulator ]]; then
-  program latency 120 latency --json --precision fp16 --height 32 --width 32 --frames 2 --warm-up 3
-  program stages-fp16 60 stage_bench --engine cuda --precision fp16 --height 32 --width 32 --frames 1
+  small=(--precision fp16 --height 16 --width 16)
+  program latency-seed 120 latency --json "${small[@]}" --frames 1 --warm-up 2
+  program latency-default 60 latency --model default --json "${small[@]}" --frames 1 --warm-up 2
+  program launch_times 120 launch_times "${small[@]}" --repeats 1
 else
-  program latency 90 latency --json
-  for precision in fp16 bf16 fp32; do
-    program "stages-$precision" 30 stage_bench --engine cuda --precision "$precision" --frames 50
-  done
+  program latency-seed 60 latency --json
+  program latency-default 60 latency --model default --json
+  program launch_times 30 launch_times
 fi
 
 if [[ -n $emulator ]]; then
@@ -179,6 +177,24 @@ elif ! python3 -c 'import torch; torch.cuda.current_device(); torch.compile' 2>/
   skip torch_stream "PyTorch 2 with CUDA is not installed"
 else
   part torch_stream 180 python3 bench/peers/torch_stream.py --json
+fi
+
+# ---- every stage -----------------------------------------------------------------------------------------------------
+
+# Of the tests that know several engines those on CUDA: none is a failure, too.
+if [[ -n $emulator ]]; then
+  program ops_test 90 ops_test '[cuda f16' norm # all are among the tests already
+else
+  program ops_test 90 ops_test '[cuda'
+fi
+program cuda_runtime_test 60 cuda_runtime_test
+program tiles_test 30 tiles_test
+if [[ -n $emulator ]]; then
+  program stages-fp16 60 stage_bench --engine cuda "${small[@]}" --frames 1
+else
+  for precision in fp16 bf16 fp32; do
+    program "stages-$precision" 30 stage_bench --engine cuda --precision "$precision" --frames 50
+  done
 fi
 
 # ---- the addon -------------------------------------------------------------------------------------------------------

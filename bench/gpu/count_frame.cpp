@@ -9,7 +9,7 @@
 #include <cstdlib>
 
 #include "bench/options.h"
-#include "bench/seed_model.h"
+#include "bench/models.h"
 #include "network_calls.h"
 #include "synthetic_weights.h"
 

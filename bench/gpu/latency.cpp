@@ -16,15 +16,13 @@
 #include <random>
 
 #include "bench/json.h"
+#include "bench/models.h"
 #include "bench/options.h"
-#include "bench/seed_model.h"
 #include "cuda/cuda_ops.h"
 #include "network_calls.h"
 #include "synthetic_weights.h"
 
 using namespace flow;
-using bench::seed_backbone;
-using bench::seed_head;
 
 namespace {
 
@@ -75,6 +73,21 @@ struct Size {
   int height, width;
 };
 
+struct Model {
+  BackboneConfig backbone;
+  HeadConfig head;
+  int reduction;  // of the frame's sides for the network
+  std::optional<Refinement> refine;
+
+  int cell() const { return backbone.patch * reduction; }
+};
+
+Model model_of(const std::string& name, const bench::Options& options) {
+  if (name == "seed") return {bench::seed_backbone, bench::seed_head, 1, {}};
+  if (name == "default") return {bench::default_backbone, bench::default_head, 2, Refinement{}};
+  options.fail();
+}
+
 /// A few frames of noise. No frame equals the one before it.
 std::vector<std::vector<std::uint8_t>> make_frames(Size size) {
   std::vector<std::vector<std::uint8_t>> frames(4);
@@ -94,19 +107,19 @@ struct Measured {
 };
 
 /// `gpu` is `ops` if it is a GPU's, else null.
-Measured measure(std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int frames, int warm_up) {
+Measured measure(const Model& model, std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int frames, int warm_up) {
   Measured measured;
   if (gpu != nullptr) gpu->time_sequences();
   const auto begin = Clock::now();
-  SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
-  SyntheticWeights head_weights = SyntheticWeights::head(seed_head, seed_backbone.dim);
-  Network network(std::move(ops), seed_backbone, seed_head, backbone, head_weights);
+  SyntheticWeights backbone = SyntheticWeights::backbone(model.backbone);
+  SyntheticWeights head_weights = SyntheticWeights::head(model.head, model.backbone.dim);
+  Network network(std::move(ops), model.backbone, model.head, backbone, head_weights);
   measured.load_seconds = milliseconds(begin, Clock::now()) / 1e3;
 
-  const Grid grid{size.height / seed_backbone.patch, size.width / seed_backbone.patch};
+  const Grid grid{size.height / model.cell(), size.width / model.cell()};
   const auto pictures = make_frames(size);
   std::vector<float> flow(std::size_t{2} * size.height * size.width);
-  NetworkCalls calls(network);
+  NetworkCalls calls(network, model.refine);
   const auto frame = [&](int i) -> Frame {
     const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
     return frame_of(pixels.data(), size.width, size.height);
@@ -162,23 +175,24 @@ std::string to_json(const std::string& precision, int frames, const Measured& me
 
 int main(int argc, char** argv) try {
   bench::Options options(
-      "latency [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] [--height H] [--width "
-      "W] "
-      "[--json]");
-  std::string engine = "cuda", precision;
+      "latency [--model seed|default] [--engine cuda[:N]|cpu] [--precision fp16|bf16|fp32] [--frames N] [--warm-up N] "
+      "[--height H] [--width W] [--json]");
+  std::string name = "seed", engine = "cuda", precision;
   int frames = 1000, warm_up = 200;
   Size size{640, 640};
   bool as_json = false;
-  options.text("--engine", engine).text("--precision", precision).number("--frames", frames);
+  options.text("--model", name).text("--engine", engine).text("--precision", precision).number("--frames", frames);
   options.number("--warm-up", warm_up).number("--height", size.height).number("--width", size.width);
   if (!options.flag("--json", as_json).parse(argc, argv).empty()) options.fail();
-  if (size.height % seed_backbone.patch != 0 || size.width % seed_backbone.patch != 0) {
-    std::fprintf(stderr, "height and width are multiples of %d\n", seed_backbone.patch);
+  const Model model = model_of(name, options);
+  if (size.height % model.cell() != 0 || size.width % model.cell() != 0) {
+    std::fprintf(stderr, "height and width are multiples of %d\n", model.cell());
     return 2;
   }
   const bench::NamedEngine named(engine, options);
   const std::string device = named.device();
-  if (!as_json) std::printf("%s, %d x %d, ms per frame\n", device.c_str(), size.height, size.width);
+  if (!as_json)
+    std::printf("%s, %s model, %d x %d, ms per frame\n", device.c_str(), name.c_str(), size.height, size.width);
 
   bool good = true;
   std::vector<std::string> results;
@@ -189,7 +203,7 @@ int main(int argc, char** argv) try {
     try {
       std::unique_ptr<Ops> ops = named.open(number).ops;
       auto* const gpu = dynamic_cast<cuda::CudaOps*>(ops.get());
-      const Measured measured = measure(std::move(ops), gpu, size, count, warm_up);
+      const Measured measured = measure(model, std::move(ops), gpu, size, count, warm_up);
       good = good && measured.finite;
       results.push_back(to_json(p, count, measured));
       if (as_json) continue;
@@ -211,6 +225,7 @@ int main(int argc, char** argv) try {
   }
   if (as_json) {
     std::printf("%s\n", json::Object()
+                            .text("model", name)
                             .text("engine", named.name())
                             .text("device", device)
                             .number("height", size.height)

@@ -17,7 +17,7 @@
 
 #include "bench/json.h"
 #include "bench/options.h"
-#include "bench/seed_model.h"
+#include "bench/models.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/driver.h"
 #include "network_calls.h"

@@ -2,6 +2,9 @@
 has a report, too.
 
     python3 report.py NOTES OUT
+
+predictions.json beside it has what bench:model expects of some cards. It stands beside what was measured, where the card
+and the size are among them.
 """
 
 import json
@@ -9,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+PREDICTIONS = Path(__file__).with_name("predictions.json")
 TAIL = 40  # lines of a failed part's output in the report; log.txt has all
 
 
@@ -104,6 +108,8 @@ def seed_parity(result):
     return table(["precision", *columns.values()], rows)
 
 
+MODELS = {"seed": "the seed's configuration", "default": "the package's model, refined"}
+
 LATENCIES = (
     ("frame", "frameMs"),
     ("backbone", "encodeMs"),
@@ -136,6 +142,48 @@ def torch_stream(result, ours):
     ratio = short(times["p50"] / p50) if p50 else ""
     row = [result["peer"], result["precision"], *[short(times[c]) for c in columns], result["frames"], ratio]
     return table(["", "precision", "p50", "p90", "p99", "max", "p99/p50", "frames", "its p50 / ours"], [row])
+
+
+def predicted_card(result):
+    """The card of predictions.json that the launches were measured on; none, or of another size or precision: None."""
+    known = json.loads(PREDICTIONS.read_text())
+    if any(known[key] != result[key] for key in ("height", "width", "precision")):
+        return None
+    same = ("capability", "multiprocessors")
+    return next((card for card in known["cards"] if all(card[key] == result[key] for key in same)), None)
+
+
+def launches(result, card):
+    """Longest first. A launch without a prediction has blanks, and so has a prediction without a launch."""
+    expected = {(one["kernel"], tuple(one["grid"])): one for one in (card or {"launches": []})["launches"]}
+    rows = []
+    for one in result["launches"]:
+        known = expected.pop((one["kernel"], tuple(one["grid"])), None)
+        prediction = [short(known["us"]), short(one["us"] / known["us"]), known["limiter"]] if known else [""] * 3
+        total = one["us"] * one["times"]
+        rows.append((total, [one["kernel"], grid_of(one), one["times"], short(one["us"]), *prediction, short(total)]))
+    rows.sort(key=lambda row: -row[0])
+    for one in expected.values():
+        rows.append((0, [one["kernel"], grid_of(one), one["times"], "", short(one["us"]), "", one["limiter"], ""]))
+    head = ["kernel", "grid", "launches", "us each", "predicted", "measured / predicted", "limiter by the prediction", "us"]
+    return table(head, [row for _, row in rows])
+
+
+def grid_of(one):
+    return " x ".join(str(side) for side in one["grid"])
+
+
+def predicted_frame(result, card, ours):
+    """The sums: launches, the gaps between them, the frame."""
+    measured = sum(one["us"] * one["times"] for one in result["launches"])
+    frame = next((one["deviceFrameMs"]["p50"] for one in ours if one["precision"] == "fp16" and "deviceFrameMs" in one), None)
+    gaps = None if frame is None else frame - measured / 1e3
+    rows = []
+    for name, key, value in (("launches", "kernelUs", measured / 1e3), ("gaps", "gapUs", gaps), ("frame", "frameUs", frame)):
+        prediction = card[key] / 1e3
+        ratio = "" if value is None else short(value / prediction)
+        rows.append([name, short(value), short(prediction), ratio])
+    return table(["ms in a frame, fp16", "measured", "predicted", "measured / predicted"], rows)
 
 
 def stages(result):
@@ -173,21 +221,29 @@ def markdown(machine, parts):
             [(p["name"], title[p["status"]], p.get("seconds", ""), describe_result(p)) for p in parts],
         ),
     ]
-    ours = next((p["result"]["results"] for p in parts if p["name"] == "latency" and p.get("result")), [])
+    ours = next((p["result"]["results"] for p in parts if p["name"] == "latency-seed" and p.get("result")), [])
     for part in parts:
         result, name = part.get("result"), part["name"]
-        if result and {"results", "backbone", "kernels", "peer"} & result.keys():
+        if result and {"results", "backbone", "kernels", "launches", "peer"} & result.keys():
             size = f"{result['height']} x {result['width']}" if "height" in result else ""
             if name == "seed_parity":
                 text += [f"## The seed's configuration against the oracle, {size}", seed_parity(result)]
-            elif name == "latency":
+            elif name.startswith("latency"):
                 text += [
-                    f"## One frame of a stream, {size}",
+                    f"## One frame of a stream, {MODELS[result['model']]}, {size}",
                     "The caller's time, with staging, copies and waits; on the device, by its own clock, from the begin to "
-                    "the end of the graphs, without copies from and to the host. The bar, for the caller's time in fp16 at "
-                    "640 x 640 on an H200: p50 at "
-                    "most 1.2 ms, p99/p50 at most 1.15.",
+                    "the end of the graphs, without copies from and to the host. The bar for the seed's model, for the "
+                    "caller's time in fp16 at 640 x 640 on an H200: p50 at most 1.2 ms, p99/p50 at most 1.15.",
                     latency(result),
+                ]
+            elif name == "launch_times":
+                card = predicted_card(result)
+                text += [f"## The launches of such a frame, {size}, beside their predictions"]
+                text += [predicted_frame(result, card, ours)] if card else ["There are no predictions for this card and size."]
+                text += [
+                    f"Each is {result['repeats']} launches in a row over their number, without gaps, with what it reads in L2. "
+                    "METHOD.md says how to read this.",
+                    launches(result, card),
                 ]
             elif name == "torch_stream":
                 text += [f"## The same frame in PyTorch, {size}, ms", torch_stream(result, ours)]

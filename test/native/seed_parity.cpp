@@ -13,7 +13,7 @@
 
 #include "bench/json.h"
 #include "bench/options.h"
-#include "bench/seed_model.h"
+#include "bench/models.h"
 #include "network_calls.h"
 #include "safetensors.h"
 #include "synthetic_weights.h"
