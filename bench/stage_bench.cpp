@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "bench/json.h"
-#include "bench/options.h"
 #include "bench/models.h"
+#include "bench/options.h"
 #include "cpu/cpu_ops.h"
 #include "made_up_weights.h"
 #include "network_calls.h"

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "bench/options.h"
 #include "bench/models.h"
+#include "bench/options.h"
 #include "network_calls.h"
 #include "synthetic_weights.h"
 

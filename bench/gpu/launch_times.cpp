@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "bench/json.h"
-#include "bench/options.h"
 #include "bench/models.h"
+#include "bench/options.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/driver.h"
 #include "network_calls.h"

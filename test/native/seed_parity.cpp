@@ -12,8 +12,8 @@
 #include <iterator>
 
 #include "bench/json.h"
-#include "bench/options.h"
 #include "bench/models.h"
+#include "bench/options.h"
 #include "network_calls.h"
 #include "safetensors.h"
 #include "synthetic_weights.h"
