@@ -23,28 +23,72 @@ export function withBuffers(model: Found, whole: Found): Found {
  * Length and all shapes must be those of the model beside it.
  */
 export function listedAverages(file: CheckpointFile, whole: Found): Found[] {
-  const lists = new Map<string, StoredTensor[]>()
-  for (const tensor of file.tensors.values()) {
-    if (!/\.\d+$/.test(tensor.name)) continue
-    const prefix = tensor.name.slice(0, tensor.name.lastIndexOf('.') + 1)
-    const list = lists.get(prefix)
-    if (list === undefined) lists.set(prefix, [tensor])
-    else list.push(tensor)
-  }
-  if (lists.size === 0) return []
-  const parameters = [...whole.tensors].filter(
-    ([name]) => !isBuffer(name) && !name.endsWith('.num_batches_tracked'),
-  )
   const found: Found[] = []
-  for (const [prefix, list] of lists) {
-    const role = roleOf(prefix, file.tensors)
-    const fits =
-      role === 'average' &&
-      list.length === parameters.length &&
-      parameters.every(([, { shape }], i) => shape.join() === list[i]!.shape.join())
-    if (!fits) continue
-    const tensors = new Map(parameters.map(([name], i) => [name, list[i]!]))
-    found.push({ prefix, role, layout: whole.layout, tensors, weights: countWeights(tensors) })
+  for (const [prefix, list] of averagesOf(file, (leaf) => /^\d+$/.test(leaf))) {
+    const parameters = parametersOf(whole)
+    const tensors = [...list.values()]
+    if (tensors.length !== parameters.length) continue
+    const model = average(prefix, whole, (_, i) => tensors[i])
+    if (model !== undefined) found.push(model)
   }
   return found
+}
+
+/**
+ * Finds averages whose names are those of the model's parameters without the dots, such as the `model_ema.blocks0norm1weight` of
+ * latent diffusion's LitEma: PyTorch allows no dot in the name of a buffer. All parameters must be there, in the same shapes.
+ */
+export function dotlessAverages(file: CheckpointFile, whole: Found): Found[] {
+  const found: Found[] = []
+  // The average may be that of an outer module: then its names have a part of the model's prefix in front.
+  const outer = whole.prefix.split('.').map((_, i, parts) => parts.slice(i).join(''))
+  for (const [prefix, averaged] of averagesOf(file, (leaf) => !/^\d+$/.test(leaf)))
+    for (const start of outer) {
+      const nameOf = (tensor: StoredTensor): string =>
+        start + tensor.name.slice(whole.prefix.length).replaceAll('.', '')
+      const model = average(prefix, whole, (tensor) => averaged.get(nameOf(tensor)))
+      if (model === undefined) continue
+      found.push(model)
+      break
+    }
+  return found
+}
+
+/** The tensors behind each prefix of averages, by the last part of their names, if `isOwn` takes it. */
+function averagesOf(
+  file: CheckpointFile,
+  isOwn: (leaf: string) => boolean,
+): Map<string, Map<string, StoredTensor>> {
+  const averages = new Map<string, Map<string, StoredTensor>>()
+  for (const tensor of file.tensors.values()) {
+    const at = tensor.name.lastIndexOf('.') + 1
+    const leaf = tensor.name.slice(at)
+    if (at === 0 || !isOwn(leaf)) continue
+    const prefix = tensor.name.slice(0, at)
+    const known = averages.get(prefix)
+    if (known === undefined) averages.set(prefix, new Map([[leaf, tensor]]))
+    else known.set(leaf, tensor)
+  }
+  for (const prefix of averages.keys())
+    if (roleOf(prefix, file.tensors) !== 'average') averages.delete(prefix)
+  return averages
+}
+
+function parametersOf(whole: Found): [name: string, tensor: StoredTensor][] {
+  return [...whole.tensors].filter(([name]) => !isBuffer(name) && !isNeedless(name))
+}
+
+/** The average of a model; undefined if `find` lacks a parameter, or gives one of another shape. */
+function average(
+  prefix: string,
+  whole: Found,
+  find: (tensor: StoredTensor, index: number) => StoredTensor | undefined,
+): Found | undefined {
+  const tensors = new Map<string, StoredTensor>()
+  for (const [i, [name, tensor]] of parametersOf(whole).entries()) {
+    const averaged = find(tensor, i)
+    if (averaged?.shape.join() !== tensor.shape.join()) return undefined
+    tensors.set(name, averaged)
+  }
+  return { prefix, role: 'average', layout: whole.layout, tensors, weights: countWeights(tensors) }
 }

@@ -34,11 +34,13 @@ const RANKS: readonly ModelRole[] = ['average', 'model', 'teacher', 'student', '
 
 /** Words of names, between dots, underscores and capitals. The first line that matches a part counts. */
 const ROLES: readonly (readonly [role: ModelRole, word: RegExp])[] = [
-  ['average', /^(ema\d*|swa|avg|averaged?|averages|averaging|polyak|shadow)$/],
+  ['average', /^(ema\d*|ewma|swa|avg|averaged?|averages|averaging|polyak|shadow)$/],
   ['teacher', /^(teacher|target|momentum)$/],
   ['student', /^(student|online|current|raw)$/],
 ]
-const NOT_FOR_USE = /^(optim\w*|exp|grads?|gradients?|gram)$/
+const NOT_FOR_USE = /^(optim\w*|grads?|gradients?|gram)$/
+/** Adam's averages of gradients, by the part of a name. */
+const MOMENTS = /^(max_)?exp_(avg|inf)(_sqs?|s)?$/
 
 /**
  * The role of the tensors behind a prefix.
@@ -46,11 +48,12 @@ const NOT_FOR_USE = /^(optim\w*|exp|grads?|gradients?|gram)$/
  * @param tensors - all names of the file: `n_averaged` beside `module.` is how PyTorch's `AveragedModel` is saved
  */
 export function roleOf(prefix: string, tensors: ReadonlyMap<string, unknown>): ModelRole {
-  const words = prefix
+  const parts = prefix
     .replace(/([a-z])([A-Z])|([A-Z])([A-Z][a-z])/g, '$1$3_$2$4')
     .toLowerCase()
     .split('.')
-    .map((part) => part.split(/[_-]/))
+  if (parts.some((part) => MOMENTS.test(part))) return 'other'
+  const words = parts.map((part) => part.split(/[_-]/))
   const tells = (part: readonly string[], pattern: RegExp): boolean => part.some((word) => pattern.test(word))
   if (words.some((part) => tells(part, NOT_FOR_USE))) return 'other'
   // The innermost part that tells something: `ema.online_model.` is the model beside its average.

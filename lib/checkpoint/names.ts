@@ -1,4 +1,4 @@
-import { listedAverages, withBuffers } from './averages.js'
+import { dotlessAverages, listedAverages, withBuffers } from './averages.js'
 import {
   better,
   type CheckpointCandidate,
@@ -7,6 +7,7 @@ import {
   othersOf,
   roleOf,
 } from './candidates.js'
+import { type NestedIndex, numberBlocks } from './nested-blocks.js'
 import type { CheckpointFile, StoredTensor } from './tensor.js'
 import { type BackboneLayout, isNeedless, layoutOf, suffixesOf, toBackboneName } from './vocabulary.js'
 
@@ -67,6 +68,8 @@ interface Group {
   readonly prefix: string
   readonly backbone: Map<string, StoredTensor>
   readonly head: Map<string, StoredTensor>
+  /** Tensors of blocks in a list of lists, which have no number yet. */
+  readonly nested: { readonly index: NestedIndex; readonly name: string; readonly tensor: StoredTensor }[]
   /** Whether all names of the backbone are Meta's. */
   isMeta: boolean
 }
@@ -74,16 +77,30 @@ interface Group {
 function groupByPrefix(file: CheckpointFile): Group[] {
   const groups = new Map<string, Group>()
   for (const tensor of file.tensors.values())
-    for (const { model, prefix, name, isMeta } of suffixesOf(tensor.name)) {
+    for (const { model, prefix, name, isMeta, nested } of suffixesOf(tensor.name)) {
       let group = groups.get(prefix)
       if (group === undefined)
-        groups.set(prefix, (group = { prefix, backbone: new Map(), head: new Map(), isMeta: true }))
+        groups.set(
+          prefix,
+          (group = { prefix, backbone: new Map(), head: new Map(), nested: [], isMeta: true }),
+        )
       group.isMeta &&= isMeta
-      // Two names may be the same without the wrappers in them. Then the shorter one has fewer wrappers.
-      const known = group[model].get(name)
-      if (known === undefined || tensor.name.length < known.name.length) group[model].set(name, tensor)
+      if (nested !== undefined) group.nested.push({ index: nested, name, tensor })
+      else put(group[model], name, tensor)
     }
+  for (const { backbone, nested } of groups.values()) {
+    const numberOf = numberBlocks(nested.map(({ index }) => index))
+    // The first number of a backbone's name is that of its block.
+    for (const { index, name, tensor } of nested)
+      put(backbone, name.replace(/\d+/, String(numberOf(index))), tensor)
+  }
   return [...groups.values()]
+}
+
+/** Two names may be the same without the wrappers in them. Then the shorter one has fewer wrappers, and is taken. */
+function put(model: Map<string, StoredTensor>, name: string, tensor: StoredTensor): void {
+  const known = model.get(name)
+  if (known === undefined || tensor.name.length < known.name.length) model.set(name, tensor)
 }
 
 /** A model that is not yet chosen. */
@@ -105,7 +122,7 @@ function rank(
   found.sort(better)
   const whole = found.find(({ role }) => role === 'model')
   if (whole === undefined) return found
-  const averages = listedAverages(file, whole)
+  const averages = [...listedAverages(file, whole), ...dotlessAverages(file, whole)]
   return [...found, ...averages].map((model) => withBuffers(model, whole)).sort(better)
 }
 

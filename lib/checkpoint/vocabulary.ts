@@ -1,3 +1,5 @@
+import type { NestedIndex } from './nested-blocks.js'
+
 /** The naming scheme of a backbone's file. */
 export type BackboneLayout = 'meta' | 'huggingface' | 'timm'
 
@@ -88,7 +90,11 @@ export interface Suffix {
   readonly name: string
   /** Whether it is one of Meta's names, which the other layouts share in part. */
   readonly isMeta: boolean
+  /** The indices of a block in a list of lists; `name` has the outer one alone. */
+  readonly nested?: NestedIndex
 }
+
+type KnownName = Omit<Suffix, 'prefix'>
 
 /** The first parts of all names, and whose they are: a suffix can only begin at one of them. */
 const FIRST: ReadonlyMap<string, Suffix['model']> = new Map([
@@ -127,9 +133,18 @@ export function suffixesOf(name: string): Suffix[] {
 }
 
 /** As `knownName`, for a name with wrappers in it. */
-function knownInside(parts: readonly string[], model: Suffix['model']): ReturnType<typeof knownName> {
+function knownInside(parts: readonly string[], model: Suffix['model']): KnownName | undefined {
   const inner = parts.filter((part, i) => i === parts.length - 1 || !isWrapper(part))
-  return knownName(inner.join('.'), model) ?? knownName(withoutUnknownWrapper(inner).join('.'), model)
+  const known = knownName(inner.join('.'), model)
+  if (known !== undefined) return known
+  const at = inner.findIndex(isIndex)
+  if (at < 0) return undefined
+  // A block may be wrapped by a module of the user's, or be in a list of lists.
+  const outside = knownName(inner.filter((_, i) => i !== at + 1).join('.'), model)
+  const [outer, wrapper = ''] = inner.slice(at)
+  if (outside === undefined || !isIndex(wrapper)) return outside
+  if (model === 'backbone') return { ...outside, nested: [Number(outer), Number(wrapper)] }
+  return wrapper === '0' ? outside : undefined
 }
 
 /** Private attributes of Python: torch.compile, FSDP and activation checkpointing wrap by one. DataParallel's is `module`. */
@@ -137,13 +152,12 @@ function isWrapper(part: string): boolean {
   return part.startsWith('_') || part === 'module'
 }
 
-/** Leaves out one part behind the first number: a block may be wrapped by a module of the user's. */
-function withoutUnknownWrapper(parts: readonly string[]): readonly string[] {
-  const index = parts.findIndex((part) => /^\d+$/.test(part))
-  return index < 0 ? parts : parts.filter((_, i) => i !== index + 1)
+/** Whether a part is an index. It has at most 6 digits, so that it is exact. */
+function isIndex(part: string): boolean {
+  return /^(?:0|[1-9]\d{0,5})$/.test(part)
 }
 
-function knownName(name: string, model: Suffix['model']): Omit<Suffix, 'prefix'> | undefined {
+function knownName(name: string, model: Suffix['model']): KnownName | undefined {
   if (model === 'head') return HEAD.test(name) ? { model, name, isMeta: true } : undefined
   if (metaName(name) !== undefined) return { model, name, isMeta: true }
   const known = LAYOUTS.some((layout) => FFNS.some((ffn) => toBackboneName(name, layout, ffn) !== undefined))

@@ -73,6 +73,22 @@ describe('wrappers inside names are left out', () => {
     await expectRight(backbone(renamed(BACKBONE, rename)))
   })
 
+  // The backbone has two blocks. A block of another number would be missing, or be taken for this one.
+  it.each<[string, (number: number) => string]>([
+    ['one chunk of all', (number) => `0.${number}`],
+    ['chunks that count on, as DINOv2 trains in', (number) => `${number}.${number}`],
+    ['chunks that count from 0', (number) => `${number}.0`],
+    ['chunks that are compiled', (number) => `0._orig_mod.${number}._checkpoint_wrapped_module`],
+  ])('lists of blocks: %s', async (_, index) => {
+    await expectRight(
+      backbone(
+        renamed(BACKBONE, (name) =>
+          name.replace(/^blocks\.(\d)/, (_found, number: string) => `blocks.${index(Number(number))}`),
+        ),
+      ),
+    )
+  })
+
   it.each<[string, (name: string) => string]>([
     ['compiled layers', (name) => name.replace(/\.net\.\d+\./, '$&_orig_mod.')],
     ['a wrapper of every leaf', (name) => name.replace(/\.(\w+)$/, '.module.$1')],
@@ -159,6 +175,28 @@ describe('of a model and its average the average is taken, and told', () => {
     const info = await expectRight(head(joined(raw, average)))
     expect(info.choice.head).toMatchObject({ prefix: 'ema.shadow.', role: 'average', buffers: 'model.' })
   })
+
+  it.each(['', 'model.', 'lightning.model.'])(
+    'of names without dots beside %s, as LitEma',
+    async (prefix) => {
+      const isBuffer = (name: string) => name.includes('running_')
+      const raw = new Map(
+        [...spoiled(HEAD)].map(([name, t]) => [prefix + name, isBuffer(name) ? HEAD.get(name)! : t]),
+      )
+      const dotless = (from: string) =>
+        renamed(HEAD, (name) =>
+          isBuffer(name) ? undefined : `model_ema.${(from + name).replaceAll('.', '')}`,
+        )
+      for (const from of new Set(['', prefix, prefix.split('.').slice(-2).join('.')])) {
+        const { choice, unused } = await expectRight(head(joined(raw, dotless(from))))
+        expect(choice.head).toMatchObject({ prefix: 'model_ema.', role: 'average', buffers: prefix })
+        expect(unused.head.filter((name) => name.startsWith('model_ema.'))).toEqual([])
+      }
+      const incomplete = new Map([...dotless('')].slice(1))
+      const { info } = await load(head(joined(raw, incomplete)))
+      expect(info.choice.head).toMatchObject({ prefix, role: 'model' })
+    },
+  )
 
   it('of parameters in a list without names, as torch_ema’s shadow_params', async () => {
     const isBuffer = (name: string) => name.includes('running_')

@@ -5,6 +5,7 @@ import { readBackbone } from '../../lib/checkpoint/backbone.js'
 import { readHead } from '../../lib/checkpoint/head.js'
 import { roleOf } from '../../lib/checkpoint/candidates.js'
 import { nameTensors } from '../../lib/checkpoint/names.js'
+import { type NestedIndex, numberBlocks } from '../../lib/checkpoint/nested-blocks.js'
 import { entriesOf, fixture, refusal, scratch, withFile, writeSafetensors, type Entry } from './helpers.js'
 
 const folder = scratch()
@@ -100,6 +101,10 @@ describe('the role of a model is told by its prefix', () => {
     ['ema.ema_model.', 'average'],
     ['ema.online_model.', 'student'],
     ['student.ema.', 'average'],
+    ['exp_moving_avg.', 'average'],
+    ['ewma.', 'average'],
+    ['exp_avg.', 'other'],
+    ['state.max_exp_avg_sq.', 'other'],
     ['optimizer.exp_avg.', 'other'],
     ['ema.optimizer.', 'other'],
     ['gram_teacher.', 'other'],
@@ -127,6 +132,35 @@ test('weights that must be computed from what is stored are missing, and the mes
   expect(message).toMatch(
     /"proj1\.weight" is missing; merge parametrizations .* before saving: it has "proj1\.parametrizations\.weight\.original"/,
   )
+})
+
+describe('blocks in a list of lists', () => {
+  const indices = (names: readonly string[]): number[] => {
+    const numberOf = numberBlocks(names.map(split))
+    return names.map((name) => numberOf(split(name)))
+  }
+  const split = (name: string): NestedIndex => {
+    const [outer = '', inner = ''] = name.split('.')
+    return [Number(outer), Number(inner)]
+  }
+  test.each<[string, string[], number[]]>([
+    ['count on', ['0.0', '0.1', '1.2', '1.3'], [0, 1, 2, 3]],
+    ['count on, in any order', ['1.3', '0.0', '1.2', '0.1'], [3, 0, 2, 1]],
+    ['are in one list', ['0.0', '0.1', '0.2'], [0, 1, 2]],
+    ['are each alone', ['0.0', '1.0', '2.0', '10.0'], [0, 1, 2, 10]],
+    ['count from 0 in every list', ['0.0', '0.1', '0.2', '1.0', '1.1', '2.0'], [0, 1, 2, 3, 4, 5]],
+    ['keep the number of one that is not there', ['0.0', '1.2'], [0, 2]],
+  ])('%s', (_, names, expected) => {
+    expect(indices(names)).toEqual(expected)
+  })
+
+  test('are no layers of a head: its name would be ambiguous', () => {
+    const path = writeSafetensors(
+      join(folder, 'nested-head.safetensors'),
+      entriesOf(HEAD, (name) => name.replace('.net.1.', '.net.1.3.')),
+    )
+    refusal(() => withFile(path, readHead), 'ERR_CHECKPOINT_TENSOR')
+  })
 })
 
 describe('one file of both', () => {
