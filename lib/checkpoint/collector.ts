@@ -134,7 +134,10 @@ export class Collector {
       return undefined
     }
     if (!READ.has(tensor.dtype)) {
-      this.unfit(name, `is ${tensor.dtype}: weights must be float32, float16, bfloat16 or float64`)
+      this.unfit(
+        name,
+        `is ${tensor.dtype}: weights must be float32, float16, bfloat16 or float64, so save it as float32`,
+      )
       return undefined
     }
     return tensor

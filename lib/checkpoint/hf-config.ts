@@ -5,6 +5,9 @@ import { readConfigFile } from './config-file.js'
 import { isRecord } from './json.js'
 import { Malformed } from './malformed.js'
 
+/** The advice about a `config.json` of no use. */
+const OWN = "give this model's own config.json"
+
 /** Numbers of a Hugging Face `config.json`. The tensors' shapes do not tell `heads`, but must agree with the others. */
 export interface HuggingFaceConfig {
   readonly path: string
@@ -37,7 +40,8 @@ export function readConfig(path: string): HuggingFaceConfig {
 
 function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, 'path'> {
   const type = config['model_type'] ?? 'dinov3_vit'
-  if (type !== 'dinov3_vit') throw new Malformed(`is for a model of type ${shown(type)}, not "dinov3_vit"`)
+  if (type !== 'dinov3_vit')
+    throw new Malformed(`is for a model of type ${shown(type)}, not "dinov3_vit"`, OWN)
   // transformers 5 moved rope_theta into a group of its own.
   const rope = config['rope_parameters']
   demand('rope_theta', (isRecord(rope) ? rope['rope_theta'] : undefined) ?? config['rope_theta'], 100)
@@ -45,7 +49,7 @@ function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, '
   demand('hidden_act', config['hidden_act'], config['use_gated_mlp'] === true ? 'silu' : 'gelu')
   demand('num_channels', config['num_channels'], 3)
   const heads = positive('num_attention_heads', config['num_attention_heads'])
-  if (heads === undefined) throw new Malformed('has no num_attention_heads')
+  if (heads === undefined) throw new Malformed('has no num_attention_heads', OWN)
   return {
     heads,
     dim: positive('hidden_size', config['hidden_size']),
@@ -56,11 +60,11 @@ function checkConfig(config: Record<string, unknown>): Omit<HuggingFaceConfig, '
 /** Refuses any other value. A missing key stands for transformers' default, which is the value that DINOv3 uses. */
 function demand(key: string, value: unknown, only: string | number): void {
   if (value === undefined || value === only) return
-  throw new Malformed(`has ${key} ${shown(value)}: only ${only} is supported`)
+  throw new Malformed(`has ${key} ${shown(value)}: only ${only} is supported`, OWN)
 }
 
 function positive(key: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
-  throw new Malformed(`has ${key} ${shown(value)}, which is no positive whole number`)
+  throw new Malformed(`has ${key} ${shown(value)}, which is no positive whole number`, OWN)
 }

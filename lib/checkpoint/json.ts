@@ -15,7 +15,7 @@ export function parseObject(bytes: Uint8Array, what: string, deepest: number): R
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
-    throw new Malformed(`${what} is not valid JSON: the file is damaged, fetch it again`)
+    throw new Malformed(`${what} is not valid JSON`)
   }
   if (!isRecord(value)) throw new Malformed(`${what} is not a JSON object`)
   return value

@@ -1,8 +1,8 @@
 import { listed } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 
-/** No model's tensor has more axes. PyTorch's own limit is 64. */
-const MOST_AXES = 16
+/** PyTorch's own limit. */
+const MOST_AXES = 64
 
 /** Whether a value from a file is a non-negative integer that a double holds exactly. */
 export function isCount(value: unknown): value is number {
@@ -12,7 +12,7 @@ export function isCount(value: unknown): value is number {
 /**
  * Checks a shape or strides read from a file.
  *
- * @throws {Malformed} unless it is a list of at most 16 non-negative whole numbers
+ * @throws {Malformed} unless it is a list of at most 64 non-negative whole numbers
  */
 export function axes(value: unknown, what: 'shape' | 'strides'): number[] {
   if (!Array.isArray(value)) throw new Malformed(`its ${what} are not a list`)

@@ -26,6 +26,9 @@ export interface FoundNormalization extends Normalization {
 /** What DINOv3 expects that was trained on web pictures. */
 export const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 
+/** The advice about a file that tells a normalisation of no use. */
+const GIVE = 'give normalization (--image-mean, --image-std)'
+
 /** The smallest value of each. */
 const LEAST = { mean: 0, std: 0.01 } as const
 
@@ -92,10 +95,10 @@ function readBeside<T>(
 function takeProcessor(config: Record<string, unknown>): Normalization {
   for (const key of ['do_rescale', 'do_normalize'])
     if ((config[key] ?? true) !== true)
-      throw new Malformed(`has ${key} ${shown(config[key])}: only true is supported`)
+      throw new Malformed(`has ${key} ${shown(config[key])}: only true is supported`, GIVE)
   const factor = config['rescale_factor'] ?? 1 / 255
   if (typeof factor !== 'number' || !(Math.abs(255 * factor - 1) < 1e-6))
-    throw new Malformed(`has rescale_factor ${shown(factor)}: only 1/255 is supported`)
+    throw new Malformed(`has rescale_factor ${shown(factor)}: only 1/255 is supported`, GIVE)
   return { mean: take(config, 'image_mean', 'mean'), std: take(config, 'image_std', 'std') }
 }
 
@@ -109,7 +112,7 @@ function take(config: Record<string, unknown>, key: string, which: 'mean' | 'std
   const value = config[key] ?? IMAGENET[which]
   const channels = toChannels(value, which)
   if (channels === undefined)
-    throw new Malformed(`has ${key} ${described(value)}, not ${channelsInWords(which)}`)
+    throw new Malformed(`has ${key} ${described(value)}, not ${channelsInWords(which)}`, GIVE)
   return channels
 }
 

@@ -14,7 +14,7 @@ import { readTorchZip } from './torch-zip.js'
 import { looksLikeZip } from './zip.js'
 
 const ACCEPTED =
-  'accepted are safetensors files, state dicts of torch.save (.pth, .pt, .ckpt, .bin), and indices of shards'
+  'give a safetensors file, a state dict of torch.save (.pth, .pt, .ckpt, .bin), or an index of shards'
 
 /**
  * Opens a checkpoint and checks its directory of tensors; their data is not read. The format is detected from the content. A
@@ -37,7 +37,7 @@ export function openCheckpoint(path: string): CheckpointFile {
 function openShard(path: string): CheckpointFile {
   return withSource(path, (source) => {
     const kind = sniff(source)
-    if (kind === 'json') throw new Malformed(`looks like a JSON file, not like a shard; ${ACCEPTED}`)
+    if (kind === 'json') throw new Malformed(`looks like a JSON file, not like a shard`, ACCEPTED)
     return new OpenCheckpoint(source, kind, READERS[kind](source))
   })
 }
@@ -132,10 +132,10 @@ function sniff(source: Source): CheckpointFile['format'] | 'json' {
   const start = readRange(source, 0, Math.min(source.size, 64))
   if (looksLikeZip(start)) return 'torch-zip'
   if (looksLikeTorchLegacy(start)) return 'torch-legacy'
-  // A safetensors file begins with a length, which no JSON text can be.
-  if (/^\s*\{[\t\n\r -~]*$/.test(start.toString('latin1'))) return 'json'
+  // A safetensors file begins with a length, which no JSON text can be. Editors of Windows put a byte order mark in front of a text.
+  if (/^(?:\xef\xbb\xbf)?\s*\{[\t\n\r -~]*$/.test(start.toString('latin1'))) return 'json'
   if (looksLikeSafetensors(start)) return 'safetensors'
-  throw new Malformed(`looks like ${describe(start)}, not like a checkpoint; ${ACCEPTED}`)
+  throw new Malformed(`looks like ${describe(start)}, not like a checkpoint`, ACCEPTED)
 }
 
 /** First bytes of files that are given instead of a checkpoint by mistake. */

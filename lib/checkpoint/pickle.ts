@@ -1,5 +1,5 @@
 import { ByteCursor } from './byte-cursor.js'
-import { Malformed } from './malformed.js'
+import { HOW_TO_SAVE, Malformed } from './malformed.js'
 import {
   PickleDict,
   PickleGlobal,
@@ -223,13 +223,13 @@ class Unpickler {
       case 0x51: // BINPERSID
         return this.push(this.host.persistent(this.pop()))
       default:
-        throw new Malformed(`its pickle is damaged (opcode 0x${opcode.toString(16)}): fetch or save it again`)
+        throw new Malformed(`its pickle is damaged (opcode 0x${opcode.toString(16)})`)
     }
   }
 
   private protocol(version: number): void {
     if (version > 5)
-      throw new Malformed(`its pickle is of protocol ${version}; 5 is the newest that is known`)
+      throw new Malformed(`its pickle is of protocol ${version}; 5 is the newest that is known`, HOW_TO_SAVE)
   }
 
   /** No number of a tensor is this long, and to convert it takes time with the square of its length. */
@@ -241,7 +241,8 @@ class Unpickler {
 
   private spend(cost: number): void {
     this.budget -= cost
-    if (this.budget < 0) throw new Malformed('its pickle builds far more than a checkpoint needs')
+    if (this.budget < 0)
+      throw new Malformed('its pickle builds far more than a checkpoint needs', HOW_TO_SAVE)
   }
 
   private push(value: PickleValue): void {
@@ -362,12 +363,11 @@ class Unpickler {
     const object = this.top()
     if (!(object instanceof PickleDict || object instanceof PickleOpaque))
       throw new Malformed(
-        `its pickle sets attributes of ${object instanceof PickleObject ? 'a tensor' : 'plain data'}; ${HOW_TO_SAVE}`,
+        `its pickle sets attributes of ${object instanceof PickleObject ? 'a tensor' : 'plain data'}`,
+        HOW_TO_SAVE,
       )
   }
 }
-
-const HOW_TO_SAVE = "save the weights alone: torch.save(model.state_dict(), 'model.pth')"
 
 function extended(list: PickleList, items: readonly PickleValue[]): PickleList {
   // Not push(...items): a spread of a million arguments overflows the stack.

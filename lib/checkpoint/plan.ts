@@ -49,8 +49,15 @@ export function requireReady<Config>(
 ): ReadyModel<Config> {
   const { path } = named
   if (plan.config === undefined)
-    throw tensorError(path, describeProblems(plan.problems) + hintOf(named, plan.problems))
+    throw tensorError(path, describeProblems(plan.problems) + adviceOn(named, plan.problems))
   return { path, choice: choiceOf(model), config: plan.config, weights: plan.weights, unused: plan.unused }
+}
+
+/** What to do about problems, unless their reasons say it. */
+function adviceOn(named: NamedTensors, problems: readonly Problem[]): string {
+  const hint = hintOf(named, problems)
+  if (hint !== '' || problems.some(({ reason }) => /\bsave\b/.test(reason))) return hint
+  return '; give the whole state dict of one model: inspect --tensors lists what is there'
 }
 
 /** Parts of names of weights that are computed from what is stored: weight norm and other parametrizations, LoRA. */
@@ -86,7 +93,7 @@ export function notThere(named: NamedTensors, wanted: 'backbone' | 'head', prefi
   const names = first === '' ? '' : ` (the first are ${first}; inspect --tensors lists them)`
   return tensorError(
     path,
-    `holds no ${WHAT[wanted]}: none of its ${rest.length} tensors has a known name${names}`,
+    `holds no ${WHAT[wanted]}: none of its ${rest.length} tensors has a known name${names}: give the file with its weights`,
   )
 }
 

@@ -102,7 +102,8 @@ function readTensor(name: string, value: unknown, dataStart: number, file: Sourc
       )
     return { ...place, dtype }
   } catch (error) {
-    if (error instanceof Malformed) throw new Malformed(`tensor ${quoted(name)}: ${error.message}`)
+    if (error instanceof Malformed)
+      throw new Malformed(`tensor ${quoted(name)}: ${error.reason}`, error.advice)
     throw error
   }
 }

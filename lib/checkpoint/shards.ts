@@ -23,25 +23,31 @@ export type ShardIndex = ReadonlyMap<string, readonly string[]>
  */
 export function readIndex(source: Source): ShardIndex {
   if (source.size > LONGEST_INDEX)
-    throw new Malformed(`looks like a JSON file of ${source.size} bytes, more than an index of shards has`)
+    throw new Malformed(
+      `looks like a JSON file of ${source.size} bytes, more than an index of shards has`,
+      'give the file with the weights',
+    )
   const index = parseObject(readRange(source, 0, source.size), 'its text', DEEPEST_INDEX)
   const map = index['weight_map']
   if (!isRecord(map))
     throw new Malformed(
-      'is a JSON file without weight_map, so no index of shards: give the file with the weights',
+      'is a JSON file without weight_map, so no index of shards',
+      'give the file with the weights',
     )
   const shards = new Map<string, string[]>()
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== 'string' || !isFileName(shard))
       throw new Malformed(
         `says that ${quoted(tensor)} is in ${shown(shard)}, which is no name of a file beside it`,
+        'fetch the index again, and its shards into the same folder',
       )
     const tensors = shards.get(shard)
     if (tensors === undefined) shards.set(shard, [tensor])
     else tensors.push(tensor)
-    if (shards.size > MOST_SHARDS) throw new Malformed(`names more than ${MOST_SHARDS} shards`)
+    if (shards.size > MOST_SHARDS)
+      throw new Malformed(`names more than ${MOST_SHARDS} shards`, 'save it in fewer')
   }
-  if (shards.size === 0) throw new Malformed('has an empty weight_map: fetch it again')
+  if (shards.size === 0) throw new Malformed('has an empty weight_map', 'fetch it again')
   return shards
 }
 
@@ -66,7 +72,8 @@ export function openShards(
   const absent = [...index.keys()].filter((shard) => !existsSync(join(folder, shard)))
   if (absent.length > 0)
     throw new Malformed(
-      `names ${index.size} shards, of which ${absent.length} are not beside it: fetch ${listed(absent.slice(0, 2))}`,
+      `names ${index.size} shards, of which ${absent.length} are not beside it`,
+      `fetch ${listed(absent.slice(0, 2))}`,
     )
   const files: CheckpointFile[] = []
   const close = (): void => files.forEach((file) => file.close())
@@ -80,7 +87,8 @@ export function openShards(
         const tensor = file.tensors.get(name)
         if (tensor === undefined)
           throw new Malformed(
-            `says that ${quoted(name)} is in ${quoted(shard)}, which does not hold it: fetch index and shards again`,
+            `says that ${quoted(name)} is in ${quoted(shard)}, which does not hold it`,
+            'fetch index and shards again',
           )
         tensors.set(name, tensor)
       }

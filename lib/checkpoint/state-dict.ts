@@ -1,5 +1,5 @@
 import { quoted } from '../support/quote.js'
-import { Malformed } from './malformed.js'
+import { HOW_TO_SAVE, Malformed } from './malformed.js'
 import { PickleDict, PickleList, PickleOpaque, PickleTuple, type PickleValue } from './pickle-values.js'
 import { TorchTensor } from './torch-objects.js'
 
@@ -39,18 +39,13 @@ export interface StateDict {
  * @throws {Malformed} if there are no named tensors, or absurdly many
  */
 export function stateDict(root: PickleValue): StateDict {
-  if (!isContainer(root))
-    throw new Malformed(
-      `holds ${describe(root)} instead of a state dict; save it so: torch.save(model.state_dict(), 'model.pth')`,
-    )
+  if (!isContainer(root)) throw new Malformed(`holds ${describe(root)} instead of a state dict`, HOW_TO_SAVE)
   const found = collect(unwrap(root))
   if (found.tensors.size > 0) return found
   const [object] = found.objects.values()
   const instead =
     object === undefined ? '' : `, but an object of ${quoted(object)}, which was not run or read`
-  throw new Malformed(
-    `holds no tensors${instead}; save the weights: torch.save(model.state_dict(), 'model.pth')`,
-  )
+  throw new Malformed(`holds no tensors${instead}`, HOW_TO_SAVE)
 }
 
 type Container = PickleDict | PickleList | PickleTuple
@@ -108,7 +103,8 @@ function collect(root: Container, visited = new Set<Container>()): StateDict {
         visited.add(value)
         inner.push({ container: value, prefix: `${prefix}${key}.`, depth: depth + 1 })
       }
-      if (tensors.size > MOST_TENSORS) throw new Malformed(`holds more than ${MOST_TENSORS} tensors`)
+      if (tensors.size > MOST_TENSORS)
+        throw new Malformed(`holds more than ${MOST_TENSORS} tensors`, HOW_TO_SAVE)
     }
     // The last is opened first: so names come in the order of the file.
     for (let item = inner.pop(); item !== undefined; item = inner.pop()) open.push(item)
@@ -122,7 +118,10 @@ function entriesOf(container: Container): Iterable<[PickleValue, PickleValue]> {
 
 function checked(prefix: string, key: string | number): string {
   if (typeof key === 'string' && prefix.length + key.length > LONGEST_NAME)
-    throw new Malformed(`holds the name ${quoted(key)} of more than ${LONGEST_NAME} characters`)
+    throw new Malformed(
+      `holds the name ${quoted(key)} of more than ${LONGEST_NAME} characters`,
+      'save it under shorter names',
+    )
   return prefix + key
 }
 

@@ -51,7 +51,7 @@ export function readTorchLegacy(source: Source): Directory {
 
 function checkByteOrder(system: PickleValue): void {
   if (!(system instanceof PickleDict) || system.entries.get('little_endian') !== true)
-    throw new Malformed('was saved on a big endian machine: save it again on a little endian one')
+    throw new Malformed('was saved on a big endian machine', 'save it again on a little endian one')
 }
 
 function locate(
@@ -69,7 +69,8 @@ function locate(
       throw new Malformed('its list of storages is damaged')
     if (storage.dtype === 'other')
       throw new Malformed(
-        `its storage ${quoted(storage.key)} is of an unknown type: save it again without it`,
+        `its storage ${quoted(storage.key)} is of an unknown type`,
+        'save it again without it',
       )
     const count = readRange(source, at, 8).readBigUInt64LE()
     if (count !== BigInt(storage.count))

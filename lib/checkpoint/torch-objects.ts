@@ -110,7 +110,12 @@ const REBUILDS: readonly (readonly [
   // (dtype, size, stride, requires_grad)
   [
     'torch._utils._rebuild_meta_tensor_no_storage',
-    ([dtype, shape]) => unreadable('has no values: it was saved from the meta device', shape, dtype),
+    ([dtype, shape]) =>
+      unreadable(
+        'has no values, as it was saved from the meta device: load the weights before saving',
+        shape,
+        dtype,
+      ),
   ],
 ]
 const SPARSE = 'is sparse: save it after .to_dense()'
@@ -160,7 +165,7 @@ export class TorchHost implements PickleHost {
     if (tag !== 'storage' || named === undefined || typeof key !== 'string' || !isCount(count))
       throw new Malformed('its pickle refers to a storage in an unknown way')
     if (view !== undefined && view !== null)
-      throw new Malformed('its storages are views of each other, as PyTorch 0.3 wrote them: save it again')
+      throw new Malformed('its storages are views of each other, as PyTorch 0.3 wrote them', 'save it again')
     const dtype = STORAGES.get(named) ?? 'other'
     const known = this.storages.get(key)
     if (known === undefined) {

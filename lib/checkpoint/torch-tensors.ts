@@ -24,7 +24,8 @@ export function storedTensors(
     try {
       tensors.set(name, storedTensor(name, tensor, file, start))
     } catch (error) {
-      if (error instanceof Malformed) throw new Malformed(`tensor ${quoted(name)}: ${error.message}`)
+      if (error instanceof Malformed)
+        throw new Malformed(`tensor ${quoted(name)}: ${error.reason}`, error.advice)
       throw error
     }
   }
@@ -51,7 +52,7 @@ function storedTensor(name: string, tensor: TorchTensor, file: Source, start: St
   const width = DTYPE_BYTES[dtype]
   if (end * width > storage.bytes)
     throw new Malformed(
-      `[${shape.join(', ')}] ends at element ${end} of a storage of ${Math.floor(storage.bytes / width)}: the file is damaged`,
+      `[${shape.join(', ')}] ends at element ${end} of a storage of ${Math.floor(storage.bytes / width)}`,
     )
   return { name, dtype, shape, strides, file, offset: start(storage) + data.offset * width, negated }
 }

@@ -1,6 +1,6 @@
 import { quoted } from '../support/quote.js'
 import type { Directory } from './directory.js'
-import { Malformed } from './malformed.js'
+import { HOW_TO_SAVE, Malformed } from './malformed.js'
 import { LONGEST_PICKLE, unpickle } from './pickle.js'
 import { readRange, type Source } from './source.js'
 import { stateDict } from './state-dict.js'
@@ -34,12 +34,9 @@ function archiveName(entries: ReadonlyMap<string, ZipEntry>): string {
   const roots = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name))
   const [pickle, ...others] = roots
   if (pickle === undefined || others.length > 0)
-    throw new Malformed('is a zip archive, but not one of torch.save: it has no data.pkl')
+    throw new Malformed('is a zip archive, but not one of torch.save: it has no data.pkl', HOW_TO_SAVE)
   const root = pickle.slice(0, -'/data.pkl'.length)
-  if (entries.has(`${root}/constants.pkl`))
-    throw new Malformed(
-      "is a TorchScript program; save the weights alone: torch.save(model.state_dict(), 'model.pth')",
-    )
+  if (entries.has(`${root}/constants.pkl`)) throw new Malformed('is a TorchScript program', HOW_TO_SAVE)
   return root
 }
 
@@ -51,14 +48,18 @@ function checkByteOrder(source: Source, entry: ZipEntry | undefined): void {
   const order = readEntry(source, entry).toString('latin1')
   if (order !== 'little')
     throw new Malformed(
-      `was saved on a ${quoted(order)} endian machine: save it again on a little endian one`,
+      `was saved on a ${quoted(order)} endian machine`,
+      'save it again on a little endian one',
     )
 }
 
 function readEntry(source: Source, entry: ZipEntry | undefined): Buffer {
   if (entry === undefined) throw new Malformed('has no data.pkl')
   if (entry.size > LONGEST_PICKLE)
-    throw new Malformed(`its ${quoted(entry.name)} of ${entry.size} bytes is longer than ${LONGEST_PICKLE}`)
+    throw new Malformed(
+      `its ${quoted(entry.name)} of ${entry.size} bytes is longer than ${LONGEST_PICKLE}`,
+      HOW_TO_SAVE,
+    )
   return readRange(source, zipDataOffset(source, entry), entry.size)
 }
 
@@ -69,8 +70,7 @@ function locate(
   storage: TorchStorage,
 ): number {
   const entry = entries.get(`${root}/data/${storage.key}`)
-  if (entry === undefined)
-    throw new Malformed(`its storage ${quoted(storage.key)} is not in the file: the file is damaged`)
+  if (entry === undefined) throw new Malformed(`its storage ${quoted(storage.key)} is not in the file`)
   if (!(storage.bytes <= entry.size))
     throw new Malformed(
       `its storage ${quoted(storage.key)} needs ${storage.bytes} bytes, the file has ${entry.size} of it`,

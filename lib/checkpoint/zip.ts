@@ -74,7 +74,8 @@ export function readZip(source: Source): Map<string, ZipEntry> {
 export function zipDataOffset(source: Source, entry: ZipEntry): number {
   if (entry.storage !== 'plain')
     throw new Malformed(
-      `its zip entry ${quoted(entry.name)} is ${entry.storage}, which torch.save never does: unpack it and save it again`,
+      `its zip entry ${quoted(entry.name)} is ${entry.storage}, which torch.save never does`,
+      'unpack it and save it again',
     )
   return packedOffset(source, entry)
 }
@@ -111,7 +112,8 @@ function findDirectory(source: Source): CentralDirectory {
     return checked(findDirectory64(source, end) ?? readEnd(tail, at), end)
   }
   throw new Malformed(
-    'is a zip archive without its end: the file is cut short (an unfinished download?), fetch it again',
+    'is a zip archive without its end: the file is cut short (an unfinished download?)',
+    'fetch it again',
   )
 }
 

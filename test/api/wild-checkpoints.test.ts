@@ -359,6 +359,19 @@ describe('tensors that no weight needs may be of any type and layout, and are li
         ),
     ],
     [
+      'of as many axes as PyTorch allows',
+      (torch) =>
+        build(
+          '_rebuild_tensor_v2',
+          typed(torch, 'FloatStorage', 4),
+          int(0),
+          tuple(...Array<Buffer>(64).fill(int(1))),
+          tuple(...Array<Buffer>(64).fill(int(1))),
+          op.false,
+          op.emptyDict,
+        ),
+    ],
+    [
       'of a class of its own',
       (torch) =>
         call(

@@ -33,6 +33,9 @@ function readAll(path: string): void {
   })
 }
 
+/** What a refusal says in the end: what to do. A long message is cut there. */
+const ADVICE = /(: |; |, so )(fetch|save|give|merge|unpack|are the two files swapped|.*\.\.\.$)/
+
 /** Runs `run`, which may only succeed or throw one of `errors`. */
 function onlyThrows(errors: (new (...args: never[]) => Error)[], run: () => unknown): void {
   try {
@@ -40,7 +43,9 @@ function onlyThrows(errors: (new (...args: never[]) => Error)[], run: () => unkn
   } catch (error) {
     if (!errors.some((type) => error instanceof type)) throw error
     // It is for people: one line of a bearable length, without bytes of the file.
-    if (error instanceof FlowError) expect(error.message).toMatch(/^[^\p{Cc}\ufffd]{1,400}$/u)
+    if (!(error instanceof FlowError)) return
+    expect(error.message).toMatch(/^[^\p{Cc}\ufffd]{1,400}$/u)
+    expect(error.message).toMatch(ADVICE)
   }
 }
 

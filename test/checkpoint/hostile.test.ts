@@ -38,7 +38,7 @@ describe('a hostile file is refused by file, tensor and reason', () => {
     ],
     ['missing_tensor.safetensors', 'ERR_CHECKPOINT_TENSOR', /tensor "flow_head\.1\.weight" is missing/],
     ['negative_shape.safetensors', 'ERR_CHECKPOINT_FORMAT', /tensor "proj1\.weight": its shape \[-1, 5\]/],
-    ['not_a_checkpoint.pth', 'ERR_CHECKPOINT_FORMAT', /looks like text, .* accepted are safetensors .*\.pth/],
+    ['not_a_checkpoint.pth', 'ERR_CHECKPOINT_FORMAT', /looks like text, .*: give a safetensors .*\.pth/],
     [
       'offsets_out_of_file.safetensors',
       'ERR_CHECKPOINT_FORMAT',

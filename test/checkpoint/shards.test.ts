@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -54,6 +55,13 @@ describe('a model in shards', () => {
     })
     expect(found.path.endsWith('/model.safetensors.index.json')).toBe(true)
     expect(found.tensors).toHaveLength(whole.tensors.length)
+  })
+
+  test('may have an index that begins with a byte order mark', () => {
+    const model = write()
+    const index = join(model, 'model.safetensors.index.json')
+    writeFileSync(index, `\ufeff${readFileSync(index, 'utf8')}`)
+    expect(inspectCheckpoint(index)).toMatchObject({ shards: 3, missing: [], problems: [] })
   })
 
   test('may have other names, and its index may be indented', () => {
