@@ -1,4 +1,5 @@
 import { latin1 } from '../support/file-kind.js'
+import { decodeRuns } from './bmp-runs.js'
 import { checkSize, type Samples, Undecodable } from './samples.js'
 
 // BMP: 'BM', the position of the pixels, then a header of 12 (OS/2) or of 40 to 124 bytes (Windows), the masks of the channels, a
@@ -12,6 +13,8 @@ const LONGEST_HEADER = 124
 
 /** How pixels are stored, as the header numbers it. */
 const UNCOMPRESSED = 0
+const RLE8 = 1
+const RLE4 = 2
 const BIT_FIELDS = 3
 const ALPHA_BIT_FIELDS = 6
 const NAMES: Readonly<Record<number, string>> = { 1: 'RLE8', 2: 'RLE4', 4: 'JPEG', 5: 'PNG' }
@@ -23,6 +26,7 @@ interface Header {
   readonly height: number
   readonly rows: 'bottom-up' | 'top-down'
   readonly bits: number
+  readonly encoding: 'plain' | 'runs'
   /** Position of the pixels. */
   readonly pixelsAt: number
   /** Position, number and bytes of the palette's colours. */
@@ -42,28 +46,51 @@ export function looksLikeBmp(bytes: Uint8Array): boolean {
  * Decodes a BMP of 1 to 32 bits a pixel to RGB. Alpha is dropped.
  *
  * @param bytes begin as {@link looksLikeBmp} wants it
- * @throws {Undecodable} if it is compressed (RLE), damaged, or cut short
+ * @throws {Undecodable} if it is a JPEG or PNG inside, damaged, or cut short
  */
 export function decodeBmp(bytes: Uint8Array): Samples {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const header = readHeader(view)
-  const { width, height, rows, bits, pixelsAt } = header
+  const { width, height, rows } = header
+  const { pixels, at, stride, bits } =
+    header.encoding === 'runs' ? unpacked(bytes, header) : inPlace(view, header)
+  const colorOf =
+    bits <= 8 ? paletteReader(view, { ...header, bits }) : bits === 24 ? readBgr : maskReader(header)
+  const data = new Uint8Array(3 * width * height)
+  for (let row = 0; row < height; row++) {
+    const from = at + stride * (rows === 'top-down' ? row : height - 1 - row)
+    for (let column = 0; column < width; column++)
+      colorOf(pixels, from, column, data, 3 * (row * width + column))
+  }
+  return { width, height, channels: 3, white: 255, data }
+}
+
+/** Where the rows of pixels are. */
+interface Rows {
+  readonly pixels: DataView
+  /** Position of the first row in the file. */
+  readonly at: number
+  readonly stride: number
+  /** Of a pixel. */
+  readonly bits: number
+}
+
+function inPlace(pixels: DataView, { width, height, bits, pixelsAt }: Header): Rows {
   const stride = 4 * Math.ceil((bits * width) / 32)
   // The last row's padding is missing in the files of some writers.
   const needed = stride * (height - 1) + Math.ceil((bits * width) / 8)
-  if (pixelsAt + needed > bytes.length)
+  if (pixelsAt + needed > pixels.byteLength)
     throw new Undecodable(
       `its header says ${width} x ${height} of ${bits} bits, which takes ${pixelsAt + needed} bytes, but it has ` +
-        `${bytes.length}: it is cut short, get it again`,
+        `${pixels.byteLength}: it is cut short, get it again`,
     )
-  const colorOf = bits <= 8 ? paletteReader(view, header) : bits === 24 ? readBgr : maskReader(header)
-  const data = new Uint8Array(3 * width * height)
-  for (let row = 0; row < height; row++) {
-    const from = pixelsAt + stride * (rows === 'top-down' ? row : height - 1 - row)
-    for (let column = 0; column < width; column++)
-      colorOf(view, from, column, data, 3 * (row * width + column))
-  }
-  return { width, height, channels: 3, white: 255, data }
+  return { pixels, at: pixelsAt, stride, bits }
+}
+
+/** The rows of a run-length encoded picture: a byte for each pixel. */
+function unpacked(bytes: Uint8Array, header: Header): Rows {
+  const { buffer } = decodeRuns(bytes.subarray(header.pixelsAt), header)
+  return { pixels: new DataView(buffer), at: 0, stride: header.width, bits: 8 }
 }
 
 /** Writes the colour of the pixel in `column` of the row at `from` to `out[at]` and the two behind it. */
@@ -84,9 +111,10 @@ function readHeader(view: DataView): Header {
     throw new Undecodable(`its BMP header says ${bits} bits a pixel: it is damaged, get it again`)
 
   const fields = stored === BIT_FIELDS || stored === ALPHA_BIT_FIELDS
-  if (stored !== UNCOMPRESSED && !(fields && (bits === 16 || bits === 32)))
+  const runs = (stored === RLE8 && bits === 8) || (stored === RLE4 && bits === 4)
+  if (stored !== UNCOMPRESSED && !runs && !(fields && (bits === 16 || bits === 32)))
     throw new Undecodable(
-      `it is a BMP with ${NAMES[stored] ?? 'unknown'} compression, and only uncompressed ones are read: save it as PNG`,
+      `it is a BMP of ${bits} bits with ${NAMES[stored] ?? 'unknown'} compression, which is not read: save it as PNG`,
     )
   // The masks of a header of 40 bytes follow it; those of a longer header are its part, at the same place.
   const masksAt = FILE_HEADER + WINDOWS_HEADER
@@ -108,6 +136,7 @@ function readHeader(view: DataView): Header {
     height,
     rows: signedHeight < 0 ? 'top-down' : 'bottom-up',
     bits,
+    encoding: runs ? 'runs' : 'plain',
     pixelsAt,
     palette: { at: paletteAt, colors: used === 0 ? most : Math.min(used, most), bytes: os2 ? 3 : 4 },
     masks: fields ? [mask(0), mask(1), mask(2)] : usual,

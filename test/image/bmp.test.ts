@@ -51,6 +51,11 @@ function bmp({
   return Buffer.concat([start, Buffer.from(paletteBytes), Buffer.from(pixels)])
 }
 
+/** A run-length encoded picture of 5 x 2. */
+function rle(bits: 4 | 8, pixels: readonly number[]): Buffer {
+  return bmp({ width: 5, height: 2, bits, compression: bits === 8 ? 1 : 2, palette: PALETTE, pixels })
+}
+
 const BLACK = [0, 0, 0] as const
 const RED = [0, 0, 255] as const
 const PALETTE = [BLACK, RED, [1, 2, 3] as const, [255, 255, 255] as const]
@@ -147,16 +152,46 @@ describe('BMP', () => {
     expect([...(await loadImage(bmp(picture))).data]).toEqual(expected)
   })
 
+  /** By what each pixel is in the palette: the upper row, then the lower one. */
+  test.each<[string, Buffer, string]>([
+    ['RLE8', rle(8, [3, 1, 2, 2, 0, 0, 5, 3, 0, 1]), '33333 11122'],
+    [
+      'RLE8 with values as they are, padded',
+      rle(8, [0, 3, 1, 2, 3, 0, 2, 1, 0, 0, 0, 5, 3, 2, 1, 0, 1, 0, 0, 1]),
+      '32101 12311',
+    ],
+    ['RLE8 with a step, and an end before all pixels', rle(8, [1, 1, 0, 2, 2, 1, 2, 3, 0, 1]), '00033 10000'],
+    ['RLE8 without a mark at the end', rle(8, [5, 1, 0, 0, 5, 2]), '22222 11111'],
+    ['RLE4', rle(4, [5, 0x12, 0, 0, 4, 0x33, 1, 0x20, 0, 1]), '33332 12121'],
+    [
+      'RLE4 with values as they are, padded',
+      rle(4, [0, 5, 0x12, 0x31, 0x20, 0, 0, 0, 0, 3, 0x32, 0x10, 2, 0x22, 0, 1]),
+      '32122 12312',
+    ],
+  ])('reads %s', async (_, bytes, indices) => {
+    const colors = [...indices.replace(' ', '')].flatMap((i) => [...PALETTE[Number(i)]!].reverse())
+    expect([...(await loadImage(bytes)).data]).toEqual(colors)
+  })
+
   test.each<[string, Buffer, string]>([
     [
-      'RLE8',
-      bmp({ width: 1, height: 1, bits: 8, compression: 1, palette: PALETTE, pixels: [1, 1] }),
-      'RLE8 compression',
+      'a JPEG inside',
+      bmp({ width: 1, height: 1, bits: 24, compression: 4, pixels: [1, 1] }),
+      'JPEG compression',
     ],
     [
-      'RLE4',
-      bmp({ width: 1, height: 1, bits: 4, compression: 2, palette: PALETTE, pixels: [1, 1] }),
-      'RLE4 compression',
+      'RLE8 of 4 bits',
+      bmp({ width: 1, height: 1, bits: 4, compression: 1, palette: PALETTE, pixels: [1, 1] }),
+      'RLE8 compression',
+    ],
+    ['runs that end early', rle(8, [1, 1, 0, 0]), 'its runs end in row 2 of 2'],
+    ['a run that is cut', rle(8, [0, 5, 1, 2]), 'its runs end in row 1'],
+    ['a run beyond its row', rle(8, [6, 1, 0, 1]), 'a run leaves its row 1'],
+    ['a step out of the picture', rle(8, [0, 2, 0, 9, 1, 1]), 'a step leaves the picture'],
+    [
+      'runs of a size that they cannot fill',
+      bmp({ width: 9999, height: 9999, bits: 8, compression: 1, palette: PALETTE, pixels: [0, 1] }),
+      '2 bytes of runs cannot be 9999 x 9999 pixels',
     ],
     [
       'one that is cut short',
@@ -194,6 +229,7 @@ describe('BMP', () => {
       }),
       bmp({ width: 2, height: 2, bits: 8, header: 12, palette: PALETTE, pixels: [0, 2, 0, 0, 1, 3, 0, 0] }),
     ]
-    for (const file of files) await survivesDamage(file)
+    for (const file of [...files, rle(8, [0, 3, 1, 2, 3, 0, 2, 1, 0, 0, 5, 1, 0, 1])])
+      await survivesDamage(file)
   })
 })
