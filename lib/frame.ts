@@ -127,6 +127,7 @@ export function checkFrame(frame: Frame | TensorFrame | PointerFrame, name: stri
   const pixels = 'pointer' in frame ? undefined : pixelsOf(frame.data, fail)
   const sized = { ...frame, bytes: pixels && (isOnHost(pixels) ? pixels.length : pixels.bytes) }
   checkSides(width, height, fail)
+  if (sized.bytes === 0) fail('its data are empty: if their ArrayBuffer was transferred, give a copy')
   const format = frame.format ?? defaultFormat(sized, fail)
   const row = checkFormat(format, fail)
   const toRgb = conversionOf(frame, format, row, fail)

@@ -26,3 +26,19 @@ test('no other URL, and nothing else, names a file', async () => {
   expect(() => inspectCheckpoint(url)).toThrow(refusal)
   expect(() => inspectCheckpoint('')).toThrow(flowError('ERR_ARGUMENT', '""'))
 })
+
+test('a name that a terminal would obey is told on one line, without obeying', async () => {
+  const names = ['a\u001b[31m\nb.flo', 'a\0b.flo', 'a\u202eb.flo']
+  for (const name of names)
+    for (const refused of [
+      () => readFlow(name),
+      () => loadImage(name),
+      () => writeFlow(join('nowhere', name), new FlowField(1, 1)),
+    ]) {
+      const error: unknown = await refused().catch((cause: unknown) => cause)
+      const message: unknown = expect.stringMatching(/^[^\p{C}]*\\u[^\p{C}]*$/u)
+      expect(error).toMatchObject({ code: 'ERR_IO', message })
+    }
+  const file = 'a\\u001b[31m\\u000ab.flo: no such file'
+  expect(() => inspectCheckpoint(names[0]!)).toThrow(flowError('ERR_IO', file))
+})

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { FlowError } from '../errors.js'
 import { ioError } from '../support/io-error.js'
+import { shortPath } from '../support/quote.js'
 import { Malformed } from './malformed.js'
 
 /** A file of known size, read by range. */
@@ -27,7 +28,8 @@ export function openSource(path: string): Source {
   let fd: number | undefined
   try {
     // Checked before the file is opened: opening a named pipe would block until somebody writes to it.
-    if (!statSync(path).isFile()) throw new FlowError('ERR_IO', `${path}: is not a regular file`)
+    if (!statSync(path).isFile())
+      throw new FlowError('ERR_IO', `${shortPath(path)}: is not a regular file: copy it to one`)
     fd = openSync(path, 'r')
     return { path, fd, size: fstatSync(fd).size }
   } catch (cause) {

@@ -17,14 +17,17 @@ const UNKNOWN = 1e10
  */
 export function decodeFlo(bytes: Uint8Array): FlowField {
   if (bytes.length < HEADER_BYTES || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {
-    throw damaged('.flo', `it does not begin with '${MAGIC}' and a size`)
+    throw damaged('.flo', `it does not begin with '${MAGIC}' and a size: get it again`)
   }
   const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
   const width = header.getInt32(4, true)
   const height = header.getInt32(8, true)
   const expected = HEADER_BYTES + 8 * width * height
   if (width < 1 || height < 1 || bytes.length !== expected) {
-    throw damaged('.flo', `${width} x ${height} takes ${expected} bytes, but there are ${bytes.length}`)
+    throw damaged(
+      '.flo',
+      `${width} x ${height} takes ${expected} bytes, but there are ${bytes.length}: get it again`,
+    )
   }
   const values = decodeFloats(bytes.subarray(HEADER_BYTES), { size: 4, order: 'little' })
   return markUnknown(FlowField.fromInterleaved(width, height, values))

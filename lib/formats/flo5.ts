@@ -25,7 +25,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
     return markUnknown(FlowField.fromInterleaved(shape[1], shape[0], values))
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
-    throw damaged('.flo5', messageOf(cause), cause)
+    throw damaged('.flo5', `${messageOf(cause)}: get it again`, cause)
   }
 }
 

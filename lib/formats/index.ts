@@ -127,7 +127,7 @@ export async function decodeFlow(bytes: Uint8Array, options: ReadFlowOptions = {
   if (format === undefined)
     throw new FlowError(
       'ERR_FORMAT',
-      `is ${kindOf(bytes)}, not a flow file: known are ${Object.keys(READ).join(', ')}`,
+      `is ${kindOf(bytes)}, not a flow file: give one of ${Object.keys(READ).join(', ')}`,
     )
   return READ[format].decode(bytes, options)
 }
@@ -153,7 +153,7 @@ function formatOfPath<Format extends string>(path: string, codecs: Readonly<Reco
   const format = formats.find((candidate) => codecs[candidate].extension === extension)
   if (format !== undefined) return format
   const known = formats.map((candidate) => codecs[candidate].extension).join(', ')
-  const given = extension === '' ? 'and this has no extension' : `not '${extension}'`
+  const given = extension === '' ? 'and this has no extension' : `not '${shortPath(extension, 20)}'`
   throw new FlowError('ERR_FORMAT', `${shortPath(path)}: flow files end in ${known}, ${given}`)
 }
 

@@ -78,9 +78,10 @@ export async function decodeKitti(
       .raw({ depth: 'ushort' })
       .toBuffer()
   } catch (cause) {
-    throw damaged('KITTI PNG', reasonOf(cause), cause)
+    throw damaged('KITTI PNG', `${reasonOf(cause)}: get it again`, cause)
   }
-  if (decoded.length !== 6 * width * height) throw damaged('KITTI PNG', 'it is not of three channels')
+  if (decoded.length !== 6 * width * height)
+    throw damaged('KITTI PNG', 'it is not of three channels: save it as 16-bit RGB')
 
   const samples = toSamples(decoded)
   const flow = new FlowField(width, height)
@@ -143,7 +144,7 @@ function unclamped(pixels: number): number {
 /** Checks width and height before the decoder runs, because the decoder allocates as much memory as the header claims. */
 function checkHeader(bytes: Uint8Array): { width: number; height: number } {
   if (bytes.length < PNG_HEADER_BYTES || PNG_SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
-    throw damaged('KITTI PNG', 'it has no PNG header')
+    throw damaged('KITTI PNG', 'it has no PNG header: get it again')
   }
   const header = new DataView(bytes.buffer, bytes.byteOffset, PNG_HEADER_BYTES)
   const width = header.getUint32(16)
@@ -153,13 +154,16 @@ function checkHeader(bytes: Uint8Array): { width: number; height: number } {
     const kind = COLOUR_TYPES[header.getUint8(25)] ?? 'unknown colours'
     throw damaged(
       'KITTI PNG',
-      `flow needs 16-bit RGB, and this is ${kind} of ${bits} bits${bits === 16 ? '' : ', perhaps a picture of flow, which does not hold its values: give the 16-bit file'}`,
+      `flow needs 16-bit RGB, and this is ${kind} of ${bits} bits${bits === 16 ? '' : ', perhaps a picture of flow, which does not hold its values'}: give the 16-bit RGB file`,
     )
   }
   if (width * height > MAX_DECODED_PIXELS)
-    throw damaged('KITTI PNG', `${width} x ${height} pixels are more than ${MAX_DECODED_PIXELS}`)
+    throw damaged(
+      'KITTI PNG',
+      `${width} x ${height} pixels are more than ${MAX_DECODED_PIXELS}: save it in parts`,
+    )
   if (width < 1 || height < 1 || 6 * width * height > LARGEST_INFLATION * bytes.length) {
-    throw damaged('KITTI PNG', `${bytes.length} bytes cannot hold ${width} x ${height} pixels`)
+    throw damaged('KITTI PNG', `${bytes.length} bytes cannot hold ${width} x ${height} pixels: get it again`)
   }
   return { width, height }
 }

@@ -24,7 +24,7 @@ export async function writeMap(file: string | URL, map: PixelMap<Uint8Array | Fl
   if (!MAP_EXTENSIONS.includes(extension))
     throw new FlowError(
       'ERR_FORMAT',
-      `${shortPath(path)}: maps end in ${MAP_EXTENSIONS.join(', ')}, not '${extension}'`,
+      `${shortPath(path)}: maps end in ${MAP_EXTENSIONS.join(', ')}, not '${shortPath(extension, 20)}'`,
     )
   await writeWhole(path, extension === '.npy' ? encodeMapNpy(map) : await encodePng(mapToImage(map)))
 }

@@ -60,7 +60,7 @@ export function readNpyArray(bytes: Uint8Array, purpose: string): NpyArray {
   if (bytes.length - dataAt !== count * type.size)
     throw damaged(
       '.npy',
-      `(${shape.join(', ')}) of ${descr} takes ${count * type.size} bytes of data, but there are ${bytes.length - dataAt}`,
+      `(${shape.join(', ')}) of ${descr} takes ${count * type.size} bytes of data, but there are ${bytes.length - dataAt}: get the file again`,
     )
   return { type, order: fortran === 'True' ? 'Fortran' : 'C', shape, count, data: bytes.subarray(dataAt) }
 }
@@ -107,7 +107,7 @@ function readType(descr: string, purpose: string): NpyType {
   const objects = descr.endsWith('O') ? ' (Python objects, which are never unpickled)' : ''
   throw damaged(
     '.npy',
-    `${purpose} needs an array of numbers, not ${quoted(descr)}${objects}: convert it, such as with astype('float32')`,
+    `${purpose} needs an array of numbers, not ${quoted(descr)}${objects}: ${/^[<>]c/.test(descr) ? 'save np.stack([a.real, a.imag], -1) of a complex one' : "convert it, such as with astype('float32')"}`,
   )
 }
 

@@ -57,7 +57,10 @@ export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Floa
 
 function layoutOf(shape: readonly number[]): Layout {
   const refuse = (why: string) =>
-    damaged('.npy', `flow needs shape ${SHAPES}, not (${shape.join(', ')})${why}`)
+    damaged(
+      '.npy',
+      `flow needs shape ${SHAPES}, not (${shape.join(', ')})${why === '' ? ': save it so' : why}`,
+    )
   // PTLFlow's models give (1, 1, 2, H, W): a batch, and a sequence, of one.
   const batch = shape.slice(0, -3)
   const count = batch.reduce((product, extent) => product * extent, 1)

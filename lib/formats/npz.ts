@@ -39,7 +39,11 @@ export async function unpackArray(bytes: Uint8Array, name: string): Promise<Uint
     return await unpack(source, choose(entries, name))
   } catch (cause) {
     if (cause instanceof FlowError) throw cause
-    throw damaged('.npz', cause instanceof Malformed ? cause.message : messageOf(cause), cause)
+    throw damaged(
+      '.npz',
+      cause instanceof Malformed ? cause.message : `${messageOf(cause)}: get the file again`,
+      cause,
+    )
   }
 }
 
@@ -62,9 +66,15 @@ async function unpack(source: Source, entry: ZipEntry): Promise<Uint8Array> {
       `its array ${quoted(name)} is ${storage} in a way that numpy never writes: save it again with numpy.savez`,
     )
   if (size > LARGEST_ARRAY)
-    throw damaged('.npz', `its array ${quoted(name)} takes ${size} bytes, more than ${LARGEST_ARRAY}`)
+    throw damaged(
+      '.npz',
+      `its array ${quoted(name)} takes ${size} bytes, more than ${LARGEST_ARRAY}: save it in parts`,
+    )
   if (size > LARGEST_INFLATION * packed + 64)
-    throw damaged('.npz', `its array ${quoted(name)} of ${packed} bytes cannot unpack to ${size}`)
+    throw damaged(
+      '.npz',
+      `its array ${quoted(name)} of ${packed} bytes cannot unpack to ${size}: get the file again`,
+    )
   const stored = readRange(source, packedOffset(source, entry), packed)
   const unpacked =
     storage === 'plain' ? stored : await inflate(stored, { maxOutputLength: Math.max(size, 1) })

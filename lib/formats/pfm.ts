@@ -34,7 +34,8 @@ export function decodePfm(bytes: Uint8Array): FloatImage {
   const start = latin1(bytes.subarray(0, LONGEST_HEADER))
   const match = HEADER.exec(start)
   const [header = '', kind = '', columns = '', rows = '', scale = ''] = match ?? []
-  if (match === null || !(Math.abs(Number(scale)) > 0)) throw damaged('PFM', 'it has no PFM header')
+  if (match === null || !(Math.abs(Number(scale)) > 0))
+    throw damaged('PFM', 'it has no PFM header: get it again')
 
   const channels = kind === 'PF' ? 3 : 1
   const width = Number(columns)
@@ -63,7 +64,7 @@ export function decodePfm(bytes: Uint8Array): FloatImage {
 export function decodePfmFlow(bytes: Uint8Array): FlowField {
   const { width, height, channels, data } = decodePfm(bytes)
   if (channels === 1)
-    throw damaged('PFM flow', 'it is grey (a disparity?); flow needs a colour file, x and y in it')
+    throw damaged('PFM flow', 'it is grey (a disparity?), and flow needs x and y: give the colour file')
   const flow = new FlowField(width, height)
   const { x, y } = flow
   for (let i = 0; i < x.length; i++) {

@@ -13,6 +13,8 @@ export function ioError(file: string, done: 'read' | 'written', cause: unknown):
   const name = shortPath(file)
   if (code === 'ENOENT' && done === 'read') return new FlowError('ERR_IO', `${name}: no such file`, { cause })
   // The system's messages end in the call and the path, ", open '/a/b'".
-  const reason = messageOf(cause).replace(/, \w+ '[^]*$/, '')
+  const reason = messageOf(cause)
+    .replace(/, \w+ '[^]*$/, '')
+    .slice(0, 200)
   return new FlowError('ERR_IO', `${name}: cannot be ${done}: ${reason}`, { cause })
 }

@@ -3,11 +3,8 @@ const LONGEST = 120
 /** Text from a file for an error message: quoted, escaped, and cut to one line. */
 export function quoted(text: string): string {
   const line = JSON.stringify(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
-  // JSON leaves some characters that a terminal obeys, and those that stand for bytes that are no text.
-  const escaped = line.replace(
-    /[\p{C}\p{Zl}\p{Zp}\ufffd]/gu,
-    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
-  )
+  // JSON leaves some of these characters as they are.
+  const escaped = printable(line)
   return escaped.length > 2 * LONGEST ? `${escaped.slice(0, 2 * LONGEST)}..."` : escaped
 }
 
@@ -29,7 +26,16 @@ export function listed(values: readonly unknown[]): string {
   return `[${first.join(', ')}${values.length > first.length ? ', ...' : ''}]`
 }
 
-/** A path for an error message. It may have 4096 bytes, and its end tells more than its beginning. */
+/** A path for an error message: one line. It may have 4096 bytes, and its end tells more than its beginning. */
 export function shortPath(path: string, longest = 150): string {
-  return path.length <= longest ? path : `...${path.slice(-longest)}`
+  const shown = printable(path)
+  return shown.length <= longest ? shown : `...${shown.slice(-longest)}`
+}
+
+/** Escapes the characters that a terminal obeys, and those that stand for bytes that are no text. */
+function printable(text: string): string {
+  return text.replace(
+    /[\p{C}\p{Zl}\p{Zp}\ufffd]/gu,
+    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  )
 }

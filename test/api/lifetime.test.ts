@@ -92,7 +92,7 @@ describe('memory that JavaScript takes away', () => {
     const gone = own()
     const goneField = new FlowField(160, 112)
     for (const { data } of [gone, goneField]) take(data)
-    await expect(model.flow(gone, b)).rejects.toThrow(flowError('ERR_FRAME'))
+    await expect(model.flow(gone, b)).rejects.toThrow(flowError('ERR_FRAME', 'transferred, give a copy'))
     await expect(model.flow(a, b, { into: goneField })).rejects.toThrow(
       flowError('ERR_ARGUMENT', 'transferred'),
     )

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { existsSync, copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
@@ -250,6 +250,9 @@ describe('metrics', () => {
     expect((JSON.parse(other.out) as FlowErrors).epe).toBeGreaterThan(1)
     const unknown = await call('viz', dsec, '-o', at('x.png'), '--png-code', 'sintel')
     expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining('kitti, dsec, vkitti2') })
+    const written = await call('convert', at('dsec.flo'), at('y.png'), '--png-code', 'dsec')
+    expect(written).toMatchObject({ code: 2, err: expect.stringContaining('that is written is kitti') })
+    expect(existsSync(at('y.png'))).toBe(false)
   })
 
   test('are a table for people', async () => {

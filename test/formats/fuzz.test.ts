@@ -37,6 +37,9 @@ describe('every reader reads a damaged file or refuses it with one short line of
       } catch (error) {
         expect(error instanceof FlowError || error instanceof Undecodable, String(error)).toBe(true)
         expect((error as Error).message).toMatch(/^[^\p{Cc}]{1,400}$/u)
+        expect((error as Error).message).toMatch(
+          /[:,] (get|fetch|save|give|write|convert|read|unpack|rename) |\.\.\.$/,
+        )
       }
     }
     await fc.assert(fc.asyncProperty(fc.oneof(damage(file), hurtHead), check), { numRuns })

@@ -3,7 +3,9 @@ import type { Command } from 'commander'
 import { type PngCode, readFlow, writeFlow } from '../../formats/index.js'
 import { beyondKitti } from '../../formats/kitti.js'
 import { count, dimensions } from '../amounts.js'
-import { type Cli, printLines } from '../cli.js'
+import { STANDARD_INPUT } from '../../support/read-file.js'
+import { shortPath } from '../../support/quote.js'
+import { type Cli, printLines, UsageError } from '../cli.js'
 import { FLOW_FILES, pngCodeOption } from '../flow-input.js'
 import { checkOutputs } from '../outputs.js'
 
@@ -25,7 +27,8 @@ Examples:
   dinov3-flow convert flow.flo flow.npy
   dinov3-flow convert dsec.png flow.flo --png-code dsec`,
     )
-    .action(async (from: string, to: string, flags: { readonly pngCode: PngCode }) => {
+    .action(async (from: string, to: string, flags: { readonly pngCode: PngCode }, command: Command) => {
+      if (command.getOptionValueSource('pngCode') === 'cli') checkReadsPng(from)
       checkOutputs([{ option: 'out', path: to, kind: 'flow' }], [from])
       const flow = await readFlow(from, flags)
       await writeFlow(to, flow)
@@ -36,4 +39,12 @@ Examples:
       if (clamped > 0) notes.push(`${count(clamped, 'pixel')} beyond 512 px clamped`)
       printLines(cli.out, [`wrote ${to}: ${notes.join(', ')}`])
     })
+}
+
+/** Refuses a code for what is written: that is KITTI's, and would be taken for another. */
+function checkReadsPng(from: string): void {
+  if (from === STANDARD_INPUT || extname(from).toLowerCase() === '.png') return
+  throw new UsageError(
+    `--png-code is for a PNG that is read, and ${shortPath(from)} is none: leave it out, the code that is written is kitti`,
+  )
 }
