@@ -122,8 +122,16 @@ function rank(
   found.sort(better)
   const whole = found.find(({ role }) => role === 'model')
   if (whole === undefined) return found
-  const averages = [...listedAverages(file, whole), ...dotlessAverages(file, whole)]
+  const averages = isAllNamed(groups, file)
+    ? []
+    : [...listedAverages(file, whole), ...dotlessAverages(file, whole)]
   return [...found, ...averages].map((model) => withBuffers(model, whole)).sort(better)
+}
+
+/** Whether every tensor has a model's name. Then none is part of an average in another form, and the search is saved. */
+function isAllNamed(groups: readonly Group[], file: CheckpointFile): boolean {
+  const named = new Set(groups.flatMap(({ backbone, head }) => [...backbone.values(), ...head.values()]))
+  return named.size === file.tensors.size
 }
 
 function choose(sorted: readonly Found[], prefix: string | undefined): NamedModel | undefined {
