@@ -5,9 +5,9 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const files = ['native', 'kernels', 'test/native'].flatMap((folder) =>
+const files = ['include', 'native', 'kernels', 'test/dlpack', 'test/native'].flatMap((folder) =>
   readdirSync(path.join(root, folder), { recursive: true })
-    .filter((file) => /\.(cpp|h|inl|cu|cuh)$/.test(file))
+    .filter((file) => /\.(c|cpp|h|inl|cu|cuh)$/.test(file))
     .map((file) => path.join(root, folder, file)),
 )
 const mode = process.argv.includes('--check') ? ['--dry-run', '--Werror'] : ['-i']

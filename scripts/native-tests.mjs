@@ -26,6 +26,7 @@ const PROGRAMS = [
   'images_test',
   'emulator_test',
   'tensorrt_test',
+  'dlpack_test',
   'parity_test',
   'range_test',
 ]

@@ -35,6 +35,14 @@ test('the package holds all that is compiled, loaded or run from it', () => {
   const viewer = ['dist/viewer/viewer.js', 'dist/viewer/viewer.css']
   const program = ['addon.cjs', 'dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts', ...viewer]
   const files = packed()
-  const needed = ['CMakeLists.txt', 'tools/cmake/kernels.cmake', ...sources, weights, ...program]
+  const needed = [
+    'CMakeLists.txt',
+    'include/dinov3_flow.h',
+    'tools/cmake/kernels.cmake',
+    'tools/cmake/node_headers.cmake',
+    ...sources,
+    weights,
+    ...program,
+  ]
   expect(needed.filter((path) => !files.has(path))).toEqual([])
 })
