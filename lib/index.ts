@@ -94,5 +94,6 @@ export {
 } from './tensor.js'
 export type { TensorArrays, TensorDType } from './tensor/dtype.js'
 export type { DeviceOutput, OnDevice, TensorResults, ToTensors } from './tensor/results.js'
+export type { DLPackCapsule } from './native/contract.js'
 export type { TensorDevice } from './tensor/memory.js'
 export * from './viz/index.js'

@@ -12,6 +12,7 @@ import {
   loadModel,
   type LoadOptions,
 } from './load.js'
+import type { DLPackCapsule } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
 import type { Prepared, PrepareOptions } from './prepare.js'
 import {
@@ -35,7 +36,7 @@ import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
-import { makeTensor, type Tensor, type TensorOptions } from './tensor.js'
+import { borrowTensor, makeTensor, type Tensor, type TensorOptions } from './tensor.js'
 import type { TensorDType } from './tensor/dtype.js'
 import type { OnDevice, ToTensors } from './tensor/results.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
@@ -510,6 +511,25 @@ export class FlowModel {
     const site = callSite(FlowModel.prototype.createTensor)
     this.#calls.check(options)
     return makeTensor(this.#calls, site, shape, dtype, options)
+  }
+
+  /**
+   * The tensor that another native module put into a capsule by `include/dinov3_flow.h` of the package, over its memory, without a
+   * copy: as the `data` of frames, as `into`, for copies. It may be in the host's memory or in that of the model's GPU. Its values are
+   * there when it is given to a call.
+   *
+   * The tensor's deleter runs on this thread, once the tensor and its slices are disposed or forgotten, the calls that use it are
+   * done, and arrays that were taken as `data` are collected. A capsule that is refused keeps its tensor.
+   *
+   * @param dtype the type that its values must have, if only one will do
+   * @throws {FlowError} `ERR_ARGUMENT` if it is no capsule or was taken before; for a tensor of a type, on a device or with strides
+   *   that are not read, or of another major version of DLPack than 1; and for memory of a GPU in which the model cannot compute;
+   *   `ERR_DEVICE`; `ERR_DISPOSED`
+   */
+  fromDLPack<D extends TensorDType>(capsule: DLPackCapsule, dtype?: D): Tensor<D> {
+    const site = callSite(FlowModel.prototype.fromDLPack)
+    this.#calls.check({})
+    return borrowTensor(this.#calls, site, capsule, dtype) as Tensor<D>
   }
 
   /**

@@ -1,9 +1,11 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
 import { readingCall } from './calls/reading.js'
 import { FlowError } from './errors.js'
-import type { NativeCopy, NativeRange } from './native/contract.js'
-import { callNative, type CallSite } from './native/failure.js'
+import type { DLPackCapsule, NativeCopy, NativeRange } from './native/contract.js'
+import { loadAddon } from './native/addon.js'
+import { callNative, callSite, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
+import { checkDLPack, dlpackType } from './tensor/dlpack.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
 import { checkShape, countOf, extentOf, type Layout, rowsOf, tightLayout } from './tensor/layout.js'
 import { EngineMemory, HostMemory, type TensorDevice, type TensorMemory } from './tensor/memory.js'
@@ -61,7 +63,7 @@ interface Parts<D extends TensorDType> {
 }
 
 /**
- * The memory of a tensor without gaps, as requests name it.
+ * The memory of a tensor from its first value to its last, as requests name it.
  *
  * @throws {FlowError} `ERR_DISPOSED`
  */
@@ -84,7 +86,7 @@ export class Tensor<D extends TensorDType = TensorDType> {
   readonly dtype: D
   /** `'cpu'` if the host sees the memory. */
   readonly device: TensorDevice
-  /** Whether calls refuse to write to it, as to features. Do not write to its `data` either. */
+  /** Whether calls refuse to write to it, as to features, and to what another module gave as read only. Do not write to its `data` either. */
   readonly readOnly: boolean
   readonly #parts: Parts<D>
   #disposed = false
@@ -196,6 +198,26 @@ export class Tensor<D extends TensorDType = TensorDType> {
   }
 
   /**
+   * The tensor for another native module, over the same memory, without a copy: a capsule that it takes by
+   * `include/dinov3_flow.h` of the package. The capsule keeps the memory when this tensor is disposed, until the other module calls
+   * the tensor's deleter. Wait for the calls that write to it before.
+   *
+   * @throws {FlowError} `ERR_DISPOSED`; `ERR_ARGUMENT` for memory that is gone
+   */
+  toDLPack(): DLPackCapsule {
+    this.#requireLive()
+    const { queue, memory, offset, layout, dtype, readOnly } = this.#parts
+    return callNative(callSite(Tensor.prototype.toDLPack), () =>
+      queue.native.toDLPack({
+        memory: memory.range(offset, this.#extent()),
+        ...dlpackType(dtype),
+        ...layout,
+        readOnly,
+      }),
+    )
+  }
+
+  /**
    * Gives the memory back once the calls that use it are done, unless another tensor or an array is over it. Calling it again does
    * nothing.
    */
@@ -230,7 +252,7 @@ export class Tensor<D extends TensorDType = TensorDType> {
         if (this.readOnly)
           throw new FlowError(
             'ERR_ARGUMENT',
-            'copyFrom: features are read only: copy to a tensor of your own',
+            'copyFrom: the tensor is read only: copy to a tensor of your own',
           )
         const from =
           source instanceof Tensor
@@ -269,19 +291,25 @@ export class Tensor<D extends TensorDType = TensorDType> {
     const { bytes } = dtypeRow(dtype)
     const { rows, length, step } = rowsOf(layout)
     return {
-      bytes: memory.range(offset, bytes * extentOf(layout)),
+      bytes: memory.range(offset, this.#extent()),
       rows,
       rowBytes: bytes * length,
       step: bytes * step,
     }
   }
 
+  /** Bytes from the first value to the end of the last one. */
+  #extent(): number {
+    const { dtype, layout } = this.#parts
+    return dtypeRow(dtype).bytes * extentOf(layout)
+  }
+
   static {
     create = (parts) => new Tensor(parts)
     placeOf = (tensor) => {
-      if (tensor.device === 'cpu') return tensor.data!
-      const bytes = dtypeRow(tensor.dtype).bytes * countOf(tensor.shape)
-      return { pointer: tensor.pointer, bytes }
+      tensor.#requireLive()
+      const { memory, offset } = tensor.#parts
+      return memory instanceof EngineMemory ? memory.range(offset, tensor.#extent()) : tensor.data!
     }
   }
 }
@@ -319,6 +347,22 @@ export function makeTensor<D extends TensorDType>(
     const buffer = on === 'host' ? callNative(site, () => queue.native.allocate(bytes)) : undefined
     return new HostMemory(buffer === undefined ? allocateBytes(bytes, 'a tensor') : new Uint8Array(buffer))
   }
+}
+
+/** The tensor in a capsule of another module. */
+export function borrowTensor(
+  queue: CallQueue,
+  site: CallSite,
+  capsule: DLPackCapsule,
+  expected: TensorDType | undefined,
+): Tensor {
+  return callNative(site, () => {
+    const { dtype, layout, bytes, readOnly } = checkDLPack(loadAddon().describeDLPack(capsule))
+    if (expected !== undefined && dtype !== expected)
+      throw new FlowError('ERR_ARGUMENT', `capsule: its tensor has values of ${dtype}, not of ${expected}`)
+    const memory = new EngineMemory(queue.native.borrow(capsule, bytes))
+    return create({ queue, memory, dtype, layout, offset: 0, readOnly })
+  })
 }
 
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {

@@ -160,6 +160,47 @@ export interface NativeRequest {
   readonly trace?: boolean | undefined
 }
 
+declare const capsule: unique symbol
+
+/**
+ * A DLPack tensor on its way from one native module to another: a `napi_external` as `include/dinov3_flow.h` of the package makes and
+ * takes it. `Tensor.toDLPack` makes one, `FlowModel.fromDLPack` takes one. It is good for one taking.
+ */
+export interface DLPackCapsule {
+  readonly [capsule]: never
+}
+
+/** The tensor of a {@link DLPackCapsule}, of 1 to 8 axes. Its numbers are those of DLPack, unchecked. */
+export interface NativeDLPack {
+  readonly deviceType: number
+  readonly code: number
+  readonly bits: number
+  readonly lanes: number
+  readonly shape: readonly number[]
+  /** In values; left out if they are side by side. */
+  readonly strides?: readonly number[]
+  /** Of the first value; 0 if there is none. */
+  readonly pointer: bigint
+  readonly readOnly: boolean
+}
+
+/** A tensor for a {@link DLPackCapsule}. */
+export interface NativeDLPackExport {
+  readonly memory: NativeBytes
+  readonly code: number
+  readonly bits: number
+  readonly shape: readonly number[]
+  readonly strides: readonly number[]
+  readonly readOnly: boolean
+}
+
+declare const owner: unique symbol
+
+/** Names memory that is no engine's. It does not keep it. */
+export interface NativeOwner {
+  readonly [owner]: never
+}
+
 /** Memory of an engine that an object of JavaScript keeps, until it is released or collected. */
 export interface NativeMemory {
   /** The index of the GPU whose memory it is; undefined if the host sees it. */
@@ -167,6 +208,8 @@ export interface NativeMemory {
   /** Of its first byte, for the device that it belongs to. */
   readonly pointer: bigint
   readonly bytes: number
+  /** Of memory that was borrowed. Every range of it names it. */
+  readonly owner?: NativeOwner
   /**
    * A buffer over it, which keeps the memory as well. Undefined for memory of a GPU, and if the runtime allows no buffers over
    * memory of others.
@@ -183,6 +226,7 @@ export interface NativeMemory {
 export interface NativeRange {
   readonly pointer: bigint
   readonly bytes: number
+  readonly owner?: NativeOwner | undefined
 }
 
 export type NativeBytes = Uint8Array | NativeRange
@@ -268,6 +312,13 @@ export interface NativeModel {
    */
   adopt(pointer: bigint, bytes: number): NativeMemory
   /**
+   * Takes the tensor out of a capsule, whose values are in the `bytes` from the first one on. Its deleter runs on this thread once the
+   * memory is released and no view, capsule or request needs it. Throws as `adopt`; then the capsule keeps its tensor.
+   */
+  borrow(capsule: DLPackCapsule, bytes: number): NativeMemory & { readonly owner: NativeOwner }
+  /** A capsule, which keeps the memory as well. */
+  toDLPack(tensor: NativeDLPackExport): DLPackCapsule
+  /**
    * Where kept features are: rows of `dim` values, one for each patch, `stride` values from row to row. No request writes to
    * them, and they stay until the memory is released. Throws `ERR_DISPOSED` for a name that is not in use.
    */
@@ -308,4 +359,9 @@ export interface NativeAddon {
   readonly cudaKernels: string
   /** The address of a typed array's first byte. Throws `ERR_ARGUMENT` if it has no memory, as one that was transferred. */
   addressOf(bytes: Uint8Array): bigint
+  /**
+   * Looks at the tensor of a capsule without taking it. Throws `ERR_ARGUMENT` if it is no capsule, was taken before, or has a layout
+   * that is not known.
+   */
+  describeDLPack(capsule: DLPackCapsule): NativeDLPack
 }

@@ -42,6 +42,47 @@ export function tightLayout(shape: readonly number[]): Layout {
   return { shape, strides: Object.freeze(strides) }
 }
 
+/**
+ * The layout of values that others placed. `strides` undefined are values side by side.
+ *
+ * @throws {FlowError} `ERR_ARGUMENT` unless all axes except one follow each other without a gap, as {@link rowsOf} needs it
+ */
+export function stridedLayout(shape: readonly number[], strides: readonly number[] | undefined): Layout {
+  const tight = tightLayout(shape)
+  if (strides === undefined) return tight
+  const refuse = (what: string): never => {
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `strides: ${strides.join(', ')} of ${shape.join(' x ')} values ${what}: give a copy whose values are side by side`,
+    )
+  }
+  if (overlap(shape, strides)) refuse('overlap, or are not positive')
+  const placed: number[] = []
+  let next = 1 // the stride without a gap
+  let gaps = 0
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    // The stride of an axis of one value says nothing.
+    const stride = shape[axis] === 1 ? next : strides[axis]!
+    if (stride < next) refuse('are of transposed axes')
+    if (stride > next) gaps++
+    placed.unshift(stride)
+    next = shape[axis]! * stride
+  }
+  if (gaps > 1) refuse('have gaps at more than one axis')
+  return { shape, strides: Object.freeze(placed) }
+}
+
+/** Whether the values of an axis reach into those of another one. */
+function overlap(shape: readonly number[], strides: readonly number[]): boolean {
+  const axes = shape.map((side, axis) => ({ side, stride: strides[axis]! })).filter(({ side }) => side > 1)
+  let extent = 1
+  for (const { side, stride } of axes.sort((a, b) => a.stride - b.stride)) {
+    if (!Number.isSafeInteger(stride) || stride < extent) return true
+    extent += (side - 1) * stride
+  }
+  return false
+}
+
 /** The number of values from the first one to behind the last one. */
 export function extentOf({ shape, strides }: Layout): number {
   return shape.reduce((last, side, axis) => last + (side - 1) * strides[axis]!, 1)

@@ -1,6 +1,6 @@
 import { FlowError } from '../errors.js'
 import { loadAddon } from '../native/addon.js'
-import type { NativeBytes, NativeMemory } from '../native/contract.js'
+import type { NativeBytes, NativeMemory, NativeRange } from '../native/contract.js'
 
 /** Where a tensor's memory is: the host's, or that of the GPU of index N. */
 export type TensorDevice = 'cpu' | `cuda:${number}`
@@ -75,8 +75,8 @@ export class EngineMemory implements TensorMemory {
     return this.#bytes
   }
 
-  range(offset: number, bytes: number): NativeBytes {
-    return { pointer: this.#native.pointer + BigInt(offset), bytes }
+  range(offset: number, bytes: number): NativeRange {
+    return { pointer: this.#native.pointer + BigInt(offset), bytes, owner: this.#native.owner }
   }
 
   retain(): void {

@@ -4,6 +4,7 @@ import { callSite } from '../native/failure.js'
 import type { FlowOutput, OutputSize } from '../size.js'
 import { makeTensor, placeOf, Tensor } from '../tensor.js'
 import type { TensorDType } from './dtype.js'
+import { tightLayout } from './layout.js'
 
 /** Results that stay in the memory that the engine computes in. */
 export interface DeviceOutput {
@@ -67,11 +68,16 @@ function makeResult<D extends TensorDType>(queue: CallQueue, shape: readonly num
 
 function checkResult(into: Tensor<'float32'>, shape: readonly number[]): Tensor<'float32'> {
   if (into.readOnly)
-    throw new FlowError('ERR_ARGUMENT', 'into: features are read only: give a tensor of your own')
+    throw new FlowError('ERR_ARGUMENT', 'into: the tensor is read only: give a tensor of your own')
   if (into.dtype !== 'float32' || String(into.shape) !== String(shape))
     throw new FlowError(
       'ERR_ARGUMENT',
       `into: is ${into.shape.join(' x ')} of ${into.dtype}, but the flow is ${shape.join(' x ')} of float32`,
+    )
+  if (String(into.strides) !== String(tightLayout(shape).strides))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `into: its strides are ${into.strides.join(', ')}: give a tensor whose values are side by side`,
     )
   placeOf(into) // throws if it was disposed
   return into

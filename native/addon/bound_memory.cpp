@@ -1,6 +1,7 @@
 #include "addon/bound_memory.h"
 
 #include "addon/backing_store.h"
+#include "addon/borrowed_memory.h"
 #include "engine/known_memory.h"
 
 namespace flow::addon {
@@ -25,9 +26,7 @@ std::span<std::byte> BoundMemory::range(const Napi::Object& range, const char* w
   const auto size = static_cast<std::size_t>(to_integer(range.Get("bytes"), what, 1, max_exact_integer));
   // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
   const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(address), size);
-  MemoryPtr memory = holding(bytes);
-  if (!memory && engine_) memory = engine_->adopt(bytes);
-  if (!memory) reject(std::string(what) + " is not within memory of an engine");
+  MemoryPtr memory = memory_of(range, bytes, what);
   if (memory->device() != Memory::host && memory->device() != device_) {
     reject(std::string(what) + " is in the memory of another device");
   }
@@ -37,11 +36,21 @@ std::span<std::byte> BoundMemory::range(const Napi::Object& range, const char* w
   return bytes;
 }
 
-std::span<std::byte> BoundMemory::aligned(const Napi::Object& range, const char* what) {
-  constexpr std::uintptr_t alignment = 16;
+/// The memory that all of `bytes` lie in.
+MemoryPtr BoundMemory::memory_of(const Napi::Object& range, std::span<const std::byte> bytes, const char* what) const {
+  const Napi::Value owner = range.Get("owner");
+  MemoryPtr memory = owner.IsUndefined() ? holding(bytes) : owned_by(owner, bytes, what);
+  if (!memory && engine_) memory = engine_->adopt(bytes);
+  if (!memory) reject(std::string(what) + " is not within memory of an engine");
+  return memory;
+}
+
+std::span<std::byte> BoundMemory::aligned(const Napi::Object& range, std::size_t element, const char* what) {
   const std::span<std::byte> bytes = this->range(range, what);
+  const std::size_t alignment = on_device_ ? 16 : element;
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
-    reject(std::string(what) + ": a tensor for a result must begin at a multiple of 16 bytes");
+    reject(std::string(what) + ": a tensor for a result must begin at a multiple of " + std::to_string(alignment) +
+           " bytes");
   }
   return bytes;
 }

@@ -17,7 +17,7 @@ void release(napi_env /*env*/, void* /*data*/, void* hint) {
 
 }  // namespace
 
-void let_go(MemoryPtr memory, const std::weak_ptr<ModelWorker>& worker) {
+void let_go(std::shared_ptr<const void> memory, const std::weak_ptr<ModelWorker>& worker) {
   const auto thread = worker.lock();
   if (!thread) return;
   try {

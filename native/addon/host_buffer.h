@@ -9,9 +9,9 @@
 
 namespace flow::addon {
 
-/// Lets go of `memory`. Freeing it may wait for the GPU, so the thread of `worker` does it. If that thread has ended or
-/// is stopping, the memory is freed here, and the wait is short.
-void let_go(MemoryPtr memory, const std::weak_ptr<ModelWorker>& worker);
+/// Lets go of `memory`, mostly a Memory. Freeing it may wait for the GPU, so the thread of `worker` does it. If that
+/// thread has ended or is stopping, the memory is freed here, and the wait is short.
+void let_go(std::shared_ptr<const void> memory, const std::weak_ptr<ModelWorker>& worker);
 
 /// Wraps `memory` in an ArrayBuffer, without a copy. Undefined if the runtime forbids external buffers, as Electron
 /// does. The thread of `worker` frees the memory; once that thread is stopping, JavaScript's thread does.

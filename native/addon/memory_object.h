@@ -10,7 +10,7 @@
 namespace flow::addon {
 
 /// NativeMemory of lib/native/contract.ts. It keeps `memory` until it is released or collected. The thread of `worker`
-/// lets go of the memory; once that thread is stopping, JavaScript's thread does.
+/// lets go of the memory; once that thread is stopping, or if `worker` is null, JavaScript's thread does.
 Napi::Object memory_object(Napi::Env env, MemoryPtr memory, const std::shared_ptr<ModelWorker>& worker);
 
 }  // namespace flow::addon

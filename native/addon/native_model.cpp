@@ -3,9 +3,12 @@
 #include <limits>
 
 #include "addon/answers.h"
+#include "addon/borrowed_memory.h"
+#include "addon/dlpack.h"
 #include "addon/host_buffer.h"
 #include "addon/memory_object.h"
 #include "addon/model_options.h"
+#include "addon/module.h"
 #include "addon/request.h"
 #include "addon/row_copy.h"
 #include "addon/values.h"
@@ -29,6 +32,7 @@ Napi::Function NativeModel::define(Napi::Env env) {
        InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::release>("release"),
        InstanceMethod<&NativeModel::allocate>("allocate"),
        InstanceMethod<&NativeModel::allocate_device>("allocateDevice"), InstanceMethod<&NativeModel::adopt>("adopt"),
+       InstanceMethod<&NativeModel::borrow>("borrow"), InstanceMethod<&NativeModel::to_dlpack>("toDLPack"),
        InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::dispose>("dispose"),
        InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe"),
        InstanceMethod<&NativeModel::tensorrt>("tensorRT"), InstanceMethod<&NativeModel::build_plan>("buildPlan"),
@@ -190,6 +194,27 @@ Napi::Value NativeModel::adopt(const Info& info) {
     const auto* const first = reinterpret_cast<const std::byte*>(to_address(info[0], "pointer"));
     const auto bytes = static_cast<std::size_t>(to_integer(info[1], "bytes", 1, max_exact_integer));
     return memory_object(info.Env(), engine_->adopt({first, bytes}), worker_);
+  });
+}
+
+/// (capsule, bytes)
+Napi::Value NativeModel::borrow(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!engine_) throw Error(ErrorCode::disposed, "the model was disposed");
+    const auto bytes = static_cast<std::size_t>(to_integer(info[1], "bytes", 1, max_exact_integer));
+    const MemoryPtr memory = take_tensor(info[0], bytes, *engine_, Module::home(info.Env()));
+    // No worker: the memory ends on JavaScript's thread, once no request uses it.
+    Napi::Object object = memory_object(info.Env(), memory, nullptr);
+    object.Set("owner", owner_object(info.Env(), memory));
+    return object;
+  });
+}
+
+/// (tensor)
+Napi::Value NativeModel::to_dlpack(const Info& info) {
+  return guarded(info.Env(), [&] {
+    BoundMemory memory(engine_, device_);
+    return make_capsule(to_object(info[0], "tensor"), memory, Module::home(info.Env()), worker_);
   });
 }
 

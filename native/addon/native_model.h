@@ -47,6 +47,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value allocate(const Info& info);
   Napi::Value allocate_device(const Info& info);
   Napi::Value adopt(const Info& info);
+  Napi::Value borrow(const Info& info);
+  Napi::Value to_dlpack(const Info& info);
   Napi::Value features(const Info& info);
   Napi::Value dispose(const Info& info);
   Napi::Value dispose_sync(const Info& info);

@@ -21,6 +21,7 @@ class HostBlock : public Memory {
 
   void* data() const override { return memory_.data(); }
   std::size_t size() const override { return memory_.size(); }
+  bool is_page_locked() const override { return true; }
   /// The device address of `host`, which lies within the block.
   std::byte* device_address(const void* host) const;
 

@@ -18,6 +18,8 @@ class Memory {
   virtual std::size_t size() const = 0;  // bytes
   /// The index of the GPU whose memory it is; `host` if the CPU can read it.
   virtual int device() const { return host; }
+  /// Whether a GPU copies host memory directly.
+  virtual bool is_page_locked() const { return false; }
   /// False if other code owns the memory and has freed it.
   virtual bool is_there() const { return true; }
 
