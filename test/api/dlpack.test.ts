@@ -1,10 +1,14 @@
 import fc from 'fast-check'
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { DLPackCapsule, TensorDType } from '../../lib/index.js'
 import { whileBusy } from '../support/busy.js'
+import { codeBlocks, ROOT } from '../docs/pages.js'
 import { runScript } from '../support/child.js'
 import { flowError, sameBits } from '../support/compare.js'
-import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
+import { loadTiny, noiseFrame, tinyFrames, withFolder } from '../support/fixtures.js'
 import { loadNativeModule, type MadeTensor } from '../support/native-module.js'
 import { randomFrom } from '../support/random.mjs'
 
@@ -355,6 +359,37 @@ describe('a tensor of another native module', () => {
     )
     expect(seen.read).toBeGreaterThan(100)
     expect(seen.refused).toBeGreaterThan(50)
+  })
+})
+
+it("the guide's addon gives a frame, and computes with its features", async () => {
+  const [block] = codeBlocks('docs/guide/tensors.md').filter(({ language }) => language === 'c')
+  const require = createRequire(import.meta.url)
+  const { include_dir } = require('node-api-headers') as { readonly include_dir: string }
+  await withFolder(async (folder) => {
+    const file = join(folder, 'guide.node')
+    const args = ['-std=c99', '-shared', '-fPIC', '-I', join(ROOT, 'include'), '-isystem', include_dir]
+    const compiled = spawnSync(process.env['CC'] ?? 'cc', [...args, '-x', 'c', '-o', file, '-'], {
+      input: block!.code,
+      encoding: 'utf8',
+    })
+    expect(compiled.stderr).toBe('')
+    const addon = require(file) as {
+      meanOfPatches(features: DLPackCapsule): Float32Array
+      nextFrame(): DLPackCapsule
+    }
+    await using model = await loadTiny()
+    using data = model.fromDLPack(addon.nextFrame(), 'uint8')
+    expect(data.shape).toEqual([480, 640, 3])
+    data.data!.set(noiseFrame(640, 480, 3).data)
+    using map = await model.features({ data, width: 640, height: 480 })
+    const means = addon.meanOfPatches(map.tensor.toDLPack())
+    const values = await map.read()
+    expect(means).toHaveLength(30 * 40)
+    for (const [patch, mean] of means.entries()) {
+      const features = values.subarray(patch * map.dim, (patch + 1) * map.dim)
+      expect(mean).toBeCloseTo(features.reduce((sum, value) => sum + value) / map.dim, 5)
+    }
   })
 })
 

@@ -26,6 +26,7 @@ it('what a model makes is ordinary memory where external buffers are forbidden, 
       engine: 'cuda',
       same: true,
       features: { data: null, same: true },
+      dlpack: { given: true, data: null, taken: [1, 2, 3] },
     })
   })
 })

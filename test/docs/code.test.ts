@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type CodeBlock, codeBlocks, pagesOf, ROOT } from './pages.js'
@@ -7,10 +8,25 @@ import { type CodeBlock, codeBlocks, pagesOf, ROOT } from './pages.js'
 const PAGES = pagesOf('README.md', 'CHANGELOG.md', 'weights/README.md', 'docs')
 const BLOCKS = PAGES.flatMap(codeBlocks)
 
+const codeBlocksOf = (wanted: string) => BLOCKS.filter(({ language }) => language === wanted)
+
 test('every block of TypeScript compiles against the package, by itself', () => {
-  const blocks = BLOCKS.filter(({ language }) => language === 'ts')
+  const blocks = codeBlocksOf('ts')
   expect(blocks.length).toBeGreaterThan(10)
   expect(errorsOf(blocks)).toEqual([])
+})
+
+test.each(codeBlocksOf('c'))('the block of C at $page:$line compiles against the header', ({ code }) => {
+  const { include_dir } = createRequire(import.meta.url)('node-api-headers') as {
+    readonly include_dir: string
+  }
+  const args = ['-std=c99', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', '-x', 'c']
+  const include = ['-I', join(ROOT, 'include'), '-isystem', include_dir]
+  const { status, stderr } = spawnSync(process.env['CC'] ?? 'cc', [...args, ...include, '-'], {
+    input: code,
+    encoding: 'utf8',
+  })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })
 
 test('code for Node.js is TypeScript, so that it is compiled', () => {

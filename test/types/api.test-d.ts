@@ -6,6 +6,7 @@ import {
   type ArrowOptions,
   type BackboneConfig,
   type Device,
+  type DLPackCapsule,
   type DType,
   type EvaluateOptions,
   type FeatureMap,
@@ -41,6 +42,7 @@ import {
   type StreamResult,
   type StreamStats,
   Tensor,
+  type TensorDType,
   type TensorFrame,
   type TensorMaps,
   type TrackedPoint,
@@ -357,6 +359,11 @@ describe('tensors', () => {
     expectTypeOf(map.tensor.toHostSync()).toEqualTypeOf<Float32Array>()
     expectTypeOf(map.tensor.slice(1)).toEqualTypeOf<Tensor<'float32'>>()
     expectTypeOf(map.tensor.pointer).toEqualTypeOf<bigint>()
+    expectTypeOf(map.tensor.toDLPack()).toEqualTypeOf<DLPackCapsule>()
+    expectTypeOf(model.fromDLPack(map.tensor.toDLPack())).toEqualTypeOf<Tensor<TensorDType>>()
+    expectTypeOf(model.fromDLPack(map.tensor.toDLPack(), 'uint8')).toEqualTypeOf<Tensor<'uint8'>>()
+    // @ts-expect-error an object is no capsule
+    model.fromDLPack({})
     model.createTensor([3], 'uint8', { data: new Uint8Array(new SharedArrayBuffer(3)) })
     // @ts-expect-error: no such type
     model.createTensor([3], 'float64')
