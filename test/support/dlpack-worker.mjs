@@ -34,7 +34,14 @@ function flow() {
 const flows = Array.from({ length: 8 }, flow)
 parentPort.postMessage('busy')
 if (end === 'exit') {
+  const tensor = model.fromDLPack(make())
+  const { handle } = native.take(tensor.toDLPack())
+  tensor.dispose()
+  const shared = native.take(globalThis.kept.shared).handle
   await flows[0]
+  // What another thread lets go of now comes back to this one when it is at its end.
+  native.letGo(handle, 'elsewhere')
+  native.letGo(shared, 'elsewhere')
   process.exit(5)
 }
 if (end === 'terminate') for (;;) await flow()
