@@ -195,6 +195,16 @@ describe('a tensor of another native module', () => {
     expect(half.toHostSync()).toEqual(Uint16Array.of(1, 2, 8, 9))
   })
 
+  it('with gaps takes no results', async () => {
+    await using model = await loadTiny()
+    const pixels = a.width * a.height
+    const shape = [2, a.height, a.width]
+    const strides = [pixels + 8, a.width, 1]
+    using into = model.fromDLPack(make({ bytes: new Uint8Array(8 * pixels + 32), shape, strides }), 'float32')
+    expect(() => model.flowSync(a, b, { into })).toThrow(flowError('ERR_ARGUMENT', 'into', 'side by side'))
+    expect(into.toHostSync()).toEqual(new Float32Array(2 * pixels))
+  })
+
   it('is read only, if its flags say so; a copy is one as any other', async () => {
     await using model = await loadTiny()
     const bytes = bytesOf(floats(4))
