@@ -73,6 +73,8 @@ export { FlowStream } from './stream.js'
 export type {
   DropCounts,
   DurationStats,
+  FlowFrames,
+  FrameFeatures,
   FlowResult,
   NoFlow,
   PushOptions,

@@ -1,4 +1,5 @@
 import { CallQueue } from './calls/call-queue.js'
+import { fieldMaker, tensorMaker } from './calls/stream-results.js'
 import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
 import { type FrameBuffer, type FrameShape, type FrameSource, makeFrame } from './frame.js'
@@ -38,7 +39,7 @@ import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
 import { borrowTensor, makeTensor, type Tensor, type TensorOptions } from './tensor.js'
 import type { TensorDType } from './tensor/dtype.js'
-import type { OnDevice, ToTensors } from './tensor/results.js'
+import { isDeviceOutput, type OnDevice, type ToTensors } from './tensor/results.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
 import { PlanCache } from './tensorrt/plan-cache.js'
 import { Preparer } from './tensorrt/preparer.js'
@@ -452,18 +453,23 @@ export class FlowModel {
     )
   }
 
+  /** The results as tensors, in the memory that the engine computes in. A GPU then copies nothing to the host. */
+  stream(options: OnDevice<StreamOptions>): FlowStream<TensorMaps>
   /**
    * A stream of frames: one backbone pass for each, a bounded queue, and flow from each frame to the next.
    *
    * @throws {FlowError} `ERR_ARGUMENT` for an option; `ERR_ABORTED`; `ERR_DISPOSED`
    */
-  stream(options: StreamOptions = {}): FlowStream {
+  stream(options?: StreamOptions): FlowStream
+  stream(options: StreamOptions | OnDevice<StreamOptions> = {}): FlowStream | FlowStream<TensorMaps> {
     this.#calls.check({})
+    if (isDeviceOutput(options?.output))
+      return createStream(this.#calls, this.#requests, tensorMaker(options, this.#calls), options)
     const makeField =
       options?.reuse === true
         ? (width: number, height: number) => this.createField(width, height)
         : (width: number, height: number) => new FlowField(width, height)
-    return createStream(this.#calls, this.#requests, makeField, options)
+    return createStream(this.#calls, this.#requests, fieldMaker(options, makeField), options)
   }
 
   /**

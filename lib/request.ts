@@ -157,15 +157,15 @@ export interface FlowMaps {
   readonly confidence?: PixelMap<Float32Array>
 }
 
-/** Allocates the maps that were asked for, and the flow if it is not given. */
+/** Allocates the maps that were asked for, and the flow if it is not given. Throws a FlowError for a flow of another size. */
 export function makeMaps(
   wanted: FlowMapOptions,
   { width, height }: OutputSize,
   makeField: (width: number, height: number) => FlowField,
-  flow: FlowField = makeField(width, height),
+  flow?: FlowField,
 ): FlowMaps {
   return {
-    flow,
+    flow: flow === undefined ? makeField(width, height) : checkInto(flow, width, height),
     ...(wanted.backward && { backward: makeField(width, height) }),
     ...(wanted.occlusion && {
       occlusion: { width, height, data: allocateBytes(width * height, 'an occlusion mask') },
@@ -184,32 +184,50 @@ export interface TensorMaps {
   readonly confidence?: Tensor<'float32'>
 }
 
-/** Makes tensors for the maps that were asked for. */
-function tensorMaps(
+/** Makes tensors for the maps that were asked for, and for the flow if it is not given. */
+export function makeTensorMaps(
   calls: CallQueue,
   wanted: FlowMapOptions,
   size: OutputSize,
-  flow: Tensor<'float32'>,
+  flow?: Tensor<'float32'>,
 ): TensorMaps {
   return {
-    flow,
+    flow: flowTensor(calls, size, flow),
     ...(wanted.backward && { backward: flowTensor(calls, size) }),
     ...(wanted.occlusion && { occlusion: mapTensor(calls, size, 'uint8') }),
     ...(wanted.confidence && { confidence: mapTensor(calls, size, 'float32') }),
   }
 }
 
-/** The part of a request that fills maps. */
-export function fillMaps(maps: FlowMaps): Partial<NativeRequest> {
+/** Maps, and how a request fills them. */
+export interface Filled<Maps> {
+  readonly maps: Maps
+  /** The part of the request. */
+  readonly request: Partial<NativeRequest>
+  /** Call it once the request is answered. Throws a FlowError if the caller's memory went away meanwhile. */
+  deliver(): void
+}
+
+/** @throws {FlowError} `ERR_ARGUMENT` if the field of the caller has no memory */
+export function fillFields(maps: FlowMaps): Filled<FlowMaps> {
   const { width, height } = maps.flow
-  return {
+  const target = targetOf(maps.flow.data)
+  const request = {
     width,
     height,
-    flow: maps.flow.data,
+    flow: target.data,
     backward: maps.backward?.data,
     occlusion: maps.occlusion?.data,
     confidence: maps.confidence?.data,
   }
+  return { maps, request, deliver: () => target.deliver() }
+}
+
+/** @throws {FlowError} `ERR_DISPOSED` */
+export function fillTensors(maps: TensorMaps): Filled<TensorMaps> {
+  const [, height, width] = maps.flow.shape
+  const places = Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, placeOf(map as Tensor)]))
+  return { maps, request: { width, height, ...places }, deliver: () => {} }
 }
 
 /** The size and the refinement of a call that names none. */
@@ -409,22 +427,15 @@ export class RequestPlanner {
     pair: Pair,
     options: FlowMapsFromFeaturesOptions | ToTensors<FlowMapsFromFeaturesOptions>,
   ): Plan<FlowMaps | TensorMaps> {
-    const { inputs } = pair
     const size = this.#sizeOf(pair, options)
-    if (wantsTensors(options)) {
-      const maps = tensorMaps(this.#calls, options, size, flowTensor(this.#calls, size, options.into))
-      const places = Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, placeOf(map)]))
-      return { request: { ...inputs, ...size, ...places }, answer: () => maps }
-    }
-    const { into } = options
-    const flow = into === undefined ? undefined : checkInto(into, size.width, size.height)
-    const maps = makeMaps(options, size, (width, height) => new FlowField(width, height), flow)
-    const target = targetOf(maps.flow.data)
+    const { maps, request, deliver } = wantsTensors(options)
+      ? fillTensors(makeTensorMaps(this.#calls, options, size, options.into))
+      : fillFields(makeMaps(options, size, (width, height) => new FlowField(width, height), options.into))
     const answer = () => {
-      target.deliver()
+      deliver()
       return maps
     }
-    return { request: { ...inputs, ...fillMaps(maps), flow: target.data }, answer }
+    return { request: { ...pair.inputs, ...request }, answer }
   }
 
   #toPicture(
@@ -448,6 +459,11 @@ export class RequestPlanner {
     { output }: { readonly output?: FlowOutput | DeviceOutput | undefined },
   ): OutputSize {
     return this.outputSize(frame, grid, isDeviceOutput(output) ? output.size : output)
+  }
+
+  /** Whether all memory that the engine computes in is the host's. */
+  get onHost(): boolean {
+    return this.#info.gpu === null
   }
 
   /** The size of the maps for a frame of that size. */
@@ -507,9 +523,9 @@ function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
   )
 }
 
-export function checkInto(into: FlowField, width: number, height: number): FlowField {
+function checkInto(into: FlowField, width: number, height: number): FlowField {
   // A FlowField of another realm, or of another copy of this package, serves as well.
-  if (typeof into !== 'object' || into === null || !isFloat32Array(into.data))
+  if (typeof into !== 'object' || into === null || into instanceof Tensor || !isFloat32Array(into.data))
     throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField, as model.createField makes it')
   if (into.width !== width || into.height !== height)
     throw new FlowError(

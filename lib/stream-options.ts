@@ -3,8 +3,9 @@ import type { DropCounts, DurationStats, StreamStats, Timing } from './calls/str
 import { FlowError } from './errors.js'
 import type { FeatureMap } from './feature-map.js'
 import type { FlowField } from './flow-field.js'
-import type { FlowMapOptions, FlowMaps, RefineOption } from './request.js'
+import type { FlowMapOptions, FlowMaps, RefineOption, TensorMaps } from './request.js'
 import type { FlowOutput, FlowSize } from './size.js'
+import { isDeviceOutput, type OnDevice } from './tensor/results.js'
 
 export type { DropCounts, DurationStats, StreamStats, Timing }
 
@@ -43,22 +44,25 @@ export interface StreamOptions extends FlowMapOptions, RefineOption {
    * result then. They stay valid until they are disposed, also after the stream was closed. Default false.
    */
   readonly features?: boolean | undefined
-  /** Reuses the memory of results: a result is valid until the next one is given. Default false. */
+  /**
+   * Reuses the memory of results: a result is valid until the next one is given. Do not dispose tensors then; the stream makes new ones
+   * instead of those that were. Default false.
+   */
   readonly reuse?: boolean | undefined
   /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Options of a synchronous push. */
-export interface PushSyncOptions {
+/** Options of a synchronous push. `Flow` is what the stream gives as a flow: a field or a tensor. */
+export interface PushSyncOptions<Flow = FlowField> {
   /** Milliseconds, given back with the result. Default: `performance.now()` at the push. */
   readonly timestamp?: number | undefined
-  /** The field for the flow, instead of a new one. Returned as `flow`. */
-  readonly into?: FlowField | undefined
+  /** The field or tensor for the flow, instead of a new one. Returned as `flow`. */
+  readonly into?: Flow | undefined
 }
 
 /** Options of a push. */
-export interface PushOptions extends PushSyncOptions {
+export interface PushOptions<Flow = FlowField> extends PushSyncOptions<Flow> {
   /** Fails the push with `ERR_ABORTED` if the computation has not started. */
   readonly signal?: AbortSignal | undefined
 }
@@ -77,14 +81,20 @@ export interface FrameFeatures {
   readonly features?: FeatureMap | undefined
 }
 
-/** The motion from one frame of a stream to the next. */
-export interface FlowResult extends FlowMaps, StreamFrame, FrameFeatures {
+/** The two frames of a stream that a motion is between. */
+export interface FlowFrames extends StreamFrame, FrameFeatures {
   /** The frame that `flow` starts from: the last one that was computed. */
   readonly from: StreamFrame
-  /** Whether this frame is identical to the one before. Then nothing was computed, and the flow is zero. */
+  /**
+   * Whether this frame is identical to the one before. Then nothing was computed, and the flow is zero. Always false if the frame or
+   * the results are in the memory of a GPU, where nothing is compared.
+   */
   readonly duplicate: boolean
   readonly timing: Timing
 }
+
+/** The motion from one frame of a stream to the next: the maps that were asked for, and the frames that they are of. */
+export type FlowResult<Maps extends FlowMaps | TensorMaps = FlowMaps> = Maps & FlowFrames
 
 /** A frame of a stream without a flow. */
 export interface NoFlow extends StreamFrame, FrameFeatures {
@@ -104,13 +114,13 @@ export interface NoFlow extends StreamFrame, FrameFeatures {
 }
 
 /** The result of a push. */
-export type StreamResult = FlowResult | NoFlow
+export type StreamResult<Maps extends FlowMaps | TensorMaps = FlowMaps> = FlowResult<Maps> | NoFlow
 
 export const DEFAULT_DEPTH = 2
 const MAX_DEPTH = 10_000
 
 /** @throws {FlowError} `ERR_ARGUMENT`; `ERR_ABORTED` if the signal has fired */
-export function checkStreamOptions(options: StreamOptions): void {
+export function checkStreamOptions(options: StreamOptions | OnDevice<StreamOptions>): void {
   const fail = (message: string): never => {
     throw new FlowError('ERR_ARGUMENT', message)
   }
@@ -128,6 +138,7 @@ export function checkStreamOptions(options: StreamOptions): void {
     fail(`deadline: must be a number of milliseconds above 0, not ${String(deadline)}`)
   if (typeof sceneCut !== 'boolean' && !(sceneCut >= -1 && sceneCut <= 1))
     fail(`sceneCut: must be true, false or a similarity from -1 to 1, not ${String(sceneCut)}`)
+  isDeviceOutput(options.output) // throws for any other object
   checkSignal(signal)
   throwIfAborted(signal)
 }

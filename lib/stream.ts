@@ -6,23 +6,18 @@ import type { FeatureChain } from './calls/feature-chain.js'
 import { readAhead } from './calls/read-ahead.js'
 import type { Lane } from './calls/scheduler.js'
 import { StreamCounter } from './calls/stream-counter.js'
-import { type Answer, type MakeField, type PushedFrame, StreamSteps } from './calls/stream-steps.js'
+import type { ResultMaker } from './calls/stream-results.js'
+import { type Answer, type PushedFrame, StreamSteps } from './calls/stream-steps.js'
 import { FlowError } from './errors.js'
-import {
-  checkDecoded,
-  checkFrame,
-  type EncodedSource,
-  type Frame,
-  type FrameSource,
-  isFile,
-} from './frame.js'
+import { checkDecoded, checkFrame, type EncodedSource, type FrameSource, isFile } from './frame.js'
 import { decodeForCall } from './image/decode.js'
 import type { NativeFrame } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
-import type { RequestPlanner } from './request.js'
+import type { FlowMaps, RequestPlanner, TensorMaps } from './request.js'
 import {
   checkStreamOptions,
   DEFAULT_DEPTH,
+  type NoFlow,
   type PushOptions,
   type PushSyncOptions,
   type QueuePolicy,
@@ -30,24 +25,25 @@ import {
   type StreamResult,
   type StreamStats,
 } from './stream-options.js'
+import type { OnDevice } from './tensor/results.js'
 
 /** A frame that was pushed and has no result yet. */
-interface Entry extends PushedFrame {
+interface Entry<Maps extends FlowMaps | TensorMaps> extends PushedFrame {
   readonly site: CallSite
-  readonly options: PushOptions
+  readonly options: PushOptions<Maps['flow']>
   /** Undefined while it is decoded. */
   frame: NativeFrame | undefined
-  readonly resolve: (result: StreamResult | undefined) => void
+  readonly resolve: (result: StreamResult<Maps> | undefined) => void
   readonly reject: (error: unknown) => void
 }
 
-/** Makes a stream. `makeField` gives the memory of results. */
-export let createStream: (
+/** Makes a stream. `maker` gives the memory of results. */
+export let createStream: <Maps extends FlowMaps | TensorMaps>(
   calls: CallQueue,
   planner: RequestPlanner,
-  makeField: MakeField,
-  options: StreamOptions,
-) => FlowStream
+  maker: ResultMaker<Maps>,
+  options: StreamOptions | OnDevice<StreamOptions>,
+) => FlowStream<Maps>
 
 /**
  * Flow from each frame to the next of an endless source, such as a camera. Made by `FlowModel.stream`.
@@ -55,18 +51,20 @@ export let createStream: (
  * Each frame passes through the backbone once. Frames are computed in the order of their pushes. Several streams of one model
  * take turns, one frame each. A frame that cannot be used fails its own push alone. The stream keeps the features of one
  * frame; `close` frees them.
+ *
+ * `Maps` are its results: fields and arrays, or tensors of a stream with `output: { on: 'device' }`.
  */
-export class FlowStream {
+export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
   readonly #calls: CallQueue
-  readonly #steps: StreamSteps
-  readonly #options: StreamOptions
+  readonly #steps: StreamSteps<Maps>
+  readonly #options: StreamOptions | OnDevice<StreamOptions>
   readonly #depth: number
   readonly #policy: QueuePolicy
   /** Frames that the model's thread may have at a time: 2, or 1 if the freshest frame is wanted. */
   readonly #most: number
   readonly #lane: Lane
   readonly #counter = new StreamCounter()
-  readonly #waiting: Entry[] = []
+  readonly #waiting: Entry<Maps>[] = []
   readonly #forgetSignal: (() => void) | undefined
   #roomWanted: (() => void)[] = []
   #running = 0
@@ -79,12 +77,12 @@ export class FlowStream {
   private constructor(
     calls: CallQueue,
     planner: RequestPlanner,
-    makeField: MakeField,
-    options: StreamOptions,
+    maker: ResultMaker<Maps>,
+    options: StreamOptions | OnDevice<StreamOptions>,
   ) {
     checkStreamOptions(options)
     this.#calls = calls
-    this.#steps = new StreamSteps(calls, planner, makeField, options)
+    this.#steps = new StreamSteps(calls, planner, maker, options)
     this.#options = options
     this.#depth = options.queue?.depth ?? DEFAULT_DEPTH
     this.#policy = options.queue?.policy ?? 'wait'
@@ -114,19 +112,19 @@ export class FlowStream {
    *   with the policy `'reject'`; `ERR_ABORTED`; `ERR_DISPOSED`; `ERR_OUT_OF_MEMORY`. The stream continues: the next flow
    *   starts from the frame before this one.
    */
-  push(frame: FrameSource, options: PushOptions = {}): Promise<StreamResult | undefined> {
+  push(frame: FrameSource, options: PushOptions<Maps['flow']> = {}): Promise<StreamResult<Maps> | undefined> {
     const site = callSite(FlowStream.prototype.push)
     return this.#calls.track(async () => {
       this.#check(options)
       const { signal } = options
       const pushed = this.#stamp(options)
       const decoded = isFile(frame) ? undefined : this.#counted(() => checkFrame(frame, 'frame'))
-      let entry: Entry
+      let entry: Entry<Maps>
       return withSignal(
         signal,
         () => this.#withdraw(entry),
         () =>
-          new Promise<StreamResult | undefined>((resolve, reject) => {
+          new Promise<StreamResult<Maps> | undefined>((resolve, reject) => {
             entry = { ...pushed, site, options, frame: decoded, resolve, reject }
             this.#enqueue(entry)
             if (decoded === undefined) void this.#decode(entry, frame as EncodedSource)
@@ -140,7 +138,10 @@ export class FlowStream {
    *
    * @throws {FlowError} `ERR_ARGUMENT` while pushes of this stream are pending; else as `push`
    */
-  pushSync(frame: Frame, options: PushSyncOptions = {}): StreamResult | undefined {
+  pushSync(
+    frame: Exclude<FrameSource, EncodedSource>,
+    options: PushSyncOptions<Maps['flow']> = {},
+  ): StreamResult<Maps> | undefined {
     const site = callSite(FlowStream.prototype.pushSync)
     this.#check(options)
     if (this.#waiting.length + this.#running > 0)
@@ -170,7 +171,7 @@ export class FlowStream {
    */
   async *from(
     frames: AsyncIterable<FrameSource> | Iterable<FrameSource>,
-  ): AsyncGenerator<StreamResult, void, undefined> {
+  ): AsyncGenerator<StreamResult<Maps>, void, undefined> {
     const live = this.#policy === 'drop-oldest'
     let reading = true
     let unread = 0
@@ -180,11 +181,10 @@ export class FlowStream {
       this.#unread += change
       this.#calls.scheduler.wake(this.#lane)
     }
-    const wanted = (result: StreamResult | undefined) =>
-      result !== undefined && !(live && result.flow === null && result.reason === 'dropped')
+    const wanted = (result: StreamResult<Maps> | undefined) =>
+      result !== undefined && !(live && reasonOf(result) === 'dropped')
     // A frame that cannot be used fails at once, also behind frames that wait. So it must not hold them up.
-    const holds = (result: StreamResult | undefined) =>
-      wanted(result) && !(result!.flow === null && result!.reason === 'failed')
+    const holds = (result: StreamResult<Maps> | undefined) => wanted(result) && reasonOf(result!) !== 'failed'
     const push = async (frame: FrameSource) => {
       const result = await this.#tryPush(frame)
       if (holds(result)) count(1)
@@ -205,7 +205,10 @@ export class FlowStream {
   }
 
   /** The stream as a pair of Web streams: frames in, results out, with back-pressure. */
-  web(): { readonly writable: WritableStream<FrameSource>; readonly readable: ReadableStream<StreamResult> } {
+  web(): {
+    readonly writable: WritableStream<FrameSource>
+    readonly readable: ReadableStream<StreamResult<Maps>>
+  } {
     const input = new TransformStream<FrameSource, FrameSource>()
     return { writable: input.writable, readable: ReadableStream.from(this.from(input.readable)) }
   }
@@ -243,7 +246,7 @@ export class FlowStream {
   // ---- the queue
 
   /** As `push`, but the error of a frame becomes a result. */
-  async #tryPush(frame: FrameSource): Promise<StreamResult | undefined> {
+  async #tryPush(frame: FrameSource): Promise<StreamResult<Maps> | undefined> {
     const [index, timestamp] = [this.#index, performance.now()]
     try {
       return await this.push(frame)
@@ -254,7 +257,7 @@ export class FlowStream {
     }
   }
 
-  #check(options: PushOptions): void {
+  #check(options: PushOptions<Maps['flow']>): void {
     if (this.#closed) throw new FlowError('ERR_DISPOSED', 'the stream was closed')
     this.#calls.check(options)
     const { timestamp } = options
@@ -265,7 +268,7 @@ export class FlowStream {
       )
   }
 
-  #stamp({ timestamp }: PushSyncOptions): PushedFrame {
+  #stamp({ timestamp }: { readonly timestamp?: number | undefined }): PushedFrame {
     const pushed = performance.now()
     this.#counter.push()
     return { index: this.#index++, timestamp: timestamp ?? pushed, pushed, epoch: this.#epoch }
@@ -281,7 +284,7 @@ export class FlowStream {
     }
   }
 
-  #enqueue(entry: Entry): void {
+  #enqueue(entry: Entry<Maps>): void {
     this.#waiting.push(entry)
     this.#calls.scheduler.wake(this.#lane)
     if (this.#waiting.length <= this.#depth) return
@@ -295,7 +298,7 @@ export class FlowStream {
     }
   }
 
-  async #decode(entry: Entry, source: EncodedSource): Promise<void> {
+  async #decode(entry: Entry<Maps>, source: EncodedSource): Promise<void> {
     try {
       entry.frame = await decodeForCall(source, 'frame')
     } catch (error) {
@@ -308,14 +311,14 @@ export class FlowStream {
   }
 
   /** Removes a frame from the queue because its signal fired. Does nothing if it is no longer there. */
-  #withdraw(entry: Entry): void {
+  #withdraw(entry: Entry<Maps>): void {
     if (!this.#remove(entry)) return
     this.#counter.drop('aborted')
     entry.reject(new FlowError('ERR_ABORTED', 'the push was aborted'))
     this.#calls.scheduler.wake(this.#lane)
   }
 
-  #remove(entry: Entry): boolean {
+  #remove(entry: Entry<Maps>): boolean {
     const at = this.#waiting.indexOf(entry)
     if (at === -1) return false
     this.#waiting.splice(at, 1)
@@ -323,7 +326,7 @@ export class FlowStream {
     return true
   }
 
-  #skip({ pushed, index, timestamp, resolve }: Entry, reason: 'dropped' | 'deadline'): void {
+  #skip({ pushed, index, timestamp, resolve }: Entry<Maps>, reason: 'dropped' | 'deadline'): void {
     this.#counter.drop(reason === 'dropped' ? 'oldest' : 'deadline')
     const queue = performance.now() - pushed
     resolve({ flow: null, reason, index, timestamp, timing: { queue, engine: 0, total: queue } })
@@ -379,7 +382,7 @@ export class FlowStream {
     if (this.#closed && this.#running === 0) this.#steps.chain.clear()
   }
 
-  async #compute(entry: Entry): Promise<StreamResult | undefined> {
+  async #compute(entry: Entry<Maps>): Promise<StreamResult<Maps> | undefined> {
     for (let again = false; ; again = true) {
       const step = this.#steps.plan(entry, entry.frame!, entry.options.into)
       const { before } = step.link
@@ -397,14 +400,19 @@ export class FlowStream {
     }
   }
 
-  #count({ outcome, timing, result }: Answer): StreamResult | undefined {
+  #count({ outcome, timing, result }: Answer<Maps>): StreamResult<Maps> | undefined {
     this.#counter.answer(outcome, timing)
     return result
   }
 
   static {
-    createStream = (calls, planner, makeField, options) => new FlowStream(calls, planner, makeField, options)
+    createStream = (calls, planner, maker, options) => new FlowStream(calls, planner, maker, options)
   }
+}
+
+/** Why there is no flow. */
+function reasonOf(result: StreamResult<FlowMaps | TensorMaps>): NoFlow['reason'] | undefined {
+  return result.flow === null ? result.reason : undefined
 }
 
 /** Frees the features of streams that nobody closed. */

@@ -67,6 +67,8 @@ function makeResult<D extends TensorDType>(queue: CallQueue, shape: readonly num
 }
 
 function checkResult(into: Tensor<'float32'>, shape: readonly number[]): Tensor<'float32'> {
+  if (!(into instanceof Tensor))
+    throw new FlowError('ERR_ARGUMENT', 'into: must be a Tensor, since the results are tensors')
   if (into.readOnly)
     throw new FlowError('ERR_ARGUMENT', 'into: the tensor is read only: give a tensor of your own')
   if (into.dtype !== 'float32' || String(into.shape) !== String(shape))

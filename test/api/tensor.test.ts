@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import {
+  FlowField,
   type FlowModel,
+  type NoFlow,
   Tensor,
   type TensorArrays,
   type TensorDType,
@@ -11,6 +13,7 @@ import {
 import { whileBusy } from '../support/busy.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
+import { withFlow } from '../support/streams.js'
 
 const [a, b] = await tinyFrames()
 
@@ -483,6 +486,79 @@ describe('results as tensors', () => {
       await expect(model.flowMaps(a, b, options)).rejects.toThrow(flowError(code, said))
     }
     expect(model.flowSync(a, b).width).toBe(160)
+  })
+})
+
+describe('a stream whose results are tensors', () => {
+  const wanted = { backward: true, occlusion: true, confidence: true } as const
+  const output = { on: 'device' } as const
+  const frames = [a, b, b, noiseFrame(a.width, a.height, 3), noiseFrame(48, 32, 4), noiseFrame(48, 32, 5)]
+
+  it.each([false, true])('gives the values of a stream of fields, with reuse: %s', async (reuse) => {
+    await using model = await loadTiny()
+    using fields = model.stream({ ...wanted, features: true })
+    using tensors = model.stream({ ...wanted, features: true, output, reuse })
+    for (const frame of frames) {
+      const expected = await fields.push(frame)
+      const result = await tensors.push(frame)
+      using _one = expected!.features!
+      using _two = result!.features!
+      if (expected!.flow === null) {
+        expect(result).toMatchObject({ flow: null, reason: (expected as NoFlow).reason })
+        continue
+      }
+      const { flow, backward, occlusion, confidence, duplicate } = withFlow(result)
+      expect(flow).toBeInstanceOf(Tensor)
+      expect(flow.shape).toEqual([2, frame.height, frame.width])
+      expect(duplicate).toBe(withFlow(expected).duplicate) // the CPU compares frames: all memory is the host's
+      const bits = withFlow(expected)
+      expect(sameBits(flow.data!, bits.flow.data)).toBe(true)
+      expect(sameBits(backward!.data!, bits.backward!.data)).toBe(true)
+      expect(occlusion!.data).toEqual(bits.occlusion!.data)
+      expect(sameBits(confidence!.data!, bits.confidence!.data)).toBe(true)
+    }
+    expect(tensors.stats()).toMatchObject({ computed: fields.stats().computed, duplicates: 1 })
+  })
+
+  it('has the size that is asked for', async () => {
+    await using model = await loadTiny()
+    using stream = model.stream({ output: { on: 'device', size: [20, 30] } })
+    await stream.push(a)
+    const { flow } = withFlow(await stream.push(b))
+    expect(sameBits(flow.data!, (await model.flow(a, b, { output: [20, 30] })).data)).toBe(true)
+  })
+
+  it('refuses what does not fit, and works on', async () => {
+    await using model = await loadTiny()
+    expect(() => model.stream({ output: { on: 'gpu' } as never })).toThrow(flowError('ERR_ARGUMENT', 'gpu'))
+    using stream = model.stream({ output })
+    using fields = model.stream()
+    const expected = await model.flow(a, b)
+    using good = model.createTensor([2, a.height, a.width])
+    using small = model.createTensor([2, a.height, 7])
+    const gone = model.createTensor([2, a.height, a.width])
+    gone.dispose()
+    const field = new FlowField(a.width, a.height)
+    await stream.push(a)
+    await fields.push(a)
+    for (const [into, code, said] of [
+      [small, 'ERR_ARGUMENT', 'into'],
+      [gone, 'ERR_DISPOSED', 'disposed'],
+      [field, 'ERR_ARGUMENT', 'Tensor'],
+      [null, 'ERR_ARGUMENT', 'Tensor'],
+    ] as const) {
+      await expect(stream.push(b, { into: into as never })).rejects.toThrow(flowError(code, said))
+      expect(() => stream.pushSync(b, { into: into as never })).toThrow(flowError(code, said))
+    }
+    await expect(fields.push(b, { into: good as never })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'FlowField'),
+    )
+    await expect(model.flow(a, b, { output, into: field as never })).rejects.toThrow(
+      flowError('ERR_ARGUMENT', 'Tensor'),
+    )
+    const { flow } = withFlow(await stream.push(b, { into: good }))
+    expect(flow).toBe(good)
+    expect(sameBits(good.data!, expected.data)).toBe(true)
   })
 })
 

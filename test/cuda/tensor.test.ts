@@ -2,10 +2,13 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { readFile } from 'node:fs/promises'
 import {
   FlowField,
+  type FlowModel,
   type FlowOptions,
   type FrameSource,
+  type StreamResult,
   type Tensor,
   type TensorFrame,
+  type TensorMaps,
 } from '../../lib/index.js'
 import { whileBusy } from '../support/busy.js'
 import { runScript } from '../support/child.js'
@@ -13,6 +16,7 @@ import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
 import { type HostEvent, traced } from '../support/host-trace.js'
+import { withFlow } from '../support/streams.js'
 
 useEmulator()
 const [a, b] = await tinyFrames()
@@ -309,6 +313,90 @@ describe('results on the device', () => {
       // A duplicate is told from bytes on the host alone.
       if (result?.flow && expected?.flow && !('duplicate' in expected && expected.duplicate))
         expect(sameBits(result.flow.data, expected.flow.data)).toBe(true)
+    }
+  })
+})
+
+describe('a stream with results on the device', () => {
+  const wanted = { backward: true, occlusion: true, confidence: true } as const
+  const frames = [a, b, noiseFrame(a.width, a.height, 3), a, b, noiseFrame(a.width, a.height, 4)]
+  const onDevice = (model: FlowModel) =>
+    frames.map((frame) => ({
+      ...frame,
+      data: model.createTensor([frame.data.length], 'uint8').copyFromSync(frame.data),
+    }))
+
+  it('moves nothing over the bus, and with reuse allocates nothing after its first frames', async () => {
+    await using model = await load()
+    using ordinary = model.stream(wanted)
+    using stream = model.stream({ ...wanted, output: { on: 'device' }, reuse: true })
+    const given = onDevice(model)
+    const pointers = new Set<bigint>()
+    for (let round = 0; round < 5; round++) {
+      let captures = 0
+      for (const [i, frame] of given.entries()) {
+        const step = await traced(() => stream.push(frame))
+        const expected = await ordinary.push(frames[i]!)
+        // The first round fills tables for this size.
+        if (round > 0) expect([copies(step), step.onDevice]).toEqual([[], []])
+        captures += step.captures
+        if (round === 0 && i === 0) continue
+        const { flow, backward, occlusion, confidence } = withFlow(step.result)
+        const bits = withFlow(expected)
+        pointers.add(flow.pointer)
+        expect(sameBits(await flow.toHost(), bits.flow.data)).toBe(true)
+        expect(sameBits(await backward!.toHost(), bits.backward!.data)).toBe(true)
+        expect(await occlusion!.toHost()).toEqual(bits.occlusion!.data)
+        expect(sameBits(await confidence!.toHost(), bits.confidence!.data)).toBe(true)
+      }
+      // Six frames, five results and three slots of features take 30 turns until a graph fits again.
+      if (round === 4) expect(captures).toBeLessThan(given.length)
+    }
+    expect(pointers.size).toBe(5)
+  })
+
+  it('replays one graph for each result if the frames take turns with them', async () => {
+    await using model = await load()
+    using stream = model.stream({ output: { on: 'device' }, reuse: true })
+    const [first] = onDevice(model)
+    const round = async () => {
+      for (let i = 0; i < 30; i++) await stream.push(first!)
+    }
+    await round()
+    expect(await traced(round)).toMatchObject({ captures: 0, replays: 30, events: [], onDevice: [] })
+  })
+
+  it('gives them by every way out of it, and to the tensor of a push', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    using stream = model.stream({ output: { on: 'device' } })
+    const given = onDevice(model).slice(0, 2)
+    const results: StreamResult<TensorMaps>[] = []
+    for await (const result of stream.from(given)) results.push(result)
+    using into = model.createTensor([2, a.height, a.width])
+    stream.reset()
+    stream.pushSync(given[0]!)
+    const step = await traced(() => stream.pushSync(given[1]!, { into }))
+    expect([copies(step), allocated(step)]).toEqual([[], []])
+    results.push(step.result!)
+    for (const result of results)
+      expect(sameBits(await withFlow(result).flow.toHost(), expected.data)).toBe(true)
+    expect(withFlow(step.result).flow).toBe(into)
+    // Bytes on the device are not compared. So are frames on the host, if the results are on the device.
+    expect(withFlow(await stream.push(b))).toMatchObject({ duplicate: false })
+    expect(withFlow(await stream.push(b))).toMatchObject({ duplicate: false })
+  })
+
+  it('makes new tensors instead of those that were disposed', async () => {
+    await using model = await load()
+    using stream = model.stream({ output: { on: 'device' }, reuse: true })
+    await stream.push(a)
+    for (let i = 0; i < 8; i++) {
+      const frame = frames[i % 2 === 0 ? 1 : 0]!
+      const { flow } = withFlow(await stream.push(frame))
+      const expected = await model.flow(i % 2 === 0 ? a : b, frame)
+      expect(sameBits(await flow.toHost(), expected.data)).toBe(true)
+      if (i % 3 === 0) flow.dispose()
     }
   })
 })

@@ -1,12 +1,21 @@
 import { expect } from 'vitest'
-import type { FlowModel, FlowResult, StreamResult, StreamStats } from '../../lib/index.js'
+import type {
+  FlowMaps,
+  FlowModel,
+  FlowResult,
+  StreamResult,
+  StreamStats,
+  TensorMaps,
+} from '../../lib/index.js'
 import { relativeL2, sameBits } from './compare.js'
 import type { RgbFrame } from './fixtures.js'
 
 /** The result of a frame that has a flow. */
-export function withFlow(result: StreamResult | undefined): FlowResult {
+export function withFlow<Maps extends FlowMaps | TensorMaps>(
+  result: StreamResult<Maps> | undefined,
+): FlowResult<Maps> {
   if (result === undefined || result.flow === null) throw new Error(`no flow: ${JSON.stringify(result)}`)
-  return result
+  return result as FlowResult<Maps>
 }
 
 /** Whether every pushed frame is counted once. */

@@ -397,4 +397,19 @@ describe('tensors', () => {
     // @ts-expect-error: no such place
     model.flow(frame, frame, { output: { on: 'gpu' } })
   })
+
+  it('are the results of a stream that asks for them', async () => {
+    const stream = model.stream({ output: { on: 'device' }, backward: true })
+    expectTypeOf(stream).toEqualTypeOf<FlowStream<TensorMaps>>()
+    const result = stream.pushSync(frame, { into: model.createTensor([2, 4, 5]) })
+    if (!result?.flow) return
+    expectTypeOf(result.flow).toEqualTypeOf<Tensor<'float32'>>()
+    expectTypeOf(result.occlusion).toEqualTypeOf<Tensor<'uint8'> | undefined>()
+    for await (const { flow } of stream.from([frame]))
+      expectTypeOf(flow).toEqualTypeOf<Tensor<'float32'> | null>()
+    // @ts-expect-error: a field for a tensor
+    await stream.push(frame, { into: field })
+    // @ts-expect-error: a tensor for a field
+    await model.stream().push(frame, { into: model.createTensor([2, 4, 5]) })
+  })
 })

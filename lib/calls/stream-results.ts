@@ -1,0 +1,66 @@
+import type { FlowField } from '../flow-field.js'
+import {
+  type Filled,
+  fillFields,
+  fillTensors,
+  type FlowMapOptions,
+  type FlowMaps,
+  makeMaps,
+  makeTensorMaps,
+  type TensorMaps,
+} from '../request.js'
+import type { OutputSize } from '../size.js'
+import type { CallQueue } from './call-queue.js'
+
+/** Makes the maps of a stream's results, and names them in its requests. */
+export interface ResultMaker<Maps extends FlowMaps | TensorMaps> {
+  /** Throws a FlowError for an `into` that is not for maps of that size. */
+  make(size: OutputSize, into?: Maps['flow']): Maps
+  fill(maps: Maps): Filled<Maps>
+  /** Whether maps of an earlier result may be written again. */
+  fits(maps: Maps, size: OutputSize): boolean
+}
+
+/** @param makeField gives the memory of a flow */
+export function fieldMaker(
+  wanted: FlowMapOptions,
+  makeField: (width: number, height: number) => FlowField,
+): ResultMaker<FlowMaps> {
+  return {
+    make: (size, into) => makeMaps(wanted, size, makeField, into),
+    fill: fillFields,
+    fits: ({ flow }, { width, height }) => flow.width === width && flow.height === height,
+  }
+}
+
+/** Maps in the memory that the engine computes in. */
+export function tensorMaker(wanted: FlowMapOptions, calls: CallQueue): ResultMaker<TensorMaps> {
+  return {
+    make: (size, into) => makeTensorMaps(calls, wanted, size, into),
+    fill: fillTensors,
+    fits: (maps, { width, height }) =>
+      maps.flow.shape[1] === height &&
+      maps.flow.shape[2] === width &&
+      Object.values(maps).every(({ disposed }: { readonly disposed: boolean }) => !disposed),
+  }
+}
+
+/** Results in use at a time with `reuse`: two in the engine, two that the consumer of `from` has not taken, one that it has. */
+const RING = 5
+
+/** The memory of the last results, which is written again. */
+export class ResultRing<Maps extends FlowMaps | TensorMaps> {
+  readonly #maker: ResultMaker<Maps>
+  #ring: Maps[] = []
+
+  constructor(maker: ResultMaker<Maps>) {
+    this.#maker = maker
+  }
+
+  next(size: OutputSize): Maps {
+    this.#ring = this.#ring.filter((maps) => this.#maker.fits(maps, size))
+    const maps = this.#ring.length === RING ? this.#ring.shift()! : this.#maker.make(size)
+    this.#ring.push(maps)
+    return maps
+  }
+}
