@@ -16,6 +16,7 @@ import { isResizable } from './support/allocate.js'
 import { isBytes, isUint8Array, isUrl } from './support/brands.js'
 import { quoted } from './support/quote.js'
 import { placeOf, Tensor } from './tensor.js'
+import { checkCudaArray, type CudaArraySource, isCudaArray, typestrOf } from './tensor/cuda-array.js'
 
 /** How YUV becomes RGB. For a YUV format only. */
 export interface YuvCode {
@@ -73,6 +74,15 @@ export interface PointerFrame extends Omit<Frame, 'data' | 'format'> {
   readonly format: PixelFormat
 }
 
+/**
+ * A decoded frame as an array of the model's GPU, of `uint8`: height x width, or height x width x 1, 3 or 4 channels, which lie side by
+ * side. Rows may have gaps. The memory is as that of a {@link PointerFrame}.
+ */
+export type CudaArrayFrame = CudaArraySource & {
+  /** Default: gray, rgb or rgba, by the number of channels. */
+  readonly format?: 'gray' | 'rgb' | 'bgr' | 'rgba' | 'bgra' | 'argb' | 'abgr' | undefined
+}
+
 /** Size and format of a frame to be made. */
 export interface FrameShape extends YuvCode {
   /** Pixels, 1 to 65535. */
@@ -99,8 +109,11 @@ export interface FrameBuffer extends Frame {
  */
 export type EncodedSource = string | URL | Uint8Array
 
+/** A frame whose pixels are there. */
+export type DecodedFrame = Frame | TensorFrame | PointerFrame | CudaArrayFrame
+
 /** A decoded frame, or a picture to decode. */
-export type FrameSource = Frame | TensorFrame | PointerFrame | EncodedSource
+export type FrameSource = DecodedFrame | EncodedSource
 
 const MAX_SIDE = 65_535
 const MAX_STRIDE = 2 ** 31 - 1
@@ -119,10 +132,11 @@ export function isFile(source: unknown): source is EncodedSource {
  * @param name name of the frame in error messages
  * @throws {FlowError} `ERR_FRAME`; the message has the expected and the given value
  */
-export function checkFrame(frame: Frame | TensorFrame | PointerFrame, name: string): NativeFrame {
+export function checkFrame(source: DecodedFrame, name: string): NativeFrame {
   const fail = failing(name)
-  if (typeof frame !== 'object' || frame === null)
-    fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(frame)}`)
+  if (typeof source !== 'object' || source === null)
+    fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(source)}`)
+  const frame = isCudaArray(source) ? frameOfArray(source, fail) : source
   const { width, height } = frame
   const pixels = 'pointer' in frame ? undefined : pixelsOf(frame.data, fail)
   const sized = { ...frame, bytes: pixels && (isOnHost(pixels) ? pixels.length : pixels.bytes) }
@@ -161,6 +175,36 @@ function pixelsOf(data: unknown, fail: Fail): NativeFrame['data'] {
     )
   if (data.dtype !== 'uint8') fail(`its data are a tensor of ${data.dtype}: it must be of uint8`)
   return placeOf(data as Tensor<'uint8'>)
+}
+
+/** The formats of an array by its channels, the default first. */
+const ARRAY_FORMATS: Readonly<Record<number, readonly PixelFormat[]>> = {
+  1: ['gray'],
+  3: ['rgb', 'bgr'],
+  4: ['rgba', 'bgra', 'argb', 'abgr'],
+}
+
+function frameOfArray(source: CudaArrayFrame, fail: Fail): PointerFrame {
+  const typestr = typestrOf(source)
+  if (typestr !== '|u1') fail(`its typestr must be '|u1', for bytes, not ${describe(typestr)}`)
+  const { pointer, shape, strides } = checkCudaArray(source, 1, fail)
+  const [height, width, channels = 1] = shape
+  const formats = ARRAY_FORMATS[channels]
+  if (shape.length < 2 || shape.length > 3 || formats === undefined)
+    return fail(
+      `its shape must be height x width, or height x width x 1, 3 or 4 channels, not ${shape.join(' x ')}: for other formats, give its pointer`,
+    )
+  const { format = formats[0]! } = source
+  if (!formats.includes(format))
+    fail(`its format must be ${formats.join(' or ')}, for ${channels} channels, not ${describe(format)}`)
+  const [pitch, pixel, sample = 1] = strides
+  if (pixel !== channels || sample !== 1)
+    fail(
+      `its strides are ${strides.join(', ')}: the channels of a pixel, and the pixels of a row, must lie side by side`,
+    )
+  if (pitch! < width! * channels)
+    fail(`its rows overlap: a stride of ${pitch!} bytes is less than the ${width! * channels} of a row`)
+  return { pointer, width: width!, height: height!, format, stride: pitch! }
 }
 
 /** The memory of a {@link PointerFrame}: as much as its planes need. */

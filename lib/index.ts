@@ -13,6 +13,8 @@ export {
 export { FlowField } from './flow-field.js'
 export * from './formats/index.js'
 export {
+  type CudaArrayFrame,
+  type DecodedFrame,
   type EncodedSource,
   type Frame,
   type FrameBuffer,
@@ -94,6 +96,7 @@ export {
   type TensorReadOptions,
   type TensorReadSyncOptions,
 } from './tensor.js'
+export type { CudaArray, CudaArraySource } from './tensor/cuda-array.js'
 export type { TensorArrays, TensorDType } from './tensor/dtype.js'
 export type { DeviceOutput, OnDevice, TensorResults, ToTensors } from './tensor/results.js'
 export type { DLPackCapsule } from './native/contract.js'

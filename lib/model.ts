@@ -37,7 +37,8 @@ import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
-import { borrowTensor, makeTensor, type Tensor, type TensorOptions } from './tensor.js'
+import { borrowTensor, makeTensor, type Tensor, tensorOfArray, type TensorOptions } from './tensor.js'
+import { type CudaArraySource, isCudaArray } from './tensor/cuda-array.js'
 import type { TensorDType } from './tensor/dtype.js'
 import { isDeviceOutput, type OnDevice, type ToTensors } from './tensor/results.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
@@ -511,11 +512,24 @@ export class FlowModel {
    */
   createTensor<D extends TensorDType = 'float32'>(
     shape: readonly number[],
+    dtype?: D,
+    options?: TensorOptions<D>,
+  ): Tensor<D>
+  /**
+   * A tensor over an array of the model's GPU without gaps, of any other code of this process. Its memory is as with
+   * {@link TensorOptions.pointer}.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for an array that is no such one; `ERR_DEVICE`; `ERR_DISPOSED`
+   */
+  createTensor(array: CudaArraySource): Tensor
+  createTensor<D extends TensorDType = 'float32'>(
+    shape: readonly number[] | CudaArraySource,
     dtype: D = 'float32' as D,
     options: TensorOptions<D> = {},
-  ): Tensor<D> {
+  ): Tensor {
     const site = callSite(FlowModel.prototype.createTensor)
     this.#calls.check(options)
+    if (isCudaArray(shape)) return tensorOfArray(this.#calls, site, shape)
     return makeTensor(this.#calls, site, shape, dtype, options)
   }
 

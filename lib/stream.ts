@@ -9,7 +9,14 @@ import { StreamCounter } from './calls/stream-counter.js'
 import type { ResultMaker } from './calls/stream-results.js'
 import { type Answer, type PushedFrame, StreamSteps } from './calls/stream-steps.js'
 import { FlowError } from './errors.js'
-import { checkDecoded, checkFrame, type EncodedSource, type FrameSource, isFile } from './frame.js'
+import {
+  checkDecoded,
+  checkFrame,
+  type DecodedFrame,
+  type EncodedSource,
+  type FrameSource,
+  isFile,
+} from './frame.js'
 import { decodeForCall } from './image/decode.js'
 import type { NativeFrame } from './native/contract.js'
 import { callNative, type CallSite, callSite } from './native/failure.js'
@@ -138,10 +145,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
    *
    * @throws {FlowError} `ERR_ARGUMENT` while pushes of this stream are pending; else as `push`
    */
-  pushSync(
-    frame: Exclude<FrameSource, EncodedSource>,
-    options: PushSyncOptions<Maps['flow']> = {},
-  ): StreamResult<Maps> | undefined {
+  pushSync(frame: DecodedFrame, options: PushSyncOptions<Maps['flow']> = {}): StreamResult<Maps> | undefined {
     const site = callSite(FlowStream.prototype.pushSync)
     this.#check(options)
     if (this.#waiting.length + this.#running > 0)

@@ -6,6 +6,7 @@ import { loadAddon } from './native/addon.js'
 import { callNative, callSite, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
 import { checkDLPack, dlpackType } from './tensor/dlpack.js'
+import { checkCudaArray, type CudaArraySource, tightStrides, typestrOf } from './tensor/cuda-array.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
 import { checkShape, countOf, extentOf, type Layout, rowsOf, tightLayout } from './tensor/layout.js'
 import { EngineMemory, HostMemory, type TensorDevice, type TensorMemory } from './tensor/memory.js'
@@ -321,6 +322,7 @@ export function makeTensor<D extends TensorDType>(
   shape: readonly number[],
   dtype: D,
   options: TensorOptions<D>,
+  readOnly = false,
 ): Tensor<D> {
   const layout = tightLayout(checkShape(shape))
   const bytes = dtypeRow(dtype).bytes * countOf(layout.shape)
@@ -336,7 +338,7 @@ export function makeTensor<D extends TensorDType>(
       callNative(site, () => queue.native.adopt(checkPointer(pointer, dtype), bytes)),
     )
     const offset = Number(pointer - memory.pointer)
-    return create({ queue, memory, dtype, layout, offset, readOnly: false })
+    return create({ queue, memory, dtype, layout, offset, readOnly })
   }
   const memory = data === undefined ? allocate() : over(checkArray(data, dtype, layout.shape, 'data'))
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
@@ -363,6 +365,24 @@ export function borrowTensor(
     const memory = new EngineMemory(queue.native.borrow(capsule, bytes))
     return create({ queue, memory, dtype, layout, offset: 0, readOnly })
   })
+}
+
+const TYPESTRS: Readonly<Record<string, TensorDType>> = { '<f4': 'float32', '<f2': 'float16', '|u1': 'uint8' }
+
+/** A tensor over an array of the model's GPU. */
+export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArraySource): Tensor {
+  const fail = (message: string): never => {
+    throw new FlowError('ERR_ARGUMENT', `array: ${message}`)
+  }
+  const typestr = typestrOf(source)
+  if (typeof typestr !== 'string' || !Object.hasOwn(TYPESTRS, typestr))
+    fail(`its typestr must be one of ${Object.keys(TYPESTRS).join(', ')}, not ${String(typestr)}`)
+  const dtype = TYPESTRS[typestr as string]!
+  const { bytes } = dtypeRow(dtype)
+  const { pointer, shape, strides, readOnly } = checkCudaArray(source, bytes, fail)
+  if (String(strides) !== String(tightStrides(shape, bytes)))
+    fail(`its strides are ${strides.join(', ')} bytes: its values must lie side by side, the last axis first`)
+  return makeTensor(queue, site, shape, dtype, { pointer }, readOnly)
 }
 
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {

@@ -1,12 +1,5 @@
 import { FlowError } from '../errors.js'
-import {
-  checkDecoded,
-  checkFrame,
-  checkKept,
-  type EncodedSource,
-  type FrameSource,
-  isFile,
-} from '../frame.js'
+import { checkDecoded, checkFrame, checkKept, type DecodedFrame, type FrameSource, isFile } from '../frame.js'
 import { decodeForCall } from '../image/decode.js'
 import type {
   FeatureId,
@@ -93,9 +86,7 @@ export class CallQueue {
       this.check(call.options)
       const frames = call.frames.some(({ source }) => isFile(source))
         ? await Promise.all(call.frames.map(decode))
-        : call.frames.map(({ source, name }) =>
-            checkFrame(source as Exclude<FrameSource, EncodedSource>, name),
-          )
+        : call.frames.map(({ source, name }) => checkFrame(source as DecodedFrame, name))
       const checkAllKept = () => {
         for (const [i, { name }] of call.frames.entries()) checkKept(frames[i]!, name)
       }

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -5,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { PointerFrame } from '../../lib/index.js'
+import type { CudaArray, CudaArrayFrame, CudaArraySource, PointerFrame, Tensor } from '../../lib/index.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
-import { loadTiny, tinyFrames } from '../support/fixtures.js'
+import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
 import { traced } from '../support/host-trace.js'
 
 /** The addon of test/support/foreign-memory.cpp. */
@@ -123,6 +124,163 @@ describe('a frame in memory of another module', () => {
       [{ ...shape, pointer: good, planes: [] }, 'planes'],
     ] as const)
       expect(() => model.featuresSync(frame as unknown as PointerFrame)).toThrow(flowError('ERR_FRAME', said))
+  })
+})
+
+describe('a frame of the CUDA array interface', () => {
+  const array = (pointer: bigint | number, more: Partial<CudaArray> = {}): CudaArray => ({
+    shape: [a.height, a.width, 3],
+    typestr: '|u1',
+    data: [pointer, true],
+    version: 3,
+    ...more,
+  })
+
+  it('is read where it lies, in every way to write it', async () => {
+    await using model = await load()
+    const expected = await (await model.features(a)).read()
+    const pointer = placed(a.data)
+    const strides = [3 * a.width, 3, 1]
+    for (const frame of [
+      array(pointer),
+      array(Number(pointer)),
+      array(pointer, { strides, stream: null, mask: null }),
+      array(pointer, { strides: null, version: 2 }),
+      { __cuda_array_interface__: array(pointer) },
+      { ...array(pointer), format: 'rgb' } as const,
+    ]) {
+      const { result, events } = await traced(() => model.features(frame))
+      expect(events.filter(({ what }) => what === 'to-device')).toEqual([])
+      expect(sameBits(await result.read(), expected)).toBe(true)
+      expect(sameBits(await model.featuresSync(frame).read(), expected)).toBe(true)
+    }
+    using stream = model.stream()
+    await stream.push(array(pointer))
+    const result = await stream.push(array(placed(b.data)))
+    expect(sameBits(result!.flow!.data, (await model.flow(a, b)).data)).toBe(true)
+  })
+
+  it('may have any pitch and number of channels', async () => {
+    await using model = await load()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          height: fc.integer({ min: 1, max: 40 }),
+          width: fc.integer({ min: 1, max: 40 }),
+          gap: fc.integer({ min: 0, max: 9 }),
+          kind: fc.constantFrom(
+            ['gray', undefined],
+            ['gray', 1],
+            ['rgb', 3],
+            ['bgr', 3],
+            ['rgba', 4],
+            ['argb', 4],
+          ) as fc.Arbitrary<readonly ['gray' | 'rgb' | 'bgr' | 'rgba' | 'argb', number | undefined]>,
+          // NumPy gives axes of one index any stride.
+          free: fc.constantFrom(0, 7, 1000),
+        }),
+        async ({ height, width, gap, kind: [format, channels], free }) => {
+          const row = width * (channels ?? 1)
+          const stride = row + gap
+          const data = noiseFrame(stride, height, height + width).data.slice(0, stride * (height - 1) + row)
+          const pointer = placed(data)
+          const shape = [height, width, ...(channels === undefined ? [] : [channels])]
+          const tight = [stride, channels ?? 1, 1].slice(0, shape.length)
+          const strides = tight.map((step, axis) => (shape[axis] === 1 ? free : step))
+          const ordinary = { data, width, height, format, stride }
+          const size = [32, 32] as const
+          using left = model.featuresSync({ ...array(pointer, { shape, strides }), format }, { size })
+          using right = model.featuresSync(ordinary, { size })
+          expect(sameBits(left.readSync(), right.readSync())).toBe(true)
+          foreign.release(pointer)
+        },
+      ),
+      { numRuns: 30, seed: 22 },
+    )
+  })
+
+  it('is refused with a reason if it is no frame, and the model works on', async () => {
+    await using model = await load()
+    await using cpu = await loadTiny()
+    const pointer = placed(a.data)
+    const row = 3 * a.width
+    for (const [frame, code, said] of [
+      [array(pointer, { version: 1 }), 'ERR_FRAME', 'version'],
+      [array(pointer, { version: 4 }), 'ERR_FRAME', 'version'],
+      [array(pointer, { version: undefined as never }), 'ERR_FRAME', 'version'],
+      [array(pointer, { typestr: '<f4' }), 'ERR_FRAME', 'typestr'],
+      [array(pointer, { typestr: 1 as never }), 'ERR_FRAME', 'typestr'],
+      [array(pointer, { mask: {} as never }), 'ERR_FRAME', 'mask'],
+      [array(pointer, { shape: [a.height] }), 'ERR_FRAME', 'shape'],
+      [array(pointer, { shape: [a.height, a.width, 2] }), 'ERR_FRAME', 'shape'],
+      [array(pointer, { shape: [1, a.height, a.width, 3] }), 'ERR_FRAME', 'shape'],
+      [array(pointer, { shape: [0, a.width, 3] }), 'ERR_FRAME', 'positive'],
+      [array(pointer, { shape: [1.5, a.width, 3] }), 'ERR_FRAME', 'positive'],
+      [array(pointer, { shape: 'abc' as never }), 'ERR_FRAME', 'shape'],
+      [array(pointer, { shape: [70_000, 1, 3] }), 'ERR_FRAME', '65535'],
+      [array(pointer, { strides: [row, 3] }), 'ERR_FRAME', 'strides'],
+      [array(pointer, { strides: [row, 3, 1.5] }), 'ERR_FRAME', 'strides'],
+      [array(pointer, { strides: [-row, 3, 1] }), 'ERR_FRAME', 'negative'],
+      [array(pointer, { strides: [row, 3, -1] }), 'ERR_FRAME', 'negative'],
+      [array(pointer, { strides: [row - 1, 3, 1] }), 'ERR_FRAME', 'overlap'],
+      [array(pointer, { strides: [0, 3, 1] }), 'ERR_FRAME', 'overlap'],
+      [array(pointer, { strides: [row, 4, 1] }), 'ERR_FRAME', 'side by side'],
+      [array(pointer, { strides: [a.width, 1, a.width * a.height] }), 'ERR_FRAME', 'side by side'],
+      [array(pointer, { strides: [2 ** 32, 3, 1] }), 'ERR_FRAME', 'stride'],
+      [array(0), 'ERR_FRAME', 'address'],
+      [array(-1n), 'ERR_FRAME', 'address'],
+      [array(2 ** 60), 'ERR_FRAME', 'address'],
+      [array(pointer, { data: pointer as never }), 'ERR_FRAME', 'readOnly'],
+      [{ ...array(pointer), format: 'nv12' }, 'ERR_FRAME', 'format'],
+      [{ ...array(pointer), format: 'rgba' }, 'ERR_FRAME', 'format'],
+      [{ __cuda_array_interface__: null }, 'ERR_FRAME', 'typestr'],
+      [{ __cuda_array_interface__: { typestr: '|u1' } }, 'ERR_FRAME', 'version'],
+      [array(pointer + 1n), 'ERR_ARGUMENT', 'are needed'],
+      [array(pointer, { strides: [row + 1, 3, 1] }), 'ERR_ARGUMENT', 'are needed'],
+      [array(4096), 'ERR_ARGUMENT', 'never allocated'],
+    ] as const) {
+      const given = frame as unknown as CudaArrayFrame
+      expect(() => model.featuresSync(given)).toThrow(flowError(code, said))
+      await expect(model.flow(given, b)).rejects.toThrow(flowError(code, said))
+    }
+    await expect(cpu.features(array(pointer))).rejects.toThrow(flowError('ERR_ARGUMENT', 'CPU'))
+    expect((await model.features(array(pointer))).dim).toBe(64)
+  })
+})
+
+describe('a tensor of the CUDA array interface', () => {
+  it('is over the array, and takes results', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    const pointer = placed(new Uint8Array(8 * a.width * a.height))
+    const shape = [2, a.height, a.width]
+    const array: CudaArray = { shape, typestr: '<f4', data: [pointer, false], version: 3 }
+    using tensor = model.createTensor({ __cuda_array_interface__: array }) as Tensor<'float32'>
+    expect(tensor).toMatchObject({ shape, dtype: 'float32', pointer, readOnly: false })
+    await model.flow(a, b, { into: tensor })
+    const bytes = new Uint8Array(8 * a.width * a.height)
+    foreign.read(pointer, bytes)
+    expect(sameBits(new Float32Array(bytes.buffer), expected.data)).toBe(true)
+    expect(model.createTensor({ ...array, typestr: '<f2' }).dtype).toBe('float16')
+    expect(model.createTensor({ ...array, typestr: '|u1' }).dtype).toBe('uint8')
+    const fixed = model.createTensor({ ...array, data: [pointer, true] }) as Tensor<'float32'>
+    await expect(model.flow(a, b, { into: fixed })).rejects.toThrow(flowError('ERR_ARGUMENT', 'read only'))
+    expect(() => fixed.copyFromSync(tensor)).toThrow(flowError('ERR_ARGUMENT', 'read only'))
+    const [plane, row] = [4 * a.width * a.height, 4 * a.width]
+    model.createTensor({ ...array, strides: [plane, row, 4] }).dispose()
+    for (const [more, said] of [
+      [{ strides: [plane, row + 4, 4] }, 'side by side'],
+      [{ strides: [plane, 4, row] }, 'side by side'],
+      [{ strides: [-plane, row, 4] }, 'negative'],
+      [{ typestr: '>f4' }, 'typestr'],
+      [{ typestr: 'toString' }, 'typestr'],
+      [{ version: 0 }, 'version'],
+      [{ data: [pointer + 2n, false] }, 'multiple of 4'],
+      [{ data: [pointer + 4n, false] }, 'are needed'],
+    ] as const)
+      expect(() => model.createTensor({ ...array, ...more } as CudaArraySource)).toThrow(
+        flowError('ERR_ARGUMENT', said),
+      )
   })
 })
 

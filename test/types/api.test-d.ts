@@ -16,6 +16,8 @@ import {
   type FlowField,
   type FlowMaps,
   type FlowStep,
+  type CudaArray,
+  type CudaArrayFrame,
   FlowStream,
   FlowModel,
   type FlowMetricsOptions,
@@ -123,7 +125,7 @@ describe('a frame', () => {
 
   it('may be a path or a URL', () => {
     expectTypeOf<FrameSource>().toEqualTypeOf<
-      Frame | TensorFrame | PointerFrame | string | URL | Uint8Array
+      Frame | TensorFrame | PointerFrame | CudaArrayFrame | string | URL | Uint8Array
     >()
   })
 
@@ -389,6 +391,10 @@ describe('tensors', () => {
     const pixels = { data: model.createTensor([4, 5, 3], 'uint8'), width: 5, height: 4 }
     expectTypeOf(pixels).toExtend<FrameSource>()
     expectTypeOf<{ pointer: bigint; width: 5; height: 4; format: 'nv12' }>().toExtend<FrameSource>()
+    const array: CudaArray = { shape: [4, 5, 3], typestr: '|u1', data: [4096n, false], version: 3 }
+    expectTypeOf(array).toExtend<FrameSource>()
+    expectTypeOf({ __cuda_array_interface__: array, format: 'bgr' as const }).toExtend<FrameSource>()
+    expectTypeOf(model.createTensor(array)).toEqualTypeOf<Tensor>()
     model.createTensor([4], 'uint8', { pointer: 4096n })
     // @ts-expect-error: no address
     model.createTensor([4], 'uint8', { pointer: 4096 })

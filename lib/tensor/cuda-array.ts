@@ -1,0 +1,99 @@
+// The CUDA array interface, version 3 and 2: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
+
+/** An array of a GPU as CuPy, Numba and PyTorch describe it. */
+export interface CudaArray {
+  /** Sides, the first axis first. */
+  readonly shape: readonly number[]
+  /** The type of its values: `'|u1'`, `'<f4'`, `'<f2'`. */
+  readonly typestr: string
+  /** The address of its first value, on the GPU, and whether nobody may write to it. */
+  readonly data: readonly [pointer: bigint | number, readOnly: boolean]
+  /** Bytes from one index of an axis to the next. Null or left out: the values lie side by side, the last axis first. */
+  readonly strides?: readonly number[] | null | undefined
+  /** 2 or 3. */
+  readonly version: number
+  /** Of version 3. */
+  readonly stream?: bigint | number | null | undefined
+  /** Not supported. */
+  readonly mask?: null | undefined
+}
+
+/** A {@link CudaArray}, or an object that has one. */
+export type CudaArraySource = CudaArray | { readonly __cuda_array_interface__: CudaArray }
+
+/** A {@link CudaArray} whose fields were checked. */
+export interface CheckedCudaArray {
+  readonly pointer: bigint
+  readonly shape: readonly number[]
+  /** Bytes, one for each axis. That of an axis of one index is what it would be without gaps. */
+  readonly strides: readonly number[]
+  readonly readOnly: boolean
+}
+
+/** Throws a `FlowError`. The name of the array is put in front of `message`. */
+type Fail = (message: string) => never
+
+/** Whether a value says that it is an array of a GPU. */
+export function isCudaArray(value: unknown): value is CudaArraySource {
+  return (
+    typeof value === 'object' && value !== null && ('__cuda_array_interface__' in value || 'typestr' in value)
+  )
+}
+
+/** What an array says of its type; undefined if nothing. */
+export function typestrOf(source: CudaArraySource): unknown {
+  return (fieldsOf(source) as Partial<CudaArray> | null)?.typestr
+}
+
+/** @param bytes of one value */
+export function checkCudaArray(source: CudaArraySource, bytes: number, fail: Fail): CheckedCudaArray {
+  const fields: unknown = fieldsOf(source)
+  if (typeof fields !== 'object' || fields === null) fail('its __cuda_array_interface__ must be an object')
+  const { shape, data, strides, version, stream, mask } = fields as Readonly<Record<keyof CudaArray, unknown>>
+  if (version !== 2 && version !== 3)
+    fail(`its version of the CUDA array interface must be 2 or 3, not ${String(version)}`)
+  if (mask !== undefined && mask !== null) fail('it has a mask: give an array without one')
+  if (stream !== undefined && stream !== null)
+    fail('it has a stream: wait until its work is done, and give the array without the stream')
+  if (!isIntegers(shape) || shape.some((side) => side < 1))
+    fail(`its shape must be a list of positive integers, not ${shown(shape)}`)
+  if (!Array.isArray(data) || data.length !== 2)
+    fail(`its data must be [pointer, readOnly], not ${shown(data)}`)
+  const [address, readOnly] = data as readonly unknown[]
+  const tight = tightStrides(shape as readonly number[], bytes)
+  if (strides !== undefined && strides !== null && (!isIntegers(strides) || strides.length !== tight.length))
+    fail(`its strides must be a list of ${tight.length} integers or null, not ${shown(strides)}`)
+  const given = (strides ?? tight) as readonly number[]
+  if (given.some((stride) => stride < 0)) fail(`its strides ${shown(given)} are negative: give a copy`)
+  return {
+    pointer: addressOf(address, fail),
+    shape: shape as readonly number[],
+    strides: given.map((stride, axis) => ((shape as readonly number[])[axis] === 1 ? tight[axis]! : stride)),
+    readOnly: readOnly === true,
+  }
+}
+
+/** Strides of values side by side, the last axis first. */
+export function tightStrides(shape: readonly number[], bytes: number): number[] {
+  return shape.map((_, axis) => shape.slice(axis + 1).reduce((product, side) => product * side, bytes))
+}
+
+function fieldsOf(source: CudaArraySource): CudaArray {
+  return '__cuda_array_interface__' in source ? source.__cuda_array_interface__ : source
+}
+
+function addressOf(address: unknown, fail: Fail): bigint {
+  const integer = typeof address === 'bigint' || Number.isSafeInteger(address)
+  const pointer = integer ? BigInt(address as bigint | number) : 0n
+  if (pointer <= 0n || pointer >= 2n ** 64n)
+    fail(`its data begin with an address, as a bigint or an exact number, not ${shown(address)}`)
+  return pointer
+}
+
+function isIntegers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => Number.isSafeInteger(one))
+}
+
+function shown(value: unknown): string {
+  return (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value)).slice(0, 80)
+}
