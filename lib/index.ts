@@ -97,6 +97,7 @@ export {
   type TensorReadSyncOptions,
 } from './tensor.js'
 export type { CudaArray, CudaArraySource } from './tensor/cuda-array.js'
+export type { SharedTensor } from './tensor/shared-tensor.js'
 export type { TensorArrays, TensorDType } from './tensor/dtype.js'
 export type { DeviceOutput, OnDevice, TensorResults, ToTensors } from './tensor/results.js'
 export type { DLPackCapsule } from './native/contract.js'

@@ -37,9 +37,17 @@ import { checkFrameSize, isFrameSize, type OutputSize } from './size.js'
 import { createStream, type FlowStream } from './stream.js'
 import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
-import { borrowTensor, makeTensor, type Tensor, tensorOfArray, type TensorOptions } from './tensor.js'
+import {
+  borrowTensor,
+  makeTensor,
+  openTensor,
+  type Tensor,
+  tensorOfArray,
+  type TensorOptions,
+} from './tensor.js'
 import { type CudaArraySource, isCudaArray } from './tensor/cuda-array.js'
 import type { TensorDType } from './tensor/dtype.js'
+import type { SharedTensor } from './tensor/shared-tensor.js'
 import { isDeviceOutput, type OnDevice, type ToTensors } from './tensor/results.js'
 import { cacheFolder } from './tensorrt/cache-folder.js'
 import { PlanCache } from './tensorrt/plan-cache.js'
@@ -550,6 +558,19 @@ export class FlowModel {
     const site = callSite(FlowModel.prototype.fromDLPack)
     this.#calls.check({})
     return borrowTensor(this.#calls, site, capsule, dtype) as Tensor<D>
+  }
+
+  /**
+   * A tensor of another process on the same GPU, over the same memory, by what its {@link Tensor.share} gave. An allocation is opened
+   * once, and closed when its last tensor is disposed. That does not free it: the other process keeps it as long as it is used.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for what is damaged, of another GPU or of this process, or gone; `ERR_DEVICE` if the device
+   *   shares no memory; `ERR_DISPOSED`
+   */
+  openShared(shared: SharedTensor): Tensor {
+    const site = callSite(FlowModel.prototype.openShared)
+    this.#calls.check({})
+    return openTensor(this.#calls, site, shared)
   }
 
   /**

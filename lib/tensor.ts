@@ -9,6 +9,7 @@ import { checkDLPack, dlpackType } from './tensor/dlpack.js'
 import { checkCudaArray, type CudaArraySource, tightStrides, typestrOf } from './tensor/cuda-array.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
 import { checkShape, countOf, extentOf, type Layout, rowsOf, tightLayout } from './tensor/layout.js'
+import { checkShared, type SharedTensor } from './tensor/shared-tensor.js'
 import { EngineMemory, HostMemory, type TensorDevice, type TensorMemory } from './tensor/memory.js'
 
 /** How {@link FlowModel.createTensor} makes a tensor. */
@@ -219,6 +220,30 @@ export class Tensor<D extends TensorDType = TensorDType> {
   }
 
   /**
+   * What another process on this machine needs to open the tensor, by {@link FlowModel.openShared}: it is then over the same memory of
+   * the GPU. Keep the tensor as long as others use it. They see what a call has written once the call is settled.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for a tensor that is in the host's memory, another process's, or over memory that
+   *   `cuMemAlloc` did not allocate; `ERR_DEVICE` if the GPU or its driver shares no memory; `ERR_DISPOSED`
+   */
+  share(): SharedTensor {
+    this.#requireLive()
+    const { queue, layout } = this.#parts
+    const { shape, dtype, readOnly } = this
+    if (this.device === 'cpu')
+      throw new FlowError(
+        'ERR_ARGUMENT',
+        "share: processes share the memory of a GPU, and the tensor is in the host's: between threads, make tensors over one SharedArrayBuffer",
+      )
+    if (String(layout.strides) !== String(tightLayout(shape).strides))
+      throw new FlowError('ERR_ARGUMENT', 'share: the tensor has gaps: copy it to one of createTensor')
+    const bytes = dtypeRow(dtype).bytes * countOf(shape)
+    const native = callNative(callSite(Tensor.prototype.share), () => queue.native.share(this.pointer, bytes))
+    const { gpu, allocation, offset } = native
+    return { version: 1, gpu, allocation: allocation.toString('hex'), offset, shape, dtype, readOnly }
+  }
+
+  /**
    * Gives the memory back once the calls that use it are done, unless another tensor or an array is over it. Calling it again does
    * nothing.
    */
@@ -365,6 +390,15 @@ export function borrowTensor(
     const memory = new EngineMemory(queue.native.borrow(capsule, bytes))
     return create({ queue, memory, dtype, layout, offset: 0, readOnly })
   })
+}
+
+/** A tensor of another process. */
+export function openTensor(queue: CallQueue, site: CallSite, value: unknown): Tensor {
+  const { gpu, allocation, offset, shape, dtype, readOnly } = checkShared(value)
+  const bytes = dtypeRow(dtype).bytes * countOf(shape)
+  const name = Buffer.from(allocation, 'hex')
+  const memory = new EngineMemory(callNative(site, () => queue.native.openShared(gpu, name, offset, bytes)))
+  return create({ queue, memory, dtype, layout: tightLayout(shape), offset, readOnly })
 }
 
 const TYPESTRS: Readonly<Record<string, TensorDType>> = { '<f4': 'float32', '<f2': 'float16', '|u1': 'uint8' }

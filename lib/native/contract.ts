@@ -319,6 +319,19 @@ export interface NativeModel {
   /** A capsule, which keeps the memory as well. */
   toDLPack(tensor: NativeDLPackExport): DLPackCapsule
   /**
+   * What another process needs to open bytes of the GPU's memory: its identifier, the driver's name for the allocation (64 bytes), and
+   * their place in it. Throws `ERR_ARGUMENT` for memory that cannot be shared, `ERR_DEVICE` for a device that shares none.
+   */
+  share(
+    pointer: bigint,
+    bytes: number,
+  ): { readonly gpu: string; readonly allocation: Buffer; readonly offset: number }
+  /**
+   * The block of memory that contains these bytes, which another process has shared. It is closed when it is released. Throws
+   * `ERR_ARGUMENT` for memory of another device or of this process, or that is gone, and `ERR_DEVICE`.
+   */
+  openShared(gpu: string, allocation: Uint8Array, offset: number, bytes: number): NativeMemory
+  /**
    * Where kept features are: rows of `dim` values, one for each patch, `stride` values from row to row. No request writes to
    * them, and they stay until the memory is released. Throws `ERR_DISPOSED` for a name that is not in use.
    */

@@ -1,5 +1,6 @@
 #include "addon/native_model.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "addon/answers.h"
@@ -22,21 +23,37 @@ std::uint32_t to_ticket(const Napi::Value& value) {
   return static_cast<std::uint32_t>(to_int(value, "ticket", 0, std::numeric_limits<int>::max()));
 }
 
+std::span<const std::byte> to_range(const Napi::Value& pointer, const Napi::Value& bytes) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
+  const auto* const first = reinterpret_cast<const std::byte*>(to_address(pointer, "pointer"));
+  return {first, static_cast<std::size_t>(to_integer(bytes, "bytes", 1, max_exact_integer))};
+}
+
 }  // namespace
 
 Napi::Function NativeModel::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeModel",
-      {InstanceMethod<&NativeModel::load>("load"), InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
-       InstanceMethod<&NativeModel::submit>("submit"), InstanceMethod<&NativeModel::run>("run"),
-       InstanceMethod<&NativeModel::cancel>("cancel"), InstanceMethod<&NativeModel::release>("release"),
-       InstanceMethod<&NativeModel::allocate>("allocate"),
-       InstanceMethod<&NativeModel::allocate_device>("allocateDevice"), InstanceMethod<&NativeModel::adopt>("adopt"),
-       InstanceMethod<&NativeModel::borrow>("borrow"), InstanceMethod<&NativeModel::to_dlpack>("toDLPack"),
-       InstanceMethod<&NativeModel::features>("features"), InstanceMethod<&NativeModel::dispose>("dispose"),
-       InstanceMethod<&NativeModel::dispose_sync>("disposeSync"), InstanceMethod<&NativeModel::describe>("describe"),
-       InstanceMethod<&NativeModel::tensorrt>("tensorRT"), InstanceMethod<&NativeModel::build_plan>("buildPlan"),
-       InstanceMethod<&NativeModel::cancel_build>("cancelBuild"), InstanceMethod<&NativeModel::use_plan>("usePlan")});
+  return DefineClass(env, "NativeModel",
+                     {InstanceMethod<&NativeModel::load>("load"),
+                      InstanceMethod<&NativeModel::cancel_load>("cancelLoad"),
+                      InstanceMethod<&NativeModel::submit>("submit"),
+                      InstanceMethod<&NativeModel::run>("run"),
+                      InstanceMethod<&NativeModel::cancel>("cancel"),
+                      InstanceMethod<&NativeModel::release>("release"),
+                      InstanceMethod<&NativeModel::allocate>("allocate"),
+                      InstanceMethod<&NativeModel::allocate_device>("allocateDevice"),
+                      InstanceMethod<&NativeModel::adopt>("adopt"),
+                      InstanceMethod<&NativeModel::borrow>("borrow"),
+                      InstanceMethod<&NativeModel::to_dlpack>("toDLPack"),
+                      InstanceMethod<&NativeModel::share>("share"),
+                      InstanceMethod<&NativeModel::open_shared>("openShared"),
+                      InstanceMethod<&NativeModel::features>("features"),
+                      InstanceMethod<&NativeModel::dispose>("dispose"),
+                      InstanceMethod<&NativeModel::dispose_sync>("disposeSync"),
+                      InstanceMethod<&NativeModel::describe>("describe"),
+                      InstanceMethod<&NativeModel::tensorrt>("tensorRT"),
+                      InstanceMethod<&NativeModel::build_plan>("buildPlan"),
+                      InstanceMethod<&NativeModel::cancel_build>("cancelBuild"),
+                      InstanceMethod<&NativeModel::use_plan>("usePlan")});
 }
 
 NativeModel::NativeModel(const Info& info) : Napi::ObjectWrap<NativeModel>(info) {
@@ -100,6 +117,11 @@ Napi::Value NativeModel::load(const Info& info) {
 Napi::Value NativeModel::cancel_load(const Info& info) {
   progress_->cancelled = true;
   return info.Env().Undefined();
+}
+
+const Engine& NativeModel::engine() const {
+  if (!engine_) throw Error(ErrorCode::disposed, "the model was disposed");
+  return *engine_;
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------------
@@ -189,11 +211,34 @@ Napi::Value NativeModel::allocate_device(const Info& info) {
 /// (pointer, bytes)
 Napi::Value NativeModel::adopt(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (!engine_) throw Error(ErrorCode::disposed, "the model was disposed");
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses cross to JavaScript as integers
-    const auto* const first = reinterpret_cast<const std::byte*>(to_address(info[0], "pointer"));
-    const auto bytes = static_cast<std::size_t>(to_integer(info[1], "bytes", 1, max_exact_integer));
-    return memory_object(info.Env(), engine_->adopt({first, bytes}), worker_);
+    return memory_object(info.Env(), engine().adopt(to_range(info[0], info[1])), worker_);
+  });
+}
+
+/// (pointer, bytes)
+Napi::Value NativeModel::share(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const SharedBytes shared = engine().share(to_range(info[0], info[1]));
+    const auto& [gpu, allocation, offset, bytes] = shared;
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("gpu", gpu);
+    object.Set("allocation", Napi::Buffer<std::uint8_t>::Copy(info.Env(), allocation.data(), allocation.size()));
+    object.Set("offset", static_cast<double>(offset));
+    return object;
+  });
+}
+
+/// (gpu, allocation, offset, bytes)
+Napi::Value NativeModel::open_shared(const Info& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    SharedBytes shared{.gpu = to_string(info[0], "gpu"),
+                       .allocation = {},
+                       .offset = static_cast<std::size_t>(to_integer(info[2], "offset", 0, max_exact_integer)),
+                       .bytes = static_cast<std::size_t>(to_integer(info[3], "bytes", 1, max_exact_integer))};
+    const auto allocation = to_elements<std::uint8_t>(info[1], napi_uint8_array, "allocation");
+    if (allocation.size() != shared.allocation.size()) reject("allocation: has another length");
+    std::ranges::copy(allocation, shared.allocation.begin());
+    return memory_object(info.Env(), engine().open_shared(shared), worker_);
   });
 }
 

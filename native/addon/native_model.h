@@ -49,6 +49,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value adopt(const Info& info);
   Napi::Value borrow(const Info& info);
   Napi::Value to_dlpack(const Info& info);
+  Napi::Value share(const Info& info);
+  Napi::Value open_shared(const Info& info);
   Napi::Value features(const Info& info);
   Napi::Value dispose(const Info& info);
   Napi::Value dispose_sync(const Info& info);
@@ -59,6 +61,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value cancel_build(const Info& info);
   Napi::Value use_plan(const Info& info);
 
+  /// Throws Error(disposed) before a model is loaded, and after.
+  const Engine& engine() const;
   Call call_of(const Napi::Value& request);
   Call request_call(const Napi::Value& request, BoundMemory& memory);
   Call copy_call(const Napi::Value& copy, BoundMemory& memory);

@@ -19,6 +19,8 @@ class CpuEngine : public Engine {
   MemoryPtr allocate_host(std::size_t /*bytes*/) const override { return nullptr; }
   MemoryPtr allocate_device(std::size_t /*bytes*/) const override { return nullptr; }
   MemoryPtr adopt(std::span<const std::byte> bytes) const override;
+  SharedBytes share(std::span<const std::byte> bytes) const override;
+  MemoryPtr open_shared(const SharedBytes& shared) const override;
 
  private:
   int threads_;

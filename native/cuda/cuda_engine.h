@@ -3,6 +3,7 @@
 #include "cuda/device.h"
 #include "cuda/foreign_memory.h"
 #include "cuda/kernel_images.h"
+#include "cuda/shared_memory.h"
 #include "engine/engine.h"
 
 namespace flow::cuda {
@@ -20,6 +21,8 @@ class CudaEngine : public Engine {
   MemoryPtr allocate_host(std::size_t bytes) const override;
   MemoryPtr allocate_device(std::size_t bytes) const override;
   MemoryPtr adopt(std::span<const std::byte> bytes) const override { return ForeignMemory::find(context_, bytes); }
+  SharedBytes share(std::span<const std::byte> bytes) const override { return cuda::share(context_, bytes); }
+  MemoryPtr open_shared(const SharedBytes& shared) const override { return cuda::open_shared(context_, shared); }
 
  private:
   ContextPtr context_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,14 @@ struct EngineInfo {
   std::optional<GpuInfo> gpu = {};
 };
 
+/// Memory of a GPU as another process finds it.
+struct SharedBytes {
+  std::string gpu;  // the driver's identifier of the device, on every machine another: "GPU-..."
+  std::array<std::uint8_t, 64> allocation;  // the driver's name for the allocation
+  std::size_t offset;                       // bytes from the begin of the allocation
+  std::size_t bytes;
+};
+
 /// A device that was found usable, and how to use it. Immutable; any thread may use it.
 ///
 /// To add an engine: implement this class and `Ops`, and let `open_engine` choose it.
@@ -52,6 +61,13 @@ class Engine {
   /// from now on. Its owner keeps it until the returned pointer is gone. Throws Error(argument) if the engine cannot
   /// compute in it.
   virtual MemoryPtr adopt(std::span<const std::byte> bytes) const = 0;
+  /// What another process needs to open these bytes of the device's memory. They stay as long as their owner keeps
+  /// them, whoever has opened them. Throws Error(argument) for memory that cannot be shared, Error(device) for a device
+  /// that shares none.
+  virtual SharedBytes share(std::span<const std::byte> bytes) const = 0;
+  /// The block that contains the bytes that another process has shared, known from now on. It is closed with the
+  /// object. Throws Error(argument) for memory of another device or of this process, or that is gone; Error(device).
+  virtual MemoryPtr open_shared(const SharedBytes& shared) const = 0;
 };
 
 using EnginePtr = std::shared_ptr<const Engine>;

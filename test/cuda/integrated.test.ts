@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest'
-import { sameBits } from '../support/compare.js'
+import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, tinyFrames } from '../support/fixtures.js'
 import { madeCopy, traced } from '../support/host-trace.js'
@@ -37,4 +37,25 @@ it('a GPU that shares the host’s memory reads frames and writes fields in plac
       const wanted = await model.flow(b, ordinary, { size })
       expect(sameBits((await model.flow(second, turned, { size })).data, wanted.data)).toBe(true)
     }
+})
+
+it('such a GPU shares nothing with other processes, and says why', async () => {
+  vi.stubEnv('EMULATOR_INTEGRATED', '1')
+  vi.stubEnv('EMULATOR_IPC', '1')
+  await using model = await load()
+  vi.unstubAllEnvs()
+  using tensor = model.createTensor([4])
+  expect(() => tensor.share()).toThrow(flowError('ERR_DEVICE', "the host's memory"))
+  const gpu = 'GPU-656d756c-6174-6564-2047-505520000000'
+  const shared = {
+    version: 1,
+    gpu,
+    allocation: '0'.repeat(128),
+    offset: 0,
+    shape: [4],
+    dtype: 'float32',
+  } as const
+  expect(() => model.openShared({ ...shared, readOnly: false })).toThrow(
+    flowError('ERR_DEVICE', "the host's memory"),
+  )
 })

@@ -395,6 +395,7 @@ describe('tensors', () => {
     expectTypeOf(array).toExtend<FrameSource>()
     expectTypeOf({ __cuda_array_interface__: array, format: 'bgr' as const }).toExtend<FrameSource>()
     expectTypeOf(model.createTensor(array)).toEqualTypeOf<Tensor>()
+    expectTypeOf(model.openShared(map.tensor.share())).toEqualTypeOf<Tensor>()
     model.createTensor([4], 'uint8', { pointer: 4096n })
     // @ts-expect-error: no address
     model.createTensor([4], 'uint8', { pointer: 4096 })

@@ -28,6 +28,7 @@ Capability capability() {
 std::size_t memory() { return static_cast<std::size_t>(number("EMULATOR_MEMORY", 4LL << 30)); }
 int multiprocessors() { return static_cast<int>(number("EMULATOR_SMS", 8)); }
 bool slow_host() { return number("EMULATOR_SLOW_HOST", 0) != 0; }
+bool ipc() { return number("EMULATOR_IPC", 0) != 0; }
 bool integrated() { return number("EMULATOR_INTEGRATED", 0) != 0; }
 int driver_version() { return static_cast<int>(number("EMULATOR_DRIVER_VERSION", 13000)); }
 

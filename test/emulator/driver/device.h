@@ -10,8 +10,10 @@
 //   EMULATOR_MEMORY          bytes (4 GiB)
 //   EMULATOR_SMS             multiprocessors (8)
 //   EMULATOR_INTEGRATED      1 where host and device share their memory (0)
-//   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it is not
+//   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it is
+//   not
 //                            cached (0)
+//   EMULATOR_IPC             1 if processes can share memory of the device that is allocated from then on (0)
 //   EMULATOR_DRIVER_VERSION  the CUDA version that the driver supports: 11040 is 11.4 (13000)
 //
 // As a real driver, it does not show a GPU that is newer than itself.
@@ -29,6 +31,7 @@ std::size_t memory();
 int multiprocessors();
 bool integrated();
 bool slow_host();
+bool ipc();
 int driver_version();
 /// The CUDA version whose driver was the first to drive GPUs of that capability.
 int first_driver_of(Capability capability);

@@ -1,5 +1,10 @@
 #include "memory.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -27,14 +32,18 @@ constexpr std::size_t most_freed_bytes = 64 << 20;
 Memory::~Memory() {
   while (!allocations_.empty()) {
     remove_global_memory(allocations_.begin()->second.start);
+    if (allocations_.begin()->second.opened > 0) {
+      allocations_.erase(allocations_.begin());
+      continue;
+    }
     release(std::move(allocations_.extract(allocations_.begin()).mapped()));
   }
   freed_.clear();
 }
 
-void* Memory::allocate(std::size_t bytes, Kind kind) {
+void* Memory::allocate(std::size_t bytes, Kind kind, bool shareable) {
   const std::size_t all = guard_bytes + 3 * alignment + bytes + guard_bytes;
-  std::unique_ptr<unsigned char[]> memory(new (std::nothrow) unsigned char[all]);
+  Bytes memory = shareable ? mapped(memfd_create("emulated GPU", MFD_CLOEXEC), all) : ordinary(all);
   if (memory == nullptr) return nullptr;
   std::memset(memory.get(), filling, all);
   const auto base = reinterpret_cast<std::uintptr_t>(memory.get()) + guard_bytes;
@@ -44,15 +53,85 @@ void* Memory::allocate(std::size_t bytes, Kind kind) {
   __asan_poison_memory_region(p - guard_bytes, guard_bytes);
   __asan_poison_memory_region(p + bytes, guard_bytes);
 #endif
-  allocations_.emplace(start, Allocation{std::move(memory), p, bytes, kind});
+  allocations_.emplace(start, Allocation{.memory = std::move(memory), .start = p, .bytes = bytes, .kind = kind});
   if (kind == Kind::device) device_bytes_ += bytes;
   add_global_memory(p, bytes);
   return p;
 }
 
+void Memory::Free::operator()(unsigned char* memory) const {
+  if (file_bytes == 0) {
+    delete[] memory;
+  } else {
+    munmap(memory, file_bytes);
+    ::close(file);
+  }
+}
+
+Memory::Bytes Memory::ordinary(std::size_t bytes) { return Bytes(new (std::nothrow) unsigned char[bytes]); }
+
+/// The memory owns the file. Null if it cannot be mapped.
+Memory::Bytes Memory::mapped(int file, std::size_t bytes) {
+  if (file == -1) return nullptr;
+  struct stat found {};
+  const bool fits =
+      fstat(file, &found) == 0 && (static_cast<std::size_t>(found.st_size) == bytes ||
+                                   (found.st_size == 0 && ftruncate(file, static_cast<off_t>(bytes)) == 0));
+  void* const memory = fits ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+  if (memory != MAP_FAILED) return {static_cast<unsigned char*>(memory), Free{bytes, file}};
+  ::close(file);
+  return nullptr;
+}
+
+std::optional<Memory::Shared> Memory::share(const void* p) const {
+  if (!is_start(p, Kind::device)) return {};
+  const Allocation& a = allocations_.at(reinterpret_cast<std::uintptr_t>(p));
+  const Free& backing = a.memory.get_deleter();
+  struct stat found {};
+  if (backing.file_bytes == 0 || fstat(backing.file, &found) != 0) return {};
+  return Shared{
+      getpid(), backing.file, found.st_ino, backing.file_bytes, static_cast<std::size_t>(a.start - a.memory.get()),
+      a.bytes};
+}
+
+void* Memory::open(const Shared& shared) {
+  for (auto& [start, a] : allocations_) {
+    if (a.opened == 0 || a.opened_inode != shared.inode) continue;
+    a.opened++;
+    return a.start;
+  }
+  if (shared.start > shared.file_bytes || shared.bytes > shared.file_bytes - shared.start) return nullptr;
+  const int file = ::open(format("/proc/%d/fd/%d", shared.process, shared.file).c_str(), O_RDWR | O_CLOEXEC);
+  struct stat found {};
+  if (file != -1 && (fstat(file, &found) != 0 || found.st_ino != shared.inode)) {
+    ::close(file);
+    return nullptr;
+  }
+  Bytes memory = mapped(file, shared.file_bytes);
+  if (memory == nullptr) return nullptr;
+  unsigned char* const p = memory.get() + shared.start;
+  allocations_.emplace(reinterpret_cast<std::uintptr_t>(p), Allocation{.memory = std::move(memory),
+                                                                       .start = p,
+                                                                       .bytes = shared.bytes,
+                                                                       .kind = Kind::device,
+                                                                       .opened_inode = shared.inode,
+                                                                       .opened = 1});
+  add_global_memory(p, shared.bytes);
+  return p;
+}
+
+bool Memory::close(void* p) {
+  const auto found = allocations_.find(reinterpret_cast<std::uintptr_t>(p));
+  if (found == allocations_.end() || found->second.opened == 0) return false;
+  if (--found->second.opened > 0) return true;
+  remove_global_memory(p);
+  allocations_.erase(found);
+  return true;
+}
+
 bool Memory::is_start(const void* p, Kind kind) const {
   const auto found = allocations_.find(reinterpret_cast<std::uintptr_t>(p));
-  return found != allocations_.end() && found->second.kind == kind;
+  return found != allocations_.end() && found->second.kind == kind && found->second.opened == 0;
 }
 
 bool Memory::free(void* p, Kind kind) {

@@ -71,7 +71,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* p, std::size_t bytes) {
     if (p == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
     const std::size_t used = context.memory.device_bytes(), total = device::memory();
     if (used > total || bytes > total - used) return CUDA_ERROR_OUT_OF_MEMORY;
-    void* const memory = context.memory.allocate(bytes, Memory::Kind::device);
+    void* const memory = context.memory.allocate(bytes, Memory::Kind::device, device::ipc());
     if (memory == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
     *p = reinterpret_cast<CUdeviceptr>(memory);
     trace("device-alloc", memory, bytes);
