@@ -21,7 +21,11 @@ class Held {
   void release() {
     if (!memory_) return;
     adjust(-static_cast<std::int64_t>(memory_->size()));
-    let_go(std::move(memory_), worker_);
+    if (memory_->waits_at_end()) {
+      let_go(std::move(memory_), worker_);
+    } else {
+      memory_.reset();
+    }
   }
 
   Napi::Value view() const {

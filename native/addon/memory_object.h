@@ -9,8 +9,9 @@
 
 namespace flow::addon {
 
-/// NativeMemory of lib/native/contract.ts. It keeps `memory` until it is released or collected. The thread of `worker`
-/// lets go of the memory; once that thread is stopping, or if `worker` is null, JavaScript's thread does.
+/// NativeMemory of lib/native/contract.ts. It keeps `memory` until it is released or collected. If the memory waits at
+/// its end, the thread of `worker` lets go of it; once that thread is stopping, or if `worker` is null, JavaScript's
+/// thread does.
 Napi::Object memory_object(Napi::Env env, MemoryPtr memory, const std::shared_ptr<ModelWorker>& worker);
 
 }  // namespace flow::addon

@@ -4,8 +4,6 @@
 #include "cuda/host_block.h"
 #include "cuda/image_choice.h"
 #include "cuda/in_place.h"
-#include "cuda/memory.h"
-#include "engine/known_memory.h"
 
 namespace flow::cuda {
 
@@ -18,6 +16,7 @@ CudaEngine::CudaEngine(int device, Precision precision, bool may_widen)
   }
   images_ = &choose_images(*context_);
   in_place_ = computes_in_place(context_);
+  tensors_ = TensorPool::of(context_);
 }
 
 EngineInfo CudaEngine::describe() const {
@@ -37,14 +36,5 @@ EngineInfo CudaEngine::describe() const {
 std::unique_ptr<Ops> CudaEngine::open() const { return std::make_unique<CudaOps>(context_, precision_, may_widen_); }
 
 MemoryPtr CudaEngine::allocate_host(std::size_t bytes) const { return HostBlock::allocate(context_, bytes); }
-
-MemoryPtr CudaEngine::allocate_device(std::size_t bytes) const {
-  const Context::Scope scope(*context_);
-  const Stream stream(context_);
-  auto memory = std::make_shared<const DeviceMemory>(bytes, stream);
-  stream.synchronize();  // no other stream waits for the zeros
-  make_known(memory);
-  return memory;
-}
 
 }  // namespace flow::cuda

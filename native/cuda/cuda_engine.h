@@ -4,6 +4,7 @@
 #include "cuda/foreign_memory.h"
 #include "cuda/kernel_images.h"
 #include "cuda/shared_memory.h"
+#include "cuda/tensor_pool.h"
 #include "engine/engine.h"
 
 namespace flow::cuda {
@@ -19,7 +20,7 @@ class CudaEngine : public Engine {
   std::unique_ptr<Ops> open() const override;
   /// Page-locked memory.
   MemoryPtr allocate_host(std::size_t bytes) const override;
-  MemoryPtr allocate_device(std::size_t bytes) const override;
+  MemoryPtr allocate_device(std::size_t bytes) const override { return tensors_->allocate(bytes); }
   MemoryPtr adopt(std::span<const std::byte> bytes) const override { return ForeignMemory::find(context_, bytes); }
   SharedBytes share(std::span<const std::byte> bytes) const override { return cuda::share(context_, bytes); }
   MemoryPtr open_shared(const SharedBytes& shared) const override { return cuda::open_shared(context_, shared); }
@@ -30,6 +31,7 @@ class CudaEngine : public Engine {
   bool may_widen_;
   const ImageSet* images_ = nullptr;
   bool in_place_ = false;
+  std::shared_ptr<TensorPool> tensors_;
 };
 
 }  // namespace flow::cuda

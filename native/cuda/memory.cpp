@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cuda/tensor_pool.h"
+
 namespace flow::cuda {
 
 namespace {
@@ -21,10 +23,11 @@ std::string mebibytes(std::size_t bytes) {
                   "; use a smaller `size`, dispose of other models, or end other programs that use the GPU");
 }
 
-CUdeviceptr allocate_device(const DeviceInfo& device, std::size_t bytes) {
+CUdeviceptr allocate_device(const Context& context, std::size_t bytes) {
   CUdeviceptr memory = 0;
-  const CUresult result = driver().cuMemAlloc(&memory, bytes);
-  if (result == CUDA_ERROR_OUT_OF_MEMORY) out_of_device_memory(device, bytes);
+  CUresult result = driver().cuMemAlloc(&memory, bytes);
+  if (result == CUDA_ERROR_OUT_OF_MEMORY && TensorPool::drain(context)) result = driver().cuMemAlloc(&memory, bytes);
+  if (result == CUDA_ERROR_OUT_OF_MEMORY) out_of_device_memory(context.device(), bytes);
   check(result, "cuMemAlloc");
   return memory;
 }
@@ -48,7 +51,7 @@ std::size_t at_least_one(std::size_t bytes) { return std::max(bytes, std::size_t
 
 DeviceMemory::DeviceMemory(std::size_t bytes, const Stream& stream) : size_(bytes) {
   const Context::Scope scope(*stream.context());
-  memory_ = {stream.context(), allocate_device(stream.context()->device(), at_least_one(bytes))};
+  memory_ = {stream.context(), allocate_device(*stream.context(), at_least_one(bytes))};
   check(driver().cuMemsetD8Async(memory_.get(), 0, at_least_one(bytes), stream.get()), "cuMemsetD8Async");
 }
 

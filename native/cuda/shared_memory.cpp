@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cuda/foreign_memory.h"
+#include "cuda/tensor_pool.h"
 #include "engine/known_memory.h"
 
 namespace flow::cuda {
@@ -106,6 +107,7 @@ SharedBytes share(const ContextPtr& context, std::span<const std::byte> bytes) {
                 "share: CUDA shares only memory of cuMemAlloc and cudaMalloc: copy to a tensor of createTensor");
   }
   check(result, "cuIpcGetMemHandle");
+  if (const auto* const tensor = dynamic_cast<const TensorMemory*>(memory.get())) tensor->keep_out_of_pool();
   SharedBytes shared{.gpu = uuid_of(*context),
                      .allocation = {},
                      .offset = address_of(bytes.data()) - address_of(memory->data()),

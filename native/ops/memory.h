@@ -20,6 +20,8 @@ class Memory {
   virtual int device() const { return host; }
   /// Whether a GPU copies host memory directly.
   virtual bool is_page_locked() const { return false; }
+  /// Whether the end of the object may wait for work on a device.
+  virtual bool waits_at_end() const { return true; }
   /// False if other code owns the memory and has freed it.
   virtual bool is_there() const { return true; }
 
