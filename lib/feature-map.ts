@@ -119,10 +119,8 @@ export class FeatureMap implements FeatureMapShape {
 
   /**
    * The features where they lie, without a copy: `gridHeight` x `gridWidth` x `dim`, read only. It is the same tensor each time until
-   * you dispose it. It keeps the features when the map or the model is disposed.
-   *
-   * On the CPU its `data` are the values that {@link read} copies, except that there is a gap between patches if `dim` is a multiple
-   * of 256: see its `strides`.
+   * you dispose it. It keeps the features when the map or the model is disposed. On the CPU its `data` are the values that
+   * {@link read} copies. Only if `dim` is no multiple of 32 may there be gaps between patches: see its `strides`.
    *
    * @throws {FlowError} `ERR_DISPOSED` if the map or its model was disposed
    */

@@ -37,13 +37,21 @@ FeatureSlotPtr FeatureStore::take(Grid grid, std::optional<PixelSize> pyramid) {
     return *fits;
   }
   trim();
-  const int stride = ops_.stride(dim_);
+  const int stride = stride_of_rows();
   MemoryPtr memory = ops_.allocate(sizeof(float) * static_cast<std::size_t>(grid.size()) * stride);
   const RealMatrix matrix{memory->data(), grid.size(), dim_, stride};
   auto slot = std::make_shared<FeatureSlot>(FeatureSlot{++slots_made_, grid, matrix, std::move(memory)});
   if (pyramid) slot->pyramid.emplace(ops_, pyramid->height, pyramid->width);
   slot->taken = ++takes_;
   return slots_.emplace_back(std::move(slot));
+}
+
+/// `dim` where the engines can compute with that, so that a tensor over the features has no gaps. The CPU would pad a
+/// `dim` of 256 times a number for its caches. The head's first product takes 7 % longer without at 1024, and no longer
+/// at 768: less than a thousandth of a frame.
+int FeatureStore::stride_of_rows() const {
+  constexpr int widest_vector = 32;  // values: each row begins at a multiple of what the engines compute with
+  return dim_ % widest_vector == 0 ? dim_ : ops_.stride(dim_);
 }
 
 /// Frees the slots that were not taken for longest, except some.

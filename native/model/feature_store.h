@@ -58,6 +58,7 @@ class FeatureStore {
     FeatureSlotPtr slot;
   };
   std::size_t bytes_of(const FeatureSlot& slot) const;
+  int stride_of_rows() const;
   void trim();
 
   Ops& ops_;

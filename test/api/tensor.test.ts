@@ -1,9 +1,10 @@
 import fc from 'fast-check'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import {
   FlowField,
-  type FlowModel,
+  FlowModel,
   type NoFlow,
   Tensor,
   type TensorArrays,
@@ -12,8 +13,9 @@ import {
 } from '../../lib/index.js'
 import { whileBusy } from '../support/busy.js'
 import { flowError, sameBits } from '../support/compare.js'
-import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
+import { loadTiny, noiseFrame, tinyFrames, withFolder } from '../support/fixtures.js'
 import { withFlow } from '../support/streams.js'
+import { writeBackbone, writeHead } from '../support/synthetic-checkpoint.mjs'
 
 const [a, b] = await tinyFrames()
 
@@ -309,6 +311,24 @@ describe("a feature map's tensor", () => {
     expect(sameBits(row.data!, values.subarray(2 * 640, 3 * 640))).toBe(true)
     expect(row.pointer - tensor.pointer).toBe(BigInt(4 * 2 * 640))
     expect(row.data!.buffer).toBe(tensor.data!.buffer)
+  })
+
+  it('has no gaps, of a backbone as wide as ViT-B and ViT-L too', async () => {
+    await withFolder(async (folder) => {
+      const [backbone, head] = [join(folder, 'backbone.safetensors'), join(folder, 'head.safetensors')]
+      writeBackbone('tiny_wide', backbone)
+      writeHead('tiny', head, 256)
+      await using model = await FlowModel.load({ backbone, head, device: 'cpu', size: 'native' })
+      using map = await model.features(a)
+      using other = await model.features(b)
+      const { data, strides } = map.tensor
+      expect(strides).toEqual([2560, 256, 1])
+      expect(data).toHaveLength(7 * 10 * 256)
+      expect(sameBits(data!, await map.read())).toBe(true)
+      expect(new Set(data!.subarray(0, 256)).size).toBeGreaterThan(100)
+      const flow = await model.flowFromFeatures(map, other)
+      expect(sameBits(flow.data, (await model.flow(a, b)).data)).toBe(true)
+    })
   })
 
   it('is the same each time, until it is disposed', async () => {

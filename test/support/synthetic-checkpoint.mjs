@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url'
 export const BACKBONES = {
   tiny: { dim: 64, depth: 2, heads: 2, hidden: 128, ffn: 'swiglu' },
   tiny_mlp: { dim: 96, depth: 3, heads: 3, hidden: 256, ffn: 'mlp' },
+  tiny_wide: { dim: 256, depth: 1, heads: 4, hidden: 256, ffn: 'mlp' },
   dinov3_vits16: { dim: 384, depth: 12, heads: 6, hidden: 1536, ffn: 'mlp' },
   dinov3_vits16plus: { dim: 384, depth: 12, heads: 6, hidden: 1536, ffn: 'swiglu' },
   dinov3_vitb16: { dim: 768, depth: 12, heads: 12, hidden: 3072, ffn: 'mlp' },
