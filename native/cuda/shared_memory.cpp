@@ -122,7 +122,7 @@ MemoryPtr open_shared(const ContextPtr& context, const SharedBytes& shared) {
     refuse("is in the memory of " + shared.gpu + ", and the model computes on " + own);
   }
   const Context::Scope scope(*context);
-  const MemoryPtr memory = find_or_make_known(std::make_shared<const OpenedMemory>(context, shared));
+  MemoryPtr memory = find_or_make_known(std::make_shared<const OpenedMemory>(context, shared));
   if (shared.offset > memory->size() || shared.bytes > memory->size() - shared.offset) {
     refuse("names bytes behind the end of its allocation");
   }

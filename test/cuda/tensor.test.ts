@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { readFile } from 'node:fs/promises'
 import {
@@ -140,6 +141,34 @@ describe('a tensor on the device', () => {
     expect(onDevice.some(({ what }) => what === 'device-free')).toBe(true)
     expect(allocated({ onDevice })).toMatchObject([{ bytes: 4 * ((1 << 20) + 1) }])
     tensor.dispose()
+  })
+
+  it('of any shape gives back what was copied to any slice of it, whose memory was used before', async () => {
+    await using model = await load()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }).chain((shape) =>
+          fc.record({
+            shape: fc.constant(shape),
+            dtype: fc.constantFrom('float32', 'uint8'),
+            begin: fc.integer({ min: 0, max: shape[0]! - 1 }),
+            length: fc.integer({ min: 1, max: shape[0]! }),
+          }),
+        ),
+        async ({ shape, dtype, begin, length }) => {
+          const end = Math.min(shape[0]!, begin + length)
+          using tensor = model.createTensor(shape, dtype)
+          const row = shape.slice(1).reduce((product, side) => product * side, 1)
+          const values = Array.from({ length: row * (end - begin) }, (_, i) => i + 1)
+          using part = tensor.slice(begin, end)
+          await part.copyFrom((dtype === 'uint8' ? Uint8Array : Float32Array).from(values))
+          const zeros = (rows: number) => Array<number>(rows * row).fill(0)
+          const expected = [...zeros(begin), ...values, ...zeros(shape[0]! - end)]
+          expect([...(await tensor.toHost())]).toEqual(expected.map((v) => (dtype === 'uint8' ? v & 255 : v)))
+        },
+      ),
+      { numRuns: 60, seed: 22 },
+    )
   })
 
   it('is not given on if another process may look at it', async () => {
