@@ -22,6 +22,8 @@ void use_device(int index) {
   find<int (*)(void*)>("cuCtxSetCurrent")(context);
 }
 
+void wait_for_default_stream() { find<int (*)(void*)>("cuStreamSynchronize")(nullptr); }
+
 struct Arguments {
   Arguments(napi_env env, napi_callback_info info) : env(env) {
     napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
@@ -71,6 +73,7 @@ napi_value write(napi_env env, napi_callback_info info) {
   const void* const data = arguments.bytes(1, length);
   find<int (*)(std::uintptr_t, const void*, std::size_t, void*)>("cuMemcpyHtoDAsync_v2")(arguments.address(0), data,
                                                                                         length, nullptr);
+  wait_for_default_stream();
   return nullptr;
 }
 
@@ -81,6 +84,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   void* const data = arguments.bytes(1, length);
   find<int (*)(void*, std::uintptr_t, std::size_t, void*)>("cuMemcpyDtoHAsync_v2")(data, arguments.address(0), length,
                                                                                   nullptr);
+  wait_for_default_stream();
   return nullptr;
 }
 
