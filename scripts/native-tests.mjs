@@ -1,5 +1,5 @@
 // Builds and runs the C++ tests.  node scripts/native-tests.mjs [--schedules | --arm64 | --sanitize | --race | --count]
-//   --schedules the kernels under the other schedules of the emulated GPU, and on one of compute capability 7.5
+//   --schedules the kernels under the other schedules of the emulated GPU and of its streams, and on one of compute capability 7.5
 //   --arm64     cross-compiled and run under qemu. The emulated GPU runs only whole networks: its kernels are the same on any
 //               host. Needs g++-aarch64-linux-gnu and qemu-user-static
 //   --sanitize  with AddressSanitizer and UndefinedBehaviorSanitizer, also for the emulated GPU's kernels
@@ -150,8 +150,14 @@ export async function runNativeTests(variant) {
     })
   const tasks = []
   if (variant === 'schedules') {
-    for (const schedule of SCHEDULES.slice(1))
-      tasks.push(...shared(`schedule ${schedule}`, ['[cuda'], { EMULATOR_SCHEDULE: schedule }))
+    for (const [schedule, streams] of [
+      ['reverse', 'late'],
+      ['7', '7'],
+    ]) {
+      const env = { EMULATOR_SCHEDULE: schedule, EMULATOR_STREAMS: streams }
+      const title = `schedule ${schedule}, streams ${streams}`
+      tasks.push(...shared(title, ['[cuda'], env), () => test('cuda_runtime_test', title, [], env))
+    }
     // Compute capability 7.5 takes other code paths: no cp.async, and products of half the depth. It has no bfloat16, and too
     // little shared memory for the attention of large heads in float32.
     tasks.push(

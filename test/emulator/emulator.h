@@ -11,7 +11,7 @@
 //   race.h        the race detector        count.h        what a launch does, counted
 //
 // driver/ makes a CUDA driver of this. The environment variables are those of the driver (driver/device.h,
-// driver/faults.h, driver/trace.h) and:
+// driver/faults.h, driver/queues.h, driver/trace.h) and:
 //
 //   EMULATOR_SCHEDULE   forward, reverse, or the seed of a random order of threads and blocks; read at every launch
 //   EMULATOR_THREADS    threads of the host that run blocks; read at every launch

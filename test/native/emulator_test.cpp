@@ -12,16 +12,17 @@
 #include <limits>
 #include <thread>
 
-#include "../emulator/driver/exports.h"
 #include "../emulator/driver/images.h"
 #include "../emulator/driver/memory.h"
 #include "../emulator/half.h"
 #include "../emulator/launch.h"
 #include "../emulator/probe_kernels.h"
 #include "check.h"
+#include "emulated_gpu.h"
 #include "made_images.h"
 
 using namespace flow::cuda;
+using namespace flow::emulated;
 
 namespace {
 
@@ -287,73 +288,6 @@ const check::Register refused("a launch that the device would refuse runs nothin
 });
 
 // ---- the driver -----------------------------------------------------------------------------------------------------
-
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Variable() { unsetenv(name_); }
-
- private:
-  const char* name_;
-};
-
-void expect(CUresult actual, int expected, const char* what) {
-  check::that(actual == expected, what, ": ", static_cast<int>(actual), " for ", expected);
-}
-void ok(CUresult actual, const char* what) { expect(actual, CUDA_SUCCESS, what); }
-
-/// A new current context for each test, with a stream and the probe kernels.
-struct Gpu {
-  CUcontext context = nullptr;
-  CUstream stream = nullptr;
-  CUmodule module = nullptr;
-
-  Gpu() {
-    ok(cuInit(0), "cuInit");
-    ok(cuDevicePrimaryCtxRetain(&context, 0), "cuDevicePrimaryCtxRetain");
-    ok(cuCtxSetCurrent(context), "cuCtxSetCurrent");
-    ok(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    ok(cuModuleLoadData(&module, flow::made_images::ptx("7.4", "75").c_str()), "cuModuleLoadData");
-  }
-  ~Gpu() { cuDevicePrimaryCtxRelease_v2(0); }
-
-  CUfunction function(const char* name) const {
-    CUfunction f = nullptr;
-    ok(cuModuleGetFunction(&f, module, name), name);
-    return f;
-  }
-  CUdeviceptr floats(std::size_t count) const {
-    CUdeviceptr p = 0;
-    ok(cuMemAlloc_v2(&p, count * sizeof(float)), "cuMemAlloc");
-    return p;
-  }
-  std::vector<float> read(CUdeviceptr p, std::size_t count) const {
-    std::vector<float> host(count, -1);
-    ok(cuMemcpyDtoHAsync_v2(host.data(), p, count * sizeof(float), stream), "cuMemcpyDtoHAsync");
-    ok(cuStreamSynchronize(stream), "cuStreamSynchronize");
-    return host;
-  }
-  void write(CUdeviceptr p, float value, std::size_t count) const {
-    const std::vector<float> host(count, value);
-    ok(cuMemcpyHtoDAsync_v2(p, host.data(), count * sizeof(float), stream), "cuMemcpyHtoDAsync");
-  }
-  /// One block of 128 threads.
-  CUresult launch(CUfunction f, ProbeParams params, unsigned shared_bytes = 0) const {
-    void* parameters[] = {&params};
-    return cuLaunchKernel(f, 1, 1, 1, 128, 1, 1, shared_bytes, stream, parameters, nullptr);
-  }
-  static ProbeParams params(CUdeviceptr in, CUdeviceptr out, bool bug = false) {
-    return {reinterpret_cast<float*>(out), reinterpret_cast<const float*>(in), 128, bug ? 1 : 0};
-  }
-};
-
-struct OnGpu : check::Register {
-  OnGpu(const char* name, void (*body)(Gpu&))
-      : Register(name, [body] {
-          Gpu gpu;
-          body(gpu);
-        }) {}
-};
 
 const OnGpu fresh_memory("fresh memory is poison, of the promised alignment and no better", [](Gpu& gpu) {
   const CUdeviceptr p = gpu.floats(100);

@@ -48,7 +48,17 @@ CUresult context_call(const char* name, Capture capture, Body body) {
   });
 }
 
-/// Does the work now, or records it if the stream is being captured.
+/// The queue of a stream: 0 or 1 is the legacy default stream, 2 that of the calling thread. Null if the context has no
+/// such stream.
+QueuePtr queue_of(const State& s, Context& context, CUstream stream);
+
+struct Submission {
+  CUresult result;
+  PointPtr end = nullptr;  // of work that waits
+};
+
+/// Does the work, or queues it (queues.h), or records it if the stream is being captured. It runs after the points.
+Submission submit_after(State& s, Context& context, CUstream stream, std::vector<PointPtr> after, Operation operation);
 CUresult submit(State& s, Context& context, CUstream stream, Operation operation);
 
 /// Call after work that may have written anywhere. A broken guard zone becomes the context's error.

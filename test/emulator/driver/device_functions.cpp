@@ -46,6 +46,7 @@ constexpr ErrorText error_texts[] = {
     {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination"},
     {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
     {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
+    {905, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
     {906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
      "operation would make the legacy stream depend on a capturing blocking stream"},
     {907, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
@@ -175,6 +176,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     if (primary == s.primary_contexts.end()) return CUDA_ERROR_INVALID_CONTEXT;
     Context& context = *s.contexts.find(primary->second);
     if (--context.retained > 0) return CUDA_SUCCESS;
+    context.queues.run_all();
     if (context.error == CUDA_SUCCESS) check_guards(context, "cuDevicePrimaryCtxRelease");
     s.destroy(primary->second);
     s.primary_contexts.erase(primary);

@@ -17,6 +17,8 @@ namespace {
 /// Frees `p`. Checks the guards first, since this is the last chance.
 CUresult free_checked(Context& context, void* p, Memory::Kind kind, const char* function) {
   if (!context.memory.is_start(p, kind)) return CUDA_ERROR_INVALID_VALUE;
+  // Memory of the device is freed once the device is idle. No document promises that for memory of the host.
+  if (kind == Memory::Kind::device) context.queues.run_all();
   check_guards(context, function);
   context.memory.free(p, kind);
   return CUDA_SUCCESS;
@@ -136,11 +138,11 @@ CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes,
     for (unsigned i = 0; i < count; i++) {
       switch (attributes[i]) {
         case CU_POINTER_ATTRIBUTE_CONTEXT: *static_cast<CUcontext*>(values[i]) = owner; break;
-        case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-          *static_cast<unsigned*>(values[i]) = type;
-          break;
+        case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: *static_cast<unsigned*>(values[i]) = type; break;
         case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *static_cast<int*>(values[i]) = device; break;
-        case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *static_cast<CUdeviceptr*>(values[i]) = block ? block->start : 0; break;
+        case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+          *static_cast<CUdeviceptr*>(values[i]) = block ? block->start : 0;
+          break;
         case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *static_cast<std::size_t*>(values[i]) = block ? block->bytes : 0; break;
         default: return CUDA_ERROR_INVALID_VALUE;
       }

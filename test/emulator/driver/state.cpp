@@ -17,7 +17,8 @@ Stream* State::capture_of_this_thread() const {
 }
 
 void State::destroy(CUcontext handle) {
-  const Context* const context = contexts.find(handle);
+  Context* const context = contexts.find(handle);
+  if (context != nullptr) context->queues.run_all();
   const auto belongs = [context](const auto& object) { return object.context == context; };
   executables.remove_if(belongs);
   graphs.remove_if(belongs);

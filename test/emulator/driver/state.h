@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +13,7 @@
 #include "../registry.h"
 #include "cuda/driver_api.h"
 #include "memory.h"
+#include "queues.h"
 
 // All state of the driver, under one lock. Handles are numbers that are never reused, so a destroyed handle is
 // recognised.
@@ -25,6 +25,7 @@ using namespace flow::cuda;
 /// Errors that driver_api.h does not name.
 constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_ISOLATION = static_cast<CUresult>(905);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_IMPLICIT = static_cast<CUresult>(906);
 constexpr auto CUDA_ERROR_CAPTURED_EVENT = static_cast<CUresult>(907);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = static_cast<CUresult>(908);
@@ -70,6 +71,9 @@ struct Context {
   int retained = 0;
   CUresult error = CUDA_SUCCESS;  // sticks: every call returns it
   Memory memory;
+  Queues queues{error};
+  QueuePtr legacy = std::make_shared<Queue>(true);   // of the legacy default stream
+  std::map<std::thread::id, QueuePtr> per_thread{};  // of the default streams of threads
 };
 
 struct Module {
@@ -83,27 +87,34 @@ struct Function {
   std::size_t shared_bytes = 48 << 10;  // limit of a launch
 };
 
-/// Work of a stream. If it is done at once, its error is the call's; if a graph replays it, the context's.
-using Operation = std::function<CUresult()>;
-
 struct Stream {
   Context* context;
   bool blocking;
   enum Capture { none, capturing, invalidated } capture = none;
   std::thread::id capturing_thread{};
   std::vector<Operation> captured{};
+  QueuePtr queue = std::make_shared<Queue>(blocking);
+};
+
+/// A point of a stream that an event was recorded at.
+struct Recorded {
+  PointPtr end;  // null if it was passed at once
+  std::chrono::steady_clock::time_point time{};
+
+  bool is_passed() const { return end == nullptr || end->is_passed(); }
 };
 
 struct Event {
   Context* context;
   bool timed;
-  bool captured = false, recorded = false;
-  std::chrono::steady_clock::time_point time{};
+  bool captured = false;
+  std::shared_ptr<Recorded> recorded = nullptr;  // the last one
 };
 
+/// Work that is launched, and may still run when the graph was destroyed.
 struct Graph {
   Context* context;
-  std::vector<Operation> operations;
+  std::shared_ptr<const std::vector<Operation>> operations;
 };
 
 struct State {

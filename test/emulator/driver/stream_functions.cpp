@@ -4,25 +4,48 @@
 #include "exports.h"
 #include "trace.h"
 
-// Streams, graphs, events. A stream does its work at once, in the calling thread.
+// Streams, graphs, events.
 
 namespace emu {
 
+QueuePtr queue_of(const State& s, Context& context, CUstream handle) {
+  const auto number = reinterpret_cast<std::uintptr_t>(handle);
+  if (number <= CU_STREAM_LEGACY) return context.legacy;
+  if (number == CU_STREAM_PER_THREAD) {
+    QueuePtr& queue = context.per_thread[std::this_thread::get_id()];
+    if (queue == nullptr) queue = std::make_shared<Queue>(true);
+    return queue;
+  }
+  const Stream* const stream = s.streams.find(handle);
+  return stream == nullptr || stream->context != &context ? nullptr : stream->queue;
+}
+
+Submission submit_after(State& s, Context& context, CUstream handle, std::vector<PointPtr> after, Operation operation) {
+  const QueuePtr queue = queue_of(s, context, handle);
+  if (queue == nullptr) return {CUDA_ERROR_INVALID_HANDLE};
+  if (Stream* const stream = s.streams.find(handle)) {
+    switch (stream->capture) {
+      case Stream::none: break;
+      case Stream::capturing: stream->captured.push_back(std::move(operation)); return {CUDA_SUCCESS};
+      case Stream::invalidated: return {CUDA_ERROR_STREAM_CAPTURE_INVALIDATED};
+    }
+  }
+  if (queue == context.legacy) {
+    if (Stream* const capturing = s.capture_of_this_thread(); capturing != nullptr && capturing->blocking) {
+      capturing->capture = Stream::invalidated;
+      return {CUDA_ERROR_STREAM_CAPTURE_IMPLICIT};
+    }
+    const std::vector<PointPtr> others = context.queues.ends_of_blocking();
+    after.insert(after.end(), others.begin(), others.end());
+  } else if (queue->blocking) {
+    if (PointPtr end = Queues::end_of(*context.legacy)) after.push_back(std::move(end));
+  }
+  if (context.queues.at_once()) return {operation()};
+  return {CUDA_SUCCESS, context.queues.add(queue, std::move(after), std::move(operation))};
+}
+
 CUresult submit(State& s, Context& context, CUstream handle, Operation operation) {
-  if (handle == nullptr) {  // the legacy stream, which waits for all blocking streams
-    Stream* const capturing = s.capture_of_this_thread();
-    if (capturing == nullptr || !capturing->blocking) return operation();
-    capturing->capture = Stream::invalidated;
-    return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
-  }
-  Stream* const stream = s.streams.find(handle);
-  if (stream == nullptr || stream->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-  switch (stream->capture) {
-    case Stream::none: return operation();
-    case Stream::capturing: stream->captured.push_back(std::move(operation)); return CUDA_SUCCESS;
-    case Stream::invalidated: break;
-  }
-  return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  return submit_after(s, context, handle, {}, std::move(operation)).result;
 }
 
 void check_guards(Context& context, const std::string& what) {
@@ -50,30 +73,41 @@ CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
 
 CUresult cuStreamDestroy_v2(CUstream stream) {
   return context_call("cuStreamDestroy", Capture::allowed, [&](State& s, Context&) {
-    return s.streams.remove(stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    return s.streams.remove(stream) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;  // its queue stays until it is empty
   });
 }
 
 CUresult cuStreamSynchronize(CUstream handle) {
   return context_call("cuStreamSynchronize", Capture::allowed, [&](State& s, Context& context) {
-    Stream* const stream = handle == nullptr ? s.capture_of_this_thread() : s.streams.find(handle);
-    if (handle != nullptr && (stream == nullptr || stream->context != &context)) return CUDA_ERROR_INVALID_HANDLE;
+    const QueuePtr queue = queue_of(s, context, handle);
+    if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    Stream* const stream = queue == context.legacy ? s.capture_of_this_thread() : s.streams.find(handle);
     if (stream != nullptr && stream->capture != Stream::none) {
       stream->capture = Stream::invalidated;
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    if (queue == context.legacy) {
+      for (const PointPtr& end : context.queues.ends_of_blocking()) context.queues.run_until(end);
+    } else {
+      context.queues.run_until(Queues::end_of(*queue));
     }
     check_guards(context, "cuStreamSynchronize");
     return context.error;
   });
 }
 
-/// A stream does its work at once, so the event is past.
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
   return context_call("cuStreamWaitEvent", Capture::allowed, [&](State& s, Context& context) {
     const Event* const found = s.events.find(event);
     if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
     if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-    return submit(s, context, handle, [] { return CUDA_SUCCESS; });
+    if (Stream* to = s.streams.find(handle); to != nullptr && to->capture == Stream::capturing && !found->captured) {
+      to->capture = Stream::invalidated;
+      return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+    }
+    std::vector<PointPtr> after;
+    if (found->recorded != nullptr && !found->recorded->is_passed()) after.push_back(found->recorded->end);
+    return submit_after(s, context, handle, std::move(after), [] { return CUDA_SUCCESS; }).result;
   });
 }
 
@@ -115,7 +149,7 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
     std::vector<Operation> captured = std::exchange(stream->captured, {});
     *graph = nullptr;
     if (!valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-    *graph = s.graphs.add(&context, std::move(captured));
+    *graph = s.graphs.add(&context, std::make_shared<const std::vector<Operation>>(std::move(captured)));
     trace("capture", nullptr, 0);
     return CUDA_SUCCESS;
   });
@@ -140,8 +174,8 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
     trace("replay", nullptr, 0);
-    return submit(s, context, handle, [&context, graph] {
-      for (const Operation& operation : graph->operations) {
+    return submit(s, context, handle, [&context, operations = graph->operations] {
+      for (const Operation& operation : *operations) {
         if (context.error != CUDA_SUCCESS) break;
         if (const CUresult result = operation(); result != CUDA_SUCCESS) context.error = result;
       }
@@ -189,24 +223,41 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
       found->captured = true;
       return CUDA_SUCCESS;
     }
-    return submit(s, context, stream, [found] {
-      found->captured = false;
-      found->recorded = true;
-      found->time = std::chrono::steady_clock::now();
+    const auto recorded = std::make_shared<Recorded>();
+    const Submission submission = submit_after(s, context, stream, {}, [recorded] {
+      recorded->time = std::chrono::steady_clock::now();
       return CUDA_SUCCESS;
     });
+    if (submission.result != CUDA_SUCCESS) return submission.result;
+    recorded->end = submission.end;
+    found->captured = false;
+    found->recorded = recorded;
+    return CUDA_SUCCESS;
   });
 }
 
 CUresult cuEventSynchronize(CUevent event) {
   return context_call("cuEventSynchronize", Capture::allowed, [&](State& s, Context& context) {
     const Event* const found = s.events.find(event);
-    if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
     if (found->captured) {
       if (Stream* capturing = s.capture_of_this_thread()) capturing->capture = Stream::invalidated;
       return CUDA_ERROR_CAPTURED_EVENT;
     }
+    if (found->recorded != nullptr) context.queues.run_until(found->recorded->end);
     check_guards(context, "cuEventSynchronize");
+    return context.error;
+  });
+}
+
+/// Not of the engine's table.
+extern "C" __attribute__((visibility("default"))) CUresult cuEventQuery(CUevent event) {
+  return context_call("cuEventQuery", Capture::allowed, [&](State& s, Context& context) {
+    const Event* const found = s.events.find(event);
+    if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+    if (found->captured) return CUDA_ERROR_CAPTURED_EVENT;
+    context.queues.run_some();
+    if (found->recorded != nullptr && !found->recorded->is_passed()) return CUDA_ERROR_NOT_READY;
     return context.error;
   });
 }
@@ -217,7 +268,8 @@ CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
     if (milliseconds == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (from == nullptr || to == nullptr || !from->timed || !to->timed) return CUDA_ERROR_INVALID_HANDLE;
     if (from->captured || to->captured || !from->recorded || !to->recorded) return CUDA_ERROR_INVALID_HANDLE;
-    *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
+    if (!from->recorded->is_passed() || !to->recorded->is_passed()) return CUDA_ERROR_NOT_READY;
+    *milliseconds = std::chrono::duration<float, std::milli>(to->recorded->time - from->recorded->time).count();
     return CUDA_SUCCESS;
   });
 }
