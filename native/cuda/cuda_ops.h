@@ -230,13 +230,16 @@ auto CudaOps::with_context(const Work& work) {
   }
 }
 
-/// As with_context, for the request that runs. Any error ends it, so its results are not delivered.
+/// As with_context, for the request that runs. Any error ends it, so its results are not delivered. The work that is
+/// queued already is waited for: after the error the caller may give the memory that it uses away.
 template <class Work>
 auto CudaOps::guarded(const Work& work) {
   try {
     return with_context(work);
   } catch (const Error&) {
     forget_outputs();
+    const Context::Scope scope(*context_);
+    driver().cuStreamSynchronize(stream_.get());  // an error of it would be one more of the same device
     throw;
   }
 }

@@ -318,6 +318,23 @@ const OnGpu foreign(
       }
     });
 
+const OnGpu failed("a call that fails has stopped using its memory", [](Gpu& gpu) {
+  CudaOps ops(gpu.context, Precision::fp32);
+  constexpr int side = 64;
+  constexpr std::size_t bytes = sizeof(float) * 2 * side * side;
+  const DeviceMemory from(bytes, gpu.stream), to(bytes, gpu.stream);
+  fill(from, 1, bytes, gpu.stream);
+  gpu.stream.synchronize();
+  const auto map = [](const DeviceMemory& memory) { return RealMatrix{memory.data(), 2 * side, side, side}; };
+  expect_error(ErrorCode::out_of_memory, "", [&] {
+    ops.sequence(nullptr, {}, [&] {
+      ops.resize_flow(map(from), map(to));
+      ops.allocate(std::size_t{1} << 45);
+    });
+  });
+  check::that(all_are(content(to, bytes, gpu.stream), 1), "its work still runs");
+});
+
 const OnGpu staged("a frame and a result pass through blocks and other memory alike", [](Gpu& gpu) {
   constexpr int width = 30, height = 20;
   constexpr std::size_t bytes = std::size_t{3} * width * height;
