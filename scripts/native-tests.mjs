@@ -23,6 +23,7 @@ const PROGRAMS = [
   'refine_test',
   'tiles_test',
   'cuda_runtime_test',
+  'order_test',
   'images_test',
   'emulator_test',
   'tensorrt_test',

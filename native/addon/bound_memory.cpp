@@ -1,5 +1,7 @@
 #include "addon/bound_memory.h"
 
+#include <algorithm>
+
 #include "addon/backing_store.h"
 #include "addon/borrowed_memory.h"
 #include "engine/known_memory.h"
@@ -32,6 +34,7 @@ std::span<std::byte> BoundMemory::range(const Napi::Object& range, const char* w
   }
   if (!memory->is_there()) reject(std::string(what) + " is memory that was freed: dispose tensors over it");
   on_device_ = on_device_ || memory->device() != Memory::host;
+  if (const Napi::Value stream = range.Get("stream"); !stream.IsUndefined()) share(to_handle(stream, "stream"));
   holds.push_back(std::move(memory));
   return bytes;
 }
@@ -43,6 +46,14 @@ MemoryPtr BoundMemory::memory_of(const Napi::Object& range, std::span<const std:
   if (!memory && engine_) memory = engine_->adopt(bytes);
   if (!memory) reject(std::string(what) + " is not within memory of an engine");
   return memory;
+}
+
+/// Once for each stream, however many ranges name it.
+void BoundMemory::share(std::uint64_t stream) {
+  if (std::ranges::find(shared_, stream) != shared_.end()) return;
+  if (!engine_) throw Error(ErrorCode::disposed, "the model was disposed");
+  streams.push_back(engine_->mark(stream));
+  shared_.push_back(stream);
 }
 
 std::span<std::byte> BoundMemory::aligned(const Napi::Object& range, std::size_t element, const char* what) {

@@ -42,16 +42,19 @@ class BoundMemory {
 
   std::vector<Napi::ObjectReference> keeps;        // the buffers
   std::vector<std::shared_ptr<const void>> holds;  // their memory
+  OtherStreams streams;                            // of other code that uses some of it
 
  private:
   void keep(const Napi::Value& typed_array, std::span<const std::byte> bytes);
   std::span<std::byte> range(const Napi::Object& range, const char* what);
+  void share(std::uint64_t stream);
   std::span<std::byte> aligned(const Napi::Object& range, std::size_t element, const char* what);
   MemoryPtr memory_of(const Napi::Object& range, std::span<const std::byte> bytes, const char* what) const;
 
   EnginePtr engine_;
   int device_;
   bool on_device_ = false;
+  std::vector<std::uint64_t> shared_;  // the handles of `streams`
 };
 
 }  // namespace flow::addon

@@ -145,6 +145,7 @@ Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
     request->trace = trace.get();
   }
   request->number = ++requests_made_;
+  request->streams = std::move(memory.streams);
   // `worker` is a raw pointer: a job must not own the worker that runs it.
   const auto outcome = std::make_shared<Outcome>();
   return {.work = [session = session_.get(), worker = worker_.get(), request,
@@ -157,10 +158,12 @@ Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
 }
 
 Call NativeModel::copy_call(const Napi::Value& value, BoundMemory& memory) {
-  return {.work = [session = session_.get(), copy = to_row_copy(value, memory)] { session->copy(copy); },
-          .result = [](Napi::Env env, const CallTiming& timing) -> Napi::Value {
-            return to_js(env, timing, Outcome{}, nullptr);
-          }};
+  const RowCopy copy = to_row_copy(value, memory);
+  return {
+      .work = [session = session_.get(), copy, streams = std::move(memory.streams)] { session->copy(copy, streams); },
+      .result = [](Napi::Env env, const CallTiming& timing) -> Napi::Value {
+        return to_js(env, timing, Outcome{}, nullptr);
+      }};
 }
 
 /// (request, ticket)

@@ -33,7 +33,7 @@ class Session {
   Outcome run(const Request& request, const std::function<void()>& while_computing);
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void release(FeatureId id);
-  void copy(const RowCopy& rows) { network().copy(rows); }
+  void copy(const RowCopy& rows, const OtherStreams& streams) { network().copy(rows, streams); }
   /// On JavaScript's thread, between `open` and `close`.
   FeatureMemory features(FeatureId id) { return network().features(id); }
   /// As the functions of Network. They throw Error(native) unless the session is open.

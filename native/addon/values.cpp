@@ -39,10 +39,16 @@ std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what
   return integers;
 }
 
-std::uintptr_t to_address(const Napi::Value& value, const char* what) {
+std::uint64_t to_handle(const Napi::Value& value, const char* what) {
   bool lossless = false;
-  const std::uint64_t address = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
-  if (!lossless || address == 0) reject(std::string(what) + " has no address");
+  const std::uint64_t handle = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) reject(std::string(what) + " is no handle");
+  return handle;
+}
+
+std::uintptr_t to_address(const Napi::Value& value, const char* what) {
+  const std::uint64_t address = value.IsBigInt() ? to_handle(value, what) : 0;
+  if (address == 0) reject(std::string(what) + " has no address");
   return static_cast<std::uintptr_t>(address);
 }
 

@@ -27,7 +27,9 @@ std::string to_string(const Napi::Value& value, const char* what);
 std::int64_t to_integer(const Napi::Value& value, const char* what, double min, double max);
 int to_int(const Napi::Value& value, const char* what, int min, int max);
 std::vector<std::int64_t> to_integers(const Napi::Value& value, const char* what);
-/// A BigInt.
+/// A BigInt that fits 64 bits, without a sign.
+std::uint64_t to_handle(const Napi::Value& value, const char* what);
+/// The same, and not 0.
 std::uintptr_t to_address(const Napi::Value& value, const char* what);
 /// A number of at least 0; it may be infinite.
 double to_length(const Napi::Value& value, const char* what);

@@ -29,6 +29,10 @@ SharedBytes CpuEngine::share(std::span<const std::byte> /*bytes*/) const { refus
 
 MemoryPtr CpuEngine::open_shared(const SharedBytes& /*shared*/) const { refuse_sharing(); }
 
+OtherStreamPtr CpuEngine::mark(std::uint64_t /*stream*/) const {
+  throw Error(ErrorCode::argument, "stream: this model computes on the CPU, which has no streams");
+}
+
 std::unique_ptr<Ops> CpuEngine::open() const { return std::make_unique<CpuOps>(threads_, kernels_); }
 
 }  // namespace flow::cpu

@@ -21,6 +21,7 @@ class CpuEngine : public Engine {
   MemoryPtr adopt(std::span<const std::byte> bytes) const override;
   SharedBytes share(std::span<const std::byte> bytes) const override;
   MemoryPtr open_shared(const SharedBytes& shared) const override;
+  OtherStreamPtr mark(std::uint64_t stream) const override;
 
  private:
   int threads_;

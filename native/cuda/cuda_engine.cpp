@@ -8,7 +8,10 @@
 namespace flow::cuda {
 
 CudaEngine::CudaEngine(int device, Precision precision, bool may_widen)
-    : context_(Context::of(device)), precision_(precision), may_widen_(may_widen) {
+    : context_(Context::of(device)),
+      precision_(precision),
+      may_widen_(may_widen),
+      marks_(std::make_shared<EventPool>(context_)) {
   const DeviceInfo& info = context_->device();
   if (!has_precision(info.capability_major, precision)) {
     throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +

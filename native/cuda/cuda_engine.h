@@ -1,8 +1,10 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "cuda/event_pool.h"
 #include "cuda/foreign_memory.h"
 #include "cuda/kernel_images.h"
+#include "cuda/marked_stream.h"
 #include "cuda/shared_memory.h"
 #include "cuda/tensor_pool.h"
 #include "engine/engine.h"
@@ -24,6 +26,7 @@ class CudaEngine : public Engine {
   MemoryPtr adopt(std::span<const std::byte> bytes) const override { return ForeignMemory::find(context_, bytes); }
   SharedBytes share(std::span<const std::byte> bytes) const override { return cuda::share(context_, bytes); }
   MemoryPtr open_shared(const SharedBytes& shared) const override { return cuda::open_shared(context_, shared); }
+  OtherStreamPtr mark(std::uint64_t stream) const override { return MarkedStream::mark(context_, *marks_, stream); }
 
  private:
   ContextPtr context_;
@@ -32,6 +35,7 @@ class CudaEngine : public Engine {
   const ImageSet* images_ = nullptr;
   bool in_place_ = false;
   std::shared_ptr<TensorPool> tensors_;
+  std::shared_ptr<EventPool> marks_;
 };
 
 }  // namespace flow::cuda

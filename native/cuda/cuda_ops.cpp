@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cuda/copy.h"
+#include "cuda/marked_stream.h"
 #include "cuda/tiles.h"
 #include "engine/known_memory.h"
 #include "kernels/attention.h"
@@ -55,6 +56,7 @@ CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen)
       may_widen_(may_widen),
       excess_(context_),
       stream_(context_),
+      reached_(context_),
       copy_stream_(context_),
       modules_(context_),
       packer_(stream_, precision, excess_) {
@@ -178,6 +180,17 @@ void CudaOps::forget_outputs() {
   for (HostOutput& output : outputs_) output.forget();
   places_ = {};
   downloaded_ = false;
+}
+
+void CudaOps::wait_for(const OtherStream& stream) {
+  guarded([&] { stream_.wait(dynamic_cast<const MarkedStream&>(stream).marked()); });
+}
+
+void CudaOps::let_wait(const OtherStream& stream) {
+  guarded([&] {
+    reached_.record(stream_);
+    dynamic_cast<const MarkedStream&>(stream).wait(reached_);
+  });
 }
 
 // ---- range of numbers -----------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class CudaOps : public Ops {
   void write(std::span<const float> host, OperandMatrix to) override;
   void copy(const RowCopy& rows) override;
   void finish() override;
+  void wait_for(const OtherStream& stream) override;
+  void let_wait(const OtherStream& stream) override;
   BackboneCompiler* compiler() override;
 
   const char* precision() const override { return name_of(precision_); }
@@ -199,6 +201,7 @@ class CudaOps : public Ops {
   Excess excess_;
   ExcessWords other_excess_;  // of stages whose weights have no words, or that have no weights
   Stream stream_;
+  Event reached_;       // a point of `stream_` that streams of others wait for
   Stream copy_stream_;  // brings frames to the device while `stream_` computes
   Modules modules_;
   Packer packer_;

@@ -68,6 +68,10 @@ class Engine {
   /// The block that contains the bytes that another process has shared, known from now on. It is closed with the
   /// object. Throws Error(argument) for memory of another device or of this process, or that is gone; Error(device).
   virtual MemoryPtr open_shared(const SharedBytes& shared) const = 0;
+  /// The point in a stream of other code of this process, whose handle is that of the device's driver, that the stream
+  /// has reached when its present work is done. The stream lives until the returned pointer is gone. Throws
+  /// Error(argument) if the device has no such stream.
+  virtual OtherStreamPtr mark(std::uint64_t stream) const = 0;
 };
 
 using EnginePtr = std::shared_ptr<const Engine>;

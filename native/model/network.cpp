@@ -102,7 +102,9 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
     // copy.
     const auto run_calls = [&] {
       ops_->sequence(request.trace == nullptr ? &key.key() : nullptr, std::span(frames).first(count), std::cref(calls));
+      for (const OtherStreamPtr& stream : request.streams) ops_->let_wait(*stream);
     };
+    for (const OtherStreamPtr& stream : request.streams) ops_->wait_for(*stream);
     run_calls();
     if (while_computing && ops_->stages_ahead()) while_computing();
     if (request.skip_duplicate) {  // here, so that it overlaps with the device
@@ -142,6 +144,11 @@ void Network::make_room(int attempt) {
                                   "', the widest: the weights are damaged, or are not those of a network of this kind"
                             : "values of this frame are beyond the range of precision '" + precision +
                                   "', and no scale brings them back: load the model with precision '" + wider + "'");
+}
+
+void Network::copy(const RowCopy& rows, const OtherStreams& streams) {
+  for (const OtherStreamPtr& stream : streams) ops_->wait_for(*stream);
+  ops_->copy(rows);
 }
 
 // ---- a backbone that another library compiled -----------------------------------------------------------------------

@@ -49,8 +49,8 @@ class Network {
   void release(FeatureId id) { features_.release(id); }
   /// Where the features of that name are. Any thread. Throws Error(disposed) for a name that is not in use.
   FeatureMemory features(FeatureId id) const { return features_.memory_of(id); }
-  /// Copies rows after all requests that ran before.
-  void copy(const RowCopy& rows) { ops_->copy(rows); }
+  /// Copies rows after all requests that ran before, and after the points in `streams`.
+  void copy(const RowCopy& rows, const OtherStreams& streams = {});
   /// Bytes of the features that are kept.
   std::size_t kept_feature_bytes() const { return features_.kept_bytes(); }
 

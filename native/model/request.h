@@ -51,7 +51,10 @@ struct Request {
   FlowColors colors = {};                // of `picture`
   std::span<float> similarity = {};      // 1: how well the features of `from` are found in `to`, -1 to 1
   std::span<float> features = {};        // N x dim: the features of `from`
-  Trace* trace = nullptr;                // intermediate results, for tests
+  /// Streams of other code that use memory of this request. Its work begins when their points are reached, and what
+  /// they get once it is queued begins when it is done.
+  OtherStreams streams = {};
+  Trace* trace = nullptr;  // intermediate results, for tests
 
   bool wants_forward() const {
     return !flow.empty() || !occlusion.empty() || !confidence.empty() || !picture.empty() || !similarity.empty();

@@ -14,6 +14,7 @@
 #include "ops/label_stages.h"
 #include "ops/matrix.h"
 #include "ops/memory.h"
+#include "ops/other_stream.h"
 #include "ops/refine_stages.h"
 
 namespace flow {
@@ -133,6 +134,11 @@ class Ops : public RefineStages, public LabelStages {
   virtual void copy(const RowCopy& rows) = 0;
   /// Waits until all calls are done.
   virtual void finish() = 0;
+  /// Lets the device begin all later calls, except `stage`, when it has reached the point in that stream. Does not
+  /// wait.
+  virtual void wait_for(const OtherStream& /*stream*/) {}
+  /// Lets the device begin what that stream gets from now on when the calls until now are done. Does not wait.
+  virtual void let_wait(const OtherStream& /*stream*/) {}
   /// A library that compiles the backbone for this device; null if no engine of this kind uses one.
   virtual BackboneCompiler* compiler() { return nullptr; }
 

@@ -26,6 +26,8 @@ class ProfiledOps : public Ops {
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override { return inner_->allocate(bytes); }
   void copy(const RowCopy& rows) override { inner_->copy(rows); }
+  void wait_for(const OtherStream& stream) override { inner_->wait_for(stream); }
+  void let_wait(const OtherStream& stream) override { inner_->let_wait(stream); }
   std::size_t operand_bytes() const override { return inner_->operand_bytes(); }
   BackboneCompiler* compiler() override { return inner_->compiler(); }
   int stride(int cols) const override { return inner_->stride(cols); }

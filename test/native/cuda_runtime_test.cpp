@@ -17,6 +17,7 @@
 #include "cuda/host_block.h"
 #include "cuda/in_place.h"
 #include "cuda/launch.h"
+#include "cuda/marked_stream.h"
 #include "cuda/memory.h"
 #include "cuda/module.h"
 #include "cuda/staging.h"
@@ -317,6 +318,39 @@ const OnGpu foreign(
         check::that(refused(pinned.data(), 100, "the host's"), "the host's memory is taken");
       }
     });
+
+const OnGpu others("a stream of another module is marked, by events that are used again", [](Gpu& gpu) {
+  const CudaEngine engine(0, Precision::fp32);
+  CudaOps ops(gpu.context, Precision::fp32);
+  const auto handle = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(gpu.stream.get()));
+  const auto event_of = [](const OtherStreamPtr& stream) {
+    return dynamic_cast<const MarkedStream&>(*stream).marked().get();
+  };
+  CUevent first = nullptr;
+  for (const std::uint64_t stream : {handle, std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}}) {
+    const OtherStreamPtr one = engine.mark(stream);
+    if (first == nullptr) first = event_of(one);
+    check::that(event_of(one) == first, "another event, although the first is not in use");
+    check::that(event_of(engine.mark(stream)) != first, "an event in use");
+    ops.wait_for(*one);
+    ops.let_wait(*one);
+  }
+  const OtherStreamPtr again = engine.mark(handle);
+  check::that(event_of(again) == first || event_of(engine.mark(handle)) == first, "a third event");
+});
+
+const OnGpu captured("a stream that is being captured is refused, and its capture goes on", [](Gpu& gpu) {
+  const CudaEngine engine(0, Precision::fp32);
+  const DeviceMemory memory(64, gpu.stream);
+  const auto handle = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(gpu.stream.get()));
+  const GraphExec graph = gpu.stream.capture([&] {
+    expect_error(ErrorCode::argument, "captured", [&] { engine.mark(handle); });
+    fill(memory, 5, 64, gpu.stream);
+  });
+  graph.launch(gpu.stream);
+  check::that(all_are(content(memory, 64, gpu.stream), 5), "its graph");
+  engine.mark(handle);
+});
 
 const OnGpu failed("a call that fails has stopped using its memory", [](Gpu& gpu) {
   CudaOps ops(gpu.context, Precision::fp32);

@@ -26,7 +26,6 @@ using namespace flow::cuda;
 constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_ISOLATION = static_cast<CUresult>(905);
-constexpr auto CUDA_ERROR_STREAM_CAPTURE_IMPLICIT = static_cast<CUresult>(906);
 constexpr auto CUDA_ERROR_CAPTURED_EVENT = static_cast<CUresult>(907);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = static_cast<CUresult>(908);
 

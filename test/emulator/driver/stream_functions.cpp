@@ -96,6 +96,37 @@ CUresult cuStreamSynchronize(CUstream handle) {
   });
 }
 
+CUresult cuStreamGetCtx(CUstream handle, CUcontext* to) {
+  return context_call("cuStreamGetCtx", Capture::allowed, [&](State& s, Context&) {
+    if (to == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (reinterpret_cast<std::uintptr_t>(handle) <= CU_STREAM_PER_THREAD) {
+      *to = current_context;
+      return CUDA_SUCCESS;
+    }
+    const Stream* const stream = s.streams.find(handle);
+    if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    for (const auto& [device, context] : s.primary_contexts) {
+      if (s.contexts.find(context) == stream->context) *to = context;
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
+  return context_call("cuStreamIsCapturing", Capture::allowed, [&](State& s, Context& context) {
+    if (status == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const QueuePtr queue = queue_of(s, context, handle);
+    if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (queue == context.legacy) {
+      const Stream* const capturing = s.capture_of_this_thread();
+      if (capturing != nullptr && capturing->blocking) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+    }
+    const Stream* const stream = s.streams.find(handle);
+    *status = static_cast<CUstreamCaptureStatus>(stream == nullptr ? Stream::none : stream->capture);
+    return CUDA_SUCCESS;
+  });
+}
+
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
   return context_call("cuStreamWaitEvent", Capture::allowed, [&](State& s, Context& context) {
     const Event* const found = s.events.find(event);
