@@ -65,13 +65,15 @@ export interface TensorFrame extends Omit<Frame, 'data'> {
 
 /**
  * A decoded frame in memory of the model's GPU that other code of this process allocated, such as a hardware decoder. It is read where
- * it lies. Its bytes are there when the call is made, and stay until it is settled. Memory that was freed, is another GPU's or too
- * small is refused.
+ * it lies, and keeps its bytes until the call is settled. They are there when the call is made, or when its `stream` has done what it
+ * has by then. Memory that was freed, is another GPU's or too small is refused.
  */
 export interface PointerFrame extends Omit<Frame, 'data' | 'format'> {
   /** The address of its first byte, on the GPU. */
   readonly pointer: bigint
   readonly format: PixelFormat
+  /** The stream that writes the frame, as that of {@link TensorOptions.stream}. */
+  readonly stream?: bigint | undefined
 }
 
 /**
@@ -138,6 +140,8 @@ export function checkFrame(source: DecodedFrame, name: string): NativeFrame {
     fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(source)}`)
   const frame = isCudaArray(source) ? frameOfArray(source, fail) : source
   const { width, height } = frame
+  if (!('pointer' in frame) && typeof (frame as { readonly stream?: unknown }).stream === 'bigint')
+    fail('a stream goes with a pointer: give that of a tensor to createTensor')
   const pixels = 'pointer' in frame ? undefined : pixelsOf(frame.data, fail)
   const sized = { ...frame, bytes: pixels && (isOnHost(pixels) ? pixels.length : pixels.bytes) }
   checkSides(width, height, fail)
@@ -214,14 +218,16 @@ function rangeAt(
   sizes: readonly PlaneSize[],
   fail: Fail,
 ): NativeRange {
-  const { pointer, data } = frame as { readonly pointer: unknown; readonly data?: unknown }
+  const { pointer, data, stream } = frame as Readonly<Record<'pointer' | 'data' | 'stream', unknown>>
   if (data !== undefined) fail('it has data and a pointer: give one of them')
   if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n)
     fail(`its pointer must be an address as a bigint, not ${describe(pointer)}`)
   const bytes = Math.max(
     ...sizes.map(({ row, rows }, p) => planes[p]!.offset + planes[p]!.stride * (rows - 1) + row),
   )
-  return { pointer: pointer as bigint, bytes }
+  if (stream !== undefined && (typeof stream !== 'bigint' || stream < 0n || stream >= 2n ** 64n))
+    fail(`its stream must be a handle as a bigint, not ${describe(stream)}`)
+  return { pointer: pointer as bigint, bytes, stream: stream as bigint | undefined }
 }
 
 /** A frame whose bytes are counted; undefined are as many as it needs. */

@@ -26,10 +26,18 @@ export interface TensorOptions<D extends TensorDType = TensorDType> {
   readonly data?: TensorArrays[D] | undefined
   /**
    * The tensor is over memory of the model's GPU that other code of this process allocated, from this address on, instead of new
-   * memory. Its owner keeps it until the tensor is disposed and its calls are done, and orders its own work: it waits for what it
-   * writes before a call, and for the call before it writes again. A call with memory that was freed is refused.
+   * memory. Its owner keeps it until the tensor is disposed and its calls are done. Without a `stream` it also waits for what it
+   * writes before a call. A call with memory that was freed is refused.
    */
   readonly pointer?: bigint | undefined
+  /**
+   * The stream on which other code uses the tensor's memory on the GPU: a `CUstream` as an integer. `0n` and `1n` are the legacy
+   * default stream, `2n` is the default stream of this thread. Nobody has to wait for that stream before a call: the GPU lets the
+   * call's work begin when the stream has done what it had at the call. Work that the stream gets after the call's work is queued,
+   * or when the call is settled, begins when that is done. The stream lives until the tensor's calls are settled, and is not being
+   * captured.
+   */
+  readonly stream?: bigint | undefined
 }
 
 /** Options of {@link Tensor.toHostSync}. */
@@ -351,26 +359,31 @@ export function makeTensor<D extends TensorDType>(
 ): Tensor<D> {
   const layout = tightLayout(checkShape(shape))
   const bytes = dtypeRow(dtype).bytes * countOf(layout.shape)
-  const { on = 'device', data, pointer } = options
+  const { on = 'device', data, pointer, stream } = options
   if (on !== 'device' && on !== 'host')
     throw new FlowError('ERR_ARGUMENT', `on: must be 'device' or 'host', not ${String(on)}`)
   if (bytes > Number.MAX_SAFE_INTEGER)
     throw new FlowError('ERR_OUT_OF_MEMORY', `a tensor takes ${bytes} bytes: there is no room for it`)
+  if (stream !== undefined) checkStream(stream)
   if (pointer !== undefined) {
     if (data !== undefined)
       throw new FlowError('ERR_ARGUMENT', 'pointer: and data are both given: give one of them')
-    const memory = new EngineMemory(
-      callNative(site, () => queue.native.adopt(checkPointer(pointer, dtype), bytes)),
-    )
+    const native = callNative(site, () => queue.native.adopt(checkPointer(pointer, dtype), bytes))
+    const memory = new EngineMemory(native, stream)
     const offset = Number(pointer - memory.pointer)
     return create({ queue, memory, dtype, layout, offset, readOnly })
   }
   const memory = data === undefined ? allocate() : over(checkArray(data, dtype, layout.shape, 'data'))
+  if (stream !== undefined && memory.device === 'cpu')
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      'stream: is for memory of a GPU, and the tensor is in memory of the host',
+    )
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
 
   function allocate(): TensorMemory {
     const native = on === 'device' ? callNative(site, () => queue.native.allocateDevice(bytes)) : undefined
-    if (native !== undefined) return new EngineMemory(native)
+    if (native !== undefined) return new EngineMemory(native, stream)
     const buffer = on === 'host' ? callNative(site, () => queue.native.allocate(bytes)) : undefined
     return new HostMemory(buffer === undefined ? allocateBytes(bytes, 'a tensor') : new Uint8Array(buffer))
   }
@@ -417,6 +430,11 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
   if (String(strides) !== String(tightStrides(shape, bytes)))
     fail(`its strides are ${strides.join(', ')} bytes: its values must lie side by side, the last axis first`)
   return makeTensor(queue, site, shape, dtype, { pointer }, readOnly)
+}
+
+function checkStream(stream: bigint): void {
+  if (typeof stream !== 'bigint' || stream < 0n || stream >= 2n ** 64n)
+    throw new FlowError('ERR_ARGUMENT', `stream: must be a handle as a bigint, not ${String(stream)}`)
 }
 
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {

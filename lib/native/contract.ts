@@ -227,6 +227,12 @@ export interface NativeRange {
   readonly pointer: bigint
   readonly bytes: number
   readonly owner?: NativeOwner | undefined
+  /**
+   * The handle of a stream of other code that uses the memory; 0 and 1 are the legacy default stream, 2 that of this thread. What it
+   * has when the request is made comes before the request, and what it gets when the request's work is queued comes after. A stream
+   * that does not exist in the context of the model's GPU is `ERR_ARGUMENT`. It lives until the request is settled.
+   */
+  readonly stream?: bigint | undefined
 }
 
 export type NativeBytes = Uint8Array | NativeRange

@@ -55,11 +55,14 @@ export class HostMemory implements TensorMemory {
 export class EngineMemory implements TensorMemory {
   readonly device: TensorDevice
   readonly #native: NativeMemory
+  readonly #stream: bigint | undefined
   #users = 1
   #bytes: Uint8Array | null | undefined
 
-  constructor(native: NativeMemory) {
+  /** @param stream of other code that uses the memory */
+  constructor(native: NativeMemory, stream?: bigint) {
     this.#native = native
+    this.#stream = stream
     this.device = native.gpu === undefined ? 'cpu' : `cuda:${native.gpu}`
   }
 
@@ -76,7 +79,12 @@ export class EngineMemory implements TensorMemory {
   }
 
   range(offset: number, bytes: number): NativeRange {
-    return { pointer: this.#native.pointer + BigInt(offset), bytes, owner: this.#native.owner }
+    return {
+      pointer: this.#native.pointer + BigInt(offset),
+      bytes,
+      owner: this.#native.owner,
+      stream: this.#stream,
+    }
   }
 
   retain(): void {

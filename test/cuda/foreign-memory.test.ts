@@ -1,46 +1,17 @@
 import fc from 'fast-check'
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { CudaArray, CudaArrayFrame, CudaArraySource, PointerFrame, Tensor } from '../../lib/index.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
+import { loadForeign } from '../support/foreign-memory.js'
 import { traced } from '../support/host-trace.js'
-
-/** The addon of test/support/foreign-memory.cpp. */
-interface Foreign {
-  allocate(bytes: number, device: number): bigint
-  release(address: bigint): void
-  write(address: bigint, bytes: Uint8Array): void
-  read(address: bigint, bytes: Uint8Array): void
-}
 
 useEmulator()
 const [a, b] = await tinyFrames()
 const shape = { width: a.width, height: a.height, format: 'rgb' } as const
 const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
-let foreign: Foreign
-
-beforeAll(() => {
-  const folder = mkdtempSync(join(tmpdir(), 'dinov3-flow-'))
-  try {
-    const require = createRequire(import.meta.url)
-    const { include_dir } = require('node-api-headers') as { readonly include_dir: string }
-    const file = join(folder, 'foreign-memory.node')
-    const source = fileURLToPath(new URL('../support/foreign-memory.cpp', import.meta.url))
-    const args = ['-std=c++20', '-shared', '-fPIC', '-I', include_dir, '-o', file, source]
-    const compiled = spawnSync(process.env['CXX'] ?? 'c++', args, { encoding: 'utf8' })
-    expect(compiled.stderr).toBe('')
-    foreign = require(file) as Foreign
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-})
+const foreign = loadForeign()
 
 afterEach(() => vi.unstubAllEnvs())
 

@@ -1,5 +1,5 @@
-// Device memory that is not the package's: an addon that allocates on the driver of DINOV3_FLOW_CUDA_DRIVER by itself, in the primary
-// context of a device, as a decoder or another network does.
+// Device memory that is not the package's: an addon that allocates on the driver of DINOV3_FLOW_CUDA_DRIVER by itself,
+// in the primary context of a device, as a decoder or another network does.
 #include <dlfcn.h>
 #include <node_api.h>
 
@@ -45,8 +45,8 @@ struct Arguments {
     return data;
   }
   napi_env env;
-  std::size_t count = 2;
-  napi_value values[2] = {};
+  std::size_t count = 3;
+  napi_value values[3] = {};
 };
 
 /// (bytes, device): the address of new memory
@@ -66,13 +66,58 @@ napi_value release(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+void free_bytes(void* bytes) { std::free(bytes); }
+
+/// (device): the handle of a new stream, which no other waits for
+napi_value create_stream(napi_env env, napi_callback_info info) {
+  use_device(static_cast<int>(Arguments(env, info).number(0)));
+  std::uintptr_t stream = 0;
+  find<int (*)(std::uintptr_t*, unsigned)>("cuStreamCreate")(&stream, 1);
+  napi_value result = nullptr;
+  napi_create_bigint_uint64(env, stream, &result);
+  return result;
+}
+
+/// (stream)
+napi_value destroy_stream(napi_env env, napi_callback_info info) {
+  find<int (*)(std::uintptr_t)>("cuStreamDestroy_v2")(Arguments(env, info).address(0));
+  return nullptr;
+}
+
+/// (stream): captures what the stream gets
+napi_value begin_capture(napi_env env, napi_callback_info info) {
+  find<int (*)(std::uintptr_t, int)>("cuStreamBeginCapture_v2")(Arguments(env, info).address(0), 1);
+  return nullptr;
+}
+
+/// (stream)
+napi_value end_capture(napi_env env, napi_callback_info info) {
+  void* graph = nullptr;
+  find<int (*)(std::uintptr_t, void**)>("cuStreamEndCapture")(Arguments(env, info).address(0), &graph);
+  return nullptr;
+}
+
+/// (address, bytes, stream): as `write`, in the order of that stream. Waits for nothing.
+napi_value queue_write(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  std::size_t length = 0;
+  const void* const data = arguments.bytes(1, length);
+  void* const bytes = std::malloc(length);
+  std::memcpy(bytes, data, length);
+  const std::uint64_t stream = arguments.address(2);
+  find<int (*)(std::uintptr_t, const void*, std::size_t, std::uintptr_t)>("cuMemcpyHtoDAsync_v2")(
+      arguments.address(0), bytes, length, stream);
+  find<int (*)(std::uintptr_t, void (*)(void*), void*)>("cuLaunchHostFunc")(stream, free_bytes, bytes);
+  return nullptr;
+}
+
 /// (address, bytes): writes the bytes there
 napi_value write(napi_env env, napi_callback_info info) {
   const Arguments arguments(env, info);
   std::size_t length = 0;
   const void* const data = arguments.bytes(1, length);
   find<int (*)(std::uintptr_t, const void*, std::size_t, void*)>("cuMemcpyHtoDAsync_v2")(arguments.address(0), data,
-                                                                                        length, nullptr);
+                                                                                         length, nullptr);
   wait_for_default_stream();
   return nullptr;
 }
@@ -83,7 +128,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   std::size_t length = 0;
   void* const data = arguments.bytes(1, length);
   find<int (*)(void*, std::uintptr_t, std::size_t, void*)>("cuMemcpyDtoHAsync_v2")(data, arguments.address(0), length,
-                                                                                  nullptr);
+                                                                                   nullptr);
   wait_for_default_stream();
   return nullptr;
 }
@@ -94,7 +139,15 @@ NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback function;
-  } functions[] = {{"allocate", allocate}, {"release", release}, {"write", write}, {"read", read}};
+  } functions[] = {{"allocate", allocate},
+                   {"release", release},
+                   {"write", write},
+                   {"read", read},
+                   {"createStream", create_stream},
+                   {"destroyStream", destroy_stream},
+                   {"beginCapture", begin_capture},
+                   {"endCapture", end_capture},
+                   {"queueWrite", queue_write}};
   for (const auto& [name, function] : functions) {
     napi_value value = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
