@@ -66,11 +66,13 @@ describe('a frame in memory of another module', () => {
     const elsewhere = foreign.allocate(a.data.length, 1)
     using host = model.createTensor([a.data.length + 1000], 'uint8', { on: 'host' })
     const short = placed(a.data.subarray(1))
+    const locked = foreign.allocateHost(a.data.length, 0)
     const good = placed(a.data)
     for (const [pointer, said] of [
       [freed, 'freed'],
       [4096n, 'never allocated'],
       [elsewhere, 'GPU 1'],
+      [locked, 'the host'],
       [short, `${a.data.length - 1} bytes`],
       [good + 1n, `${a.data.length} are needed`],
     ] as const) {

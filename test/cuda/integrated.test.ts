@@ -2,6 +2,7 @@ import { expect, it, vi } from 'vitest'
 import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, tinyFrames } from '../support/fixtures.js'
+import { loadForeign } from '../support/foreign-memory.js'
 import { madeCopy, traced } from '../support/host-trace.js'
 
 // In a file of its own: memory that is not collected yet keeps the device as it was described first.
@@ -10,7 +11,7 @@ useEmulator()
 const [a, b] = await tinyFrames()
 const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
 
-it('a GPU that shares the host’s memory reads frames and writes fields in place, with the bits of others', async () => {
+it('a GPU that shares the host’s memory reads frames and writes fields in place, those of other modules as well, with the bits of others', async () => {
   const size = [48, 64] as const
   const discrete = await load()
   const expected = await discrete.flow(a, b)
@@ -21,6 +22,13 @@ it('a GPU that shares the host’s memory reads frames and writes fields in plac
   vi.unstubAllEnvs()
   expect(model.info.gpu).toMatchObject({ integrated: true, inPlace: true })
   await model.flow(a, b) // packs the tables of this size
+  const foreign = loadForeign()
+  const pointer = foreign.allocateHost(a.data.length, 0)
+  foreign.write(pointer, a.data)
+  const pointed = { width: a.width, height: a.height, format: 'rgb', pointer } as const
+  const { result, events } = await traced(() => model.flow(pointed, pointed))
+  expect(events.filter(({ what }) => what === 'to-device')).toEqual([])
+  expect(sameBits(result.data, (await model.flow(a, a)).data)).toBe(true)
   const [[first], [second]] = [await madeCopy(model, a), await madeCopy(model, b)]
   const fields = [model.createField(a.width, a.height), model.createField(a.width, a.height)]
   for (let round = 0; round < 4; round++)

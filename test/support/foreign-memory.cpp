@@ -60,6 +60,17 @@ napi_value allocate(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/// (bytes, device): the address of new page-locked memory of the host
+napi_value allocate_host(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  use_device(static_cast<int>(arguments.number(1)));
+  void* address = nullptr;
+  find<int (*)(void**, std::size_t, unsigned)>("cuMemHostAlloc")(&address, arguments.number(0), 0);
+  napi_value result = nullptr;
+  napi_create_bigint_uint64(env, reinterpret_cast<std::uintptr_t>(address), &result);
+  return result;
+}
+
 /// (address)
 napi_value release(napi_env env, napi_callback_info info) {
   find<int (*)(std::uintptr_t)>("cuMemFree_v2")(Arguments(env, info).address(0));
@@ -140,6 +151,7 @@ NAPI_MODULE_INIT() {
     const char* name;
     napi_callback function;
   } functions[] = {{"allocate", allocate},
+                   {"allocateHost", allocate_host},
                    {"release", release},
                    {"write", write},
                    {"read", read},

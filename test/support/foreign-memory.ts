@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 /** The addon of test/support/foreign-memory.cpp. */
 export interface Foreign {
   allocate(bytes: number, device: number): bigint
+  allocateHost(bytes: number, device: number): bigint
   release(address: bigint): void
   write(address: bigint, bytes: Uint8Array): void
   read(address: bigint, bytes: Uint8Array): void
