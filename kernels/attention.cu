@@ -9,16 +9,23 @@
 // float32. The weights are rounded to the operands' type for the second product. Their sum is not rounded.
 //
 // The work is 4 tokens^2 heads head_dim FLOPs: 3.96 GFLOP a layer for 1605 tokens and 6 heads of 64, a ViT-S at 480 x
-// 848. q, k, v and out pass through memory once, 4.9 MB in float16. k and v pass through L2 once per query block, 64
-// MB: 60 FLOPs a byte. So memory is not the limit. The tensor cores take 64 mma of a warp per tile of 64 keys (HD 64).
-// Between the two products a thread computes 32 powers of two and some 150 other instructions. The tensor cores would
-// idle meanwhile. Three blocks per multiprocessor, 168 registers a thread up to HD 64, fill each other's gaps. Within a
-// block, tiles of keys and values alternate. Their copy starts one tile (float32) or two tiles before their use.
+// 848. q, k, v and out pass through memory once, 4.9 MB in float16: memory is not the limit. k and v pass through L2
+// once per query block: 64 MB in blocks of 64 queries, 32 MB in blocks of 128, 17 MB in blocks of 256. A large GPU's L2
+// takes longer for 64 MB than its tensor cores for the products.
 //
-// A block has 64 queries and a warp 16, so a row of scores lies within four or eight lanes. Warps synchronise only to
-// pass tiles. On small maps there are too few blocks of 64 queries for a large GPU. Then the keys are split over blocks
-// as well, and the last block to arrive merges the splits' results. It merges them in order, so the result does not
-// depend on the order of arrival.
+// A warp has two fragments of 16 queries, which share every fragment of k and v that it reads from shared memory: 128
+// bytes an mma, and 16 or 32 more for the copies of the tiles. One fragment a warp would read 256. Two fragments hold
+// 64 accumulators, 64 scores and 32 registers of queries a thread (HD 64), so eight warps fill a multiprocessor's
+// registers. Between the two products a thread computes 64 powers of two and some 300 other instructions; the other
+// warps fill that gap. Two fragments of HD 128 would hold 256 registers of these alone, so it has one. So has
+// float32, whose limit is FMAs.
+//
+// Small maps have too few blocks for a large GPU. They take blocks of 64 queries, whose four warps have one fragment
+// each. Furthermore the keys are split over blocks, and the last block to arrive merges the splits' results. It merges
+// them in order, so the result does not depend on the order of arrival. The host chooses both.
+//
+// A row of scores lies within four or eight lanes. Warps synchronise only to pass tiles. Tiles of keys and values
+// alternate. Their copy starts one tile (float32) or two tiles before their use.
 
 #include "attention_warp.cuh"
 
@@ -28,11 +35,11 @@ namespace flow::kernels {
 constexpr float attention_initial_max = -1e30F;
 
 /// The tiles of a split in order, keys and values alternating, through a ring buffer in shared memory.
-template <class T, int HD>
+template <class T, int HD, int Threads>
 class AttentionTiles {
  public:
   using Tile = AttentionTile<T, HD>;
-  static constexpr int stages = attention_stages(sizeof(T));
+  static constexpr int stages = Tile::stages;
 
   /// Keys [begin, end) of a head.
   DEVICE AttentionTiles(T* ring, const T* keys, const T* values, int begin, int end)
@@ -54,8 +61,9 @@ class AttentionTiles {
  private:
   DEVICE void start_copy() {
     if (key_ < end_) {
-      Tile::start_copy(ring_ + write_stage_ * Tile::elements,
-                       (values_next_ ? values_ : keys_) + static_cast<std::ptrdiff_t>(key_) * HD, end_ - key_);
+      Tile::template start_copy<attention_keys, Threads>(
+          ring_ + write_stage_ * Tile::elements,
+          (values_next_ ? values_ : keys_) + static_cast<std::ptrdiff_t>(key_) * HD, end_ - key_);
       if (values_next_) key_ += attention_keys;
       values_next_ = !values_next_;
       write_stage_ = write_stage_ + 1 == stages ? 0 : write_stage_ + 1;
@@ -73,6 +81,9 @@ class AttentionTiles {
 /// Online softmax of the thread's queries over the keys so far.
 template <class Warp>
 struct OnlineSoftmax {
+  static constexpr int score_tiles = std::extent_v<typename Warp::Scores>;
+  static constexpr int acc_tiles = std::extent_v<typename Warp::Accumulators>;
+
   float row_max[Warp::queries];
   float row_sum[Warp::queries];  // of the weights of this thread's keys; of all keys after `reduce_row_sum`
   typename Warp::Accumulators acc;
@@ -90,7 +101,7 @@ struct OnlineSoftmax {
 #pragma unroll
     for (int i = 0; i < Warp::queries; i++) rescale[i] = row_max[i];
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
+    for (int j = 0; j < score_tiles; j++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
         float& maximum = row_max[Warp::score_query(j, e)];
@@ -107,7 +118,7 @@ struct OnlineSoftmax {
       row_sum[i] *= rescale[i];
     }
 #pragma unroll
-    for (int j = 0; j < 8; j++) {
+    for (int j = 0; j < score_tiles; j++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
         const int i = Warp::score_query(j, e);
@@ -116,7 +127,7 @@ struct OnlineSoftmax {
       }
     }
 #pragma unroll
-    for (int j = 0; j < static_cast<int>(sizeof(acc) / sizeof(acc[0])); j++) {
+    for (int j = 0; j < acc_tiles; j++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) acc[j][e] *= rescale[Warp::acc_query(j, e)];
     }
@@ -134,7 +145,7 @@ struct OnlineSoftmax {
 /// The partial results of one head and query block, which the last of its blocks merges. A split stores its
 /// accumulators as the threads hold them, four consecutive floats per thread, then the row sums and the row maxima of
 /// the queries.
-template <class Warp, int HD>
+template <class Warp, int HD, AttentionBlock block>
 class AttentionSplits {
  public:
   using Softmax = OnlineSoftmax<Warp>;
@@ -147,16 +158,16 @@ class AttentionSplits {
   DEVICE void store(const Softmax& softmax) const {
     float* const to = base_ + blockIdx.z * stride_;
 #pragma unroll
-    for (int j = 0; j < HD / 8; j++) {
+    for (int j = 0; j < Softmax::acc_tiles; j++) {
       const float(&sum)[4] = softmax.acc[j];
-      reinterpret_cast<float4*>(to)[j * attention_threads + threadIdx.x] = make_float4(sum[0], sum[1], sum[2], sum[3]);
+      reinterpret_cast<float4*>(to)[j * block.threads + threadIdx.x] = make_float4(sum[0], sum[1], sum[2], sum[3]);
     }
     if (lane_id() % Warp::lanes != 0) return;
 #pragma unroll
     for (int i = 0; i < Warp::queries; i++) {
-      float* const query = to + attention_queries * HD + Warp::query(i);
+      float* const query = to + block.queries * HD + Warp::query(i);
       query[0] = softmax.row_sum[i];
-      query[attention_queries] = softmax.row_max[i];
+      query[block.queries] = softmax.row_max[i];
     }
   }
 
@@ -177,7 +188,7 @@ class AttentionSplits {
     for (int split = 0; split < splits; split++) {
 #pragma unroll
       for (int i = 0; i < Warp::queries; i++) {
-        softmax.row_max[i] = fmaxf(softmax.row_max[i], queries(split)[attention_queries + Warp::query(i)]);
+        softmax.row_max[i] = fmaxf(softmax.row_max[i], queries(split)[block.queries + Warp::query(i)]);
       }
     }
 #pragma unroll 1
@@ -186,13 +197,13 @@ class AttentionSplits {
 #pragma unroll
       for (int i = 0; i < Warp::queries; i++) {
         const float* const query = queries(split) + Warp::query(i);
-        rescale[i] = fast_exp2(query[attention_queries] - softmax.row_max[i]);
+        rescale[i] = fast_exp2(query[block.queries] - softmax.row_max[i]);
         softmax.row_sum[i] += query[0] * rescale[i];
       }
       const float4* const from = reinterpret_cast<const float4*>(base_ + split * stride_);
 #pragma unroll
-      for (int j = 0; j < HD / 8; j++) {
-        const float4 sum = from[j * attention_threads + threadIdx.x];
+      for (int j = 0; j < Softmax::acc_tiles; j++) {
+        const float4 sum = from[j * block.threads + threadIdx.x];
         softmax.acc[j][0] += sum.x * rescale[Warp::acc_query(j, 0)];
         softmax.acc[j][1] += sum.y * rescale[Warp::acc_query(j, 1)];
         softmax.acc[j][2] += sum.z * rescale[Warp::acc_query(j, 2)];
@@ -202,9 +213,9 @@ class AttentionSplits {
   }
 
  private:
-  static constexpr int floats = attention_queries * attention_partial_floats(HD);
+  static constexpr int floats = block.queries * attention_partial_floats(HD);
 
-  DEVICE const float* queries(int split) const { return base_ + split * stride_ + attention_queries * HD; }
+  DEVICE const float* queries(int split) const { return base_ + split * stride_ + block.queries * HD; }
 
   float* base_;
   std::ptrdiff_t stride_;  // between two splits
@@ -216,7 +227,7 @@ DEVICE int image_of_block(const AttentionParams& p) { return static_cast<int>(bl
 
 /// Stores the weighted means of the queries from `first` on, without the padding. A mean of values in range leaves the
 /// range of float16 only by the rounding of weights, so it saturates without a report.
-template <class Warp, class T, int HD>
+template <class Warp, class T>
 DEVICE void store_attention(const AttentionParams& p, int first, const OnlineSoftmax<Warp>& softmax) {
   const bool pairs = p.head_dim % 2 == 0 && p.ldo % 2 == 0;
   const int image = image_of_block(p), head = static_cast<int>(blockIdx.y) - image * p.heads;
@@ -225,7 +236,7 @@ DEVICE void store_attention(const AttentionParams& p, int first, const OnlineSof
 #pragma unroll
   for (int i = 0; i < Warp::queries; i++) inverse_sum[i] = 1.F / softmax.row_sum[i];
 #pragma unroll
-  for (int j = 0; j < HD / 8; j++) {
+  for (int j = 0; j < OnlineSoftmax<Warp>::acc_tiles; j++) {
 #pragma unroll
     for (int e = 0; e < 4; e += 2) {
       const int i = Warp::acc_query(j, e), channel = Warp::acc_channel(j, e), token = first + Warp::query(i);
@@ -242,27 +253,29 @@ DEVICE void store_attention(const AttentionParams& p, int first, const OnlineSof
   }
 }
 
-template <class T, int HD>
+template <class T, int HD, AttentionBlock block>
 DEVICE void attention(const AttentionParams& p) {
   using Tile = AttentionTile<T, HD>;
-  using Warp = AttentionWarp<T, HD>;
+  using Warp = AttentionWarp<T, HD, block.queries / (block.threads / warp_size) / 16>;
+  static_assert(Tile::queries_at >= (Tile::stages - (Warp::keeps_queries ? 1 : 0)) * Tile::elements);
   SHARED_MEMORY(T, shared);
 
-  const int first = static_cast<int>(blockIdx.x) * attention_queries;
+  const int first = static_cast<int>(blockIdx.x) * block.queries;
   const int begin = static_cast<int>(blockIdx.z) * p.keys_per_split;
   const int end = min(begin + p.keys_per_split, p.tokens);
   // blockIdx.y counts the heads of all images. Between two images lie the k and v of the first: as many heads twice.
   const std::ptrdiff_t head =
       (static_cast<std::ptrdiff_t>(blockIdx.y) + 2 * image_of_block(p) * p.heads) * p.tokens * HD;
 
-  Tile::start_copy(shared, static_cast<const T*>(p.q) + head + static_cast<std::ptrdiff_t>(first) * HD,
-                   p.tokens - first);
+  T* const queries = shared + Tile::queries_at;
+  Tile::template start_copy<block.queries, block.threads>(
+      queries, static_cast<const T*>(p.q) + head + static_cast<std::ptrdiff_t>(first) * HD, p.tokens - first);
   cp_async_commit();
-  AttentionTiles<T, HD> tiles(shared + Tile::elements, static_cast<const T*>(p.k) + head,
-                              static_cast<const T*>(p.v) + head, begin, end);
+  AttentionTiles<T, HD, block.threads> tiles(shared, static_cast<const T*>(p.k) + head,
+                                             static_cast<const T*>(p.v) + head, begin, end);
   cp_async_wait<tiles.stages - 1>();
   __syncthreads();
-  const Warp warp(shared);
+  const Warp warp(queries);
 
   OnlineSoftmax<Warp> softmax;
 #pragma unroll 1
@@ -271,7 +284,7 @@ DEVICE void attention(const AttentionParams& p) {
     warp.score(scores, tiles.next());
     if (end - key < attention_keys) {
 #pragma unroll
-      for (int j = 0; j < 8; j++) {
+      for (int j = 0; j < softmax.score_tiles; j++) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           if (key + Warp::score_key(j, e) >= end) scores[j][e] = -INFINITY;
@@ -284,34 +297,43 @@ DEVICE void attention(const AttentionParams& p) {
   softmax.reduce_row_sum();
 
   if (gridDim.z > 1) {
-    const AttentionSplits<Warp, HD> splits(p);
+    const AttentionSplits<Warp, HD, block> splits(p);
     splits.store(softmax);
     if (!splits.last_to_arrive()) return;
     splits.merge(softmax);
   }
-  store_attention<Warp, T, HD>(p, first, softmax);
+  store_attention<Warp, T>(p, first, softmax);
 }
 
-// Blocks per multiprocessor that the registers must suffice for. Four of HD 64 would leave 128 registers a thread,
-// slightly too few. Before compute capability 8.0 tiles pass through registers, and shared memory holds at most two
-// blocks.
+// Blocks per multiprocessor that the registers must suffice for, by HD and queries. A thread of two fragments and HD 64
+// holds 64 accumulators, 64 scores and 32 registers of queries, so it gets 255.
+#define ATTENTION(TYPE, T, HD, INDEX, QUERIES, BLOCKS)                                                    \
+  static_assert(attention_blocks[INDEX].queries == QUERIES);                                              \
+  KERNEL(attention_##TYPE##_##HD##_##QUERIES, AttentionParams, attention_blocks[INDEX].threads, BLOCKS) { \
+    attention<T, HD, attention_blocks[INDEX]>(p);                                                         \
+  }
+
+// Before compute capability 8.0 tiles pass through registers, and shared memory holds at most two blocks.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-constexpr int attention_blocks_32 = 3, attention_blocks_64 = 2, attention_blocks_128 = 1;
+constexpr int blocks_32 = 3, blocks_64 = 2, blocks_128 = 1;
 #else
-constexpr int attention_blocks_32 = 3, attention_blocks_64 = 3, attention_blocks_128 = 2;
+constexpr int blocks_32 = 3, blocks_64 = 3, blocks_128 = 2;
 #endif
 
-#define ATTENTION(TYPE, T, HD) \
-  KERNEL(attention_##TYPE##_##HD, AttentionParams, attention_threads, attention_blocks_##HD) { attention<T, HD>(p); }
+ATTENTION(f32, float, 32, 2, 64, blocks_32)
+ATTENTION(f32, float, 64, 2, 64, blocks_64)
+ATTENTION(f32, float, 128, 2, 64, blocks_128)
 
-ATTENTION(f32, float, 32)
-ATTENTION(f32, float, 64)
-ATTENTION(f32, float, 128)
-ATTENTION(f16, __half, 32)
-ATTENTION(f16, __half, 64)
-ATTENTION(f16, __half, 128)
-ATTENTION(bf16, __nv_bfloat16, 32)
-ATTENTION(bf16, __nv_bfloat16, 64)
-ATTENTION(bf16, __nv_bfloat16, 128)
+#define ATTENTIONS(TYPE, T)                \
+  ATTENTION(TYPE, T, 32, 0, 256, 1)        \
+  ATTENTION(TYPE, T, 32, 1, 128, 2)        \
+  ATTENTION(TYPE, T, 32, 2, 64, blocks_32) \
+  ATTENTION(TYPE, T, 64, 0, 256, 1)        \
+  ATTENTION(TYPE, T, 64, 1, 128, 2)        \
+  ATTENTION(TYPE, T, 64, 2, 64, blocks_64) \
+  ATTENTION(TYPE, T, 128, 2, 64, blocks_128)
+
+ATTENTIONS(f16, __half)
+ATTENTIONS(bf16, __nv_bfloat16)
 
 }  // namespace flow::kernels

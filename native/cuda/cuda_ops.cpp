@@ -7,7 +7,6 @@
 
 #include "cuda/copy.h"
 #include "cuda/marked_stream.h"
-#include "cuda/tiles.h"
 #include "engine/known_memory.h"
 #include "kernels/attention.h"
 #include "kernels/color_flow.h"
@@ -309,6 +308,8 @@ void CudaOps::time_sequences() {
 
 void CudaOps::use_gemm_tile(const kernels::GemmTile& tile) { gemm_tile_ = &tile; }
 
+void CudaOps::use_attention_queries(int queries) { attention_queries_ = queries; }
+
 float CudaOps::sequence_milliseconds() {
   return guarded([&] { return clock_.value().end.milliseconds_since(clock_.value().begin); });
 }
@@ -475,21 +476,32 @@ void CudaOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix o
   params.tokens = shape.tokens;
   params.heads = shape.heads;
   params.head_dim = shape.head_dim;
-  params.keys_per_split =
-      choose_attention_splits(shape.tokens, shape.heads, device());  // the same for any number of images
+  // The same for any number of images, so that an image's result is.
+  const AttentionWork work{shape.tokens, shape.heads, head_dim, bytes};
+  const kernels::AttentionBlock block = attention_block(work);
+  params.keys_per_split = choose_attention_splits(block, work, device());
   const int splits = ceil_div(shape.tokens, params.keys_per_split);
-  const int blocks = ceil_div(shape.tokens, kernels::attention_queries), heads = shape.images * shape.heads;
+  const int blocks = ceil_div(shape.tokens, block.queries), heads = shape.images * shape.heads;
   if (splits > 1) {
     guarded([&] {
-      const std::size_t rows = static_cast<std::size_t>(splits) * heads * blocks * kernels::attention_queries;
+      const std::size_t rows = static_cast<std::size_t>(splits) * heads * blocks * block.queries;
       params.partial = static_cast<float*>(
           scratch(partial_outputs_, rows * kernels::attention_partial_floats(head_dim) * sizeof(float)));
       params.arrived = static_cast<unsigned*>(
           scratch(attention_arrived_, static_cast<std::size_t>(blocks) * heads * sizeof(unsigned)));
     });
   }
-  launch(named("attention", precision_) + "_" + std::to_string(head_dim), {blocks, heads, splits},
-         {kernels::attention_threads}, kernels::attention_shared_bytes(head_dim, bytes), params);
+  const std::string name =
+      named("attention", precision_) + "_" + std::to_string(head_dim) + "_" + std::to_string(block.queries);
+  launch(name, {blocks, heads, splits}, {block.threads}, kernels::attention_shared_bytes(block, head_dim, bytes),
+         params);
+}
+
+kernels::AttentionBlock CudaOps::attention_block(AttentionWork work) const {
+  for (const kernels::AttentionBlock& block : kernels::attention_blocks_of(work.head_dim, work.element_bytes)) {
+    if (block.queries == attention_queries_) return block;
+  }
+  return choose_attention_block(work, device());
 }
 
 void CudaOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {

@@ -16,6 +16,7 @@
 #include "cuda/precision.h"
 #include "cuda/staging.h"
 #include "cuda/stream.h"
+#include "cuda/tiles.h"
 #include "kernels/gemm.h"
 #include "ops/error.h"
 #include "ops/ops.h"
@@ -42,6 +43,8 @@ class CudaOps : public Ops {
   float sequence_milliseconds();
   /// From now on, every product uses this one of kernels::gemm_tiles: for tests, whose matrices are small.
   void use_gemm_tile(const kernels::GemmTile& tile);
+  /// From now on, attention uses blocks of so many queries where there is such a kernel: for tests, as above.
+  void use_attention_queries(int queries);
 
   std::unique_ptr<Memory> allocate(std::size_t bytes) override;
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
@@ -181,6 +184,7 @@ class CudaOps : public Ops {
   StagedFrame& staged(const Frame& frame);
   kernels::GemmParams gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out, int ldo) const;
   void run_gemm(const char* op, const kernels::GemmParams& params);
+  kernels::AttentionBlock attention_block(AttentionWork work) const;
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
   /// norm(x) as operands, in scratch.
   OperandMatrix normalised(RealMatrix x, const Packed& norm);
@@ -207,6 +211,7 @@ class CudaOps : public Ops {
   Packer packer_;
   std::string poison_;                            // the error that ended this engine
   const kernels::GemmTile* gemm_tile_ = nullptr;  // null: choose the fastest
+  int attention_queries_ = 0;                     // 0: choose the fastest
 
   Scratch normalised_, partial_outputs_, attention_arrived_, partial_sums_, sums_arrived_, longest_, match_norms_,
       match_global_, refinement_;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include "kernels/attention.h"
-
 namespace flow::cuda {
 
 namespace {
@@ -16,12 +14,25 @@ constexpr std::size_t reserved_per_block = 1024;
 /// x 64 as in one of 128 x 128.
 constexpr double load_cost = 64;
 
+/// Bytes that a multiprocessor reads from shared memory in a cycle, from L2 alone, and from L2 while all others do:
+/// cards have 16 to 32.
+constexpr double shared_per_cycle = 128, l2_per_cycle = 64, l2_share_per_cycle = 24;
+
 /// More splits cost more than they save: their sums must be added up.
 constexpr int max_splits = 8;
 /// Fewer keys do not pay for loading the queries. Only the last split may have fewer.
 constexpr int min_key_tiles = 4;
-/// Cost of writing the sums of a split and reading them again, in key tiles of about as many bytes.
-constexpr int split_cost = 2;
+
+/// Cycles of a multiprocessor for one mma.m16n8k16 with float32 sums; bench/gpu/cards.mjs says where they come from.
+double mma_cycles(const DeviceInfo& device) {
+  switch (device.capability_major) {
+    case 7: return 4;
+    case 8: return device.capability_minor == 0 || device.capability_minor == 7 ? 2 : 8;
+    case 9: return 1.6;
+    case 12: return 8;
+    default: return 2;
+  }
+}
 
 /// Blocks on one multiprocessor share its matrix units. So the time is that of the busiest multiprocessor, which runs
 /// its blocks one after the other.
@@ -62,22 +73,43 @@ kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const
   return *best;
 }
 
-int choose_attention_splits(int tokens, int heads, const DeviceInfo& device) {
-  const int key_tiles = std::max(1, ceil_div(tokens, kernels::attention_keys));
-  const long long blocks = static_cast<long long>(ceil_div(tokens, kernels::attention_queries)) * heads;
+double attention_time(kernels::AttentionBlock block, int keys_per_split, AttentionWork work, const DeviceInfo& device) {
+  const int splits = ceil_div(std::max(1, work.tokens), keys_per_split);
+  const int key_tiles = keys_per_split / kernels::attention_keys;
+  const long long blocks = static_cast<long long>(ceil_div(work.tokens, block.queries)) * work.heads * splits;
+  const double row = static_cast<double>(work.head_dim) * work.element_bytes;
+
+  // An mma takes 256 bytes of keys or values, which a warp's fragments share.
+  const int fragments = block.queries / 16, warps = block.threads / 32;
+  const double mma = static_cast<double>(fragments) * work.head_dim;
+  const double tile = 2 * kernels::attention_keys * row;
+  const double cycles = std::max(mma * mma_cycles(device), (mma * 256 * warps / fragments + tile) / shared_per_cycle);
+  const double sums =
+      splits == 1 ? 0 : 2.0 * block.queries * kernels::attention_partial_floats(work.head_dim) * sizeof(float);
+  const double of_block = key_tiles * cycles + (block.queries * row + sums) / l2_per_cycle;
+  const double from_l2 = static_cast<double>(blocks) * (key_tiles * tile + 2 * block.queries * row + sums);
+  return std::max(rounds(blocks, device) * of_block,
+                  from_l2 / (l2_share_per_cycle * std::max(1, device.multiprocessors)));
+}
+
+int choose_attention_splits(kernels::AttentionBlock block, AttentionWork work, const DeviceInfo& device) {
+  const int key_tiles = std::max(1, ceil_div(work.tokens, kernels::attention_keys));
+  const auto time = [&](int tiles) { return attention_time(block, tiles * kernels::attention_keys, work, device); };
   int best = key_tiles;
-  int best_time = rounds(blocks, device) * key_tiles;
   for (int wanted = 2; wanted <= max_splits; wanted++) {
     const int tiles = ceil_div(key_tiles, wanted);
     if (tiles < min_key_tiles) break;
-    const int splits = ceil_div(key_tiles, tiles);  // fewer than wanted if the tiles do not divide evenly
-    const int time = rounds(blocks * splits, device) * (tiles + split_cost);
-    if (time < best_time) {
-      best = tiles;
-      best_time = time;
-    }
+    if (time(tiles) < time(best)) best = tiles;
   }
   return best * kernels::attention_keys;
+}
+
+kernels::AttentionBlock choose_attention_block(AttentionWork work, const DeviceInfo& device) {
+  const auto time = [&](kernels::AttentionBlock block) {
+    return attention_time(block, choose_attention_splits(block, work, device), work, device);
+  };
+  // The first of equal ones: larger blocks read keys and values less often.
+  return *std::ranges::min_element(kernels::attention_blocks_of(work.head_dim, work.element_bytes), {}, time);
 }
 
 }  // namespace flow::cuda

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "kernels/attention.h"
 #include "kernels/gemm.h"
 
 // The division of a kernel into blocks, chosen by a cost model. No driver is needed.
@@ -16,7 +17,19 @@ double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes,
 /// The fastest of kernels::gemm_tiles that fits the device. Throws Error(device) if none does.
 kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
-/// Keys per split of an attention, a multiple of kernels::attention_keys. The number of splits is ceil(tokens / keys).
-int choose_attention_splits(int tokens, int heads, const DeviceInfo& device);
+/// An attention of one image. head_dim is padded.
+struct AttentionWork {
+  int tokens, heads, head_dim, element_bytes;
+};
+
+/// Cycles of an attention in blocks of `block`: of the multiprocessors' arithmetic or of L2, whichever takes longer. An
+/// estimate for comparison.
+double attention_time(kernels::AttentionBlock block, int keys_per_split, AttentionWork work, const DeviceInfo& device);
+
+/// Keys per split, a multiple of kernels::attention_keys. The number of splits is ceil(tokens / keys).
+int choose_attention_splits(kernels::AttentionBlock block, AttentionWork work, const DeviceInfo& device);
+
+/// The fastest of kernels::attention_blocks_of.
+kernels::AttentionBlock choose_attention_block(AttentionWork work, const DeviceInfo& device);
 
 }  // namespace flow::cuda

@@ -111,10 +111,15 @@ inline std::vector<TestedEngine> engines() {
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // These tiles are too large for the shapes here: choose_gemm_tile would not choose them.
       for (const auto* tile = std::begin(kernels::gemm_tiles); tile != std::end(kernels::gemm_tiles) - 1; ++tile) {
-        all.push_back({name + ", tile " + std::to_string(tile->rows) + " x " + std::to_string(tile->cols),
+        const auto* const block =
+            std::min(std::begin(kernels::attention_blocks) + (tile - std::begin(kernels::gemm_tiles)),
+                     std::end(kernels::attention_blocks) - 1);
+        all.push_back({name + ", tile " + std::to_string(tile->rows) + " x " + std::to_string(tile->cols) + ", " +
+                           std::to_string(block->queries) + " queries",
                        [=] {
                          auto ops = std::make_unique<cuda::CudaOps>(cuda::Context::of(0), precision);
                          ops->use_gemm_tile(*tile);
+                         ops->use_attention_queries(block->queries);
                          return Bench(std::move(ops), least);
                        },
                        true});

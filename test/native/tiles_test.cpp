@@ -1,11 +1,11 @@
 // How work is cut into blocks: promises for every shape and GPU.
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "check.h"
 #include "cuda/tiles.h"
-#include "kernels/attention.h"
 
 using namespace flow;
 using namespace flow::cuda;
@@ -15,18 +15,21 @@ namespace {
 
 constexpr std::size_t kibibyte = 1024;
 
-DeviceInfo card(int multiprocessors, std::size_t shared_per_block, std::size_t shared_per_multiprocessor) {
+DeviceInfo card(int multiprocessors, std::size_t shared_per_block, std::size_t shared_per_multiprocessor,
+                int capability_major = 8, int capability_minor = 0) {
   DeviceInfo device{};
   device.name = "a card";
+  device.capability_major = capability_major;
+  device.capability_minor = capability_minor;
   device.multiprocessors = multiprocessors;
   device.shared_per_block = shared_per_block * kibibyte;
   device.shared_per_multiprocessor = shared_per_multiprocessor * kibibyte;
   return device;
 }
 
-const DeviceInfo turing = card(40, 64, 64);
-const DeviceInfo orin = card(16, 163, 164);
-const DeviceInfo hopper = card(132, 227, 228);
+const DeviceInfo turing = card(40, 64, 64, 7, 5);
+const DeviceInfo orin = card(16, 163, 164, 8, 7);
+const DeviceInfo hopper = card(132, 227, 228, 9, 0);
 const DeviceInfo cards[] = {card(1, 48, 48), turing, orin, hopper};
 
 const GemmTile& largest = *std::begin(kernels::gemm_tiles);
@@ -37,8 +40,12 @@ bool same(const GemmTile& a, const GemmTile& b) { return a.rows == b.rows && a.c
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-int splits_of(int tokens, int heads, const DeviceInfo& device) {
-  return ceil_div(tokens, choose_attention_splits(tokens, heads, device));
+AttentionWork work(int tokens, int heads) { return {tokens, heads, 64, 2}; }
+
+int queries_of(AttentionWork work, const DeviceInfo& device) { return choose_attention_block(work, device).queries; }
+
+int splits_of(AttentionWork work, const DeviceInfo& device) {
+  return ceil_div(work.tokens, choose_attention_splits(choose_attention_block(work, device), work, device));
 }
 
 const check::Register fits("a GEMM's tile fits the card, whatever the shape", [] {
@@ -94,13 +101,15 @@ const check::Register monotonic("more work takes longer, more multiprocessors do
 
 const check::Register splits_bounds("attention has whole key tiles, 4 or more in a split, and 8 splits or fewer", [] {
   for (const DeviceInfo& device : cards) {
-    for (int tokens = 1; tokens < 5000; tokens += 7) {
-      for (const int heads : {1, 3, 6, 20}) {
-        const int keys = choose_attention_splits(tokens, heads, device);
-        check::that(keys > 0 && keys % kernels::attention_keys == 0, tokens, " tokens: ", keys, " keys");
-        const int splits = ceil_div(tokens, keys);
-        check::that(splits >= 1 && splits <= 8, tokens, " tokens: ", splits, " splits");
-        check::that(splits == 1 || keys >= 4 * kernels::attention_keys, tokens, " tokens: ", keys, " keys");
+    for (const kernels::AttentionBlock& block : kernels::attention_blocks) {
+      for (int tokens = 1; tokens < 5000; tokens += 7) {
+        for (const int heads : {1, 3, 6, 20}) {
+          const int keys = choose_attention_splits(block, work(tokens, heads), device);
+          check::that(keys > 0 && keys % kernels::attention_keys == 0, tokens, " tokens: ", keys, " keys");
+          const int splits = ceil_div(tokens, keys);
+          check::that(splits >= 1 && splits <= 8, tokens, " tokens: ", splits, " splits");
+          check::that(splits == 1 || keys >= 4 * kernels::attention_keys, tokens, " tokens: ", keys, " keys");
+        }
       }
     }
   }
@@ -108,21 +117,39 @@ const check::Register splits_bounds("attention has whole key tiles, 4 or more in
 
 const check::Register splits_fill(
     "attention fills the card where there are keys enough, and is not split where it does", [] {
-      const int blocks = ceil_div(1605, kernels::attention_queries) * 6;
-      check::that(blocks * splits_of(1605, 6, hopper) >= 2 * hopper.multiprocessors, "1605 tokens, 6 heads");
-      check::that(splits_of(1605, 1, hopper) >= 4, "1605 tokens, 1 head");
-      check::that(splits_of(1605, 1, hopper) * ceil_div(1605, kernels::attention_queries) <= hopper.multiprocessors,
+      const AttentionWork vit_s = work(1605, 6);
+      const int blocks = ceil_div(1605, queries_of(vit_s, hopper)) * 6 * splits_of(vit_s, hopper);
+      const int rounds = ceil_div(blocks, hopper.multiprocessors);
+      check::that(10 * blocks >= 9 * rounds * hopper.multiprocessors, "1605 tokens, 6 heads: ", blocks, " blocks");
+      const AttentionWork one_head = work(1605, 1);
+      check::that(splits_of(one_head, hopper) >= 4, "1605 tokens, 1 head");
+      check::that(splits_of(one_head, hopper) * ceil_div(1605, queries_of(one_head, hopper)) <= hopper.multiprocessors,
                   "1605 tokens, 1 head: a second round");
-      check::that(splits_of(6405, 16, orin) == 1, "6405 tokens, 16 heads on 16 multiprocessors");
-      check::that(splits_of(384, 1, hopper) == 1, "6 key tiles cannot be split");
+      check::that(splits_of(vit_s, orin) == 1, "1605 tokens, 6 heads on 16 multiprocessors");
+      check::that(splits_of(work(6405, 16), orin) == 1, "6405 tokens, 16 heads on 16 multiprocessors");
+      check::that(splits_of(work(384, 1), hopper) == 1, "6 key tiles cannot be split");
     });
+
+const check::Register queries("attention's blocks are large where L2 limits, and small where there are few", [] {
+  check::that(queries_of(work(1605, 6), hopper) == 256, "1605 tokens, 6 heads on 132 multiprocessors");
+  check::that(queries_of(work(1605, 6), orin) == 128, "1605 tokens, 6 heads on 16 multiprocessors");
+  check::that(queries_of(work(201, 6), hopper) == 64, "201 tokens, 6 heads on 132 multiprocessors");
+  for (const DeviceInfo& device : cards) {
+    for (const auto [head_dim, bytes] : {std::array{128, 2}, {64, 4}, {128, 4}}) {
+      check::that(queries_of({1605, 6, head_dim, bytes}, device) == 64, "no kernel has more queries");
+    }
+  }
+});
 
 const check::Register degenerate("degenerate shapes have a choice", [] {
   DeviceInfo none = hopper;
   none.multiprocessors = 0;
-  check::that(choose_attention_splits(0, 1, hopper) == kernels::attention_keys, "no tokens");
-  check::that(choose_attention_splits(1, 0, hopper) == kernels::attention_keys, "no heads");
-  check::that(choose_attention_splits(1605, 6, none) > 0, "no multiprocessors");
+  for (const kernels::AttentionBlock& block : kernels::attention_blocks) {
+    check::that(choose_attention_splits(block, work(0, 1), hopper) == kernels::attention_keys, "no tokens");
+    check::that(choose_attention_splits(block, work(1, 0), hopper) == kernels::attention_keys, "no heads");
+    check::that(choose_attention_splits(block, work(1605, 6), none) > 0, "no multiprocessors");
+  }
+  check::that(queries_of(work(0, 0), hopper) > 0, "nothing");
 });
 
 }  // namespace
