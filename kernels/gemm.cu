@@ -11,12 +11,16 @@
 // 260 FLOPs a byte, and all of it fits a GPU's L2. The limit is how fast the tensor cores are fed. Per 64 bytes of k, a
 // block of 128 x 128 reads 16 KiB for 2^20 FLOPs, 64 a byte; a block of 64 x 64 reaches half of that. So tiles are
 // large where they fill the GPU, and small where a few large ones would leave multiprocessors idle. The host chooses.
-// A warp's part matters as much: one of 32 x 64 reads 3 KiB of shared memory for 16 mma, one of 32 x 32, in a block of
-// 64 x 64, 2 KiB for 8. So a block of 128 x 64 takes the place of two of 64 x 64 that one multiprocessor would get.
+// A warp's part matters as much. Of 64 x 64, in a block of 128 x 128, it reads 128 bytes of shared memory for each mma,
+// of 32 x 64 192, of 32 x 32, in a block of 64 x 64, 256. The copies to shared memory add 64 to 128. In the two cycles
+// of an mma, shared memory delivers 256.
+//
+// Where the weights exceed L2, the blocks of a few columns run first, then those of the next: otherwise every row of
+// blocks would read all weights from memory again.
 //
 // mma.m16n8k16 with cp.async runs on everything from compute capability 8.0 on. One thread holds both columns that
-// SwiGLU and RoPE combine, because the weights' rows are ordered for these fragments. Two blocks per multiprocessor,
-// 128 registers per thread, hide each other's barriers and epilogues. float32 takes the same path with exact FMAs. It
+// SwiGLU and RoPE combine, because the weights' rows are ordered for these fragments. Two or three blocks per
+// multiprocessor hide each other's barriers and epilogues. float32 takes the same path with exact FMAs. It
 // serves for comparison, and for GPUs that have nothing better.
 
 #include "gemm_epilogues.cuh"
@@ -28,7 +32,7 @@ template <class Block, class A, class E>
 DEVICE void gemm(const GemmParams& p) {
   SHARED_MEMORY(typename Block::T, shared);
   A a(p);
-  RowSource<Block, Block::cols> b(p.b, p.ldb, static_cast<int>(blockIdx.x) * Block::cols, ceil_div(p.n, 64) * 64, p.k);
+  RowSource<Block, Block::cols> b(p.b, p.ldb, Block::col_block() * Block::cols, ceil_div(p.n, 64) * 64, p.k);
   typename Block::Accumulators acc = {};
   multiply<Block>(a, b, p.k, shared, acc);
 

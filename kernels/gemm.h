@@ -5,7 +5,8 @@
 // Parameters of gemm.cu: out (m x n) = epilogue(scale * (rows of `a` x `b`^T) + bias).
 //
 // Kernels are named gemm_OP_TYPE_BMxBN: OP of the list below, TYPE f32, f16 or bf16, tile BM x BN of `gemm_tiles`.
-// The grid is (ceil(n / BN), ceil(m / BM)), the block `threads`, dynamic shared memory `gemm_shared_bytes`.
+// The block is `threads`, dynamic shared memory `gemm_shared_bytes`. The grid is (G, ceil(m / BM), ceil(n / BN) / G):
+// the blocks of G columns of blocks run before those of the next G, so that G x BN rows of `b` stay in L2.
 
 namespace flow::kernels {
 
@@ -22,11 +23,12 @@ namespace flow::kernels {
 struct GemmTile {
   int rows, cols;  // of the result, per block
   int threads;
-  int stages;  // slices of k in shared memory
+  int stages;          // slices of k in shared memory
+  int warp_rows = 32;  // of the result, per warp
 };
 
 /// Largest first. float32 uses the last one only.
-constexpr GemmTile gemm_tiles[] = {{128, 128, 256, 3}, {128, 64, 128, 3}, {64, 64, 128, 4}};
+constexpr GemmTile gemm_tiles[] = {{128, 128, 128, 3, 64}, {128, 64, 128, 3}, {64, 64, 128, 4}};
 
 /// Elements of k in a stage.
 constexpr int gemm_depth(int element_bytes) { return element_bytes == 2 ? 32 : 16; }

@@ -8,7 +8,7 @@
 // copied. There is one barrier per slice. Chunk c of row r lies in slot 4 r + (c ^ r / 2 % 4). So eight rows of one
 // chunk lie in all 32 banks, which is how ldmatrix and the float32 loads read them.
 //
-// A warp computes 32 rows x 8 col_tiles columns, in tiles of 16 x 8. The accumulators are the D fragments of
+// A warp computes 16 row_tiles rows x 8 col_tiles columns, in tiles of 16 x 8. The accumulators are the D fragments of
 // mma.m16n8k16 (ptx.cuh). The FMAs of float32 keep that layout, so epilogues do not depend on the type. With g = lane /
 // 4 and t = lane % 4, acc[i][j] holds rows 16 i + g and 16 i + g + 8, columns 8 j + 2t and 8 j + 2t + 1.
 //
@@ -30,7 +30,7 @@ struct GemmBlock {
   static constexpr int rows = tile.rows, cols = tile.cols, threads = tile.threads, stages = tile.stages;
   static constexpr int chunk = 16 / sizeof(T);
   static constexpr int depth = gemm_depth(sizeof(T));
-  static constexpr int row_tiles = 2;
+  static constexpr int row_tiles = tile.warp_rows / 16;
   static constexpr int warp_rows = rows / (16 * row_tiles);
   static constexpr int warp_cols = threads / warp_size / warp_rows;
   static constexpr int col_tiles = cols / warp_cols / 8;
@@ -44,9 +44,11 @@ struct GemmBlock {
   /// First row and column of the warp's part, within the block.
   static DEVICE int warp_row() { return warp_id() % warp_rows * 16 * row_tiles; }
   static DEVICE int warp_col() { return warp_id() / warp_rows * 8 * col_tiles; }
+  /// Index of the block's columns. The grid walks panels of columns: gridDim.x of them for all rows, then the next.
+  static DEVICE int col_block() { return static_cast<int>(blockIdx.z * gridDim.x + blockIdx.x); }
   /// Row and column, in the result, of the thread's acc[0][0][0].
   static DEVICE int first_row() { return static_cast<int>(blockIdx.y) * rows + warp_row() + lane_id() / 4; }
-  static DEVICE int first_col() { return static_cast<int>(blockIdx.x) * cols + warp_col() + lane_id() % 4 * 2; }
+  static DEVICE int first_col() { return col_block() * cols + warp_col() + lane_id() % 4 * 2; }
 };
 
 /// The chunks of a slice of `Rows` rows that one thread loads: the same chunk of every `step`th row.

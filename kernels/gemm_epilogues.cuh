@@ -164,7 +164,7 @@ class SiluWithColumnSums : public Epilogue<Block> {
   }
 
  private:
-  static DEVICE int first() { return static_cast<int>(blockIdx.x) * Block::cols; }
+  static DEVICE int first() { return Block::col_block() * Block::cols; }
   DEVICE float* partial(unsigned block) const {
     return this->p.sums.partial + static_cast<std::ptrdiff_t>(block) * this->p.n;
   }
@@ -182,7 +182,8 @@ class SiluWithColumnSums : public Epilogue<Block> {
   /// counter to zero.
   DEVICE bool last_to_arrive() const {
     __syncthreads();
-    const bool last = threadIdx.x == 0 && atomicInc(this->p.sums.arrived + blockIdx.x, gridDim.y - 1) == gridDim.y - 1;
+    const bool last =
+        threadIdx.x == 0 && atomicInc(this->p.sums.arrived + Block::col_block(), gridDim.y - 1) == gridDim.y - 1;
     return __syncthreads_or(last) != 0;
   }
 

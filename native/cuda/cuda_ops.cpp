@@ -390,8 +390,9 @@ void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
       gemm_tile_ != nullptr ? *gemm_tile_ : choose_gemm_tile(params.m, params.n, params.k, bytes, device());
   const std::string name = named((std::string("gemm_") + op).c_str(), precision_) + "_" + std::to_string(tile.rows) +
                            "x" + std::to_string(tile.cols);
-  launch(name, {ceil_div(params.n, tile.cols), ceil_div(params.m, tile.rows)}, {tile.threads},
-         kernels::gemm_shared_bytes(tile, bytes), params);
+  const int columns = ceil_div(params.n, tile.cols), rows = ceil_div(params.m, tile.rows);
+  const int panel = gemm_tile_ != nullptr ? 1 : choose_gemm_panel(tile, params.m, params.n, params.k, bytes, device());
+  launch(name, {panel, rows, columns / panel}, {tile.threads}, kernels::gemm_shared_bytes(tile, bytes), params);
 }
 
 void CudaOps::run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision) {

@@ -41,7 +41,8 @@ class CudaOps : public Ops {
   void time_sequences();
   /// Device time from the beginning to the end of the last sequence, which must be finished. Needs `time_sequences`.
   float sequence_milliseconds();
-  /// From now on, every product uses this one of kernels::gemm_tiles: for tests, whose matrices are small.
+  /// From now on, every product uses this one of kernels::gemm_tiles, and panels of one column of blocks: for tests,
+  /// whose matrices are small.
   void use_gemm_tile(const kernels::GemmTile& tile);
   /// From now on, attention uses blocks of so many queries where there is such a kernel: for tests, as above.
   void use_attention_queries(int queries);

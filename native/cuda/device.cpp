@@ -26,14 +26,15 @@ DeviceInfo describe(int index) {
   std::size_t memory = 0;
   check(driver().cuDeviceTotalMem(&memory, device), "cuDeviceTotalMem");
   return {
-      .index = index,
       .name = name.data(),
+      .index = index,
       .capability_major = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
       .capability_minor = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
       .multiprocessors = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
       .shared_per_block = static_cast<std::size_t>(attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)),
       .shared_per_multiprocessor =
           static_cast<std::size_t>(attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)),
+      .l2 = static_cast<std::size_t>(attribute(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)),
       .memory = memory,
       .integrated = attribute(CU_DEVICE_ATTRIBUTE_INTEGRATED) != 0};
 }

@@ -11,12 +11,12 @@
 namespace flow::cuda {
 
 struct DeviceInfo {
-  int index;
   std::string name;
+  int index;
   int capability_major, capability_minor;
   int multiprocessors;
-  std::size_t shared_per_block, shared_per_multiprocessor, memory;  // bytes
-  bool integrated;                                                  // its memory is the host's memory
+  std::size_t shared_per_block, shared_per_multiprocessor, l2, memory;  // bytes
+  bool integrated;                                                      // its memory is the host's memory
 
   /// "9.0"
   std::string capability() const { return std::to_string(capability_major) + "." + std::to_string(capability_minor); }

@@ -10,13 +10,11 @@ namespace {
 /// Bytes of shared memory that the driver reserves in a multiprocessor for each block.
 constexpr std::size_t reserved_per_block = 1024;
 
-/// Cost of loading one element of a slice, in multiply-adds. With it, a result costs 1.5 times as much in a tile of 64
-/// x 64 as in one of 128 x 128.
-constexpr double load_cost = 64;
-
 /// Bytes that a multiprocessor reads from shared memory in a cycle, from L2 alone, and from L2 while all others do:
 /// cards have 16 to 32.
 constexpr double shared_per_cycle = 128, l2_per_cycle = 64, l2_share_per_cycle = 24;
+/// Results that a multiprocessor stores in a cycle: a quarter warp's in eight bytes each, or in four.
+constexpr double results_per_cycle = 8;
 
 /// More splits cost more than they save: their sums must be added up.
 constexpr int max_splits = 8;
@@ -41,6 +39,9 @@ int rounds(long long blocks, const DeviceInfo& device) {
   return static_cast<int>((blocks + multiprocessors - 1) / multiprocessors);
 }
 
+/// Bytes from L2 to all multiprocessors in a cycle.
+double l2_rate(const DeviceInfo& device) { return l2_share_per_cycle * std::max(1, device.multiprocessors); }
+
 bool fits(kernels::GemmTile tile, int element_bytes, const DeviceInfo& device) {
   const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, element_bytes));
   return shared <= device.shared_per_block && shared + reserved_per_block <= device.shared_per_multiprocessor;
@@ -50,10 +51,40 @@ bool fits(kernels::GemmTile tile, int element_bytes, const DeviceInfo& device) {
 
 double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device) {
   const long long blocks = static_cast<long long>(ceil_div(m, tile.rows)) * ceil_div(n, tile.cols);
-  const double slice = tile.rows * tile.cols + load_cost * (tile.rows + tile.cols);
+  const double results = static_cast<double>(tile.rows) * tile.cols;
+  const int warps = tile.threads / 32;
+  const double warp_sides = tile.warp_rows + results / warps / tile.warp_rows;
+
+  // Of a slice: 64 bytes of each row and column, copied to shared memory once and read by every warp that needs them.
+  constexpr double slice_bytes = 64;
+  const double mma = results * kernels::gemm_depth(element_bytes) / (16 * 8 * 16);
+  const double shared = slice_bytes * (tile.rows + tile.cols + warps * warp_sides);
+  const double slice = std::max(mma * mma_cycles(device), shared / shared_per_cycle);
   // The first slices must arrive before there is anything to compute.
   const int slices = ceil_div(k, kernels::gemm_depth(element_bytes)) + tile.stages - 1;
-  return rounds(blocks, device) * slice * slices;
+  const double of_block = slice * slices + results / results_per_cycle;
+  const double from_l2 =
+      static_cast<double>(blocks) * element_bytes * ((static_cast<double>(tile.rows) + tile.cols) * k + results);
+  return std::max(rounds(blocks, device) * of_block, from_l2 / l2_rate(device));
+}
+
+int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device) {
+  const int columns = std::max(1, ceil_div(n, tile.cols)), rows = ceil_div(m, tile.rows);
+  const auto l2 = static_cast<double>(device.l2);
+  const double a = static_cast<double>(m) * k * element_bytes, b = static_cast<double>(n) * k * element_bytes;
+  const double out = static_cast<double>(m) * n * element_bytes;
+  const auto traffic = [&](int panel) {
+    const int panels = columns / panel;
+    const double kept = b / panels;
+    if (kept >= l2) return panels * a + rows * b + out;
+    // Everything that comes in pushes out what came first. So the panel comes again each time that L2 was filled.
+    return std::min((panels * a + b + out) / (1 - kept / l2), panels * a + rows * b + out);
+  };
+  int best = columns;
+  for (int panel = columns - 1; panel >= 1; panel--) {
+    if (columns % panel == 0 && traffic(panel) < traffic(best)) best = panel;
+  }
+  return best;
 }
 
 kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device) {
@@ -88,8 +119,7 @@ double attention_time(kernels::AttentionBlock block, int keys_per_split, Attenti
       splits == 1 ? 0 : 2.0 * block.queries * kernels::attention_partial_floats(work.head_dim) * sizeof(float);
   const double of_block = key_tiles * cycles + (block.queries * row + sums) / l2_per_cycle;
   const double from_l2 = static_cast<double>(blocks) * (key_tiles * tile + 2 * block.queries * row + sums);
-  return std::max(rounds(blocks, device) * of_block,
-                  from_l2 / (l2_share_per_cycle * std::max(1, device.multiprocessors)));
+  return std::max(rounds(blocks, device) * of_block, from_l2 / l2_rate(device));
 }
 
 int choose_attention_splits(kernels::AttentionBlock block, AttentionWork work, const DeviceInfo& device) {

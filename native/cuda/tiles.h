@@ -11,11 +11,16 @@ namespace flow::cuda {
 /// The number of blocks of size `b` that cover `a`.
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-/// Time of a product (m x k by k x n) in blocks of `tile`. The unit is arbitrary: for comparison only.
+/// Cycles of a product (m x k by k x n) in blocks of `tile`: of the multiprocessors' arithmetic and shared memory, or
+/// of L2, whichever takes longer. An estimate for comparison.
 double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
 /// The fastest of kernels::gemm_tiles that fits the device. Throws Error(device) if none does.
 kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device);
+
+/// Columns of blocks that run before the next ones, a divisor of their number: the one for which L2 reads the least
+/// from memory. All of them if weights fit into L2.
+int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
 /// An attention of one image. head_dim is padded.
 struct AttentionWork {

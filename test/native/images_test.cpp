@@ -70,13 +70,14 @@ Sets build_of_13() {
 }
 
 DeviceInfo gpu(int major, int minor, bool integrated = false) {
-  return {.index = 0,
-          .name = "GPU",
+  return {.name = "GPU",
+          .index = 0,
           .capability_major = major,
           .capability_minor = minor,
           .multiprocessors = 1,
           .shared_per_block = 0,
           .shared_per_multiprocessor = 0,
+          .l2 = 0,
           .memory = 0,
           .integrated = integrated};
 }

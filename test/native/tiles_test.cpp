@@ -85,6 +85,24 @@ const check::Register by_occupancy("few blocks get small tiles, many get large o
   check::that(same(choose_gemm_tile(20000, 4096, 1024, 2, hopper), largest), "thousands of blocks");
 });
 
+const check::Register panels("a product walks panels of columns where its weights do not stay in L2", [] {
+  DeviceInfo nano = orin;
+  nano.l2 = 2048 * kibibyte;
+  const int of_nano = choose_gemm_panel(largest, 1605, 3072, 384, 2, nano);
+  check::that(of_nano >= 4 && of_nano <= 8, "2.4 MB of weights, 2 MiB of L2: ", of_nano);
+  DeviceInfo large = hopper;
+  large.l2 = 50 * 1024 * kibibyte;
+  check::that(choose_gemm_panel(largest, 1605, 3072, 384, 2, large) == 24, "2.4 MB of weights, 50 MiB of L2");
+  for (const std::size_t l2 : {std::size_t{0}, 4 * kibibyte, 512 * kibibyte}) {
+    DeviceInfo device = orin;
+    device.l2 = l2;
+    for (int n = 8; n < 4000; n += 40) {
+      const int columns = ceil_div(n, largest.cols), panel = choose_gemm_panel(largest, 1605, n, 384, 2, device);
+      check::that(panel >= 1 && columns % panel == 0, n, " columns: panels of ", panel);
+    }
+  }
+});
+
 const check::Register monotonic("more work takes longer, more multiprocessors do not", [] {
   for (const GemmTile& tile : kernels::gemm_tiles) {
     for (int i = 1; i < 400; i++) {

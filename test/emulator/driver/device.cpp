@@ -27,6 +27,7 @@ Capability capability() {
 
 std::size_t memory() { return static_cast<std::size_t>(number("EMULATOR_MEMORY", 4LL << 30)); }
 int multiprocessors() { return static_cast<int>(number("EMULATOR_SMS", 8)); }
+int l2_bytes() { return static_cast<int>(number("EMULATOR_L2", 50LL << 20)); }
 bool slow_host() { return number("EMULATOR_SLOW_HOST", 0) != 0; }
 bool ipc() { return number("EMULATOR_IPC", 0) != 0; }
 bool integrated() { return number("EMULATOR_INTEGRATED", 0) != 0; }

@@ -9,6 +9,7 @@
 //   EMULATOR_CAPABILITY      9.0
 //   EMULATOR_MEMORY          bytes (4 GiB)
 //   EMULATOR_SMS             multiprocessors (8)
+//   EMULATOR_L2              bytes of the L2 cache (50 MiB)
 //   EMULATOR_INTEGRATED      1 where host and device share their memory (0)
 //   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it is
 //   not
@@ -29,6 +30,7 @@ int count();
 Capability capability();
 std::size_t memory();
 int multiprocessors();
+int l2_bytes();
 bool integrated();
 bool slow_host();
 bool ipc();

@@ -69,6 +69,7 @@ bool exists(CUdevice device) { return device >= 0 && device < device::count(); }
 int attribute_value(CUdevice_attribute attribute) {
   switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: return device::multiprocessors();
+    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: return device::l2_bytes();
     case CU_DEVICE_ATTRIBUTE_INTEGRATED: return device::integrated() ? 1 : 0;
     case CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY: return 1;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return device::capability().major;
