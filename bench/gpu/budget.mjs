@@ -97,9 +97,9 @@ function figures(cards) {
 const conflictsOf = (launch) =>
   launch.shared_wavefronts > 0 ? 1 - launch.shared_least / launch.shared_wavefronts : 0
 
-/** Bytes of shared memory for each mma. */
-const sharedPerMma = (launch) =>
-  launch.mma > 0 ? String(Math.round((launch.shared_wavefronts * 128) / launch.mma)) : '–'
+/** Bytes of shared memory for each mma: all, and those that are read. The rest are copies to shared memory. */
+const sharedPerMma = (launch, wavefronts) =>
+  launch.mma > 0 && wavefronts > 0 ? String(Math.round((wavefronts * 128) / launch.mma)) : '–'
 
 /** Share of the sectors' bytes that lanes ask for. */
 function sectorUse(launch) {
@@ -146,6 +146,7 @@ function launches(frame) {
       'threads',
       'registers',
       'shared B / mma',
+      'read',
       'conflicts',
       'sector use',
     ],
@@ -165,7 +166,8 @@ function launches(frame) {
       launch.waves.toFixed(1),
       launch.block[0] * launch.block[1] * launch.block[2],
       launch.registers ?? '–',
-      sharedPerMma(launch),
+      sharedPerMma(launch, launch.shared_wavefronts),
+      sharedPerMma(launch, launch.shared_read),
       percent(conflictsOf(launch)),
       percent(sectorUse(launch)),
     ]),
@@ -265,6 +267,8 @@ ${limiters(predicted)}
   sectors of 32 bytes and drops what came first.
 - Registers are ptxas's. "Per multiprocessor" is how many blocks fit at once, by registers, threads and shared memory. "Busy"
   is the share of multiprocessors that work when each block takes equally long.
+- "Shared B / mma" is what passes through shared memory for each mma, and "read" the part that is read; the rest are copies to
+  it. A dash is where counts from before this column do not tell.
 - "Conflicts" is the share of shared memory's wavefronts that no conflict-free layout would need. "Sector use" is the share of
   the bytes of all sectors asked for that lanes need.
 - µs and "perfect" are predictions, "µs in all" and "perfect" for all launches of the row; GFLOP and MB are of one launch.

@@ -18,7 +18,7 @@ const MEMORY_SHARE = 0.9
 /** What a launch counts; a line of counts.json leaves out zeros. */
 const NOTHING = Object.fromEntries(
   `mma mma_k8 ldmatrix cp_async shuffles votes specials barriers
-    shared_bytes shared_requests shared_wavefronts shared_least
+    shared_bytes shared_requests shared_wavefronts shared_read shared_least
     load_requests load_bytes load_sectors load_lines async_requests async_bytes async_sectors async_lines
     store_requests store_bytes store_sectors store_lines atomic_requests atomic_sectors
     l2_sectors l2_new_bytes l2_first_bytes l2_dirty_bytes`

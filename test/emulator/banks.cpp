@@ -27,6 +27,7 @@ std::uint64_t wavefronts_of(std::vector<std::uintptr_t>& words, bool atomic) {
 
 void count_wavefronts(const Request& request, Counts& counts) {
   counts.shared_requests++;
+  const std::uint64_t before = counts.shared_wavefronts;
   const bool wide = request.bytes == 8 || request.bytes == 16;
   const unsigned lanes = wide ? warp_lanes * word_bytes / request.bytes : warp_lanes;
   // A structure of another size is accessed word by word.
@@ -46,6 +47,8 @@ void count_wavefronts(const Request& request, Counts& counts) {
       counts.shared_least++;
     }
   }
+  const bool reads = request.traffic == Traffic::load || request.traffic == Traffic::atomic;
+  if (reads) counts.shared_read += counts.shared_wavefronts - before;
 }
 
 }  // namespace emu

@@ -77,6 +77,7 @@ constexpr Field fields[] = {
     {"barriers", &Counts::barriers},
     {"shared_requests", &Counts::shared_requests},
     {"shared_wavefronts", &Counts::shared_wavefronts},
+    {"shared_read", &Counts::shared_read},
     {"shared_least", &Counts::shared_least},
     {"load_requests", &Counts::load_requests},
     {"load_bytes", &Counts::load_bytes},

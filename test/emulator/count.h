@@ -38,6 +38,7 @@ struct Counts {
   // word. Accesses of 8 bytes are done by half warps, those of 16 bytes by quarters, a matrix of ldmatrix by itself.
   std::uint64_t shared_requests = 0;  // loads, stores, atomics, ldmatrix, and cp.async's stores
   std::uint64_t shared_wavefronts = 0;
+  std::uint64_t shared_read = 0;   // the wavefronts that read, atomics included; the others only write
   std::uint64_t shared_least = 0;  // the wavefronts that these requests would take without bank conflicts
 
   // Global memory: sectors of 32 bytes in lines of 128. The bytes are those that lanes ask for; each is counted once in

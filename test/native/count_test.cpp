@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 #include "../emulator/count.h"
 #include "../emulator/count_kernels.h"
@@ -70,6 +71,8 @@ struct SharedMemory : check::Register {
             equal(counts.shared_requests, c.requests, what + ": requests");
             equal(counts.shared_wavefronts, c.wavefronts, what + ": wavefronts");
             equal(counts.shared_least, c.least, what + ": least wavefronts");
+            const bool reads = std::string_view(c.kernel).find("store") == std::string_view::npos;
+            equal(counts.shared_read, reads ? c.wavefronts : 0, what + ": wavefronts that read");
             equal(counts.load_requests + counts.store_requests, 0, what + ": global requests");
           }
         }) {}
@@ -189,6 +192,7 @@ const check::Register copies("cp.async loads from global memory and stores to sh
   equal(counts.cp_async, 2 * 3, "cp.async");
   equal(counts.shared_requests, 2 * 3, "shared requests");
   equal(counts.shared_wavefronts, 2 * 3 * 4, "wavefronts");
+  equal(counts.shared_read, 0, "wavefronts that read");
   equal(counts.async_requests, 2 * 3, "loads");
   equal(counts.async_bytes, 3 * 40 * 16, "bytes: lanes from 40 on write zeros");
   equal(counts.async_sectors, 3 * 20, "sectors");
