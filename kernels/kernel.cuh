@@ -6,6 +6,11 @@
 // A kernel takes one struct by value. The header beside the kernel declares the struct, and the host includes that
 // header. A kernel is extern "C", so that the host finds it by name. All shared memory is dynamic; the host sets its
 // size.
+//
+// From compute capability 9.0 on, the host may launch a kernel before the kernels before it are done (programmatic
+// dependent launch). Its blocks then take their places while those of the kernel before still run, which hides the
+// launch. So a kernel must wait, in `follow_previous`, before it reads what other kernels write, and before it writes.
+// KERNEL does that first. Every kernel must wait, even if it reads no results: the next one relies on it.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +20,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#define KERNEL(name, Params, threads, min_blocks) \
+#define EARLY_KERNEL(name, Params, threads, min_blocks) \
   extern "C" __global__ void __launch_bounds__(threads, min_blocks) name(const __grid_constant__ Params p)
 /// `T* name` points to the block's dynamic shared memory.
 #define SHARED_MEMORY(T, name)                                          \
@@ -24,15 +29,33 @@
 
 #else
 
-#include "emulator.h"  // defines FLOW_EMULATED, KERNEL, SHARED_MEMORY, and the CUDA language
+#include "emulator.h"  // defines FLOW_EMULATED, EARLY_KERNEL, SHARED_MEMORY, and the CUDA language
 
 #endif
 
 #define DEVICE __device__ __forceinline__
 
+/// A kernel; its body follows and finds its parameters in `p`. An EARLY_KERNEL is the same without the wait.
+#define KERNEL(name, Params, threads, min_blocks)   \
+  static DEVICE void name##_body(const Params& p);  \
+  EARLY_KERNEL(name, Params, threads, min_blocks) { \
+    ::flow::kernels::follow_previous();             \
+    name##_body(p);                                 \
+  }                                                 \
+  static DEVICE void name##_body([[maybe_unused]] const Params& p)
+
 namespace flow::kernels {
 
 constexpr int warp_size = 32;
+
+/// Waits until the kernels before this one are done and their results are visible. Then lets the blocks of the next
+/// kernel take free places. That comes after the wait, so no more than two kernels are under way.
+DEVICE void follow_previous() {
+#if defined(FLOW_EMULATED) || __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
 
 DEVICE int lane_id() { return static_cast<int>(threadIdx.x) % warp_size; }
 DEVICE int warp_id() { return static_cast<int>(threadIdx.x) / warp_size; }

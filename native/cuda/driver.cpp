@@ -62,6 +62,10 @@ Driver load() {
   if (driver.name == nullptr) missing += std::string(missing.empty() ? "" : ", ") + #symbol;
   FLOW_CUDA_FUNCTIONS(FLOW_CUDA_FIND)
 #undef FLOW_CUDA_FIND
+#define FLOW_CUDA_FIND(name, symbol, parameters) \
+  driver.name = reinterpret_cast<decltype(driver.name)>(dlsym(library, #symbol));
+  FLOW_CUDA_NEW_FUNCTIONS(FLOW_CUDA_FIND)
+#undef FLOW_CUDA_FIND
   if (!missing.empty()) no_driver("the driver (" + name + ") lacks " + missing + ": " + older_than_minimum);
 
   if (const CUresult result = driver.cuDriverGetVersion(&driver.version); result != CUDA_SUCCESS) {

@@ -13,6 +13,7 @@ struct Driver {
 #define FLOW_CUDA_MEMBER(name, symbol, parameters) \
   CUresult(*name) parameters = nullptr;  // NOLINT(bugprone-macro-parentheses)
   FLOW_CUDA_FUNCTIONS(FLOW_CUDA_MEMBER)
+  FLOW_CUDA_NEW_FUNCTIONS(FLOW_CUDA_MEMBER)  // null if the driver lacks it
 #undef FLOW_CUDA_MEMBER
 
   int version = 0;  // the newest CUDA version that the driver supports: 13000 is CUDA 13.0

@@ -90,7 +90,31 @@ constexpr unsigned CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS = 1;
 enum CUstreamCaptureMode : int { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
 enum CUstreamCaptureStatus : int { CU_STREAM_CAPTURE_STATUS_NONE = 0, CU_STREAM_CAPTURE_STATUS_ACTIVE = 1 };
 
-/// X(name, exported symbol, parameters): every function of the table.
+enum CUlaunchAttributeID : int { CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6 };
+union CUlaunchAttributeValue {
+  char pad[64];
+  int programmaticStreamSerializationAllowed;
+};
+struct CUlaunchAttribute {
+  CUlaunchAttributeID id;
+  char pad[8 - sizeof(CUlaunchAttributeID)];
+  CUlaunchAttributeValue value;
+};
+struct CUlaunchConfig {
+  unsigned gridDimX, gridDimY, gridDimZ;
+  unsigned blockDimX, blockDimY, blockDimZ;
+  unsigned sharedMemBytes;
+  CUstream hStream;
+  CUlaunchAttribute* attrs;
+  unsigned numAttrs;
+};
+
+/// X(name, exported symbol, parameters): functions that older drivers lack.
+#define FLOW_CUDA_NEW_FUNCTIONS(X)      \
+  X(cuLaunchKernelEx, cuLaunchKernelEx, \
+    (const CUlaunchConfig* config, CUfunction function, void** parameters, void** extra))
+
+/// X(name, exported symbol, parameters): all other functions of the table.
 #define FLOW_CUDA_FUNCTIONS(X)                                                                                       \
   X(cuInit, cuInit, (unsigned flags))                                                                                \
   X(cuDriverGetVersion, cuDriverGetVersion, (int* version))                                                          \

@@ -61,6 +61,7 @@ void Block::prepare(const Launch& launch) {
   parameters_ = launch.parameters;
   schedule_ = launch.schedule;
   ampere = launch.ampere;
+  programmatic_ = launch.programmatic;
   grid_dim = launch.grid;
   block_dim = launch.block;
   threads_ = block_dim.x * block_dim.y * block_dim.z;
@@ -120,6 +121,7 @@ void Block::start_fibers() {
     f.linear = i;
     f.index = thread;
     f.site = {};
+    f.follows = !programmatic_;
     f.copies.clear();
     f.copy_groups.clear();
     f.context.start(stacks_.bottom(static_cast<int>(i)), stacks_.top(static_cast<int>(i)), run_fiber);
@@ -131,6 +133,7 @@ void Block::start_fibers() {
 }
 
 void Block::finish_fiber() {
+  if (!fiber->follows) fail("a thread returned without a wait for the launches before, though it may precede them");
   Warp& w = warp();
   const std::uint32_t bit = 1U << fiber->linear % warp_lanes;
   w.alive &= ~bit;

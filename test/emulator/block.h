@@ -53,6 +53,7 @@ struct alignas(64) Fiber {
   unsigned linear = 0;
   Site site;
   int barrier_result = 0;
+  bool follows = true;            // has waited for the launches before this one, or need not
   std::vector<AsyncCopy> copies;  // not yet done, oldest first
   std::vector<int> copy_groups;   // how many of them belong to each committed group
 };
@@ -77,7 +78,8 @@ struct Launch {
   std::size_t shared_bytes;
   const void* parameters;
   Schedule schedule;
-  bool ampere;  // has the instructions of compute capability 8.0
+  bool ampere;        // has the instructions of compute capability 8.0
+  bool programmatic;  // may begin before the launches before it are done
 };
 
 /// Runs blocks, one after the other.
@@ -136,6 +138,7 @@ class Block {
   const Kernel* kernel_ = nullptr;
   const void* parameters_ = nullptr;
   Schedule schedule_;
+  bool programmatic_ = false;
   std::uint64_t random_ = 0;
   unsigned threads_ = 0, warp_count_ = 0, alive_ = 0, at_barrier_ = 0;
   int predicates_ = 0;

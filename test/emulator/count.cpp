@@ -114,6 +114,7 @@ std::string json(const Launch& launch, const Counts& counts) {
   std::string text =
       format(R"({"kernel":"%s","grid":[%u,%u,%u],"block":[%u,%u,%u],"shared_bytes":%zu)", launch.kernel->name.c_str(),
              grid.x, grid.y, grid.z, block.x, block.y, block.z, launch.shared_bytes);
+  if (launch.programmatic) text += R"(,"programmatic":1)";
   for (const Field& field : fields) text += format(R"(,"%s":%llu)", field.name, 0ULL + counts.*field.count);
   return text + "}";
 }

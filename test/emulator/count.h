@@ -22,7 +22,8 @@ namespace emu {
 
 struct Launch;
 
-/// Of one launch. A request is one memory instruction of one warp.
+/// Of one launch. A request is one memory instruction of one warp. Its line has "programmatic":1 if it may begin before
+/// the launches before it are done.
 struct Counts {
   // instructions of warps
   std::uint64_t mma = 0;     // m16n8k16, 4096 FLOP each

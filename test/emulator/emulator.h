@@ -42,6 +42,7 @@ EMU_UNSEEN inline const uint3& block_index() { return current->index; }
 EMU_UNSEEN inline const dim3& block_dim() { return current->block_dim; }
 EMU_UNSEEN inline const dim3& grid_dim() { return current->grid_dim; }
 EMU_UNSEEN inline unsigned char* shared_memory() { return current->shared; }
+EMU_UNSEEN inline void follow_previous() { current->fiber->follows = true; }
 [[noreturn]] inline void trap(EMU_HERE) { current->fail(format("__trap at %s:%d", file, line)); }
 }  // namespace emu
 
@@ -51,13 +52,16 @@ EMU_UNSEEN inline unsigned char* shared_memory() { return current->shared; }
 #define gridDim (::emu::grid_dim())
 #define warpSize 32
 #define __trap() ::emu::trap()
+// Launches run one after the other here, so there is nothing to wait for. What a thread does before its wait is judged
+// by Block and by the race detector.
+#define cudaGridDependencySynchronize() ::emu::follow_previous()
+#define cudaTriggerProgrammaticLaunchCompletion() static_cast<void>(0)
 
 #define SHARED_MEMORY(T, name) T* name = reinterpret_cast<T*>(::emu::shared_memory())
 
 /// Opens the body of a kernel, whose parameters are `p`, and registers the kernel under its name.
-#define KERNEL(name, Params, threads, min_blocks) EMU_KERNEL(name, Params, threads)
-#define EMU_KERNEL(name, Params, threads)                                                                      \
-  static void name##_body(const Params& p);                                                                    \
-  static const ::emu::Registration name##_registration(                                                        \
-      #name, sizeof(Params), threads, [](const void* all) { name##_body(*static_cast<const Params*>(all)); }); \
-  static void name##_body([[maybe_unused]] const Params& p)
+#define EARLY_KERNEL(name, Params, threads, min_blocks)                                                          \
+  static void name##_kernel(const Params& p);                                                                    \
+  static const ::emu::Registration name##_registration(                                                          \
+      #name, sizeof(Params), threads, [](const void* all) { name##_kernel(*static_cast<const Params*>(all)); }); \
+  static void name##_kernel([[maybe_unused]] const Params& p)

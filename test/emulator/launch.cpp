@@ -120,9 +120,12 @@ void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_
   }
 }
 
-void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
-            bool ampere) {
-  const Launch launch{&kernel, grid, block, shared_bytes, parameters, Schedule::from_environment(), ampere};
+void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters, bool ampere,
+            Begin begin) {
+  const Launch launch{&kernel,    grid,
+                      block,      shared_bytes,
+                      parameters, Schedule::from_environment(),
+                      ampere,     begin == Begin::before_previous_ends};
   check_configuration(kernel, grid, block, shared_bytes);
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);

@@ -24,20 +24,24 @@ constexpr std::size_t max_shared_bytes = 227 << 10;
 void check_configuration(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
                          std::size_t shared_limit = max_shared_bytes);
 
+/// Whether a kernel may begin before the launches before it are done.
+enum class Begin { after_previous, before_previous_ends };
+
 /// Runs the kernel; `parameters` is its struct. Blocks run on EMULATOR_THREADS host threads (default: one per core; a
-/// single one with AddressSanitizer and in the builds race and count). Launches of all callers run one at a time. Without
-/// `ampere`, kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
+/// single one with AddressSanitizer and in the builds race and count). Launches of all callers run one at a time.
+/// Without `ampere`, kernels take the paths of devices before compute capability 8.0 (ptx.cuh).
 void launch(const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const void* parameters,
-            bool ampere = true);
+            bool ampere = true, Begin begin = Begin::after_previous);
 
 template <class Parameters>
-void launch(const char* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Parameters& parameters) {
+void launch(const char* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Parameters& parameters,
+            Begin begin = Begin::after_previous) {
   const Kernel* found = find_kernel(kernel);
   if (found == nullptr) throw ConfigurationError(std::string("no kernel is named ") + kernel);
   if (found->parameter_bytes != sizeof(Parameters)) {
     throw ConfigurationError(std::string(kernel) + " takes parameters of another size");
   }
-  launch(*found, grid, block, shared_bytes, static_cast<const void*>(&parameters));
+  launch(*found, grid, block, shared_bytes, static_cast<const void*>(&parameters), true, begin);
 }
 
 }  // namespace emu

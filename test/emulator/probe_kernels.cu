@@ -174,6 +174,23 @@ KERNEL(probe_last_block, ProbeParams, 64, 1) {
   p.out[64 * blocks + threadIdx.x] = sum;
 }
 
+/// Of a launch that may begin before others are done: without its wait, or with it after a read or a write.
+EARLY_KERNEL(probe_no_wait, ProbeParams, 128, 1) {
+  if (!p.bug) flow::kernels::follow_previous();
+}
+
+EARLY_KERNEL(probe_early_read, ProbeParams, 128, 1) {
+  const float early = p.in[threadIdx.x] + (p.bug ? p.out[threadIdx.x] : 0.F);
+  flow::kernels::follow_previous();
+  p.out[threadIdx.x] = early;
+}
+
+EARLY_KERNEL(probe_early_write, ProbeParams, 128, 1) {
+  if (!p.bug) flow::kernels::follow_previous();
+  p.out[threadIdx.x] = p.in[threadIdx.x];
+  if (p.bug) flow::kernels::follow_previous();
+}
+
 template <class T>
 DEVICE void multiply(const TensorParams& p, bool transposed) {
   SHARED_MEMORY(T, s);

@@ -2,8 +2,9 @@
 
 // The race build. Its kernels are instrumented (instrumented.cpp). Cells of shadow memory record who read and wrote a
 // place, and after which barrier. Blocks run one after the other, so that an error does not depend on luck. The build
-// finds: reads and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, and
-// uses of a cp.async's destination before the wait.
+// finds: reads and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, uses
+// of a cp.async's destination before the wait, and, in a launch that may begin before others are done, what conflicts
+// with them before its wait: any write to global memory, and reads of what a kernel wrote.
 //
 // Only atomics between fences order the global memory of two blocks A and B. A thread of A writes. Then it calls
 // __threadfence(), or it passes a barrier and another thread of A calls it. Then A updates a place atomically, and
@@ -67,7 +68,6 @@ class Cells {
   std::size_t bytes_;
   Cell* cells_;
 };
-
 
 struct Global {
   explicit Global(std::size_t size) : bytes(size), cells(size + 1) {}
@@ -226,6 +226,11 @@ void note(Block& b, Cell& cell, Access access, bool shared, std::size_t offset, 
   const Trace now{b.epoch(), place, thread, static_cast<std::uint16_t>(b.warp().epoch)};
   const bool in_this_block = cell.write.epoch >= b.block_epoch();
   const bool both_atomic = access == Access::atomic && cell.atomic;
+  if (!shared && !b.fiber->follows) {
+    if (access != Access::read) fail_at(b, "write before the wait for other launches", shared, offset, place);
+    if (cell.write.epoch != 0)
+      fail_at(b, "read of a kernel's result before the wait for other launches", shared, offset, place, &cell.write);
+  }
   if (access == Access::read) {
     if (cell.pending && in_this_block)
       fail_at(b, "read before the wait for cp.async", shared, offset, place, &cell.write);

@@ -53,6 +53,7 @@ struct Probe {
   unsigned blocks = 1;
   std::size_t shared_bytes = 0;
   std::size_t results = 128;
+  emu::Begin begin = emu::Begin::after_previous;
 };
 
 struct Run {
@@ -70,8 +71,11 @@ Run run(const Probe& probe, bool bug, const char* schedule) {
   std::memset(out, 0, probe.results * sizeof(float));
   Run result;
   try {
+    if (probe.begin == emu::Begin::before_previous_ends) {  // after a kernel that writes `out`
+      emu::launch("probe_blocks", dim3{1}, dim3{64}, 0, ProbeParams{out, in, 64, 0});
+    }
     emu::launch(probe.kernel, dim3{probe.blocks}, dim3{probe.threads}, probe.shared_bytes,
-                ProbeParams{out, in, static_cast<int>(probe.results), bug ? 1 : 0});
+                ProbeParams{out, in, static_cast<int>(probe.results), bug ? 1 : 0}, probe.begin);
     result.error = memory.broken_guard();
   } catch (const emu::Error& e) {
     result.error = e.what();
@@ -167,6 +171,13 @@ const Notices outside_copy("a cp.async of zeros from an address outside global m
 const Notices misaligned_copy("a misaligned cp.async", {"probe_misaligned_copy", 32, 1, 512}, every, "misaligned");
 const Notices sum("a sum that is not atomic", {"probe_sum"}, race, "race:");
 const Notices blocks("blocks that write to the same place", {"probe_blocks", 64, 2}, race, "of another block");
+constexpr Probe early(const char* kernel) { return {.kernel = kernel, .begin = emu::Begin::before_previous_ends}; }
+const Notices never_waits("a launch that may begin early and does not wait", early("probe_no_wait"), every,
+                      "without a wait for the launches before");
+const Notices early_read("a read of a kernel's result before the wait for it", early("probe_early_read"), race,
+                         "read of a kernel's result before the wait");
+const Notices early_write("a write before the wait for other launches", early("probe_early_write"), race,
+                          "write before the wait");
 const Notices last_block("a last block without a fence", {"probe_last_block", 64, 5, 4, 64 * 6 + 16}, race,
                          "of another block");
 

@@ -10,6 +10,7 @@ namespace flow::cuda {
 #define FLOW_CUDA_EXPORT(name, symbol, parameters) \
   extern "C" __attribute__((visibility("default"))) CUresult symbol parameters;
 FLOW_CUDA_FUNCTIONS(FLOW_CUDA_EXPORT)
+FLOW_CUDA_NEW_FUNCTIONS(FLOW_CUDA_EXPORT)
 #undef FLOW_CUDA_EXPORT
 
 }  // namespace flow::cuda

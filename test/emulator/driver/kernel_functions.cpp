@@ -1,5 +1,6 @@
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -32,10 +33,10 @@ bool reaches_host(const Context& context, const Kernel& kernel, const void* para
 /// Runs a kernel. Its mistakes become the error of the context, as on a GPU, where the call has already returned when
 /// they happen.
 void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
-         const void* parameters) {
+         const void* parameters, Begin begins) {
   try {
     const auto begin = std::chrono::steady_clock::now();
-    launch(kernel, grid, block, shared_bytes, parameters, device::capability().major >= 8);
+    launch(kernel, grid, block, shared_bytes, parameters, device::capability().major >= 8, begins);
     if (device::slow_host() && reaches_host(context, kernel, parameters)) {
       std::this_thread::sleep_for(4 * (std::chrono::steady_clock::now() - begin));
     }
@@ -44,6 +45,27 @@ void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::siz
     report(e.what());
     context.error = CUDA_ERROR_LAUNCH_FAILED;
   }
+}
+
+CUresult queue(State& s, Context& context, CUfunction function, dim3 grid, dim3 block, unsigned shared_bytes,
+               CUstream stream, void** parameters, void** extra, Begin begin) {
+  const Function* const f = s.functions.find(function);
+  if (f == nullptr || f->context != &context) return CUDA_ERROR_INVALID_HANDLE;
+  const Kernel& kernel = *f->kernel;
+  if (parameters == nullptr || parameters[0] == nullptr || extra != nullptr) return CUDA_ERROR_INVALID_VALUE;
+  try {
+    check_configuration(kernel, grid, block, shared_bytes, f->shared_bytes);
+  } catch (const ConfigurationError& e) {
+    report(e.what());
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  const auto* const first = static_cast<const unsigned char*>(parameters[0]);
+  return submit(s, context, stream,
+                [&context, &kernel, grid, block, shared_bytes, begin,
+                 copy = std::vector<unsigned char>(first, first + kernel.parameter_bytes)] {
+                  run(context, kernel, grid, block, shared_bytes, copy.data(), begin);
+                  return CUDA_SUCCESS;
+                });
 }
 
 }  // namespace
@@ -110,24 +132,30 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
                         unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void** parameters,
                         void** extra) {
   return context_call("cuLaunchKernel", Capture::allowed, [&](State& s, Context& context) {
-    const Function* const f = s.functions.find(function);
-    if (f == nullptr || f->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-    const Kernel& kernel = *f->kernel;
     const dim3 grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
-    if (parameters == nullptr || parameters[0] == nullptr || extra != nullptr) return CUDA_ERROR_INVALID_VALUE;
-    try {
-      check_configuration(kernel, grid, block, shared_bytes, f->shared_bytes);
-    } catch (const ConfigurationError& e) {
-      report(e.what());
-      return CUDA_ERROR_INVALID_VALUE;
+    return queue(s, context, function, grid, block, shared_bytes, stream, parameters, extra, Begin::after_previous);
+  });
+}
+
+/// Of the attributes it knows the engine's. Injected faults are those of cuLaunchKernel.
+CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** parameters, void** extra) {
+  return context_call("cuLaunchKernel", Capture::allowed, [&](State& s, Context& context) {
+    if (config == nullptr || (config->numAttrs != 0 && config->attrs == nullptr)) return CUDA_ERROR_INVALID_VALUE;
+    Begin begin = Begin::after_previous;
+    for (const CUlaunchAttribute& attribute : std::span(config->attrs, config->numAttrs)) {
+      if (attribute.id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) return CUDA_ERROR_INVALID_VALUE;
+      if (attribute.value.programmaticStreamSerializationAllowed != 0) begin = Begin::before_previous_ends;
     }
-    const auto* const first = static_cast<const unsigned char*>(parameters[0]);
-    return submit(s, context, stream,
-                  [&context, &kernel, grid, block, shared_bytes,
-                   copy = std::vector<unsigned char>(first, first + kernel.parameter_bytes)] {
-                    run(context, kernel, grid, block, shared_bytes, copy.data());
-                    return CUDA_SUCCESS;
-                  });
+    if (begin == Begin::before_previous_ends) {
+      if (device::capability().major < 9) return CUDA_ERROR_NOT_SUPPORTED;
+      const Stream* const stream = s.streams.find(config->hStream);
+      if (stream != nullptr && stream->capture == Stream::capturing && device::driver_version() < 12030) {
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+      }
+    }
+    const dim3 grid{config->gridDimX, config->gridDimY, config->gridDimZ};
+    const dim3 block{config->blockDimX, config->blockDimY, config->blockDimZ};
+    return queue(s, context, function, grid, block, config->sharedMemBytes, config->hStream, parameters, extra, begin);
   });
 }
 

@@ -24,6 +24,7 @@ using namespace flow::cuda;
 
 /// Errors that driver_api.h does not name.
 constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
+constexpr auto CUDA_ERROR_NOT_SUPPORTED = static_cast<CUresult>(801);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_ISOLATION = static_cast<CUresult>(905);
 constexpr auto CUDA_ERROR_CAPTURED_EVENT = static_cast<CUresult>(907);
