@@ -24,4 +24,9 @@ std::string why_no_candidates(std::span<const ImageSet> sets, int driver_version
 /// to do.
 const ImageSet& choose_images(const Context& context, std::span<const ImageSet> sets = image_sets());
 
+/// Whether the kernels of a set, on a device that can run them, may be launched before the kernels before them are done
+/// (programmatic dependent launch). Kernels compiled for 9.0 and later wait for those before them, as kernel.cuh says.
+/// Others do not, and would compute with half of the results. Drivers record such launches from CUDA 12.3 on.
+bool may_launch_programmatically(const ImageSet& set, int driver_version, const DeviceInfo& device);
+
 }  // namespace flow::cuda

@@ -87,9 +87,11 @@ std::string built_architectures() { return architectures(image_sets()); }
 
 std::span<const ImageSet> image_sets() {
   // A module without kernels, so that the rest of the code is the same. An emulated driver has its own kernels.
-  static constexpr char empty[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
-  static constexpr KernelImage images[] = {{"empty", empty, sizeof empty}};
-  static constexpr ImageSet sets[] = {{"compute_75", 11040, images}};
+  static constexpr char old[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
+  static constexpr char hopper[] = ".version 7.8\n.target sm_90\n.address_size 64\n";
+  static constexpr KernelImage old_images[] = {{"empty", old, sizeof old}};
+  static constexpr KernelImage hopper_images[] = {{"empty", hopper, sizeof hopper}};
+  static constexpr ImageSet sets[] = {{"compute_75", 11040, old_images}, {"compute_90", 11080, hopper_images}};
   return sets;
 }
 

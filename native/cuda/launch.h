@@ -12,15 +12,26 @@ struct Dim3 {
   int x = 1, y = 1, z = 1;
 };
 
-/// Queues a kernel whose only parameter is `params`, passed by value. The context must be current.
+/// Queues a kernel whose only parameter is `params`, passed by value. A programmatic kernel may begin before the
+/// kernels before it are done, and waits for their results itself. The context must be current.
 template <class Params>
 void launch(const Stream& stream, const Kernel& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
   static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= 4096);  // the driver copies the bytes
   void* parameters[] = {const_cast<Params*>(&params)};
   const auto size = [](int n) { return static_cast<unsigned>(n); };
-  const CUresult result =
-      driver().cuLaunchKernel(kernel.function, size(grid.x), size(grid.y), size(grid.z), size(block.x), size(block.y),
-                              size(block.z), size(shared_bytes), stream.get(), parameters, nullptr);
+  CUresult result = CUDA_SUCCESS;
+  if (kernel.programmatic) {
+    CUlaunchAttribute programmatic{};
+    programmatic.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    programmatic.value.programmaticStreamSerializationAllowed = 1;
+    const CUlaunchConfig config{size(grid.x),  size(grid.y),       size(grid.z), size(block.x), size(block.y),
+                                size(block.z), size(shared_bytes), stream.get(), &programmatic, 1};
+    result = driver().cuLaunchKernelEx(&config, kernel.function, parameters, nullptr);
+  } else {
+    result =
+        driver().cuLaunchKernel(kernel.function, size(grid.x), size(grid.y), size(grid.z), size(block.x), size(block.y),
+                                size(block.z), size(shared_bytes), stream.get(), parameters, nullptr);
+  }
   if (result != CUDA_SUCCESS) check(result, ("cuLaunchKernel of " + kernel.name).c_str());
 }
 

@@ -13,7 +13,10 @@ constexpr int shared_bytes_of_all = 48 << 10;
 
 Modules::Modules(ContextPtr context) : context_(std::move(context)) {
   const Context::Scope scope(*context_);
-  for (const KernelImage& image : choose_images(*context_).images) {
+  const ImageSet& chosen = choose_images(*context_);
+  programmatic_ =
+      driver().cuLaunchKernelEx != nullptr && may_launch_programmatically(chosen, driver().version, context_->device());
+  for (const KernelImage& image : chosen.images) {
     CUmodule module = nullptr;
     check(driver().cuModuleLoadData(&module, unpack(image).data()), "cuModuleLoadData");
     modules_.emplace_back(context_, module);
@@ -28,7 +31,7 @@ Kernel& Modules::look_up(std::string_view name) {
     const CUresult result = driver().cuModuleGetFunction(&function, module.get(), key.c_str());
     if (result == CUDA_ERROR_NOT_FOUND) continue;
     check(result, "cuModuleGetFunction");
-    return kernels_.emplace(key, Kernel{key, function, shared_bytes_of_all}).first->second;
+    return kernels_.emplace(key, Kernel{key, function, shared_bytes_of_all, programmatic_}).first->second;
   }
   throw Error(ErrorCode::device, "CUDA: this build holds no kernel " + key +
                                      (built_architectures().empty()

@@ -12,7 +12,8 @@ namespace flow::cuda {
 struct Kernel {
   std::string name;
   CUfunction function;
-  int shared_bytes;  // limit of dynamic shared memory per launch
+  int shared_bytes;   // limit of dynamic shared memory per launch
+  bool programmatic;  // may be launched before the kernels before it are done
 };
 
 /// This build's kernels on one device. Only one thread may use it at a time, with the context current.
@@ -30,6 +31,7 @@ class Modules {
   Kernel& look_up(std::string_view name);
 
   ContextPtr context_;
+  bool programmatic_;
   std::vector<Module> modules_;
   std::map<std::string, Kernel, std::less<>> kernels_;
 };

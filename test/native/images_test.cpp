@@ -121,6 +121,22 @@ const check::Register suffixes("sm_90a runs on 9.0 alone, sm_100f on all of its 
   check::that(candidates(sets, 13000, gpu(12, 0)).empty(), "12.0");
 });
 
+const check::Register early("kernels begin before others are done only if they wait: image, GPU and driver are for it",
+                            [] {
+                              const auto may = [](const char* architecture, int driver, int major) {
+                                return may_launch_programmatically({architecture, 11040, {}}, driver, gpu(major, 0));
+                              };
+                              for (const char* waits : {"sm_90", "sm_90a", "compute_90"}) {
+                                check::that(may(waits, 12030, 9), waits);
+                                check::that(!may(waits, 12020, 9), waits, " under a driver that cannot record it");
+                              }
+                              check::that(may("compute_90", 13000, 12), "PTX of 9.0 on a later GPU");
+                              for (const char* old : {"sm_80", "compute_80", "sm_89", "compute_75"}) {
+                                check::that(!may(old, 13000, 9), old, " has no wait");
+                              }
+                              check::that(!may("compute_90", 13000, 8), "a GPU before 9.0");
+                            });
+
 const check::Register drivers("a set that needs a newer driver is no candidate", [] {
   Sets made = build_of_13();
   const auto sets = made.all();

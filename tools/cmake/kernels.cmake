@@ -89,13 +89,15 @@ function(flow_list_images architectures out)
   set(${out} "${images}" PARENT_SCOPE)
 endfunction()
 
-# The PTX that an image is made of. The kernels have code of their own for capabilities before 8.0 only. So one PTX
-# serves all from 8.0 to 9.0; CUDA 12 does not know those from 10.0 on, which get one of their own.
+# The PTX that an image is made of. The kernels have code of their own for capabilities before 8.0 and from 9.0 on. So one
+# PTX serves all from 8.0 to 8.9. CUDA 12 does not know those from 10.0 on, which get one of their own.
 function(flow_ptx_of image out)
   string(REGEX REPLACE "^(sm|compute)_" "" number "${image}")
   if(image MATCHES "^sm_" AND number MATCHES "^[0-9]+$" AND number GREATER_EQUAL 80)
     if(number GREATER_EQUAL 100)
       set(number 100)
+    elseif(number GREATER_EQUAL 90)
+      set(number 90)
     else()
       set(number 80)
     endif()
@@ -195,9 +197,11 @@ function(flow_driver_of image out)
   elseif(image MATCHES "^sm_")
     math(EXPR driver "${FLOW_NVCC_VERSION} / 1000 * 1000")
   else()
-    flow_is_lowered(${image} lowered)
-    if(lowered)
+    flow_lowered_version(${image} version)
+    if(version STREQUAL "7.4")
       set(driver 11040)
+    elseif(version STREQUAL "7.8")
+      set(driver 11080)
     else()
       set(driver ${FLOW_NVCC_VERSION})
     endif()
@@ -205,14 +209,19 @@ function(flow_driver_of image out)
   set(${out} ${driver} PARENT_SCOPE)
 endfunction()
 
-# Whether an architecture's PTX claims PTX 7.4, that of CUDA 11.4, which is the first to know sm_87 and the oldest whose
-# drivers the engine supports. ptxas fails if an instruction is newer.
-function(flow_is_lowered architecture out)
-  set(lowered OFF)
-  if(architecture MATCHES "^compute_([0-9]+)$" AND CMAKE_MATCH_1 LESS_EQUAL 87)
-    set(lowered ON)
+# The version of the language that an architecture's PTX claims; empty if it is the compiler's. 7.4 is that of CUDA 11.4,
+# which is the first to know sm_87 and the oldest whose drivers the engine supports. 7.8 is that of CUDA 11.8, which is the
+# first to know sm_90. ptxas fails if an instruction is newer.
+function(flow_lowered_version architecture out)
+  set(version "")
+  if(architecture MATCHES "^compute_([0-9]+)$")
+    if(CMAKE_MATCH_1 LESS_EQUAL 87)
+      set(version 7.4)
+    elseif(CMAKE_MATCH_1 EQUAL 90)
+      set(version 7.8)
+    endif()
   endif()
-  set(${out} ${lowered} PARENT_SCOPE)
+  set(${out} "${version}" PARENT_SCOPE)
 endfunction()
 
 # Adds the command that compiles a kernel to PTX.
@@ -224,10 +233,10 @@ function(flow_add_ptx kernel architecture ptx headers)
   set(compiled "${ptx}")
   set(lower "")
   set(script "${CMAKE_CURRENT_SOURCE_DIR}/tools/cmake/lower_ptx.cmake")
-  flow_is_lowered(${architecture} lowered)
-  if(lowered)
+  flow_lowered_version(${architecture} version)
+  if(version)
     set(compiled "${ptx}.new")
-    set(lower COMMAND "${CMAKE_COMMAND}" "-DFROM=${compiled}" "-DTO=${ptx}" -P "${script}")
+    set(lower COMMAND "${CMAKE_COMMAND}" "-DFROM=${compiled}" "-DTO=${ptx}" "-DVERSION=${version}" -P "${script}")
   endif()
   get_filename_component(name "${kernel}" NAME)
   add_custom_command(OUTPUT "${ptx}"
