@@ -78,6 +78,7 @@ function figures(cards) {
       'L2 GB/s',
       'L2 MiB',
       'gap µs',
+      'programmatic gap µs',
     ],
     cards.map((card) => [
       card.name,
@@ -89,6 +90,7 @@ function figures(cards) {
       card.l2,
       card.l2MiB,
       card.gap,
+      card.programmaticGap ?? '–',
     ]),
   )
 }

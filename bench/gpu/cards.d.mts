@@ -9,6 +9,7 @@ export interface Card {
   readonly l2: number
   readonly l2MiB: number
   readonly gap: number
+  readonly programmaticGap?: number
   readonly threads: number
   readonly blocks: number
   readonly shared: number

@@ -9,6 +9,10 @@
 //     found (chipsandcheese.com, 2022 and 2023). Jetsons: 32 bytes a cycle and multiprocessor, an assumption
 //     Neither 0.62 nor the rates of L2 were read again in their sources when this was written.
 //   gap: microseconds from the end of a node of a graph to the first data in the blocks of the next, an assumption
+//   programmaticGap: the same before a programmatic launch, whose blocks wait in their places. The end of the node before must
+//     still become known to them, and the first data must come. That this takes half of the gap is an assumption. Publications
+//     give speedups of whole models only: 10 % of the generation of tokens, with CUDA graphs (github.com/ggml-org/llama.cpp,
+//     pull request 22522)
 //   threads, blocks: most on a multiprocessor (CUDA programming guide, table of compute capabilities); shared: KiB on it
 
 /**
@@ -23,6 +27,7 @@
  * @property {number} l2 GB/s
  * @property {number} l2MiB
  * @property {number} gap microseconds
+ * @property {number} [programmaticGap] microseconds; from compute capability 9.0 on
  * @property {number} threads
  * @property {number} blocks
  * @property {number} shared KiB
@@ -41,6 +46,7 @@ export const CARDS = {
     l2: 5500,
     l2MiB: 50,
     gap: 1.7,
+    programmaticGap: 0.85,
     threads: 2048,
     blocks: 32,
     shared: 228,
@@ -116,6 +122,7 @@ export const CARDS = {
     l2: 1005,
     l2MiB: 32,
     gap: 3,
+    programmaticGap: 1.5,
     threads: 1536,
     blocks: 24,
     shared: 228,

@@ -53,8 +53,9 @@ export function registersOf(files, image) {
   if (spawnSync('nvcc', ['--version']).error !== undefined) return undefined
   const folder = mkdtempSync(path.join(tmpdir(), 'flow-registers-'))
   const ptx = path.join(folder, 'kernel.ptx')
-  // As tools/cmake/kernels.cmake: one PTX serves the capabilities 8.0 to 9.0, another one those from 10.0 on.
-  const architecture = Number(image.slice(3)) >= 100 ? 'compute_100' : 'compute_80'
+  // As tools/cmake/kernels.cmake: one PTX serves the capabilities 8.0 to 8.9, one 9.0, and one those from 10.0 on.
+  const number = Number(image.slice(3))
+  const architecture = number >= 100 ? 'compute_100' : number >= 90 ? 'compute_90' : 'compute_80'
   const registers = {}
   try {
     for (const file of files) {

@@ -120,7 +120,9 @@ export function predictFrame(nodes, card, registers) {
   const nodeCount = sum([...launches, ...copies].map((node) => node.times))
   const copyUs = sum(copies.map((copy) => (copy.times * 2 * copy.bytes) / (card.memory * MEMORY_SHARE * 1e3)))
   const kernelUs = sum(launches.map((launch) => launch.times * launch.us)) + copyUs
-  const gapUs = nodeCount * card.gap
+  // A programmatic launch puts its blocks into their places while the node before runs.
+  const gapBefore = (node) => (node.programmatic ? (card.programmaticGap ?? card.gap) : card.gap)
+  const gapUs = sum([...launches, ...copies].map((node) => node.times * gapBefore(node)))
   return {
     launches,
     nodes: nodeCount,

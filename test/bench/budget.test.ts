@@ -84,6 +84,13 @@ describe('the prediction of a frame', () => {
     expect(frame).toMatchObject({ nodes: 4, gapUs: 12, kernelUs: 17, frameUs: 29, perfectUs: 16 })
   })
 
+  test('has the shorter gaps of programmatic launches where the card has any', () => {
+    const programmatic = lines.map((line) => ('kernel' in line ? { ...line, programmatic: 1 } : line))
+    const gaps = (on: Card) => predictFrame(mergeLaunches(programmatic), on, {}).gapUs
+    expect(gaps({ ...card, programmaticGap: 1 })).toBe(3 * 1 + 3) // a copy waits for the launch before it
+    expect(gaps(card)).toBe(12)
+  })
+
   test('has no part of what is copied from and to the host', () => {
     const host = { copy: 'cuMemcpyHtoDAsync', bytes: 1e9 }
     const frame = predictFrame(mergeLaunches([...lines, host]), card, {})
