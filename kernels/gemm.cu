@@ -58,7 +58,7 @@ static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_128x6
     gemm<Block, A<Block>, EPILOGUE<Block>>(p);                                          \
   }
 #define GEMMS(TYPE, T, TILE)                          \
-  GEMM(store, Rows, Store, TYPE, T, TILE)             \
+  GEMM(embed, Rows, Embed, TYPE, T, TILE)             \
   GEMM(add, Rows, Add, TYPE, T, TILE)                 \
   GEMM(gelu, Rows, Gelu, TYPE, T, TILE)               \
   GEMM(swiglu, Rows, Swiglu, TYPE, T, TILE)           \

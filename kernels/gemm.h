@@ -11,7 +11,7 @@
 namespace flow::kernels {
 
 //   OP          a          out                                        columns of b
-//   store       T          float32: y                                 as they are
+//   embed       T          float32: y, and PrefixRows before it       as they are
 //   add         T          float32: out += gain * y                   as they are
 //   gelu        T          T: out_scale * gelu(y)                     as they are
 //   swiglu      T          T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
@@ -69,6 +69,12 @@ struct ColumnSums {
   unsigned* arrived;
 };
 
+/// Rows that `embed` copies to before `out`. The first row of blocks does it, each block its columns.
+struct PrefixRows {
+  const float* rows;  // count x n, without padding
+  int count;
+};
+
 struct GemmParams {
   const void* a;      // m x k, rows lda apart, aligned to 16 bytes
   const void* b;      // T: n (rounded up to 64) x k, rows ldb apart, zero beyond n and k
@@ -83,6 +89,7 @@ struct GemmParams {
   Convolution conv;
   QkvOutput qkv;
   ColumnSums sums;
+  PrefixRows prefix;
 };
 
 }  // namespace flow::kernels

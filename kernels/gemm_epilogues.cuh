@@ -57,10 +57,22 @@ struct Epilogue {
 };
 
 template <class Block>
-struct Store : Epilogue<Block> {
+struct Embed : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
 
   DEVICE void operator()(int /*tile*/, int row, int col, float2 y) { this->template store<float>(row, col, y); }
+
+  DEVICE void done(void* shared) {
+    Epilogue<Block>::done(shared);
+    if (blockIdx.y != 0) return;
+    const PrefixRows& prefix = this->p.prefix;
+    for (int i = static_cast<int>(threadIdx.x); i < prefix.count * Block::cols; i += Block::threads) {
+      const int row = i / Block::cols, col = static_cast<int>(blockIdx.x) * Block::cols + i % Block::cols;
+      if (col >= this->p.n) continue;
+      *this->template out<float>(row - prefix.count, col) =
+          prefix.rows[static_cast<std::ptrdiff_t>(row) * this->p.n + col];
+    }
+  }
 };
 
 template <class Block>

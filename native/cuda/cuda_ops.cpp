@@ -434,15 +434,10 @@ void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, Opera
 void CudaOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
   const auto& tokens = as<PackedFloats>(prefix_tokens);
   const int prefix = tokens.count / x.cols;
-  guarded([&] {
-    for (int i = 0; i < prefix; i++) {
-      float* to = floats(x) + static_cast<std::ptrdiff_t>(i) * x.stride;
-      const float* from = floats(tokens.values) + static_cast<std::ptrdiff_t>(i) * x.cols;
-      copy_on_device(from, sizeof(float) * static_cast<std::size_t>(x.cols), to, stream_);
-    }
-  });
   float* out = floats(x) + static_cast<std::ptrdiff_t>(prefix) * x.stride;
-  run_gemm("store", gemm_params(patches.data, patches.stride, patches.rows, linear, out, x.stride));
+  kernels::GemmParams params = gemm_params(patches.data, patches.stride, patches.rows, linear, out, x.stride);
+  params.prefix = {floats(tokens.values), prefix};
+  run_gemm("embed", params);
 }
 
 void CudaOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,

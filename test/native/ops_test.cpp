@@ -71,15 +71,16 @@ const OnEveryEngine linear_add("linear_add adds a scaled linear map to the resid
 });
 
 const OnEveryEngine embed("embed puts the prefix tokens before the patches", [](Bench& b, Random& random) {
-  const int patches = 43, prefix = 5, in = 192, dim = 40;
-  const Linear w(random, in, dim);
-  const Values x = random.values(patches * in), tokens = random.values(prefix * dim);
-  const auto out = b.matrix<Real>(prefix + patches, dim);
-  b.ops.embed(b.matrix<Operand>(patches, in, x), *b.ops.pack_linear(w.view), *b.ops.pack_values(tokens), out);
-  const Map embedded = reference::linear({patches, in, x}, w.view);
-  reference::Doubles expected(tokens.begin(), tokens.end());
-  expected.insert(expected.end(), embedded.v.begin(), embedded.v.end());
-  check::close(b.read(out), expected, b.within(bound), "tokens");
+  for (const auto [patches, prefix, in, dim] : {std::array{43, 5, 192, 40}, {301, 1, 48, 328}}) {
+    const Linear w(random, in, dim);
+    const Values x = random.values(patches * in), tokens = random.values(prefix * dim);
+    const auto out = b.matrix<Real>(prefix + patches, dim);
+    b.ops.embed(b.matrix<Operand>(patches, in, x), *b.ops.pack_linear(w.view), *b.ops.pack_values(tokens), out);
+    const Map embedded = reference::linear({patches, in, x}, w.view);
+    reference::Doubles expected(tokens.begin(), tokens.end());
+    expected.insert(expected.end(), embedded.v.begin(), embedded.v.end());
+    check::close(b.read(out), expected, b.within(bound), std::to_string(prefix) + " prefix tokens");
+  }
 });
 
 const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
