@@ -154,6 +154,23 @@ const check::Register in_place("an integrated GPU computes in the host's memory 
   check::that(answer("1", "0") == "in place", "one memory");
   check::that(answer("1", "1") == "copied", "one memory, slow");
 });
+
+const check::Register programmatic("kernels may begin before others are done from 9.0 and CUDA 12.3 on", [] {
+  const auto answer = [](const char* on, const char* under) {
+    const Variable capability("EMULATOR_CAPABILITY", on), driver_version("EMULATOR_DRIVER_VERSION", under);
+    const Variable one("EMULATOR_DEVICES", "1");
+    return in_child([] {
+      setenv("DINOV3_FLOW_CUDA_DRIVER", FLOW_EMULATOR, 1);
+      const ContextPtr context = Context::of(0);
+      const Context::Scope scope(*context);
+      Modules modules(context);
+      return std::string(modules.kernel("resize_flow", 0).programmatic ? "programmatic" : "ordinary");
+    });
+  };
+  check::that(answer("9.0", "12030") == "programmatic", "9.0");
+  check::that(answer("9.0", "12020") == "ordinary", "a driver that cannot record it");
+  check::that(answer("8.9", "13000") == "ordinary", "8.9");
+});
 #endif
 
 const check::Register has_gpu("the driver that the environment names shows a GPU", [] {
