@@ -67,7 +67,7 @@ struct Embed : Epilogue<Block> {
     if (blockIdx.y != 0) return;
     const PrefixRows& prefix = this->p.prefix;
     for (int i = static_cast<int>(threadIdx.x); i < prefix.count * Block::cols; i += Block::threads) {
-      const int row = i / Block::cols, col = static_cast<int>(blockIdx.x) * Block::cols + i % Block::cols;
+      const int row = i / Block::cols, col = Block::col_block() * Block::cols + i % Block::cols;
       if (col >= this->p.n) continue;
       *this->template out<float>(row - prefix.count, col) =
           prefix.rows[static_cast<std::ptrdiff_t>(row) * this->p.n + col];
