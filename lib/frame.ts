@@ -191,7 +191,7 @@ const ARRAY_FORMATS: Readonly<Record<number, readonly PixelFormat[]>> = {
 function frameOfArray(source: CudaArrayFrame, fail: Fail): PointerFrame {
   const typestr = typestrOf(source)
   if (typestr !== '|u1') fail(`its typestr must be '|u1', for bytes, not ${describe(typestr)}`)
-  const { pointer, shape, strides } = checkCudaArray(source, 1, fail)
+  const { pointer, shape, strides, stream } = checkCudaArray(source, 1, fail)
   const [height, width, channels = 1] = shape
   const formats = ARRAY_FORMATS[channels]
   if (shape.length < 2 || shape.length > 3 || formats === undefined)
@@ -208,7 +208,7 @@ function frameOfArray(source: CudaArrayFrame, fail: Fail): PointerFrame {
     )
   if (pitch! < width! * channels)
     fail(`its rows overlap: a stride of ${pitch!} bytes is less than the ${width! * channels} of a row`)
-  return { pointer, width: width!, height: height!, format, stride: pitch! }
+  return { pointer, width: width!, height: height!, format, stride: pitch!, stream }
 }
 
 /** The memory of a {@link PointerFrame}: as much as its planes need. */

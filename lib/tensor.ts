@@ -426,10 +426,10 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
     fail(`its typestr must be one of ${Object.keys(TYPESTRS).join(', ')}, not ${String(typestr)}`)
   const dtype = TYPESTRS[typestr as string]!
   const { bytes } = dtypeRow(dtype)
-  const { pointer, shape, strides, readOnly } = checkCudaArray(source, bytes, fail)
+  const { pointer, shape, strides, readOnly, stream } = checkCudaArray(source, bytes, fail)
   if (String(strides) !== String(tightStrides(shape, bytes)))
     fail(`its strides are ${strides.join(', ')} bytes: its values must lie side by side, the last axis first`)
-  return makeTensor(queue, site, shape, dtype, { pointer }, readOnly)
+  return makeTensor(queue, site, shape, dtype, { pointer, stream }, readOnly)
 }
 
 function checkStream(stream: bigint): void {

@@ -12,7 +12,7 @@ export interface CudaArray {
   readonly strides?: readonly number[] | null | undefined
   /** 2 or 3. */
   readonly version: number
-  /** Of version 3. */
+  /** The stream that the values are ready on, of version 3: `1` is the legacy default stream, `2` that of this thread. */
   readonly stream?: bigint | number | null | undefined
   /** Not supported. */
   readonly mask?: null | undefined
@@ -28,6 +28,7 @@ export interface CheckedCudaArray {
   /** Bytes, one for each axis. That of an axis of one index is what it would be without gaps. */
   readonly strides: readonly number[]
   readonly readOnly: boolean
+  readonly stream: bigint | undefined
 }
 
 /** Throws a `FlowError`. The name of the array is put in front of `message`. */
@@ -53,8 +54,6 @@ export function checkCudaArray(source: CudaArraySource, bytes: number, fail: Fai
   if (version !== 2 && version !== 3)
     fail(`its version of the CUDA array interface must be 2 or 3, not ${String(version)}`)
   if (mask !== undefined && mask !== null) fail('it has a mask: give an array without one')
-  if (stream !== undefined && stream !== null)
-    fail('it has a stream: wait until its work is done, and give the array without the stream')
   if (!isIntegers(shape) || shape.some((side) => side < 1))
     fail(`its shape must be a list of positive integers, not ${shown(shape)}`)
   if (!Array.isArray(data) || data.length !== 2)
@@ -70,6 +69,7 @@ export function checkCudaArray(source: CudaArraySource, bytes: number, fail: Fai
     shape: shape as readonly number[],
     strides: given.map((stride, axis) => ((shape as readonly number[])[axis] === 1 ? tight[axis]! : stride)),
     readOnly: readOnly === true,
+    stream: stream === undefined || stream === null ? undefined : streamOf(stream, fail),
   }
 }
 
@@ -88,6 +88,15 @@ function addressOf(address: unknown, fail: Fail): bigint {
   if (pointer <= 0n || pointer >= 2n ** 64n)
     fail(`its data begin with an address, as a bigint or an exact number, not ${shown(address)}`)
   return pointer
+}
+
+/** The interface has no stream 0, which could be either default stream. */
+function streamOf(stream: unknown, fail: Fail): bigint {
+  const integer = typeof stream === 'bigint' || Number.isSafeInteger(stream)
+  const handle = integer ? BigInt(stream as bigint | number) : 0n
+  if (handle <= 0n || handle >= 2n ** 64n)
+    fail(`its stream must be 1, 2 or a handle, as a bigint or an exact number, not ${shown(stream)}`)
+  return handle
 }
 
 function isIntegers(value: unknown): value is readonly number[] {

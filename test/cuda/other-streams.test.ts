@@ -49,6 +49,25 @@ describe('a stream of another module', () => {
     foreign.destroyStream(stream)
   })
 
+  it('goes with an array of the CUDA array interface', async () => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    vi.stubEnv('EMULATOR_STREAMS', 'late')
+    const stream = foreign.createStream(0)
+    const array = (frame: { readonly data: Uint8Array }) => {
+      const data = [written(frame, stream).pointer, false] as const
+      return { shape: [shape.height, shape.width, 3], typestr: '|u1', version: 3, data, stream }
+    }
+    expect(sameBits((await model.flow(array(a), array(b))).data, expected.data)).toBe(true)
+    using tensor = model.createTensor(array(a))
+    expect(sameBytes((await tensor.toHost()) as Uint8Array, a.data)).toBe(true)
+    for (const wrong of [0, 0n, -1, 1.5, 'x', 2n ** 64n])
+      expect(() => model.createTensor({ ...array(a), stream: wrong as bigint })).toThrow(
+        flowError('ERR_ARGUMENT', 'stream'),
+      )
+    foreign.destroyStream(stream)
+  })
+
   it('that is not named is not waited for', async () => {
     await using model = await load()
     const expected = await model.flow(a, b)

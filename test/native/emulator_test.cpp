@@ -173,7 +173,7 @@ const Notices sum("a sum that is not atomic", {"probe_sum"}, race, "race:");
 const Notices blocks("blocks that write to the same place", {"probe_blocks", 64, 2}, race, "of another block");
 constexpr Probe early(const char* kernel) { return {.kernel = kernel, .begin = emu::Begin::before_previous_ends}; }
 const Notices never_waits("a launch that may begin early and does not wait", early("probe_no_wait"), every,
-                      "without a wait for the launches before");
+                          "without a wait for the launches before");
 const Notices early_read("a read of a kernel's result before the wait for it", early("probe_early_read"), race,
                          "read of a kernel's result before the wait");
 const Notices early_write("a write before the wait for other launches", early("probe_early_write"), race,
