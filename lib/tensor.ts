@@ -382,7 +382,8 @@ export function makeTensor<D extends TensorDType>(
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
 
   function allocate(): TensorMemory {
-    const native = on === 'device' ? callNative(site, () => queue.native.allocateDevice(bytes)) : undefined
+    const native =
+      on === 'device' ? callNative(site, () => queue.native.allocateDevice(bytes, stream)) : undefined
     if (native !== undefined) return new EngineMemory(native, stream)
     const buffer = on === 'host' ? callNative(site, () => queue.native.allocate(bytes)) : undefined
     return new HostMemory(buffer === undefined ? allocateBytes(bytes, 'a tensor') : new Uint8Array(buffer))

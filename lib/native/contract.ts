@@ -310,8 +310,11 @@ export interface NativeModel {
    * memory serves as well, if the runtime allows no such memory, and for more than 4 GiB. Throws `ERR_OUT_OF_MEMORY`.
    */
   allocate(bytes: number): ArrayBuffer | undefined
-  /** Zeroed memory of the GPU; undefined on a CPU. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`. */
-  allocateDevice(bytes: number): NativeMemory | undefined
+  /**
+   * Zeroed memory of the GPU; undefined on a CPU. `stream` is that of other code which uses the memory: it is waited for before anyone
+   * else gets the memory. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`.
+   */
+  allocateDevice(bytes: number, stream?: bigint): NativeMemory | undefined
   /**
    * The block of the GPU's memory that contains the bytes from `pointer` on, allocated by other code of this process, which frees it.
    * Throws `ERR_ARGUMENT` if the model cannot compute there: it was freed, is the host's, another GPU's, or too small.

@@ -202,11 +202,13 @@ Napi::Value NativeModel::allocate(const Info& info) {
   });
 }
 
-/// (bytes)
+/// (bytes, stream or undefined)
 Napi::Value NativeModel::allocate_device(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto bytes = static_cast<std::size_t>(to_integer(info[0], "bytes", 1, max_exact_integer));
-    MemoryPtr memory = engine_ ? engine_->allocate_device(bytes) : nullptr;
+    const auto user =
+        info[1].IsUndefined() ? std::optional<std::uint64_t>() : std::optional(to_handle(info[1], "stream"));
+    MemoryPtr memory = engine_ ? engine_->allocate_device(bytes, user) : nullptr;
     return memory ? memory_object(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
   });
 }

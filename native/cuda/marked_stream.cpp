@@ -42,7 +42,8 @@ void check_capture(std::uint64_t handle) {
 
 }  // namespace
 
-OtherStreamPtr MarkedStream::mark(const ContextPtr& context, EventPool& events, std::uint64_t handle) {
+std::shared_ptr<const MarkedStream> MarkedStream::mark(const ContextPtr& context, EventPool& events,
+                                                       std::uint64_t handle) {
   const Context::Scope scope(*context);
   if (!is_default_stream(handle)) check_context(*context, handle);
   check_capture(handle);

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "cuda/marked_stream.h"
 #include "engine/known_memory.h"
 
 namespace flow::cuda {
@@ -49,9 +50,10 @@ bool TensorPool::drain(const Context& context) {
   return !freed.empty();
 }
 
-TensorPool::TensorPool(const ContextPtr& context) : stream_(context), most_(context->device().memory / kept_share) {}
+TensorPool::TensorPool(const ContextPtr& context)
+    : stream_(context), marks_(std::make_shared<EventPool>(context)), most_(context->device().memory / kept_share) {}
 
-MemoryPtr TensorPool::allocate(std::size_t bytes) {
+MemoryPtr TensorPool::allocate(std::size_t bytes, std::optional<std::uint64_t> user) {
   const Context::Scope scope(*stream_.context());
   Block block = take(bytes);
   if (block) {
@@ -61,7 +63,7 @@ MemoryPtr TensorPool::allocate(std::size_t bytes) {
     block = std::make_unique<const DeviceMemory>(bytes, stream_);
   }
   stream_.synchronize();  // no other stream waits for the zeros
-  auto memory = std::make_shared<const TensorMemory>(shared_from_this(), std::move(block));
+  auto memory = std::make_shared<const TensorMemory>(shared_from_this(), std::move(block), user);
   make_known(memory);
   return memory;
 }
@@ -77,9 +79,23 @@ TensorPool::Block TensorPool::take(std::size_t bytes) {
   return block;
 }
 
+/// Lets the zeros of later tensors wait for what a stream of other code has. False if it cannot be named any more: it
+/// was destroyed, or is the default stream of a thread, which may be another one.
+bool TensorPool::waits_for(std::uint64_t user) {
+  if (user == CU_STREAM_PER_THREAD) return false;
+  const Context::Scope scope(*stream_.context());
+  try {
+    stream_.wait(MarkedStream::mark(stream_.context(), *marks_, user)->marked());
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 /// Frees the blocks that were given back first if all of them are too many.
-void TensorPool::give_back(Block block) {
-  std::deque<Block> freed;  // outside of the lock: freeing waits for the device
+void TensorPool::give_back(Block block, std::optional<std::uint64_t> user) {
+  if (user && !waits_for(*user)) return;  // cuMemFree waits for all streams
+  std::deque<Block> freed;                // outside of the lock: freeing waits for the device
   const std::lock_guard lock(mutex_);
   bytes_ += block->size();
   blocks_.push_back(std::move(block));

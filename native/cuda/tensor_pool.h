@@ -4,7 +4,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 
+#include "cuda/event_pool.h"
 #include "cuda/memory.h"
 
 namespace flow::cuda {
@@ -13,7 +15,8 @@ namespace flow::cuda {
 /// cuMemAlloc. So a block that a tensor no longer needs is kept, and the next tensor of that size gets it.
 ///
 /// The calls that use a tensor hold its memory until they are answered. So no work of an engine is in flight on a block
-/// that is given back, and the zeros that a new tensor begins with need not wait for any.
+/// that is given back. A stream of other code that uses the tensor may have some: the zeros that the next tensor begins
+/// with wait for it.
 class TensorPool : public std::enable_shared_from_this<TensorPool> {
  public:
   /// The process's only pool for the context's device. Any thread, as all functions.
@@ -23,19 +26,21 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
 
   explicit TensorPool(const ContextPtr& context);
 
-  /// Zeros, known by their addresses. The thread that lets go of them last gives them back. Throws Error(device),
-  /// Error(out_of_memory).
-  MemoryPtr allocate(std::size_t bytes);
+  /// Zeros, known by their addresses. The thread that lets go of them last gives them back. `user` is a stream of other
+  /// code, as in MarkedStream. Throws Error(device), Error(out_of_memory).
+  MemoryPtr allocate(std::size_t bytes, std::optional<std::uint64_t> user);
 
  private:
   friend class TensorMemory;
   using Block = std::unique_ptr<const DeviceMemory>;
 
   Block take(std::size_t bytes);
-  void give_back(Block block);
+  void give_back(Block block, std::optional<std::uint64_t> user);
+  bool waits_for(std::uint64_t user);
   bool has_room(std::size_t bytes) const;
 
   const Stream stream_;
+  const std::shared_ptr<EventPool> marks_;
   const std::size_t most_;  // bytes that are kept
   mutable std::mutex mutex_;
   std::deque<Block> blocks_;  // the one given back last is at the end
@@ -45,10 +50,10 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
 /// A block that a tensor has.
 class TensorMemory : public Memory {
  public:
-  TensorMemory(std::shared_ptr<TensorPool> pool, TensorPool::Block block)
-      : pool_(std::move(pool)), block_(std::move(block)) {}
+  TensorMemory(std::shared_ptr<TensorPool> pool, TensorPool::Block block, std::optional<std::uint64_t> user)
+      : pool_(std::move(pool)), block_(std::move(block)), user_(user) {}
   ~TensorMemory() override {
-    if (!kept_out_) pool_->give_back(std::move(block_));
+    if (!kept_out_) pool_->give_back(std::move(block_), user_);
   }
   TensorMemory(const TensorMemory&) = delete;
   TensorMemory& operator=(const TensorMemory&) = delete;
@@ -64,6 +69,7 @@ class TensorMemory : public Memory {
  private:
   std::shared_ptr<TensorPool> pool_;
   TensorPool::Block block_;
+  std::optional<std::uint64_t> user_;
   mutable std::atomic<bool> kept_out_{false};
 };
 

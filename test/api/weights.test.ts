@@ -257,7 +257,7 @@ describe('the addon, whatever is passed to it,', () => {
       (name) => !withoutArguments.includes(name),
     )
     expect(methods.sort().join(' ')).toBe(
-      'adopt allocate allocateDevice buildPlan cancel features release run submit usePlan',
+      'adopt allocate allocateDevice borrow buildPlan cancel features openShared release run share submit toDLPack usePlan',
     )
     const anything = native as unknown as Record<string, (...args: unknown[]) => unknown>
     for (const value of nonsense) {

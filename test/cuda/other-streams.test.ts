@@ -49,6 +49,26 @@ describe('a stream of another module', () => {
     foreign.destroyStream(stream)
   })
 
+  it.each([...ORDERS, 'destroyed'])(
+    'is done with a tensor before another one has its memory: %s',
+    async (order) => {
+      await using model = await load()
+      vi.stubEnv('EMULATOR_STREAMS', order === 'destroyed' ? 'late' : order)
+      const stream = foreign.createStream(0)
+      const tensor = model.createTensor([a.data.length], 'uint8', { stream })
+      await tensor.copyFrom(a.data)
+      const read = new Uint8Array(a.data.length)
+      foreign.queueRead(tensor.pointer, read, stream)
+      if (order === 'destroyed') foreign.destroyStream(stream)
+      tensor.dispose()
+      using next = model.createTensor([a.data.length], 'uint8') // zeros
+      await next.copyFrom(b.data)
+      if (order !== 'destroyed') foreign.finishStream(stream)
+      expect(sameBytes(read, a.data)).toBe(true)
+      if (order !== 'destroyed') foreign.destroyStream(stream)
+    },
+  )
+
   it('goes with an array of the CUDA array interface', async () => {
     await using model = await load()
     const expected = await model.flow(a, b)

@@ -122,6 +122,23 @@ napi_value queue_write(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+/// (address, bytes, stream): queues a copy from there to the bytes
+napi_value queue_read(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  std::size_t length = 0;
+  void* const data = arguments.bytes(1, length);
+  find<int (*)(void*, std::uintptr_t, std::size_t, std::uintptr_t)>("cuMemcpyDtoHAsync_v2")(
+      data, arguments.address(0), length, arguments.address(2));
+  return nullptr;
+}
+
+/// (stream): waits for its work
+napi_value finish_stream(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  find<int (*)(std::uintptr_t)>("cuStreamSynchronize")(arguments.address(0));
+  return nullptr;
+}
+
 /// (address, bytes): writes the bytes there
 napi_value write(napi_env env, napi_callback_info info) {
   const Arguments arguments(env, info);
@@ -159,7 +176,9 @@ NAPI_MODULE_INIT() {
                    {"destroyStream", destroy_stream},
                    {"beginCapture", begin_capture},
                    {"endCapture", end_capture},
-                   {"queueWrite", queue_write}};
+                   {"queueWrite", queue_write},
+                   {"queueRead", queue_read},
+                   {"finishStream", finish_stream}};
   for (const auto& [name, function] : functions) {
     napi_value value = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);

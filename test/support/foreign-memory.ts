@@ -17,6 +17,9 @@ export interface Foreign {
   beginCapture(stream: bigint): void
   endCapture(stream: bigint): void
   queueWrite(address: bigint, bytes: Uint8Array, stream: bigint): void
+  /** `bytes` must stay until the stream has done it. */
+  queueRead(address: bigint, bytes: Uint8Array, stream: bigint): void
+  finishStream(stream: bigint): void
 }
 
 /** Compiles the addon, and loads it. */
