@@ -9,9 +9,9 @@
  * environment ends.
  *
  * Threads: capsules belong to the thread of their environment, as all values do. A deleter that dinov3-flow made may be
- * called on any thread. A deleter of yours is called by dinov3-flow on the thread of the environment that took the
- * tensor, after the last call that uses it, possibly during garbage collection or at the end of the environment: do not
- * run JavaScript in it.
+ * called on any thread, once your work on a GPU with the tensor is done: its memory serves others at once. A deleter of
+ * yours is called by dinov3-flow on the thread of the environment that took the tensor, after the last call that uses
+ * it, possibly during garbage collection or at the end of the environment: do not run JavaScript in it.
  *
  * The memory of a tensor of dinov3-flow stays until its deleter is called; that of a SharedArrayBuffer, and in runtimes
  * other than Node.js that of any array of JavaScript, at most until the environment ends. On a GPU, its values are

@@ -1,7 +1,7 @@
 import type { Call, CallQueue } from './calls/call-queue.js'
 import { readingCall } from './calls/reading.js'
 import { FlowError } from './errors.js'
-import type { DLPackCapsule, NativeCopy, NativeRange } from './native/contract.js'
+import type { DLPackCapsule, NativeBytes, NativeCopy, NativeRange } from './native/contract.js'
 import { loadAddon } from './native/addon.js'
 import { callNative, callSite, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
@@ -219,7 +219,7 @@ export class Tensor<D extends TensorDType = TensorDType> {
     const { queue, memory, offset, layout, dtype, readOnly } = this.#parts
     return callNative(callSite(Tensor.prototype.toDLPack), () =>
       queue.native.toDLPack({
-        memory: memory.range(offset, this.#extent()),
+        memory: withoutStream(memory.range(offset, this.#extent())),
         ...dlpackType(dtype),
         ...layout,
         readOnly,
@@ -382,8 +382,9 @@ export function makeTensor<D extends TensorDType>(
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
 
   function allocate(): TensorMemory {
+    const users = stream === undefined ? 'engine' : 'others'
     const native =
-      on === 'device' ? callNative(site, () => queue.native.allocateDevice(bytes, stream)) : undefined
+      on === 'device' ? callNative(site, () => queue.native.allocateDevice(bytes, users)) : undefined
     if (native !== undefined) return new EngineMemory(native, stream)
     const buffer = on === 'host' ? callNative(site, () => queue.native.allocate(bytes)) : undefined
     return new HostMemory(buffer === undefined ? allocateBytes(bytes, 'a tensor') : new Uint8Array(buffer))
@@ -470,6 +471,11 @@ export function readOnlyTensor(
   const strides = [...shape.slice(0, -1).map((_, axis) => countOf(inner.slice(axis)) * stride), 1]
   const layout = { shape: Object.freeze([...shape]), strides: Object.freeze(strides) }
   return create({ queue, memory, dtype: 'float32', layout, offset: 0, readOnly: true })
+}
+
+/** For what is no work of the engine. */
+function withoutStream(memory: NativeBytes): NativeBytes {
+  return 'pointer' in memory ? { ...memory, stream: undefined } : memory
 }
 
 /** One side of a copy: rows of bytes. */

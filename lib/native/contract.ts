@@ -311,10 +311,10 @@ export interface NativeModel {
    */
   allocate(bytes: number): ArrayBuffer | undefined
   /**
-   * Zeroed memory of the GPU; undefined on a CPU. `stream` is that of other code which uses the memory: it is waited for before anyone
-   * else gets the memory. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`.
+   * Zeroed memory of the GPU; undefined on a CPU. What the engine alone uses, it gives to somebody else afterwards; what others use as
+   * well is freed, which waits for all work on the GPU. Throws `ERR_OUT_OF_MEMORY` and `ERR_DEVICE`.
    */
-  allocateDevice(bytes: number, stream?: bigint): NativeMemory | undefined
+  allocateDevice(bytes: number, users: 'engine' | 'others'): NativeMemory | undefined
   /**
    * The block of the GPU's memory that contains the bytes from `pointer` on, allocated by other code of this process, which frees it.
    * Throws `ERR_ARGUMENT` if the model cannot compute there: it was freed, is the host's, another GPU's, or too small.

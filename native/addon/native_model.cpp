@@ -202,13 +202,14 @@ Napi::Value NativeModel::allocate(const Info& info) {
   });
 }
 
-/// (bytes, stream or undefined)
+/// (bytes, 'engine' or 'others')
 Napi::Value NativeModel::allocate_device(const Info& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto bytes = static_cast<std::size_t>(to_integer(info[0], "bytes", 1, max_exact_integer));
-    const auto user =
-        info[1].IsUndefined() ? std::optional<std::uint64_t>() : std::optional(to_handle(info[1], "stream"));
-    MemoryPtr memory = engine_ ? engine_->allocate_device(bytes, user) : nullptr;
+    const std::string users = to_string(info[1], "users");
+    if (users != "engine" && users != "others") reject("users must be engine or others");
+    MemoryPtr memory = engine_ ? engine_->allocate_device(bytes) : nullptr;
+    if (memory && users == "others") memory->expect_other_users();
     return memory ? memory_object(info.Env(), std::move(memory), worker_) : info.Env().Undefined();
   });
 }

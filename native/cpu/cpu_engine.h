@@ -17,9 +17,7 @@ class CpuEngine : public Engine {
   EngineInfo describe() const override;
   std::unique_ptr<Ops> open() const override;
   MemoryPtr allocate_host(std::size_t /*bytes*/) const override { return nullptr; }
-  MemoryPtr allocate_device(std::size_t /*bytes*/, std::optional<std::uint64_t> /*user*/) const override {
-    return nullptr;
-  }
+  MemoryPtr allocate_device(std::size_t /*bytes*/) const override { return nullptr; }
   MemoryPtr adopt(std::span<const std::byte> bytes) const override;
   SharedBytes share(std::span<const std::byte> bytes) const override;
   MemoryPtr open_shared(const SharedBytes& shared) const override;

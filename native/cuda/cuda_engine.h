@@ -3,9 +3,9 @@
 #include "cuda/device.h"
 #include "cuda/event_pool.h"
 #include "cuda/foreign_memory.h"
+#include "cuda/ipc_memory.h"
 #include "cuda/kernel_images.h"
 #include "cuda/marked_stream.h"
-#include "cuda/shared_memory.h"
 #include "cuda/tensor_pool.h"
 #include "engine/engine.h"
 
@@ -22,9 +22,7 @@ class CudaEngine : public Engine {
   std::unique_ptr<Ops> open() const override;
   /// Page-locked memory.
   MemoryPtr allocate_host(std::size_t bytes) const override;
-  MemoryPtr allocate_device(std::size_t bytes, std::optional<std::uint64_t> user) const override {
-    return tensors_->allocate(bytes, user);
-  }
+  MemoryPtr allocate_device(std::size_t bytes) const override { return tensors_->allocate(bytes); }
   MemoryPtr adopt(std::span<const std::byte> bytes) const override { return ForeignMemory::find(context_, bytes); }
   SharedBytes share(std::span<const std::byte> bytes) const override { return cuda::share(context_, bytes); }
   MemoryPtr open_shared(const SharedBytes& shared) const override { return cuda::open_shared(context_, shared); }

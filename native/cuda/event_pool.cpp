@@ -1,5 +1,6 @@
 #include "cuda/event_pool.h"
 
+#include <new>
 #include <utility>
 
 namespace flow::cuda {
@@ -18,9 +19,13 @@ std::shared_ptr<const Event> EventPool::take() {
           [pool = shared_from_this()](const Event* used) { pool->put_back(std::unique_ptr<const Event>(used)); }};
 }
 
-void EventPool::put_back(std::unique_ptr<const Event> event) {
-  const std::lock_guard lock(mutex_);
-  unused_.push_back(std::move(event));
+void EventPool::put_back(std::unique_ptr<const Event> event) noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    unused_.push_back(std::move(event));
+  } catch (const std::bad_alloc&) {
+    // the event is destroyed
+  }
 }
 
 }  // namespace flow::cuda

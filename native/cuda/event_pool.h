@@ -17,7 +17,7 @@ class EventPool : public std::enable_shared_from_this<EventPool> {
   std::shared_ptr<const Event> take();
 
  private:
-  void put_back(std::unique_ptr<const Event> event);
+  void put_back(std::unique_ptr<const Event> event) noexcept;
 
   ContextPtr context_;
   std::mutex mutex_;

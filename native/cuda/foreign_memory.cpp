@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "cuda/tensor_pool.h"
 #include "engine/known_memory.h"
 
 namespace flow::cuda {
@@ -51,6 +52,7 @@ MemoryPtr ForeignMemory::find(const ContextPtr& context, std::span<const std::by
   if (found.context != nullptr && found.context != context->handle()) {
     refuse("belongs to a CUDA context of its own: allocate in the primary context of the GPU, as CUDA's runtime does");
   }
+  if (TensorPool::is_unused(*context, bytes.data())) refuse("is in the memory of a tensor that was disposed");
   const std::size_t offset = reinterpret_cast<CUdeviceptr>(bytes.data()) - found.start;
   if (offset > found.size || bytes.size() > found.size - offset) {
     refuse("has " + std::to_string(found.size - offset) + " bytes behind it in its allocation, and " +

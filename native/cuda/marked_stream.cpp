@@ -42,8 +42,7 @@ void check_capture(std::uint64_t handle) {
 
 }  // namespace
 
-std::shared_ptr<const MarkedStream> MarkedStream::mark(const ContextPtr& context, EventPool& events,
-                                                       std::uint64_t handle) {
+OtherStreamPtr MarkedStream::mark(const ContextPtr& context, EventPool& events, std::uint64_t handle) {
   const Context::Scope scope(*context);
   if (!is_default_stream(handle)) check_context(*context, handle);
   check_capture(handle);
@@ -53,11 +52,13 @@ std::shared_ptr<const MarkedStream> MarkedStream::mark(const ContextPtr& context
 }
 
 void MarkedStream::wait(const Event& event) const {
-  // A thread's default stream cannot be named by another thread. The calls are done anyway when their caller hears of
-  // it.
+  // A thread's default stream cannot be named by another thread. A wait would end a capture that has begun meanwhile.
+  // Either does no harm: the work is done anyway when the caller hears of it.
   if (handle_ == CU_STREAM_PER_THREAD) return;
-  // For the same reason a stream that refuses, because a capture of it has begun, does no harm. An error of the device
-  // is that of the next call, too.
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  const CUresult result = driver().cuStreamIsCapturing(stream_of(handle_), &status);
+  if (result != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE) return;
+  // An error of the device is that of the next call, too.
   driver().cuStreamWaitEvent(stream_of(handle_), event.get(), 0);
 }
 

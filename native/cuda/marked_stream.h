@@ -14,7 +14,7 @@ class MarkedStream : public OtherStream {
   /// Records an event on the stream of that handle: 0 and 1 are the legacy default stream, 2 is the default stream of
   /// the calling thread. Throws Error(argument) for a stream of another context, one that is being captured, and a
   /// handle that the driver does not know. (It does not know all: some that are no streams crash it.) Any thread.
-  static std::shared_ptr<const MarkedStream> mark(const ContextPtr& context, EventPool& events, std::uint64_t handle);
+  static OtherStreamPtr mark(const ContextPtr& context, EventPool& events, std::uint64_t handle);
 
   MarkedStream(std::uint64_t handle, std::shared_ptr<const Event> marked)
       : handle_(handle), marked_(std::move(marked)) {}

@@ -1,10 +1,11 @@
 #include "cuda/tensor_pool.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <new>
 #include <utility>
 
-#include "cuda/marked_stream.h"
 #include "engine/known_memory.h"
 
 namespace flow::cuda {
@@ -35,13 +36,14 @@ std::shared_ptr<TensorPool> TensorPool::of(const ContextPtr& context) {
   return pool;
 }
 
+std::shared_ptr<TensorPool> TensorPool::find(const Context& context) {
+  const std::lock_guard lock(registry().mutex);
+  const auto found = registry().pools.find(context.device().index);
+  return found == registry().pools.end() ? nullptr : found->second.lock();
+}
+
 bool TensorPool::drain(const Context& context) {
-  std::shared_ptr<TensorPool> pool;
-  {
-    const std::lock_guard lock(registry().mutex);
-    const auto found = registry().pools.find(context.device().index);
-    if (found != registry().pools.end()) pool = found->second.lock();
-  }
+  const std::shared_ptr<TensorPool> pool = find(context);
   if (!pool) return false;
   std::deque<Block> freed;  // outside of the lock: freeing waits for the device
   const std::lock_guard lock(pool->mutex_);
@@ -50,10 +52,20 @@ bool TensorPool::drain(const Context& context) {
   return !freed.empty();
 }
 
-TensorPool::TensorPool(const ContextPtr& context)
-    : stream_(context), marks_(std::make_shared<EventPool>(context)), most_(context->device().memory / kept_share) {}
+bool TensorPool::is_unused(const Context& context, const void* address) {
+  const std::shared_ptr<TensorPool> pool = find(context);
+  if (!pool) return false;
+  const std::lock_guard lock(pool->mutex_);
+  return std::ranges::any_of(pool->blocks_, [&](const Block& block) {
+    const auto* const begin = static_cast<const std::byte*>(block->data());
+    return std::less_equal<>()(begin, address) &&
+           std::less<>()(address, static_cast<const void*>(begin + block->size()));
+  });
+}
 
-MemoryPtr TensorPool::allocate(std::size_t bytes, std::optional<std::uint64_t> user) {
+TensorPool::TensorPool(const ContextPtr& context) : stream_(context), most_(context->device().memory / kept_share) {}
+
+MemoryPtr TensorPool::allocate(std::size_t bytes) {
   const Context::Scope scope(*stream_.context());
   Block block = take(bytes);
   if (block) {
@@ -63,7 +75,7 @@ MemoryPtr TensorPool::allocate(std::size_t bytes, std::optional<std::uint64_t> u
     block = std::make_unique<const DeviceMemory>(bytes, stream_);
   }
   stream_.synchronize();  // no other stream waits for the zeros
-  auto memory = std::make_shared<const TensorMemory>(shared_from_this(), std::move(block), user);
+  auto memory = std::make_shared<const TensorMemory>(shared_from_this(), std::move(block));
   make_known(memory);
   return memory;
 }
@@ -79,31 +91,27 @@ TensorPool::Block TensorPool::take(std::size_t bytes) {
   return block;
 }
 
-/// Lets the zeros of later tensors wait for what a stream of other code has. False if it cannot be named any more: it
-/// was destroyed, or is the default stream of a thread, which may be another one.
-bool TensorPool::waits_for(std::uint64_t user) {
-  if (user == CU_STREAM_PER_THREAD) return false;
-  const Context::Scope scope(*stream_.context());
+void TensorPool::give_back(Block block) noexcept {
   try {
-    stream_.wait(MarkedStream::mark(stream_.context(), *marks_, user)->marked());
-    return true;
-  } catch (const Error&) {
-    return false;
+    const std::lock_guard lock(mutex_);
+    blocks_.push_back(std::move(block));
+    bytes_ += blocks_.back()->size();
+  } catch (const std::bad_alloc&) {
+    return;  // the block is freed
+  }
+  while (take_excess()) {
   }
 }
 
-/// Frees the blocks that were given back first if all of them are too many.
-void TensorPool::give_back(Block block, std::optional<std::uint64_t> user) {
-  if (user && !waits_for(*user)) return;  // cuMemFree waits for all streams
-  std::deque<Block> freed;                // outside of the lock: freeing waits for the device
+/// The block that was given back first if all of them are too many, else null. The caller frees it, outside of the
+/// lock: that waits for the device.
+TensorPool::Block TensorPool::take_excess() {
   const std::lock_guard lock(mutex_);
-  bytes_ += block->size();
-  blocks_.push_back(std::move(block));
-  while (bytes_ > most_) {
-    bytes_ -= blocks_.front()->size();
-    freed.push_back(std::move(blocks_.front()));
-    blocks_.pop_front();
-  }
+  if (bytes_ <= most_) return nullptr;
+  Block block = std::move(blocks_.front());
+  blocks_.pop_front();
+  bytes_ -= block->size();
+  return block;
 }
 
 bool TensorPool::has_room(std::size_t bytes) const {

@@ -54,10 +54,9 @@ class Engine {
   /// Host memory for frames and results that the device reads and writes directly. Null if ordinary memory serves as
   /// well. Throws Error(out_of_memory).
   virtual MemoryPtr allocate_host(std::size_t bytes) const = 0;
-  /// Memory of the device, for tensors. Null if the device's memory is the host's. `user` is the stream on which other
-  /// code uses the memory, as in `mark`: nobody else gets the memory before that stream has done what it had when the
-  /// memory was let go of. Throws Error(device), Error(out_of_memory).
-  virtual MemoryPtr allocate_device(std::size_t bytes, std::optional<std::uint64_t> user) const = 0;
+  /// Memory of the device, for tensors. Null if the device's memory is the host's. Throws Error(device),
+  /// Error(out_of_memory).
+  virtual MemoryPtr allocate_device(std::size_t bytes) const = 0;
   /// The block of the device's memory that contains all of `bytes`, allocated by other code of this process and known
   /// from now on. Its owner keeps it until the returned pointer is gone. Throws Error(argument) if the engine cannot
   /// compute in it.

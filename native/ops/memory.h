@@ -6,8 +6,8 @@
 
 namespace flow {
 
-/// A block of memory that an engine computes in; freed with the object. Zeroed when allocated. It may outlive its
-/// engine. Freeing it may wait for work on the device.
+/// A block of memory that an engine computes in. It may outlive its engine. If the engine allocated it, it is freed
+/// with the object, which may wait for work on the device.
 class Memory {
  public:
   /// Stands for the CPU among the indices of GPUs.
@@ -20,6 +20,9 @@ class Memory {
   virtual int device() const { return host; }
   /// Whether a GPU copies host memory directly.
   virtual bool is_page_locked() const { return false; }
+  /// Tells that other code uses the memory in an order that the engine does not know. The engine then frees it at its
+  /// end, which waits for all work on the device, instead of giving it to somebody else.
+  virtual void expect_other_users() const {}
   /// Whether the end of the object may wait for work on a device.
   virtual bool waits_at_end() const { return true; }
   /// False if other code owns the memory and has freed it.

@@ -287,7 +287,7 @@ const check::Register block_outlives("a block keeps its context, and lets go of 
 
 const OnGpu device_block("memory of the device is zeroed, known by its addresses, and outlives its engine",
                          [](Gpu& gpu) {
-                           MemoryPtr memory = CudaEngine(0, Precision::fp32).allocate_device(1000, {});
+                           MemoryPtr memory = CudaEngine(0, Precision::fp32).allocate_device(1000);
                            const std::byte* const first = memory->bytes().data();
                            check::that(memory->device() == 0 && memory->size() == 1000, "it is described otherwise");
                            check::that(holding({first + 900, 100}) == memory, "a part of it is not known");

@@ -1,17 +1,16 @@
-#include "cuda/shared_memory.h"
+#include "cuda/ipc_memory.h"
 
 #include <algorithm>
 #include <array>
 
 #include "cuda/foreign_memory.h"
-#include "cuda/tensor_pool.h"
 #include "engine/known_memory.h"
 
 namespace flow::cuda {
 
 namespace {
 
-/// "GPU-8a2b...", as nvidia-smi writes it.
+/// "GPU-8a2b...", as nvidia-smi writes it of a whole GPU.
 std::string uuid_of(const Context& context) {
   CUdevice device = 0;
   check(driver().cuDeviceGet(&device, context.device().index), "cuDeviceGet");
@@ -107,7 +106,7 @@ SharedBytes share(const ContextPtr& context, std::span<const std::byte> bytes) {
                 "share: CUDA shares only memory of cuMemAlloc and cudaMalloc: copy to a tensor of createTensor");
   }
   check(result, "cuIpcGetMemHandle");
-  if (const auto* const tensor = dynamic_cast<const TensorMemory*>(memory.get())) tensor->keep_out_of_pool();
+  memory->expect_other_users();
   SharedBytes shared{.gpu = uuid_of(*context),
                      .allocation = {},
                      .offset = address_of(bytes.data()) - address_of(memory->data()),
