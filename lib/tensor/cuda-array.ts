@@ -31,6 +31,8 @@ export interface CheckedCudaArray {
   readonly stream: bigint | undefined
 }
 
+const MOST_AXES = 8
+
 /** Throws a `FlowError`. The name of the array is put in front of `message`. */
 type Fail = (message: string) => never
 
@@ -56,6 +58,7 @@ export function checkCudaArray(source: CudaArraySource, bytes: number, fail: Fai
   if (mask !== undefined && mask !== null) fail('it has a mask: give an array without one')
   if (!isIntegers(shape) || shape.some((side) => side < 1))
     fail(`its shape must be a list of positive integers, not ${shown(shape)}`)
+  if (shape.length > MOST_AXES) fail(`its shape has ${shape.length} axes, and at most ${MOST_AXES} are read`)
   if (!Array.isArray(data) || data.length !== 2)
     fail(`its data must be [pointer, readOnly], not ${shown(data)}`)
   const [address, readOnly] = data as readonly unknown[]

@@ -25,7 +25,9 @@ class Kept {
     if (napi_create_reference(env_, object, 1, &reference_) != napi_ok) throw Napi::Error::New(env_);
   }
   ~Kept() {
-    home_->run([env = env_, reference = reference_] { napi_delete_reference(env, reference); });
+    home_->run([home = home_, env = env_, reference = reference_] {
+      if (!home->has_ended()) napi_delete_reference(env, reference);  // else the environment deletes it
+    });
   }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
@@ -81,6 +83,7 @@ void HomeThread::on_environment_end(void* data) {
     wake = std::exchange(home->wake_, nullptr);
   }
   home->run_queued();
+  home->ended_ = true;
   napi_release_threadsafe_function(wake, napi_tsfn_release);
 }
 

@@ -25,6 +25,9 @@ class HomeThread {
   /// dropped if the environment has ended and this is another thread, or if memory runs out.
   void run(std::function<void()> work) noexcept;
 
+  /// Whether the environment has ended, so that Node-API can no longer be called. On the thread itself.
+  bool has_ended() const { return ended_; }
+
   /// Keeps an object of JavaScript alive, until the returned pointer is gone or the environment ends. On the thread
   /// itself; any thread may let go of the pointer.
   static std::shared_ptr<const void> keep(const std::shared_ptr<HomeThread>& home, const Napi::Object& object);
@@ -35,6 +38,7 @@ class HomeThread {
   void run_queued();
 
   const std::uint64_t thread_;
+  bool ended_ = false;  // of the thread itself
   std::mutex mutex_;
   std::vector<std::function<void()>> queue_;
   napi_threadsafe_function wake_ = nullptr;  // null once the environment has ended

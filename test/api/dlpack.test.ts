@@ -313,6 +313,7 @@ describe('a tensor of another native module', () => {
     for (let round = 0; round < 2; round++)
       expect(() => model.fromDLPack(capsule, 'float32')).toThrow(flowError('ERR_ARGUMENT', said))
     expect(outstanding()).toBe(1) // it is deleted with its capsule
+    expect(capsule).toBeDefined() // which is not collected before
     expect(model.flowSync(a, b).width).toBe(160)
   })
 

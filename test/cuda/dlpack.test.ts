@@ -126,6 +126,7 @@ describe('a tensor of another native module', () => {
     await using model = await load()
     await using cpu = await loadTiny()
     const bytes = new Uint8Array(16)
+    const kept: unknown[] = [] // a capsule that nobody has any more deletes its tensor
     for (const [rest, said] of [
       [{ deviceType: 2 }, 'never allocated'], // memory of malloc
       [{ ...onGpu, shape: [17] }, '16 bytes'],
@@ -133,6 +134,7 @@ describe('a tensor of another native module', () => {
       [{ ...onGpu, byteOffset: 8, shape: [17] }, '17 are needed'],
     ] as const) {
       const capsule = make({ bytes, shape: [16], ...uint8, ...rest })
+      kept.push(capsule)
       expect(() => model.fromDLPack(capsule)).toThrow(flowError('ERR_ARGUMENT', said))
       expect((await model.flow(a, b)).width).toBe(160)
     }
@@ -142,6 +144,7 @@ describe('a tensor of another native module', () => {
     using other = cpu.createTensor([16], 'uint8')
     expect(() => other.copyFromSync(tensor)).toThrow(flowError('ERR_ARGUMENT', 'another device'))
     expect(outstanding()).toBe(5)
+    expect(kept).toHaveLength(4)
   })
 
   it('is refused on another GPU', async () => {
