@@ -24,11 +24,11 @@ export function withBuffers(model: Found, whole: Found): Found {
  */
 export function listedAverages(file: CheckpointFile, whole: Found): Found[] {
   const found: Found[] = []
+  const parameters = parametersOf(whole)
   for (const [prefix, list] of averagesOf(file, (leaf) => /^\d+$/.test(leaf))) {
-    const parameters = parametersOf(whole)
     const tensors = [...list.values()]
     if (tensors.length !== parameters.length) continue
-    const model = average(prefix, whole, (_, i) => tensors[i])
+    const model = average(prefix, whole, parameters, (_, i) => tensors[i])
     if (model !== undefined) found.push(model)
   }
   return found
@@ -40,17 +40,20 @@ export function listedAverages(file: CheckpointFile, whole: Found): Found[] {
  */
 export function dotlessAverages(file: CheckpointFile, whole: Found): Found[] {
   const found: Found[] = []
+  const parameters = parametersOf(whole)
   // The average may be that of an outer module: then its names have a part of the model's prefix in front.
   const outer = whole.prefix.split('.').map((_, i, parts) => parts.slice(i).join(''))
-  for (const [prefix, averaged] of averagesOf(file, (leaf) => !/^\d+$/.test(leaf)))
+  for (const [prefix, averaged] of averagesOf(file, (leaf) => !/^\d+$/.test(leaf))) {
+    if (averaged.size < parameters.length) continue
     for (const start of outer) {
       const nameOf = (tensor: StoredTensor): string =>
         start + tensor.name.slice(whole.prefix.length).replaceAll('.', '')
-      const model = average(prefix, whole, (tensor) => averaged.get(nameOf(tensor)))
+      const model = average(prefix, whole, parameters, (tensor) => averaged.get(nameOf(tensor)))
       if (model === undefined) continue
       found.push(model)
       break
     }
+  }
   return found
 }
 
@@ -74,7 +77,10 @@ function averagesOf(
   return averages
 }
 
-function parametersOf(whole: Found): [name: string, tensor: StoredTensor][] {
+/** Names in the model's layout, and tensors. */
+type Parameters = readonly (readonly [name: string, tensor: StoredTensor])[]
+
+function parametersOf(whole: Found): Parameters {
   return [...whole.tensors].filter(([name]) => !isBuffer(name) && !isNeedless(name))
 }
 
@@ -82,10 +88,11 @@ function parametersOf(whole: Found): [name: string, tensor: StoredTensor][] {
 function average(
   prefix: string,
   whole: Found,
+  parameters: Parameters,
   find: (tensor: StoredTensor, index: number) => StoredTensor | undefined,
 ): Found | undefined {
   const tensors = new Map<string, StoredTensor>()
-  for (const [i, [name, tensor]] of parametersOf(whole).entries()) {
+  for (const [i, [name, tensor]] of parameters.entries()) {
     const averaged = find(tensor, i)
     if (averaged?.shape.join() !== tensor.shape.join()) return undefined
     tensors.set(name, averaged)
