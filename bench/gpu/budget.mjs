@@ -213,11 +213,11 @@ export function predictions(counts) {
       const entry = launches.get(key) ?? { kernel, grid, times: 0, us: 0, limiter }
       launches.set(key, { ...entry, times: entry.times + times, us: entry.us + times * us })
     }
-    const { name, capability, multiprocessors } = card
+    const { name, capability, multiprocessors, gap } = card
     const { nodes, kernelUs, gapUs, frameUs } = frame
     const each = [...launches.values()].map((entry) => ({ ...entry, us: rounded(entry.us / entry.times) }))
     const sums = { nodes, kernelUs: rounded(kernelUs), gapUs: rounded(gapUs), frameUs: rounded(frameUs) }
-    return { name, capability, multiprocessors, ...sums, launches: each }
+    return { name, capability, multiprocessors, ordinaryGapUs: gap, ...sums, launches: each }
   })
   return { height: counts.height, width: counts.width, precision: 'fp16', cards }
 }

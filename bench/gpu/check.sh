@@ -125,7 +125,7 @@ else
 fi
 part configure 60 "${configure[@]}"
 [[ -e $build/build.ninja ]] && keep_going=(-- -k 0)
-programs=(parity_test seed_parity latency launch_times ops_test cuda_runtime_test tiles_test stage_bench)
+programs=(parity_test seed_parity latency launch_times ops_test cuda_runtime_test order_test tiles_test stage_bench)
 part build 300 cmake --build "$build" --parallel "$(nproc)" --target "${programs[@]}" "${keep_going[@]}"
 
 # ptxas's warnings are the compiler's report of registers that did not suffice.
@@ -188,6 +188,7 @@ else
   program ops_test 90 ops_test '[cuda'
 fi
 program cuda_runtime_test 60 cuda_runtime_test
+program order_test 60 order_test
 program tiles_test 30 tiles_test
 if [[ -n $emulator ]]; then
   program stages-fp16 60 stage_bench --engine cuda "${small[@]}" --frames 1

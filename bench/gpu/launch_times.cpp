@@ -3,10 +3,11 @@
 //
 //   launch_times [--precision fp16|bf16|fp32] [--height H] [--width W] [--repeats N]
 //
-// Where the frame launches a kernel, the kernel runs N times in a row, between two events of the device, five times
-// over. Its time is the median of the five, over N. So it is without the gap between launches of a frame, and finds in
-// L2 what the launch before it left there. The values of the frame are wrong, as a product that adds to its result adds
-// 5 N times. No time depends on them. Prints one JSON object; equal launches are one entry.
+// Where the frame launches a kernel, a graph of N such launches runs, between two events of the device, five times
+// over. The kernel's time is the median of the five, over N. So it has the gap between two launches of a graph in it,
+// without programmatic launches, and finds in L2 what the launch before it left there. The values of the frame are
+// wrong, as a product that adds to its result adds 5 N times. No time depends on them. Prints one JSON object; equal
+// launches are one entry.
 
 #include <algorithm>
 #include <array>
@@ -77,23 +78,38 @@ class Stopwatch {
   template <class Queue>
   cuda::CUresult time(cuda::CUfunction function, std::array<unsigned, 3> grid, cuda::CUstream stream,
                       const Queue& queue) {
+    cuda::CUgraphExec graph = nullptr;
+    if (const cuda::CUresult result = record(stream, queue, graph); result != cuda::CUDA_SUCCESS) return result;
     std::array<float, turns> milliseconds{};
     cuda::CUevent begin = nullptr, end = nullptr;
     check(real_.cuEventCreate(&begin, cuda::CU_EVENT_DEFAULT), "cuEventCreate");
     check(real_.cuEventCreate(&end, cuda::CU_EVENT_DEFAULT), "cuEventCreate");
     for (float& turn : milliseconds) {
       check(real_.cuEventRecord(begin, stream), "cuEventRecord");
-      for (int i = 0; i < repeats_; i++) {
-        if (const cuda::CUresult result = queue(); result != cuda::CUDA_SUCCESS) return result;
-      }
+      check(real_.cuGraphLaunch(graph, stream), "cuGraphLaunch");
       check(real_.cuEventRecord(end, stream), "cuEventRecord");
       check(real_.cuEventSynchronize(end), "cuEventSynchronize");
       check(real_.cuEventElapsedTime(&turn, begin, end), "cuEventElapsedTime");
     }
     check(real_.cuEventDestroy(begin), "cuEventDestroy");
     check(real_.cuEventDestroy(end), "cuEventDestroy");
+    check(real_.cuGraphExecDestroy(graph), "cuGraphExecDestroy");
     std::ranges::sort(milliseconds);
     add(names_.at(function), grid, 1e3 * milliseconds[turns / 2] / repeats_);
+    return cuda::CUDA_SUCCESS;
+  }
+  /// A graph of `repeats_` times what `queue` queues. The host would be slower than short kernels.
+  template <class Queue>
+  cuda::CUresult record(cuda::CUstream stream, const Queue& queue, cuda::CUgraphExec& executable) {
+    cuda::CUgraph graph = nullptr;
+    check(real_.cuStreamBeginCapture(stream, cuda::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+    cuda::CUresult queued = cuda::CUDA_SUCCESS;
+    for (int i = 0; i < repeats_ && queued == cuda::CUDA_SUCCESS; i++) queued = queue();
+    const cuda::CUresult ended = real_.cuStreamEndCapture(stream, &graph);
+    if (queued != cuda::CUDA_SUCCESS) return queued;
+    check(ended, "cuStreamEndCapture");
+    check(real_.cuGraphInstantiate(&executable, graph, 0), "cuGraphInstantiateWithFlags");
+    check(real_.cuGraphDestroy(graph), "cuGraphDestroy");
     return cuda::CUDA_SUCCESS;
   }
   void add(const std::string& kernel, std::array<unsigned, 3> grid, double microseconds) {

@@ -159,12 +159,16 @@ def launches(result, card):
     rows = []
     for one in result["launches"]:
         known = expected.pop((one["kernel"], tuple(one["grid"])), None)
-        prediction = [short(known["us"]), short(one["us"] / known["us"]), known["limiter"]] if known else [""] * 3
+        prediction = [""] * 3
+        if known:
+            us = known["us"] + card["ordinaryGapUs"]
+            prediction = [short(us), short(one["us"] / us), known["limiter"]]
         total = one["us"] * one["times"]
         rows.append((total, [one["kernel"], grid_of(one), one["times"], short(one["us"]), *prediction, short(total)]))
     rows.sort(key=lambda row: -row[0])
     for one in expected.values():
-        rows.append((0, [one["kernel"], grid_of(one), one["times"], "", short(one["us"]), "", one["limiter"], ""]))
+        us = one["us"] + card["ordinaryGapUs"]
+        rows.append((0, [one["kernel"], grid_of(one), one["times"], "", short(us), "", one["limiter"], ""]))
     head = ["kernel", "grid", "launches", "us each", "predicted", "measured / predicted", "limiter by the prediction", "us"]
     return table(head, [row for _, row in rows])
 
@@ -174,15 +178,13 @@ def grid_of(one):
 
 
 def predicted_frame(result, card, ours):
-    """The sums: launches, the gaps between them, the frame."""
-    measured = sum(one["us"] * one["times"] for one in result["launches"])
+    """All launches, each with an ordinary gap, and the frame, where they may begin before others are done."""
+    launches = sum(one["us"] * one["times"] for one in result["launches"]) / 1e3
     frame = next((one["deviceFrameMs"]["p50"] for one in ours if one["precision"] == "fp16" and "deviceFrameMs" in one), None)
-    gaps = None if frame is None else frame - measured / 1e3
+    of_launches = (card["kernelUs"] + card["nodes"] * card["ordinaryGapUs"]) / 1e3
     rows = []
-    for name, key, value in (("launches", "kernelUs", measured / 1e3), ("gaps", "gapUs", gaps), ("frame", "frameUs", frame)):
-        prediction = card[key] / 1e3
-        ratio = "" if value is None else short(value / prediction)
-        rows.append([name, short(value), short(prediction), ratio])
+    for name, value, predicted in (("launches by themselves", launches, of_launches), ("frame", frame, card["frameUs"] / 1e3)):
+        rows.append([name, short(value), short(predicted), "" if value is None else short(value / predicted)])
     return table(["ms in a frame, fp16", "measured", "predicted", "measured / predicted"], rows)
 
 
@@ -241,8 +243,8 @@ def markdown(machine, parts):
                 text += [f"## The launches of such a frame, {size}, beside their predictions"]
                 text += [predicted_frame(result, card, ours)] if card else ["There are no predictions for this card and size."]
                 text += [
-                    f"Each is {result['repeats']} launches in a row over their number, without gaps, with what it reads in L2. "
-                    "METHOD.md says how to read this.",
+                    f"Each is a graph of {result['repeats']} such launches over their number: with the gap between two of them, "
+                    "none of which begins before the other is done, and with what it reads in L2. METHOD.md says how to read this.",
                     launches(result, card),
                 ]
             elif name == "torch_stream":

@@ -52,6 +52,7 @@ test(
         torch_stream: 'skipped',
         ops_test: 'passed',
         cuda_runtime_test: 'passed',
+        order_test: 'passed',
         tiles_test: 'passed',
         'stages-fp16': 'passed',
         'end-to-end': 'skipped',
