@@ -18,7 +18,7 @@
 // 64 accumulators, 64 scores and 32 registers of queries a thread (HD 64), so eight warps fill a multiprocessor's
 // registers. Between the two products a thread computes 64 powers of two and some 300 other instructions; the other
 // warps fill that gap. Two fragments of HD 128 would hold 256 registers of these alone, so it has one. So has
-// float32, whose limit is FMAs.
+// float32 (attention_warp.cuh says what limits it).
 //
 // Small maps have too few blocks for a large GPU. They take blocks of 64 queries, whose four warps have one fragment
 // each. Furthermore the keys are split over blocks, and the last block to arrive merges the splits' results. It merges

@@ -15,8 +15,8 @@
 // of 32 x 64 192, of 32 x 32, in a block of 64 x 64, 256. The copies to shared memory add 64 to 128. In the two cycles
 // of an mma, shared memory delivers 256.
 //
-// Where the weights exceed L2, the blocks of a few columns run first, then those of the next: otherwise every row of
-// blocks would read all weights from memory again.
+// Where the weights are much of L2 or exceed it, the blocks of a few columns run first, then those of the next:
+// otherwise what streams through L2 evicts weights, and every row of blocks reads them from memory again.
 //
 // mma.m16n8k16 with cp.async runs on everything from compute capability 8.0 on. One thread holds both columns that
 // SwiGLU and RoPE combine, because the weights' rows are ordered for these fragments. Two or three blocks per
@@ -42,8 +42,8 @@ DEVICE void gemm(const GemmParams& p) {
 }
 
 constexpr GemmTile tile_128x128 = gemm_tiles[0], tile_128x64 = gemm_tiles[1], tile_64x64 = gemm_tiles[2];
-// Blocks per multiprocessor that the registers must suffice for. Shared memory sets their number: a block takes 48, 36
-// or 32 KiB.
+// Blocks per multiprocessor that the registers must suffice for. Registers set their number where a multiprocessor has
+// 164 KiB of shared memory or more, and shared memory elsewhere: a block takes 48, 36 or 32 KiB.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int blocks_128x128 = 1, blocks_128x64 = 1, blocks_64x64 = 2;
 #else

@@ -10,7 +10,9 @@
 // From compute capability 9.0 on, the host may launch a kernel before the kernels before it are done (programmatic
 // dependent launch). Its blocks then take their places while those of the kernel before still run, which hides the
 // launch. So a kernel must wait, in `follow_previous`, before it reads what other kernels write, and before it writes.
-// KERNEL does that first. Every kernel must wait, even if it reads no results: the next one relies on it.
+// KERNEL does that first. Every kernel must wait, even if it reads no results: the next one waits for
+// it alone, and so for all before it. What a kernel of the frame writes must not be read by __ldg or through
+// __restrict__, which need memory that nobody writes while the kernel runs.
 
 #include <cstddef>
 #include <cstdint>

@@ -28,7 +28,7 @@ DEVICE void load_neighbours(const MaskUpsampleParams& p, int y, int x, float2 (&
     const int ny = y + tap / 3 - 1, nx = x + tap % 3 - 1;
     const bool inside = ny >= 0 && ny < p.height && nx >= 0 && nx < p.width;
     const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(ny) * p.width + nx;
-    flow[tap] = inside ? __ldg(reinterpret_cast<const float2*>(p.flow + pixel * p.ld_flow)) : make_float2(0.F, 0.F);
+    flow[tap] = inside ? *reinterpret_cast<const float2*>(p.flow + pixel * p.ld_flow) : make_float2(0.F, 0.F);
   }
 }
 

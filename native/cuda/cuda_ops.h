@@ -239,8 +239,9 @@ auto CudaOps::with_context(const Work& work) {
   }
 }
 
-/// As with_context, for the request that runs. Any error ends it, so its results are not delivered. The work that is
-/// queued already is waited for: after the error the caller may give the memory that it uses away.
+/// As with_context, for the request that runs. Any error ends it, so its results are not delivered. The kernels and
+/// copies that `stream_` has already are waited for: after the error the caller may give the memory of results away.
+/// Copies of staged frames on `copy_stream_` are waited for when their slot is used again.
 template <class Work>
 auto CudaOps::guarded(const Work& work) {
   try {

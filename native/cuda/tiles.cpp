@@ -10,10 +10,13 @@ namespace {
 /// Bytes of shared memory that the driver reserves in a multiprocessor for each block.
 constexpr std::size_t reserved_per_block = 1024;
 
-/// Bytes that a multiprocessor reads from shared memory in a cycle, from L2 alone, and from L2 while all others do:
-/// cards have 16 to 32.
-constexpr double shared_per_cycle = 128, l2_per_cycle = 64, l2_share_per_cycle = 24;
-/// Results that a multiprocessor stores in a cycle: a quarter warp's in eight bytes each, or in four.
+/// Bytes that a multiprocessor reads from shared memory in a cycle.
+constexpr double shared_per_cycle = 128;
+/// Bytes that a multiprocessor reads from L2 in a cycle if no other one does.
+constexpr double l2_per_cycle = 64;
+/// Bytes that each multiprocessor reads from L2 in a cycle if all of them do. Cards have 16 to 32.
+constexpr double l2_share_per_cycle = 24;
+/// Results that a multiprocessor stores in a cycle, of two or four bytes.
 constexpr double results_per_cycle = 8;
 
 /// More splits cost more than they save: their sums must be added up.
@@ -21,7 +24,8 @@ constexpr int max_splits = 8;
 /// Fewer keys do not pay for loading the queries. Only the last split may have fewer.
 constexpr int min_key_tiles = 4;
 
-/// Cycles of a multiprocessor for one mma.m16n8k16 with float32 sums; bench/gpu/cards.mjs says where they come from.
+/// Cycles of a multiprocessor for one mma.m16n8k16 with float32 sums. bench/gpu/cards.mjs has the same rates, and says
+/// where those of 8.x, 9.0 and 11.0 come from; those of 7.5 and 12.0 are of their data sheets' peaks.
 double mma_cycles(const DeviceInfo& device) {
   switch (device.capability_major) {
     case 7: return 4;
@@ -72,7 +76,7 @@ int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_b
   const int columns = std::max(1, ceil_div(n, tile.cols)), rows = ceil_div(m, tile.rows);
   const auto l2 = static_cast<double>(device.l2);
   const double a = static_cast<double>(m) * k * element_bytes, b = static_cast<double>(n) * k * element_bytes;
-  const double out = static_cast<double>(m) * n * element_bytes;
+  const double out = static_cast<double>(m) * n * element_bytes;  // about: some results are float32, or pairs in one
   const auto traffic = [&](int panel) {
     const int panels = columns / panel;
     const double kept = b / panels;

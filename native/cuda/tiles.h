@@ -11,6 +11,13 @@ namespace flow::cuda {
 /// The number of blocks of size `b` that cover `a`.
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+/// The largest divisor of `n` of at most half of it; 1 for 1.
+constexpr int middle_divisor(int n) {
+  int divisor = std::max(1, n / 2);
+  while (n % divisor != 0) divisor--;
+  return divisor;
+}
+
 /// Cycles of a product (m x k by k x n) in blocks of `tile`: of the multiprocessors' arithmetic and shared memory, or
 /// of L2, whichever takes longer. An estimate for comparison.
 double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
@@ -18,8 +25,8 @@ double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes,
 /// The fastest of kernels::gemm_tiles that fits the device. Throws Error(device) if none does.
 kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
-/// Columns of blocks that run before the next ones, a divisor of their number: the one for which L2 reads the least
-/// from memory. All of them if weights fit into L2.
+/// Columns of blocks that run before the next ones, a divisor of their number: the one with the least traffic between
+/// L2 and memory, by an estimate. All of them if a row of blocks brings in little beside L2's size.
 int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
 /// An attention of one image. head_dim is padded.

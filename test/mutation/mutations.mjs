@@ -32,7 +32,7 @@ export const MUTATIONS = [
   {
     mistake: 'prefix tokens in the columns of the first blocks alone',
     file: 'gemm_epilogues.cuh',
-    find: 'col = static_cast<int>(blockIdx.x) * Block::cols + i % Block::cols;',
+    find: 'col = Block::col_block() * Block::cols + i % Block::cols;',
     replace: 'col = i % Block::cols;',
     kernels: ['gemm.cu'],
     test: 'embed',
@@ -189,12 +189,12 @@ export const MUTATIONS = [
     builds: ['host'],
   },
   {
-    mistake: 'a product that computes its first panel of columns again instead of the others',
+    mistake: 'a product whose panels of columns overlap',
     file: 'gemm_core.cuh',
     find: 'static_cast<int>(blockIdx.z * gridDim.x + blockIdx.x)',
-    replace: 'static_cast<int>(blockIdx.x)',
+    replace: 'static_cast<int>(blockIdx.z + blockIdx.x)',
     kernels: ['gemm.cu'],
-    test: 'norm_qkv_rope',
+    test: 'embed',
     builds: ['host'],
   },
   {

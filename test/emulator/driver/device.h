@@ -11,9 +11,8 @@
 //   EMULATOR_SMS             multiprocessors (8)
 //   EMULATOR_L2              bytes of the L2 cache (50 MiB)
 //   EMULATOR_INTEGRATED      1 where host and device share their memory (0)
-//   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it is
-//   not
-//                            cached (0)
+//   EMULATOR_SLOW_HOST       1 if kernels that reach into page-locked memory take five times as long, as where it
+//                            is not cached (0)
 //   EMULATOR_IPC             1 if processes can share memory of the device that is allocated from then on (0)
 //   EMULATOR_DRIVER_VERSION  the CUDA version that the driver supports: 11040 is 11.4 (13000)
 //
