@@ -80,7 +80,7 @@ enum CUpointer_attribute : int {
 enum CUmemorytype : unsigned { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2 };
 
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
-/// Handles of streams that nobody creates. Zero is that of the legacy default stream, too.
+/// Handles of streams that nobody creates. Zero also names the legacy default stream.
 constexpr std::uintptr_t CU_STREAM_LEGACY = 1, CU_STREAM_PER_THREAD = 2;
 constexpr unsigned CU_EVENT_DEFAULT = 0;
 constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;

@@ -58,7 +58,7 @@ void MarkedStream::wait(const Event& event) const {
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
   const CUresult result = driver().cuStreamIsCapturing(stream_of(handle_), &status);
   if (result != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE) return;
-  // An error of the device is that of the next call, too.
+  // The next call reports an error of the device.
   driver().cuStreamWaitEvent(stream_of(handle_), event.get(), 0);
 }
 

@@ -69,7 +69,7 @@ const launchTimes = { capability, multiprocessors, precision: 'fp16', height: 64
 const quantiles = { p50: 1, p90: 1, p95: 1, p99: 1.1, p999: 1.2, max: 1.3, p99OverP50: 1.1 }
 
 test('the launches of a frame stand beside their predictions, the longest first', () => {
-  // All launches take twice their prediction, but for one, which has no prediction.
+  // Every launch takes twice its prediction, except one that has none.
   const launches = card.launches.slice(1).map(({ us, ...launch }) => ({ ...launch, us: 2 * (us + gap) }))
   const [absent] = card.launches
   part('01-launch_times', {
