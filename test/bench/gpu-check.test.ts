@@ -28,6 +28,7 @@ test(
       const env = {
         ...process.env,
         EMULATOR,
+        NODE: '', // npm's. The addon is not found here, and has tests of its own
         OUT: out,
         BUILD: 'build/gpu-check',
         BUDGET: '900',

@@ -59,8 +59,8 @@ export const MUTATIONS = [
   {
     mistake: 'sums of columns that the first block to arrive adds up',
     file: 'gemm_epilogues.cuh',
-    find: 'atomicInc(this->p.sums.arrived + blockIdx.x, gridDim.y - 1) == gridDim.y - 1;',
-    replace: 'atomicInc(this->p.sums.arrived + blockIdx.x, gridDim.y - 1) == 0;',
+    find: 'atomicInc(this->p.sums.arrived + Block::col_block(), gridDim.y - 1) == gridDim.y - 1;',
+    replace: 'atomicInc(this->p.sums.arrived + Block::col_block(), gridDim.y - 1) == 0;',
     kernels: ['gemm.cu'],
     test: 'pointwise_silu',
     builds: ['host'],
