@@ -17,6 +17,7 @@ import { isBytes, isUint8Array, isUrl } from './support/brands.js'
 import { quoted } from './support/quote.js'
 import { placeOf, Tensor } from './tensor.js'
 import { checkCudaArray, type CudaArraySource, isCudaArray, typestrOf } from './tensor/cuda-array.js'
+import { isAddress, isHandle } from './tensor/address.js'
 
 /** How YUV becomes RGB. For a YUV format only. */
 export interface YuvCode {
@@ -220,12 +221,11 @@ function rangeAt(
 ): NativeRange {
   const { pointer, data, stream } = frame as Readonly<Record<'pointer' | 'data' | 'stream', unknown>>
   if (data !== undefined) fail('it has data and a pointer: give one of them')
-  if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n)
-    fail(`its pointer must be an address as a bigint, not ${describe(pointer)}`)
+  if (!isAddress(pointer)) fail(`its pointer must be an address as a bigint, not ${describe(pointer)}`)
   const bytes = Math.max(
     ...sizes.map(({ row, rows }, p) => planes[p]!.offset + planes[p]!.stride * (rows - 1) + row),
   )
-  if (stream !== undefined && (typeof stream !== 'bigint' || stream < 0n || stream >= 2n ** 64n))
+  if (stream !== undefined && !isHandle(stream))
     fail(`its stream must be a handle as a bigint, not ${describe(stream)}`)
   return { pointer: pointer as bigint, bytes, stream: stream as bigint | undefined }
 }

@@ -5,6 +5,7 @@ import type { DLPackCapsule, NativeBytes, NativeCopy, NativeRange } from './nati
 import { loadAddon } from './native/addon.js'
 import { callNative, callSite, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
+import { isAddress, isHandle } from './tensor/address.js'
 import { checkDLPack, dlpackType } from './tensor/dlpack.js'
 import { checkCudaArray, type CudaArraySource, tightStrides, typestrOf } from './tensor/cuda-array.js'
 import { dtypeRow, type TensorArrays, type TensorDType } from './tensor/dtype.js'
@@ -435,13 +436,13 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
 }
 
 function checkStream(stream: bigint): void {
-  if (typeof stream !== 'bigint' || stream < 0n || stream >= 2n ** 64n)
+  if (!isHandle(stream))
     throw new FlowError('ERR_ARGUMENT', `stream: must be a handle as a bigint, not ${String(stream)}`)
 }
 
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {
   const { bytes } = dtypeRow(dtype)
-  if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n)
+  if (!isAddress(pointer))
     throw new FlowError('ERR_ARGUMENT', `pointer: must be an address as a bigint, not ${String(pointer)}`)
   if (pointer % BigInt(bytes) !== 0n)
     throw new FlowError(

@@ -1,5 +1,7 @@
 // The CUDA array interface, version 3 and 2: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
 
+import { isAddress, isHandle } from './address.js'
+
 /** An array of a GPU as CuPy, Numba and PyTorch describe it. */
 export interface CudaArray {
   /** Sides, the first axis first. */
@@ -86,20 +88,23 @@ function fieldsOf(source: CudaArraySource): CudaArray {
 }
 
 function addressOf(address: unknown, fail: Fail): bigint {
-  const integer = typeof address === 'bigint' || Number.isSafeInteger(address)
-  const pointer = integer ? BigInt(address as bigint | number) : 0n
-  if (pointer <= 0n || pointer >= 2n ** 64n)
-    fail(`its data begin with an address, as a bigint or an exact number, not ${shown(address)}`)
+  const pointer = exact(address)
+  if (!isAddress(pointer))
+    return fail(`its data begin with an address, as a bigint or an exact number, not ${shown(address)}`)
   return pointer
 }
 
 /** The interface has no stream 0, which could be either default stream. */
 function streamOf(stream: unknown, fail: Fail): bigint {
-  const integer = typeof stream === 'bigint' || Number.isSafeInteger(stream)
-  const handle = integer ? BigInt(stream as bigint | number) : 0n
-  if (handle <= 0n || handle >= 2n ** 64n)
-    fail(`its stream must be 1, 2 or a handle, as a bigint or an exact number, not ${shown(stream)}`)
+  const handle = exact(stream)
+  if (!isHandle(handle) || handle === 0n)
+    return fail(`its stream must be 1, 2 or a handle, as a bigint or an exact number, not ${shown(stream)}`)
   return handle
+}
+
+/** An exact number as a bigint, since JavaScript's callers may have either. Any other value as it is. */
+function exact(value: unknown): unknown {
+  return Number.isSafeInteger(value) ? BigInt(value as number) : value
 }
 
 function isIntegers(value: unknown): value is readonly number[] {

@@ -39,7 +39,7 @@ if (end === 'exit') {
   tensor.dispose()
   const shared = native.take(globalThis.kept.shared).handle
   await flows[0]
-  // What another thread lets go of now comes back to this one when it is at its end.
+  // The other thread gives its tensors back now, while this thread is ending.
   native.letGo(handle, 'elsewhere')
   native.letGo(shared, 'elsewhere')
   process.exit(5)

@@ -81,7 +81,7 @@ void Queues::run_some() {
 void Queues::run_until(const PointPtr& point) {
   if (point == nullptr) return;
   while (const QueuePtr queue = point->queue) {
-    // What is waited for was submitted before, so this recursion ends.
+    // An item waits only for items that were submitted before it, so this recursion ends.
     if (const PointPtr ahead = first_ahead(queue->work_.front().after)) {
       run_until(ahead);
     } else {
