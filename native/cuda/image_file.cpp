@@ -72,7 +72,7 @@ ImageFile ImageFile::read(const std::string& path, const std::string& id) {
   if (bytes.size() < sizeof header) return refuse("are cut off");
   std::memcpy(&header, bytes.data(), sizeof header);
   header.magic[sizeof header.magic - 1] = header.id[sizeof header.id - 1] = '\0';
-  if (std::string_view(header.magic) != "dinov3-flow images 1" || header.id != id) {
+  if (std::string_view(header.magic) != "dinov3-flow images 2" || header.id != id) {
     return refuse("are of another version than the addon");
   }
   if (header.count > (bytes.size() - sizeof header) / sizeof(Entry)) return refuse("are cut off");

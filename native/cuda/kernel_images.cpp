@@ -1,7 +1,7 @@
 #include "cuda/kernel_images.h"
 
 #include "cuda/image_file.h"
-#include "cuda/inflate.h"
+#include "cuda/lzma.h"
 #include "ops/error.h"
 
 // The images of a release are in a file (FLOW_IMAGES_ID). In other builds they are in the addon: if there is a CUDA
@@ -105,7 +105,7 @@ std::vector<unsigned char> unpack(const KernelImage& image) {
   if (image.unpacked_size == 0) {
     contents.assign(bytes.begin(), bytes.end());
   } else {
-    contents = inflate(bytes, image.unpacked_size);
+    contents = unpack_lzma(bytes, image.unpacked_size);
   }
   contents.push_back(0);
   return contents;

@@ -12,7 +12,7 @@ struct KernelImage {
   const char* name;
   const void* data;
   std::size_t size;
-  std::size_t unpacked_size = 0;  // if `data` is packed (inflate.h)
+  std::size_t unpacked_size = 0;  // if `data` is packed (lzma.h)
 };
 
 /// The image for cuModuleLoadData, with a zero byte behind it, which PTX needs.

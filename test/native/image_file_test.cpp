@@ -3,12 +3,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "check.h"
 #include "cuda/image_file.h"
-#include "cuda/inflate.h"
+#include "cuda/lzma.h"
 #include "ops/error.h"
 
 using namespace flow;
@@ -33,25 +34,24 @@ std::string squares() {
   return text;
 }
 
-// Streams of zlib: a stored block, one of fixed codes, and one of codes of its own.
-constexpr std::string_view stored = "011000efff666c6f772c20666c6f772c20666c6f77", fixed = "4bcbc92fd75148839300";
+// Streams of liblzma.
+constexpr std::string_view flow_packed = "00331b0a43e916a11839f5d9fffffad26000";
 constexpr std::string_view squares_packed =
-    "2591c901c43008035ba10473184cff8ded28fb3209020671ccad6ccddbe25ab6d55a973d373fc73c78abc8a2582468e2f2beb58c424f35ba"
-    "2ade577663ed4e5ba36bdee17bf8ffc82fba6df5a5d00f1ddc69e5eae941734f4d298dbb9adb0268910c44fe4a0c10c611858b38ce5ae429"
-    "8b3a0e1915d18a46ff9eb28b2e5591f41734e449bf2c3aa766e4302d1f737321a8034b89aa12be2a48ab61aed1b65ae31ef6b9ae85531b93"
-    "b1ab9def285afef5214b95e326157da9eda14b3ffacdb932878a61a6cd65ee0c04b3b03c59ff02be57ba45c3fc1ef4ab3d501041899b6cb9"
-    "ef7cb7925927beb88e0c6e14d88cd85d75ee918a4b3e7acb527f7237fe974e791e57f6c7e812b1df51befb64ddef40ba5aae0e58ce463f";
+    "0018080286492e680e26ce2bf19262f910ba6230b6584dea5f9727411f001d429abc6ed412ca9fa91ac9c09931458b5215bf6c77e300d1"
+    "1e6f25775aa12e04e3e83b806ab49142cd15ffedaa3a038f39764c6e312e94236f69717c20c456bd1b09f6f20e9a733053991e5100d8ac"
+    "2e314f3152222de725ecd52e2f9c132c3e7580008449982244ef42dc47964b23e7865a7bbd6ec09f56b48baa38ec26a5f02ae76dca2cc2"
+    "5105ddeeddc6c7dd254d52dfd99de06f0ffb9dbc88096a98b3eee62e70f03ca8f246652f9faff6d05613280c3af1042057bf0eec16a147"
+    "c71d1abc565665fe0d962d376cc92860a41cdced229f17347efd0640f3803a27a7de6e1d70e30b761ba6dc07d0f0a6689e5de2ce73ddba"
+    "8b7512fdad58fdb9ae838a71cfd3a41c4f5a5a26a6ef2ffaedc84215fff0e21ea8";
 
-const check::Register kinds("all kinds of blocks are unpacked", [] {
-  for (const std::string_view hex : {stored, fixed}) {
-    check::that(text_of(inflate(from_hex(hex), 16)) == "flow, flow, flow", "of ", hex);
-  }
-  check::that(text_of(inflate(from_hex(squares_packed), squares().size())) == squares(), "codes of its own");
+const check::Register kinds("a stream is unpacked", [] {
+  check::that(text_of(unpack_lzma(from_hex(flow_packed), 16)) == "flow, flow, flow", "flow");
+  check::that(text_of(unpack_lzma(from_hex(squares_packed), squares().size())) == squares(), "squares");
 });
 
 bool is_refused(const std::vector<unsigned char>& packed, std::size_t size) {
   try {
-    inflate(packed, size);
+    unpack_lzma(packed, size);
     return false;
   } catch (const Error& error) {
     return error.code() == ErrorCode::device && std::string_view(error.what()).find("damaged") != std::string::npos;
@@ -62,7 +62,7 @@ const check::Register damaged("a stream that is cut off, or of another size, is 
   const std::vector<unsigned char> whole = from_hex(squares_packed);
   const std::size_t size = squares().size();
   check::that(is_refused(whole, size - 1) && is_refused(whole, size + 1), "another size");
-  for (std::size_t length = 0; length + 1 < whole.size(); length++) {
+  for (std::size_t length = 0; length < whole.size(); length++) {
     check::that(is_refused({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}, size), length,
                 " bytes");
   }
@@ -78,18 +78,37 @@ const check::Register flipped("a stream with a wrong bit is refused, or has the 
     if (is_refused(wrong, size)) {
       refused++;
     } else {
-      check::that(inflate(wrong, size).size() == size, "bit ", bit, ": another size");
+      check::that(unpack_lzma(wrong, size).size() == size, "bit ", bit, ": another size");
     }
   }
   check::that(refused > 100, "only ", refused, " are refused");
 });
+
+/// 300 kB that take all that LZMA has: literals, runs, matches near and far and of any length, and matches that differ
+/// in a byte or two, which use the last distances.
+std::string many_kinds() {
+  std::minstd_rand random(7);
+  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random()) % bound; };
+  std::string text = std::string("\x7f", 1) + "ELF" + std::string(5000, '\0');
+  while (text.size() < 300'000) {
+    if (below(3) == 0) {
+      for (std::size_t i = below(60); i > 0; i--) text += static_cast<char>(below(256));
+      continue;
+    }
+    const std::size_t from = below(text.size()), changed = below(8);
+    std::string again = text.substr(from, 1 + below(below(9) == 0 ? 2000 : 40));
+    for (std::size_t i = 0; i < changed; i++) again[below(again.size())] = static_cast<char>(below(256));
+    text += again;
+  }
+  return text;
+}
 
 // ---- the file ----------------------------------------------------------------------------------------------------
 
 /// A folder with a file of three images, removed at the end.
 struct Packed {
   std::filesystem::path folder;
-  std::string code = std::string("\x7f", 1) + "ELF" + std::string(5000, '\0') + "end", text = squares(), id;
+  std::string code = many_kinds(), text = squares(), id;
 
   Packed() {
     check::need(std::system("python3 --version > /dev/null 2>&1") == 0, "python3");
@@ -147,7 +166,7 @@ const check::Register wrong_file("a file that is missing, cut off or another ver
   expect(packed.path("none"), packed.id, "cannot be read");
   expect(packed.path("bin"), "another", "of another version");
   const std::string whole = packed.read("bin");
-  for (std::size_t size = 1; size < whole.size(); size += 7) {
+  for (std::size_t size = 1; size < whole.size(); size += 1 + whole.size() / 300) {
     packed.write("part", whole.substr(0, size));
     expect(packed.path("part"), packed.id, "cut off");
   }

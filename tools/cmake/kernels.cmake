@@ -160,7 +160,7 @@ function(flow_add_machine_code name image ptx folder out)
       set(check COMMAND ${FLOW_TENSOR_CORE_CHECK} "${cubin}" --expect ${name})
     endif()
   endif()
-  if(old OR FLOW_NVCC_VERSION LESS 13000)
+  if(old OR FLOW_NVCC_VERSION LESS 13000 OR FLOW_SHARED_IMAGES)  # a shared file is packed, and better
     set(file "${folder}/${name}.${image}.cubin")
     set(finish COMMAND "${CMAKE_COMMAND}" -E rename "${cubin}" "${file}")
   else()  # every driver that reads it can unpack it
