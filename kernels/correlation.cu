@@ -4,9 +4,9 @@
 // A block takes 4 x 4 pixels of `a` and multiplies them with all (4 + 2 radius)^2 pixels of `b` that any of them needs.
 // For radius 4 this is a dense product of 16 x 144, of which 56 % are costs. On tensor cores it is several times
 // cheaper than 81 single dot products per pixel. A warp takes 16 columns of the product, with float32 accumulators in
-// registers. Slices of channels pass through a ring buffer in shared memory. Its rows of 64 bytes are padded to 80, so
-// that eight rows of ldmatrix touch every bank once. float32 computes the same fragments with multiply-adds. A larger
-// radius takes several passes.
+// registers. Slices of channels pass through a ring buffer in shared memory. Chunk c (16 bytes) of a row of 64 bytes is
+// stored at c XOR (row / 2 % 4), so that the copies and the eight rows of ldmatrix touch every bank once. float32
+// computes the same fragments with multiply-adds. A larger radius takes several passes.
 //
 // 40 x 40 pixels of 256 float16 channels with radius 4 are 118 MFLOP in 100 blocks. They read 1.6 MB, each `b` 9 times
 // from L2, and write 2.7 MB. Latency limits this: each block is 8 slices deep.
@@ -25,7 +25,6 @@ template <class T>
 struct Correlation {
   static constexpr int group = 16 / sizeof(T);  // elements of one 16-byte copy
   static constexpr int depth = correlation_depth_bytes / sizeof(T);
-  static constexpr int stride = depth + group;
   static constexpr int groups = depth / group;
   static constexpr int copies = (correlation_rows * groups + correlation_threads - 1) / correlation_threads;
   static_assert(correlation_threads % groups == 0, "a thread copies the same columns of several rows");
@@ -72,14 +71,16 @@ struct Correlation {
     return source;
   }
 
-  DEVICE T* stage(int slice) const { return shared + slice % correlation_stages * correlation_rows * stride; }
+  DEVICE T* stage(int slice) const { return shared + slice % correlation_stages * correlation_rows * depth; }
+  /// Where a chunk of a row of a stage begins.
+  DEVICE static T* chunk(T* stage, int row, int chunk) { return stage + row * depth + (chunk ^ row / 2 % 4) * group; }
 
   DEVICE void fetch(const Source& source, int slice) const {
-    const int column = static_cast<int>(threadIdx.x) % groups * group, channel = slice * depth + column;
+    const int column = static_cast<int>(threadIdx.x) % groups, channel = slice * depth + column * group;
     for (int i = 0; i < copies; i++) {
       const int row = (static_cast<int>(threadIdx.x) + i * correlation_threads) / groups;
       if (row >= correlation_rows) break;
-      T* to = stage(slice) + row * stride + column;
+      T* to = chunk(stage(slice), row, column);
       const T* from = source.row[i];
       if (row < correlation_pixels && channel < p.channels && channel + group > p.channels) {
         // The padding of the rows must not count. It is finite, so zeros in the left operand are enough.
@@ -96,28 +97,25 @@ struct Correlation {
   /// acc += the tile times this warp's 16 neighbours: two D fragments.
   DEVICE void multiply(int slice, float (&acc)[2][4]) const {
     const int lane = lane_id();
-    const T* left = stage(slice);
-    const T* right = left + (correlation_pixels + 16 * warp_id()) * stride;
+    T* left = stage(slice);
+    T* right = left + (correlation_pixels + 16 * warp_id()) * depth;  // 16 rows further, chunks are swizzled alike
     if constexpr (sizeof(T) == 2) {
-      left += lane % 16 * stride + lane / 16 * 8;
-      right += (lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8;
 #pragma unroll
-      for (int k = 0; k < depth; k += 16) {
+      for (int step = 0; step < groups / 2; step++) {
         std::uint32_t a[4], b[4];
-        ldmatrix_x4(a, left + k);
-        ldmatrix_x4(b, right + k);
+        ldmatrix_x4(a, chunk(left, lane % 16, 2 * step + lane / 16));
+        ldmatrix_x4(b, chunk(right, lane % 8 + lane / 16 * 8, 2 * step + lane / 8 % 2));
         mma16816<T>(acc[0], a, b[0], b[1]);
         mma16816<T>(acc[1], a, b[2], b[3]);
       }
     } else {
-      left += lane / 4 * stride;
-      right += lane % 4 * 2 * stride;
+      const int row = lane / 4, column = lane % 4 * 2;
 #pragma unroll
-      for (int k = 0; k < depth; k += 4) {
-        const float4 a[2] = {load4(left + k), load4(left + 8 * stride + k)};
+      for (int k = 0; k < groups; k++) {
+        const float4 a[2] = {load4(chunk(left, row, k)), load4(chunk(left, row + 8, k))};
         for (int tile = 0; tile < 2; tile++) {
-          const T* columns = right + tile * 8 * stride + k;
-          const float4 b[2] = {load4(columns), load4(columns + stride)};
+          const float4 b[2] = {load4(chunk(right, tile * 8 + column, k)),
+                               load4(chunk(right, tile * 8 + column + 1, k))};
           for (int e = 0; e < 4; e++) {
             const float4 &u = a[e / 2], &v = b[e % 2];
             acc[tile][e] += u.x * v.x;

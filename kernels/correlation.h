@@ -13,10 +13,10 @@ constexpr int correlation_threads = correlation_neighbours / 16 * 32;  // one wa
 constexpr int correlation_depth_bytes = 64;                            // bytes of a row in one stage of shared memory
 constexpr int correlation_stages = 3;
 
-/// The same for all radii and types. Rows are padded by 16 bytes, against bank conflicts.
+/// The same for all radii and types.
 constexpr int correlation_shared_bytes = correlation_stages *
                                          (correlation_tile_width * correlation_tile_height + correlation_neighbours) *
-                                         (correlation_depth_bytes + 16);
+                                         correlation_depth_bytes;
 
 struct CorrelationParams {
   const void* a;  // T: height * width x channels, rows lda apart

@@ -94,6 +94,7 @@ constexpr Field fields[] = {
     {"atomic_requests", &Counts::atomic_requests},
     {"atomic_sectors", &Counts::atomic_sectors},
     {"l2_sectors", &Counts::l2_sectors},
+    {"l2_unused_bytes", &Counts::l2_unused_bytes},
     {"l2_new_bytes", &Counts::l2_new_bytes},
     {"l2_first_bytes", &Counts::l2_first_bytes},
     {"l2_dirty_bytes", &Counts::l2_dirty_bytes},

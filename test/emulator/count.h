@@ -50,10 +50,11 @@ struct Counts {
   std::uint64_t atomic_requests = 0, atomic_sectors = 0;
 
   // The caches, see l2.h
-  std::uint64_t l2_sectors = 0;      // that pass between L1 and L2
-  std::uint64_t l2_new_bytes = 0;    // that L2 reads from memory
-  std::uint64_t l2_first_bytes = 0;  // of these, the bytes that come for the first time in this launch
-  std::uint64_t l2_dirty_bytes = 0;  // that L2 will write to memory
+  std::uint64_t l2_sectors = 0;       // that pass between L1 and L2
+  std::uint64_t l2_unused_bytes = 0;  // of these, the bytes that no lane of the block asks for while L1 has them
+  std::uint64_t l2_new_bytes = 0;     // that L2 reads from memory
+  std::uint64_t l2_first_bytes = 0;   // of these, the bytes that come for the first time in this launch
+  std::uint64_t l2_dirty_bytes = 0;   // that L2 will write to memory
 };
 
 enum class Instruction { mma, mma_k8, shuffle, vote, barrier };

@@ -78,6 +78,13 @@ KERNEL(count_load4, CountParams, 1024, 1) {
   if (p.stride < 0) *reinterpret_cast<float4*>(p.out) = value;
 }
 
+/// The first half of a sector for each lane, then the second.
+KERNEL(count_load_halves, CountParams, 1024, 1) {
+  const float4* const from = reinterpret_cast<const float4*>(p.in) + 2 * static_cast<int>(threadIdx.x);
+  const float4 first = from[0], second = from[1];
+  if (p.stride < 0) *reinterpret_cast<float4*>(p.out) = first, *reinterpret_cast<float4*>(p.out) = second;
+}
+
 KERNEL(count_store, CountParams, 1024, 1) {
   for (int i = 0; i < p.times; i++) p.out[static_cast<int>(threadIdx.x) * p.stride + p.offset + 1024 * i] = 1.F;
 }

@@ -56,7 +56,7 @@ void L2::access(const Request& request, std::uint32_t block, Counts& counts) {
     std::uint32_t mask = 0;
     for (; i < parts.size() && parts[i].sector == sector; i++) mask |= parts[i].bytes;
     bytes += static_cast<std::uint64_t>(std::popcount(mask));
-    if (Sector* const found = find(sector)) touch(*found, request.traffic, block, counts);
+    if (Sector* const found = find(sector)) touch(*found, mask, request.traffic, block, counts);
   }
   switch (request.traffic) {
     case Traffic::async_load:
@@ -83,11 +83,18 @@ void L2::access(const Request& request, std::uint32_t block, Counts& counts) {
   }
 }
 
-void L2::touch(Sector& sector, Traffic traffic, std::uint32_t block, Counts& counts) {
+void L2::touch(Sector& sector, std::uint32_t bytes, Traffic traffic, std::uint32_t block, Counts& counts) {
+  const auto number = [](std::uint32_t mask) { return static_cast<std::uint64_t>(std::popcount(mask)); };
   if (traffic == Traffic::load) {
-    if (std::exchange(sector.block, block) == block) return;  // L1 has it
+    if (std::exchange(sector.block, block) == block) {  // L1 has it
+      counts.l2_unused_bytes -= number(bytes & ~sector.used);
+      sector.used |= bytes;
+      return;
+    }
+    sector.used = bytes;
   }
   counts.l2_sectors++;
+  counts.l2_unused_bytes += sector_bytes - number(bytes);
   const bool writes = traffic == Traffic::store || traffic == Traffic::atomic;
   if (sector.arrival == 0 || arrivals_ - sector.arrival >= capacity_) {
     if (traffic != Traffic::store) {

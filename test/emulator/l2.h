@@ -35,6 +35,7 @@ class L2 {
   struct Sector {
     std::uint32_t arrival = 0;  // the number of its last arrival in L2; 0 if it never came
     std::uint32_t block = 0;    // that loaded it last
+    std::uint32_t used = 0;     // the bytes that this block asked for, a bit each
     bool dirty = false;
   };
   struct Memory {
@@ -44,7 +45,7 @@ class L2 {
   };
 
   Sector* find(std::uintptr_t sector);
-  void touch(Sector& sector, Traffic traffic, std::uint32_t block, Counts& counts);
+  void touch(Sector& sector, std::uint32_t bytes, Traffic traffic, std::uint32_t block, Counts& counts);
 
   std::map<std::uintptr_t, Memory> memory_;  // by start
   std::size_t capacity_ = 0;                 // sectors

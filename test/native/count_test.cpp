@@ -160,6 +160,7 @@ const check::Register sectors("a request touches sectors of 32 bytes in lines of
     equal(counts.load_sectors, c.sectors, what + ": sectors");
     equal(counts.load_lines, c.lines, what + ": lines");
     equal(counts.l2_new_bytes, 32 * c.sectors, what + ": new bytes");
+    equal(counts.l2_unused_bytes, 32 * c.sectors - c.bytes, what + ": unused bytes");
     equal(counts.store_requests + counts.shared_requests, 0, what + ": other requests");
   }
 });
@@ -172,6 +173,7 @@ const check::Register stores("a store touches sectors, and reads none from memor
   equal(counts.store_sectors, 2 * 3 * 8, "sectors");
   equal(counts.store_lines, 2 * 3 * 2, "lines");
   equal(counts.l2_new_bytes, 0, "new bytes");
+  equal(counts.l2_unused_bytes, 2 * 3 * (8 * 32 - 128), "unused bytes");
   equal(counts.l2_dirty_bytes, 2 * 3 * 8 * 32, "dirty bytes");
   equal(card.launch("count_store", strided(2, 0, 3), 64).l2_dirty_bytes, 0, "dirty bytes of a second store");
 });
@@ -210,6 +212,16 @@ const check::Register l1("a block finds in L1 what it loaded, and another block 
   equal(counts.load_sectors, 3 * 7 * 4, "sectors");
   equal(counts.l2_sectors, 3 * 4, "sectors of L2");
   equal(counts.l2_new_bytes, 128, "new bytes");
+});
+
+const check::Register used_later("what a block asks for later of a sector that L1 has is used, too", [] {
+  Card card;
+  const Counts counts = card.launch("count_load_halves", strided(0), 32, 2);
+  equal(counts.load_sectors, 2 * 64, "sectors");
+  equal(counts.load_bytes, 2 * 1024, "bytes");
+  equal(counts.l2_sectors, 2 * 32, "sectors of L2");
+  equal(counts.l2_unused_bytes, 0, "unused bytes");
+  equal(card.launch("count_load4", strided(2)).l2_unused_bytes, 512, "unused bytes of one half alone");
 });
 
 const check::Register l2("L2 keeps from launch to launch what fits", [] {
