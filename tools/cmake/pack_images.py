@@ -10,6 +10,7 @@ import hashlib
 import lzma
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 MAGIC = b"dinov3-flow images 2".ljust(24, b"\0")
@@ -17,16 +18,21 @@ HEADER = struct.Struct("<24s32sQ")  # magic, id, number of images
 ENTRY = struct.Struct("<24s40s4Q")  # architecture, name, offset, size, size when unpacked, driver
 # The kernels are many variants of a few. LZMA finds them alike from one end of an image to the other, and halves what
 # DEFLATE makes of them, which sees 32 KB.
-LZMA = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 2}]
+LZMA = [{"id": lzma.FILTER_LZMA1, "preset": 9, "nice_len": 128, "lc": 3, "lp": 0, "pb": 2}]
+
+
+def pack(image):
+    return lzma.compress(image, format=lzma.FORMAT_RAW, filters=LZMA)
 
 
 def main(list_path, out_path, id_header_path):
     lines = [line.split(" ", 3) for line in Path(list_path).read_text().splitlines()]
     start = HEADER.size + ENTRY.size * len(lines)
+    images = [Path(path).read_bytes() for *_, path in lines]
+    with ThreadPoolExecutor() as pool:
+        all_packed = list(pool.map(pack, images))
     entries, body = b"", b""
-    for architecture, driver, name, path in lines:
-        image = Path(path).read_bytes()
-        packed = lzma.compress(image, format=lzma.FORMAT_RAW, filters=LZMA)
+    for (architecture, driver, name, _), image, packed in zip(lines, images, all_packed):
         offset = start + len(body)
         entries += ENTRY.pack(architecture.encode(), name.encode(), offset, len(packed), len(image), int(driver))
         body += packed
