@@ -103,12 +103,9 @@ const conflictsOf = (launch) =>
 const sharedPerMma = (launch, wavefronts) =>
   launch.mma > 0 && wavefronts > 0 ? String(Math.round((wavefronts * 128) / launch.mma)) : '–'
 
-/** Share of the sectors' bytes that lanes ask for. */
-function sectorUse(launch) {
-  const bytes = launch.load_bytes + launch.async_bytes + launch.store_bytes
-  const sectors = launch.load_sectors + launch.async_sectors + launch.store_sectors
-  return sectors > 0 ? bytes / (32 * sectors) : 1
-}
+/** Share of the bytes between L1 and L2 that lanes ask for. */
+const sectorUse = (launch) =>
+  launch.l2_sectors > 0 ? 1 - launch.l2_unused_bytes / (32 * launch.l2_sectors) : 1
 
 /** Launches of a kernel that differ only in what is new to L2 are one row. */
 function groupLaunches(launches) {
@@ -151,6 +148,7 @@ function launches(frame) {
       'read',
       'conflicts',
       'sector use',
+      'waste',
     ],
     groupLaunches(frame.launches).map((launch) => [
       `\`${launch.kernel}\``,
@@ -172,6 +170,7 @@ function launches(frame) {
       sharedPerMma(launch, launch.shared_read),
       percent(conflictsOf(launch)),
       percent(sectorUse(launch)),
+      percent(launch.waste),
     ]),
     2,
   )
@@ -272,7 +271,8 @@ ${limiters(predicted)}
 - "Shared B / mma" is what passes through shared memory for each mma, and "read" the part that is read; the rest are copies to
   it. A dash is where counts from before this column do not tell.
 - "Conflicts" is the share of shared memory's wavefronts that no conflict-free layout would need. "Sector use" is the share of
-  the bytes of all sectors asked for that lanes need.
+  the bytes between L1 and L2 that lanes ask for. "Waste" is the share of the launch's time that both cost: nothing, where
+  something else limits.
 - µs and "perfect" are predictions, "µs in all" and "perfect" for all launches of the row; GFLOP and MB are of one launch.
 - Copies from and to the host are not in it.
 

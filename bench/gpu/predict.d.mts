@@ -11,6 +11,7 @@ export interface Prediction {
   readonly resources: Readonly<Record<string, number>>
   readonly limiter: string
   readonly us: number
+  readonly waste: number
   readonly perfectUs: number
   readonly blocks: number
   readonly busy: number

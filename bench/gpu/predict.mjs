@@ -21,7 +21,7 @@ const NOTHING = Object.fromEntries(
     shared_bytes shared_requests shared_wavefronts shared_read shared_least
     load_requests load_bytes load_sectors load_lines async_requests async_bytes async_sectors async_lines
     store_requests store_bytes store_sectors store_lines atomic_requests atomic_sectors
-    l2_sectors l2_new_bytes l2_first_bytes l2_dirty_bytes`
+    l2_sectors l2_unused_bytes l2_new_bytes l2_first_bytes l2_dirty_bytes`
     .split(/\s+/)
     .map((name) => [name, 0]),
 )
@@ -51,6 +51,31 @@ export function residentBlocks(launch, card, registers) {
   return Math.min(...limits)
 }
 
+/** Microseconds that each resource of the card is busy with a launch. `busy` is the share of multiprocessors that work. */
+function resourcesOf(launch, card, busy) {
+  const ofMultiprocessors = (cycles) => (cycles * cyclesToUs(card)) / busy
+  const l2Bytes = launch.l2_sectors * SECTOR
+  return {
+    'tensor cores': ofMultiprocessors(flopOf(launch) / card.mma),
+    // One memory is L1 and shared memory: a wavefront or a line in a cycle.
+    'shared memory': ofMultiprocessors(launch.shared_wavefronts + launch.load_lines + launch.store_lines),
+    'special functions': ofMultiprocessors((launch.specials * LANES) / SPECIAL_LANES),
+    L2: Math.max(l2Bytes / (card.l2 * 1e3), ofMultiprocessors(l2Bytes / L2_PORT)),
+    memory: memoryUs(launch.l2_new_bytes + launch.l2_dirty_bytes, card),
+  }
+}
+
+/** Microseconds of a cycle of all multiprocessors. */
+const cyclesToUs = (card) => 1 / (card.multiprocessors * card.clock * 1e3)
+const memoryUs = (bytes, card) => bytes / (card.memory * MEMORY_SHARE * 1e3)
+
+/** The launch, if its layouts had no bank conflict, and no sector in which nobody asks for a part. */
+const withoutWaste = (launch) => ({
+  ...launch,
+  shared_wavefronts: launch.shared_least,
+  l2_sectors: launch.l2_sectors - launch.l2_unused_bytes / SECTOR,
+})
+
 /**
  * The prediction of one launch, in microseconds.
  * @param {object} launch its counts, zeros included
@@ -59,27 +84,21 @@ export function residentBlocks(launch, card, registers) {
 export function predictLaunch(launch, card, registers) {
   const blocks = launch.grid[0] * launch.grid[1] * launch.grid[2]
   const busy = blocks / (Math.ceil(blocks / card.multiprocessors) * card.multiprocessors)
-  const cyclesToUs = 1 / (card.multiprocessors * card.clock * 1e3)
-  const ofMultiprocessors = (cycles) => (cycles * cyclesToUs) / busy
-  const l2Bytes = launch.l2_sectors * SECTOR
-  const memoryUs = (bytes) => (bytes + launch.l2_dirty_bytes) / (card.memory * MEMORY_SHARE * 1e3)
-  const tensorCycles = flopOf(launch) / card.mma
-  const resources = {
-    'tensor cores': ofMultiprocessors(tensorCycles),
-    // One memory is L1 and shared memory: a wavefront or a line in a cycle.
-    'shared memory': ofMultiprocessors(launch.shared_wavefronts + launch.load_lines + launch.store_lines),
-    'special functions': ofMultiprocessors((launch.specials * LANES) / SPECIAL_LANES),
-    L2: Math.max(l2Bytes / (card.l2 * 1e3), ofMultiprocessors(l2Bytes / L2_PORT)),
-    memory: memoryUs(launch.l2_new_bytes),
-  }
+  const resources = resourcesOf(launch, card, busy)
   const [limiter, us] = Object.entries(resources).reduce((a, b) => (b[1] > a[1] ? b : a))
+  const usWithoutWaste = Math.max(...Object.values(resourcesOf(withoutWaste(launch), card, busy)))
   const resident = residentBlocks(launch, card, registers)
   return {
     resources,
     limiter,
     us,
+    /** The share of `us` that bank conflicts and parts of sectors take. */
+    waste: us > 0 ? 1 - usWithoutWaste / us : 0,
     /** All multiprocessors busy with the products alone, and every byte read from memory once. */
-    perfectUs: Math.max(tensorCycles * cyclesToUs, memoryUs(launch.l2_first_bytes)),
+    perfectUs: Math.max(
+      (flopOf(launch) / card.mma) * cyclesToUs(card),
+      memoryUs(launch.l2_first_bytes + launch.l2_dirty_bytes, card),
+    ),
     blocks,
     busy,
     residentBlocks: resident,
