@@ -2,7 +2,7 @@ export type { CheckpointCandidate, CheckpointChoice, ModelRole } from './checkpo
 export { inspectCheckpoint, type Inspection, type InspectOptions } from './checkpoint/inspect.js'
 export type { CheckpointReference, CheckpointSource } from './checkpoint/reference.js'
 export type { BackboneConfig, DType, HeadConfig } from './checkpoint/tensor.js'
-export type { Device, Precision } from './device.js'
+export type { Device, Precision, Wait } from './device.js'
 export { FlowError, type FlowErrorCode } from './errors.js'
 export {
   FeatureMap,

@@ -8,7 +8,7 @@ import { withModel } from './checkpoint/open-model.js'
 import type { ReadyModel } from './checkpoint/plan.js'
 import { type CheckpointSource, pathOf } from './checkpoint/reference.js'
 import type { BackboneConfig, HeadConfig } from './checkpoint/tensor.js'
-import { checkDevice, type Device, type Precision } from './device.js'
+import { checkDevice, type Device, type Precision, type Wait, WAITS } from './device.js'
 import { FlowError } from './errors.js'
 import { loadAddon } from './native/addon.js'
 import { BACKBONE_ENGINES, type BackboneEngine } from './prepare.js'
@@ -61,6 +61,12 @@ export interface LoadOptions {
    * for; fp32 on a CPU, which supports no other.
    */
   readonly precision?: 'auto' | Precision | undefined
+  /**
+   * How the model's thread waits for a GPU: `'spin'` keeps a core busy and has the lowest latency, `'block'` sleeps. A synchronous
+   * call waits in the same way. Default `'auto'`: `'block'` for a GPU that shares the host's memory, as on Jetson, whose cores are few;
+   * else `'spin'`. `info.gpu.wait` is the choice. It does nothing on a CPU.
+   */
+  readonly wait?: 'auto' | Wait | undefined
   /**
    * What computes the backbone for the sizes that {@link FlowModel.prepare} prepares: our kernels, TensorRT if it is right on this
    * machine, or the faster of both. Default `'kernels'`. Sizes that were not prepared are computed by the kernels.
@@ -140,6 +146,8 @@ export interface GpuInfo {
    * only if it is integrated, and a measurement at loading found that it is not much slower so.
    */
   readonly inPlace: boolean
+  /** How the model waits for it. */
+  readonly wait: Wait
   /**
    * The kernels in use: `sm_86` are compiled for compute capability 8.6 and run on 8.9 as well; `compute_80` is PTX, which the
    * driver compiles at the first use.
@@ -239,6 +247,7 @@ export async function loadModel(options: LoadOptions, site: CallSite): Promise<L
           normalization: backbone.normalization,
           device: options.device ?? 'auto',
           precision: options.precision ?? 'auto',
+          wait: options.wait ?? 'auto',
           threads: options.threads ?? 0,
         }),
     )
@@ -301,10 +310,19 @@ function hasPeriods({ weights }: ReadyModel<BackboneConfig>): boolean {
 
 /** The public description of a GPU. */
 export function describeGpu(gpu: NativeGpu): GpuInfo {
-  const { index, computeCapability, multiprocessors, memory, integrated, inPlace, kernels, driverVersion } =
-    gpu
+  const {
+    index,
+    computeCapability,
+    multiprocessors,
+    memory,
+    integrated,
+    inPlace,
+    wait,
+    kernels,
+    driverVersion,
+  } = gpu
   const driver = `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`
-  return { index, computeCapability, multiprocessors, memory, integrated, inPlace, kernels, driver }
+  return { index, computeCapability, multiprocessors, memory, integrated, inPlace, wait, kernels, driver }
 }
 
 function checkOptions(options: LoadOptions): void {
@@ -318,7 +336,7 @@ function checkOptions(options: LoadOptions): void {
     )
   }
   const { device = 'auto', precision = 'auto', ropePeriods = 'float32', threads } = options
-  const { backboneEngine = 'kernels' } = options
+  const { backboneEngine = 'kernels', wait = 'auto' } = options
   checkDevice(device)
   if (options.refine !== undefined) checkRefine(options.refine)
   if (!PRECISIONS.includes(precision))
@@ -326,6 +344,8 @@ function checkOptions(options: LoadOptions): void {
       'ERR_ARGUMENT',
       `precision: must be one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
     )
+  if (!WAITS.includes(wait))
+    throw new FlowError('ERR_ARGUMENT', `wait: must be one of ${WAITS.join(', ')}, not ${shown(wait)}`)
   if (!BACKBONE_ENGINES.includes(backboneEngine))
     throw new FlowError(
       'ERR_ARGUMENT',

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { WAITS } from '../device.js'
 import type { LoadOptions, ModelPreset } from '../load.js'
 import { FlowModel } from '../model.js'
 import { BACKBONE_ENGINES, type BackboneEngine, type PrepareProgress } from '../prepare.js'
@@ -15,6 +16,7 @@ export interface ComputationFlags {
   readonly refine?: 'off' | RefinePreset
   readonly device: NonNullable<LoadOptions['device']>
   readonly precision: NonNullable<LoadOptions['precision']>
+  readonly wait: NonNullable<LoadOptions['wait']>
   readonly threads?: number
   readonly backboneEngine?: BackboneEngine
 }
@@ -75,6 +77,15 @@ export function addComputationOptions(command: Command): void {
         .choices(['auto', 'fp32', 'fp16', 'bf16'])
         .default('auto'),
     )
+    .addOption(
+      new Option(
+        '--wait <how>',
+        'how to wait for a GPU: spin (lowest latency, one core busy) or block (asleep); auto is block where it shares the memory of the ' +
+          'host, else spin',
+      )
+        .choices(WAITS)
+        .default('auto'),
+    )
     .option('--threads <n>', 'threads of the CPU engine (default: one per physical core)', parseThreads)
     .addOption(
       new Option(
@@ -99,6 +110,7 @@ export function loadModel(
     normalization: files.normalization,
     device: flags.device,
     precision: flags.precision,
+    wait: flags.wait,
     threads: flags.threads,
     backboneEngine: flags.backboneEngine,
     onProgress: ({ loaded, total }) => progress.reached(loaded / total),

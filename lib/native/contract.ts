@@ -1,6 +1,6 @@
 import type { Normalization } from '../checkpoint/normalization.js'
 import type { BackboneConfig, HeadConfig, Weight } from '../checkpoint/tensor.js'
-import type { Device, Precision } from '../device.js'
+import type { Device, Precision, Wait } from '../device.js'
 import type { RefinePreset } from '../refine.js'
 
 /** Bytes from the begin of a frame's data to the first row of a plane, and from one row to the next. */
@@ -34,6 +34,8 @@ export interface NativeModelOptions {
   readonly normalization?: Normalization | undefined
   readonly device: Device
   readonly precision: 'auto' | Precision
+  /** How the thread of a call waits for a GPU; `auto` as the engine chooses. */
+  readonly wait: 'auto' | Wait
   /** Of the CPU engine: 1 to 256; 0 is one per physical core. */
   readonly threads: number
 }
@@ -51,6 +53,8 @@ export interface NativeGpu {
   readonly integrated: boolean
   /** Whether it computes in page-locked host memory instead of copying. */
   readonly inPlace: boolean
+  /** How calls wait for it. */
+  readonly wait: Wait
   /** The architecture that the kernels in use were compiled for: `sm_86`, or `compute_80` if by the driver. */
   readonly kernels: string
   /** 13000 is CUDA 13.0: the newest that the driver supports. */

@@ -16,6 +16,7 @@ Napi::Object to_js(Napi::Env env, const GpuInfo& gpu) {
   object.Set("memory", static_cast<double>(gpu.memory));
   object.Set("integrated", gpu.integrated);
   object.Set("inPlace", gpu.in_place);
+  object.Set("wait", name_of(gpu.wait));
   object.Set("kernels", gpu.kernels);
   object.Set("driverVersion", gpu.driver_version);
   return object;

@@ -20,6 +20,8 @@ constexpr int max_patch = 64;
 constexpr std::array<Named<Precision>, 3> precisions{
     {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}};
 
+constexpr std::array<Named<Wait>, 2> waits{{{"spin", Wait::spin}, {"block", Wait::block}}};
+
 constexpr std::array<Named<DType>, 4> dtypes{{{"float64", DType::float64},
                                               {"float32", DType::float32},
                                               {"float16", DType::float16},
@@ -130,6 +132,8 @@ EngineChoice to_engine_choice(const Napi::Object& options) {
   read_device(to_string(options.Get("device"), "device"), choice);
   const Napi::Value precision = options.Get("precision");
   if (to_string(precision, "precision") != "auto") choice.precision = find_named(precisions, precision, "precision");
+  const Napi::Value wait = options.Get("wait");
+  if (to_string(wait, "wait") != "auto") choice.wait = find_named(waits, wait, "wait");
   return choice;
 }
 

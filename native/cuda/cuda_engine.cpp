@@ -7,10 +7,11 @@
 
 namespace flow::cuda {
 
-CudaEngine::CudaEngine(int device, Precision precision, bool may_widen)
+CudaEngine::CudaEngine(int device, Precision precision, bool may_widen, std::optional<Wait> wait)
     : context_(Context::of(device)),
       precision_(precision),
       may_widen_(may_widen),
+      wait_(wait.value_or(default_wait(context_->device().integrated))),
       marks_(std::make_shared<EventPool>(context_)) {
   const DeviceInfo& info = context_->device();
   if (!has_precision(info.capability_major, precision)) {
@@ -32,11 +33,14 @@ EngineInfo CudaEngine::describe() const {
                          .memory = info.memory,
                          .integrated = info.integrated,
                          .in_place = in_place_,
+                         .wait = wait_,
                          .kernels = images_->architecture,
                          .driver_version = driver().version}};
 }
 
-std::unique_ptr<Ops> CudaEngine::open() const { return std::make_unique<CudaOps>(context_, precision_, may_widen_); }
+std::unique_ptr<Ops> CudaEngine::open() const {
+  return std::make_unique<CudaOps>(context_, precision_, may_widen_, wait_);
+}
 
 MemoryPtr CudaEngine::allocate_host(std::size_t bytes) const { return HostBlock::allocate(context_, bytes); }
 

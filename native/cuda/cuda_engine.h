@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "cuda/device.h"
 #include "cuda/event_pool.h"
 #include "cuda/foreign_memory.h"
@@ -14,9 +16,9 @@ namespace flow::cuda {
 /// One GPU as an engine.
 class CudaEngine : public Engine {
  public:
-  /// `may_widen`: see CudaOps. Throws Error(device) if there is no such device, it lacks the precision, or can load
-  /// none of the kernels.
-  CudaEngine(int device, Precision precision, bool may_widen = false);
+  /// `may_widen` and `wait`: see CudaOps; without `wait` it is default_wait. Throws Error(device) if there is no such
+  /// device, it lacks the precision, or can load none of the kernels.
+  CudaEngine(int device, Precision precision, bool may_widen = false, std::optional<Wait> wait = {});
 
   EngineInfo describe() const override;
   std::unique_ptr<Ops> open() const override;
@@ -32,6 +34,7 @@ class CudaEngine : public Engine {
   ContextPtr context_;
   Precision precision_;
   bool may_widen_;
+  Wait wait_;
   const ImageSet* images_ = nullptr;
   bool in_place_ = false;
   std::shared_ptr<TensorPool> tensors_;

@@ -49,14 +49,14 @@ std::string named(const char* kernel, Precision precision) { return std::string(
 
 }  // namespace
 
-CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen)
+CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen, Wait wait)
     : context_(std::move(context)),
       precision_(precision),
       may_widen_(may_widen),
       excess_(context_),
-      stream_(context_),
+      stream_(context_, wait),
       reached_(context_),
-      copy_stream_(context_),
+      copy_stream_(context_, wait),
       modules_(context_),
       packer_(stream_, precision, excess_) {
   const Context::Scope scope(*context_);

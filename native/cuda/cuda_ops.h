@@ -31,8 +31,9 @@ namespace flow::cuda {
 class CudaOps : public Ops {
  public:
   /// `precision` is one that the device has. `may_widen`: whether float16 may become bfloat16 where it is too narrow.
-  /// Throws Error(device) in a build without kernels for the device.
-  CudaOps(ContextPtr context, Precision precision, bool may_widen = false);
+  /// `wait`: how the caller's thread waits for the device. Throws Error(device) in a build without kernels for the
+  /// device.
+  CudaOps(ContextPtr context, Precision precision, bool may_widen = false, Wait wait = Wait::spin);
   ~CudaOps() override;
 
   const DeviceInfo& device() const { return context_->device(); }

@@ -83,6 +83,7 @@ constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 /// Handles of streams that nobody creates. Zero also names the legacy default stream.
 constexpr std::uintptr_t CU_STREAM_LEGACY = 1, CU_STREAM_PER_THREAD = 2;
 constexpr unsigned CU_EVENT_DEFAULT = 0;
+constexpr unsigned CU_EVENT_BLOCKING_SYNC = 1;  // without it, cuEventSynchronize polls
 constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
 constexpr unsigned CU_MEMHOSTALLOC_PORTABLE = 1;
 constexpr unsigned CU_MEMHOSTALLOC_DEVICEMAP = 2;

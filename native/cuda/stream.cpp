@@ -63,12 +63,17 @@ void GraphExec::launch(const Stream& stream) const {
   check(driver().cuGraphLaunch(executable_.get(), stream.get()), "cuGraphLaunch");
 }
 
-Stream::Stream(const ContextPtr& context) {
+Stream::Stream(const ContextPtr& context, Wait wait) : end_(context, Event::Timing::off, wait) {
   const Context::Scope scope(*context);
   stream_ = {context, create_stream()};
 }
 
-void Stream::synchronize() const { check(driver().cuStreamSynchronize(stream_.get()), "cuStreamSynchronize"); }
+/// By an event, because only an event says how its waiter waits. A stream leaves that to the flags of the context,
+/// which others of the process use as well.
+void Stream::synchronize() const {
+  end_.record(*this);
+  end_.synchronize();
+}
 
 void Stream::wait(const Event& event) const {
   check(driver().cuStreamWaitEvent(stream_.get(), event.get(), 0), "cuStreamWaitEvent");
@@ -82,9 +87,10 @@ GraphExec Stream::capture(const std::function<void()>& calls) const {
   return {context(), graph.get()};
 }
 
-Event::Event(const ContextPtr& context, Timing timing) {
+Event::Event(const ContextPtr& context, Timing timing, Wait wait) {
   const Context::Scope scope(*context);
-  event_ = {context, create_event(timing == Timing::on ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING)};
+  event_ = {context, create_event((timing == Timing::on ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING) |
+                                  (wait == Wait::block ? CU_EVENT_BLOCKING_SYNC : CU_EVENT_DEFAULT))};
 }
 
 void Event::record(const Stream& stream) const {

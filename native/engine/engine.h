@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/precision.h"
+#include "engine/wait.h"
 #include "ops/ops.h"
 
 namespace flow {
@@ -22,6 +23,7 @@ struct GpuInfo {
   std::size_t memory;   // bytes
   bool integrated;      // its memory is the host's
   bool in_place;        // it computes in page-locked host memory instead of copying
+  Wait wait;            // how the model waits for it
   std::string kernels;  // the architecture that its kernels were compiled for: "sm_86"; "compute_80" if by the driver
   int driver_version;   // 13000 is CUDA 13.0: the newest that the driver supports
 };

@@ -20,8 +20,8 @@ OpenEngine open_on_this_thread(EnginePtr engine) {
 }
 
 OpenEngine open_cuda_engine(int index, const EngineChoice& choice) {
-  return open_on_this_thread(
-      std::make_shared<const cuda::CudaEngine>(index, choice.precision.value_or(Precision::fp16), !choice.precision));
+  return open_on_this_thread(std::make_shared<const cuda::CudaEngine>(index, choice.precision.value_or(Precision::fp16),
+                                                                      !choice.precision, choice.wait));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct EngineChoice {
   Device device = Device::automatic;
   int cuda_index = 0;                       // for Device::cuda
   std::optional<Precision> precision = {};  // none: fp16 on a GPU, bf16 once that is too narrow; fp32 on the CPU
+  std::optional<Wait> wait = {};            // for a GPU; none: default_wait
   int threads = 0;                          // of the CPU engine; 0: one per physical core
   std::string instruction_set = {};         // of the CPU engine; empty: the best that the machine runs
 

@@ -231,6 +231,8 @@ describe('an option that cannot be used is refused with its code', () => {
     ['device cuda:01', { device: 'cuda:01' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:01"']],
     ['device cuda:all', { device: 'cuda:all' }, 'ERR_ARGUMENT', ['cuda:N', '"cuda:all"']],
     ['precision', { precision: 'fp8' }, 'ERR_ARGUMENT', ['precision', 'fp32']],
+    ['wait', { wait: 'sleep' }, 'ERR_ARGUMENT', ['wait', 'spin', '"sleep"']],
+    ['a wait of no kind', { wait: true }, 'ERR_ARGUMENT', ['wait', 'block']],
     ['threads of 0', { threads: 0 }, 'ERR_ARGUMENT', ['threads', '1 to 256']],
     ['threads of 257', { threads: 257 }, 'ERR_ARGUMENT', ['threads']],
     ['threads of half', { threads: 0.5 }, 'ERR_ARGUMENT', ['threads']],

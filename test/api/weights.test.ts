@@ -41,6 +41,7 @@ async function flowWithHead(folder: string, headPath: string, store: Store): Pro
     ropePeriods: 'float32',
     device: 'cpu',
     precision: 'auto',
+    wait: 'auto',
     threads: 1,
   })
   try {
@@ -186,6 +187,7 @@ describe('weights are read to the bit', () => {
         ropePeriods: 'float32',
         device: 'cpu',
         precision: 'auto',
+        wait: 'auto',
         threads: 1,
       })
       await native.load(() => {})
@@ -224,6 +226,7 @@ describe('the addon, whatever is passed to it,', () => {
       ropePeriods: 'float32',
       device: 'cpu',
       precision: 'auto',
+      wait: 'auto',
       threads: 1,
     }
     for (const value of nonsense) {

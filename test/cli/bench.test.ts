@@ -274,6 +274,7 @@ describe('bench refuses', () => {
     [['--contender', 'speed=1'], /"speed" is not known/],
     [['--contender', 'backward=yes'], /backward takes no value/],
     [['--contender', 'call=head,backward'], /are of the calls stream, sync and pair/],
+    [['--contender', 'wait=sleep'], /wait must be one of auto, spin, block/],
     [['--contender', 'threads=0'], /threads: It must be a number from 1 to 256/],
     [['--contender', 'opencv=best'], /opencv must be one of ultrafast, fast, medium/],
     [['--contender', 'onnxruntime=sync'], /onnxruntime must be one of stream, backbone, head/],

@@ -295,6 +295,7 @@ describe('run refuses before it works', () => {
     ['an output that is an input', ['--viz', first], `--viz: ${first} is also an input`],
     ['half a size', ['--size', '640'], "'--size <size>' argument '640' is invalid"],
     ['a size of nothing', ['--output-size', '0.5x3'], 'It must be frame, model or HEIGHTxWIDTH'],
+    ['a wait of no kind', ['--wait', 'sleep'], 'Allowed choices are auto, spin, block'],
     ['no threads', ['--threads', '0'], 'It must be a number from 1 to 256'],
     ['another device', ['--device', 'gpu'], 'It must be auto, cpu, cuda or cuda:N'],
     ['another precision', ['--precision', 'fp64'], 'Allowed choices are auto, fp32'],

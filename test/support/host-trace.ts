@@ -21,6 +21,8 @@ export interface Traced<T> {
   readonly captures: number
   /** Graphs that were launched. */
   readonly replays: number
+  /** How the threads of the host waited, in order: `spin` or `block`, or `default` as the context says. */
+  readonly waits: readonly string[]
 }
 
 /** Runs a call, which may ask for the events so far. */
@@ -39,8 +41,12 @@ export async function traced<T>(
   const count = (what: string) => all.filter((event) => event.what === what).length
   const [captures, replays] = [count('capture'), count('replay')]
   const isOnDevice = ({ what }: HostEvent) => what.startsWith('device-')
-  const events = all.filter((event) => !['capture', 'replay'].includes(event.what) && !isOnDevice(event))
-  return { result: result!, events, onDevice: all.filter(isOnDevice), captures, replays }
+  const isWait = ({ what }: HostEvent) => what.startsWith('wait-')
+  const isOther = (event: HostEvent) =>
+    ['capture', 'replay'].includes(event.what) || isOnDevice(event) || isWait(event)
+  const events = all.filter((event) => !isOther(event))
+  const waits = all.filter(isWait).map(({ what }) => what.slice('wait-'.length))
+  return { result: result!, events, onDevice: all.filter(isOnDevice), captures, replays, waits }
 }
 
 function readEvents(path: string): HostEvent[] {

@@ -40,6 +40,7 @@ import {
   type PointerFrame,
   type PngCode,
   type Precision,
+  type Wait,
   type RgbImage,
   type StreamResult,
   type StreamStats,
@@ -84,9 +85,11 @@ describe('load', () => {
     expectTypeOf<'gpu'>().not.toExtend<Device>()
   })
 
-  it('takes precision, threads, size, signal and a listener, each of which may be undefined', () => {
+  it('takes precision, wait, threads, size, signal and a listener, each of which may be undefined', () => {
     expectTypeOf<LoadOptions['precision']>().toEqualTypeOf<'auto' | Precision | undefined>()
     expectTypeOf<Precision>().toEqualTypeOf<'fp32' | 'fp16' | 'bf16'>()
+    expectTypeOf<LoadOptions['wait']>().toEqualTypeOf<'auto' | Wait | undefined>()
+    expectTypeOf<Wait>().toEqualTypeOf<'spin' | 'block'>()
     expectTypeOf<LoadOptions['threads']>().toEqualTypeOf<number | undefined>()
     expectTypeOf<LoadOptions['size']>().toEqualTypeOf<FlowSize | undefined>()
     expectTypeOf<FlowSize>().toEqualTypeOf<
@@ -240,6 +243,7 @@ describe('a result is readonly', () => {
     expectTypeOf(model.info.engine).toEqualTypeOf<'cpu' | 'cuda'>()
     expectTypeOf(model.info.precision).toEqualTypeOf<Precision>()
     expectTypeOf(model.info.gpu).toEqualTypeOf<GpuInfo | null>()
+    expectTypeOf<GpuInfo['wait']>().toEqualTypeOf<Wait>()
   })
 })
 

@@ -144,8 +144,8 @@ async function start(
     const threads = flags.threads ?? [...models.values()][0]?.info.threads ?? null
     return onnxRuntimeTarget(contender, threads, flags, frames)
   }
-  const { device, precision, threads, backboneEngine } = contender
-  const key = [device, precision, threads, backboneEngine].join()
+  const { device, precision, wait, threads, backboneEngine } = contender
+  const key = [device, precision, wait, threads, backboneEngine].join()
   const { size } = defaultsOf({ ...contender, ...modelFiles(flags) })
   const shared = models.get(key)
   if (shared !== undefined) {

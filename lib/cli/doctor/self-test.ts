@@ -51,6 +51,7 @@ export async function selfTest(device: Device): Promise<SelfTest> {
     ropePeriods: 'float32',
     device,
     precision: 'auto',
+    wait: 'auto',
     threads: 0,
   })
   try {

@@ -107,6 +107,7 @@ struct Recorded {
 struct Event {
   Context* context;
   bool timed;
+  bool blocking;  // who waits for it sleeps, instead of polling
   bool captured = false;
   std::shared_ptr<Recorded> recorded = nullptr;  // the last one
 };

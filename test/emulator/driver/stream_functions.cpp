@@ -86,6 +86,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
       stream->capture = Stream::invalidated;
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
+    trace("wait-default", nullptr, 0);
     if (queue == context.legacy) {
       for (const PointPtr& end : context.queues.ends_of_blocking()) context.queues.run_until(end);
     } else {
@@ -231,10 +232,8 @@ CUresult cuGraphExecDestroy(CUgraphExec executable) {
 
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
   return context_call("cuEventCreate", Capture::allowed, [&](State& s, Context& context) {
-    if (event == nullptr || (flags != CU_EVENT_DEFAULT && flags != CU_EVENT_DISABLE_TIMING)) {
-      return CUDA_ERROR_INVALID_VALUE;
-    }
-    *event = s.events.add(&context, flags == CU_EVENT_DEFAULT);
+    if (event == nullptr || flags > (CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING)) return CUDA_ERROR_INVALID_VALUE;
+    *event = s.events.add(&context, (flags & CU_EVENT_DISABLE_TIMING) == 0, (flags & CU_EVENT_BLOCKING_SYNC) != 0);
     return CUDA_SUCCESS;
   });
 }
@@ -275,6 +274,7 @@ CUresult cuEventSynchronize(CUevent event) {
       if (Stream* capturing = s.capture_of_this_thread()) capturing->capture = Stream::invalidated;
       return CUDA_ERROR_CAPTURED_EVENT;
     }
+    trace(found->blocking ? "wait-block" : "wait-spin", nullptr, 0);
     if (found->recorded != nullptr) context.queues.run_until(found->recorded->end);
     check_guards(context, "cuEventSynchronize");
     return context.error;

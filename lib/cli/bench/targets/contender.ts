@@ -1,4 +1,4 @@
-import { isDevice } from '../../../device.js'
+import { isDevice, WAITS } from '../../../device.js'
 import { BACKBONE_ENGINES } from '../../../prepare.js'
 import { quoted } from '../../../support/quote.js'
 import { UsageError } from '../../cli.js'
@@ -39,6 +39,7 @@ const CHOICES = {
   preset: ['fast', 'balanced', 'best'],
   refine: ['off', 'fast', 'default', 'best'],
   precision: ['auto', 'fp32', 'fp16', 'bf16'],
+  wait: WAITS,
   call: ['stream', 'sync', 'pair', 'backbone', 'head'],
 } as const
 const SWITCHES = ['backward', 'occlusion', 'confidence'] as const
@@ -47,7 +48,7 @@ const DIS_PRESETS = ['ultrafast', 'fast', 'medium'] as const
 
 /** For the help: what a contender may be. */
 export const CONTENDER_HELP =
-  'our model with other options, separated by commas: preset=, size=, refine=, device=, precision=, threads=, backbone-engine=, ' +
+  'our model with other options, separated by commas: preset=, size=, refine=, device=, precision=, wait=, threads=, backbone-engine=, ' +
   'call=stream|sync|pair|backbone|head, backward, occlusion, confidence; or opencv, opencv=ultrafast|fast|medium; or onnxruntime, onnxruntime=stream|backbone|head'
 
 /** What is measured without `--contender`, and what others are compared with. */
