@@ -305,7 +305,10 @@ export interface NativeModel {
   submit(request: NativeRequest | NativeCopyRequest, ticket: number): Promise<NativeResult>
   /** Waits for all requests before this one, and for its answer. */
   run(request: NativeRequest | NativeCopyRequest): NativeResult
-  /** Rejects a request that has not started with `ERR_ABORTED`. Returns false if it has. */
+  /**
+   * Rejects a request that has not started with `ERR_ABORTED`. Returns false if it has. A request whose frame is on its way to a GPU
+   * is rejected once that does not read the frame any more.
+   */
   cancel(ticket: number): boolean
   /** Frees features once the requests before are answered. Does nothing for a name that is not in use. */
   release(features: FeatureId): void

@@ -9,6 +9,8 @@ namespace {
 
 Error disposed() { return {ErrorCode::disposed, "the model was disposed"}; }
 
+Failure aborted() { return {ErrorCode::aborted, "the call was aborted before it started"}; }
+
 /// Context of the thread-safe function. A weak pointer, because the function may outlive the worker.
 using Context = std::weak_ptr<ModelWorker>;
 
@@ -18,10 +20,15 @@ void ModelWorker::Job::work() {
   using Milliseconds = std::chrono::duration<double, std::milli>;
   const auto begin = std::chrono::steady_clock::now();
   try {
-    call.work();
+    if (cancelled) {
+      call.withdraw();
+    } else {
+      call.work();
+    }
   } catch (...) {
     failure = current_failure();
   }
+  if (cancelled) failure = aborted();
   timing = {Milliseconds(begin - posted).count(), Milliseconds(std::chrono::steady_clock::now() - begin).count()};
 }
 
@@ -99,21 +106,18 @@ void ModelWorker::loop() {
 }
 
 void ModelWorker::prepare_next() {
+  Job* next = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (queue_.empty() || !queue_.front()->call.prepare || abandoned_) return;
-    preparing_ = queue_.front().get();
+    next = queue_.front().get();
+    next->prepared = true;
   }
   try {
-    preparing_->call.prepare();
+    next->call.prepare();
   } catch (const std::exception&) {
     // `work` meets the same error, and reports it.
   }
-  {
-    const std::lock_guard lock(mutex_);
-    preparing_ = nullptr;
-  }
-  prepared_.notify_all();
 }
 
 void ModelWorker::notify() {
@@ -189,14 +193,17 @@ void ModelWorker::run_on_thread(Job& job) {
 bool ModelWorker::cancel(Napi::Env env, std::uint32_t ticket) {
   JobPtr job;
   {
-    std::unique_lock lock(mutex_);
-    prepared_.wait(lock, [&] { return preparing_ == nullptr || preparing_->ticket != ticket; });
+    const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find_if(queue_, [&](const JobPtr& j) { return j->ticket == ticket; });
     if (ticket == 0 || found == queue_.end()) return false;
+    if ((*found)->prepared) {
+      (*found)->cancelled = true;
+      return true;
+    }
     job = std::move(*found);
     queue_.erase(found);
   }
-  job->failure = {ErrorCode::aborted, "the call was aborted before it started"};
+  job->failure = aborted();
   settle(env, std::move(job));
   return true;
 }

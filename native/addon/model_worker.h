@@ -30,6 +30,9 @@ struct Call {
   std::function<void()> work;
   /// May run on the model's thread before `work`, while the work of another call waits for a device.
   std::function<void()> prepare = {};
+  /// Runs on the model's thread instead of `work` if the call is cancelled after `prepare` has begun: ends what that
+  /// has started. Set it with `prepare`.
+  std::function<void()> withdraw = {};
   /// Makes the answer, on JavaScript's thread after `work`. Without it the answer is undefined.
   std::function<Napi::Value(Napi::Env, const CallTiming&)> result = {};
   /// Runs on JavaScript's thread at the end, whether `work` failed or not.
@@ -67,7 +70,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   void do_or_post(Napi::Env env, std::function<void()> work);
   /// Waits for the queued calls and for this one. Returns its answer, or throws the error of its work.
   Napi::Value run(Napi::Env env, Call call);
-  /// If the call has not started, rejects it with ERR_ABORTED and returns true.
+  /// If the call has not started, rejects it with ERR_ABORTED and returns true. A call that is prepared already is
+  /// rejected once the running call is done, because the device may still read its memory.
   bool cancel(Napi::Env env, std::uint32_t ticket);
   /// Ends the thread after the queued calls.
   Napi::Promise stop(Napi::Env env);
@@ -75,7 +79,6 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   void stop_sync(Napi::Env env);
 
   /// Prepares the next call in the queue, if there is one. The running call uses this while it waits for a device.
-  /// Meanwhile, `cancel` of the next call blocks.
   void prepare_next();
 
   /// Schedules `on_notice` on JavaScript's thread. Several calls of `notify` may result in one call of `on_notice`, the
@@ -95,6 +98,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
     std::optional<Failure> failure;
     std::chrono::steady_clock::time_point posted = std::chrono::steady_clock::now();
     CallTiming timing;
+    bool prepared = false;   // `prepare` has begun, so the job stays in the queue until its turn. Under the mutex
+    bool cancelled = false;  // after that. Under the mutex while the job is in the queue
     void work();
     Napi::Value answer(Napi::Env env) const;
   };
@@ -123,9 +128,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
 
   std::mutex mutex_;
   std::condition_variable wake_thread_;
-  std::condition_variable prepared_;
-  bool working_ = false;      // the thread runs a call
-  Job* preparing_ = nullptr;  // a queued job that must stay in the queue
+  bool working_ = false;  // the thread runs a call
   std::deque<JobPtr> queue_;
   std::deque<JobPtr> done_;
   std::atomic<bool> stopping_{false};

@@ -151,6 +151,7 @@ Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
   return {.work = [session = session_.get(), worker = worker_.get(), request,
                    outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
           .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
+          .withdraw = [session = session_.get()] { session->withdraw(); },
           .result = [this, trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
             if (outcome->numerics) numerics_ = *outcome->numerics;
             return to_js(env, timing, *outcome, trace.get());

@@ -29,9 +29,10 @@ class Session {
   /// Frees everything. May be called twice.
   void close();
 
-  /// As the functions of Network. `run` and `stage_ahead` throw Error(native) unless the session is open.
+  /// As the functions of Network. `run`, `stage_ahead` and `withdraw` throw Error(native) unless the session is open.
   Outcome run(const Request& request, const std::function<void()>& while_computing);
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
+  void withdraw() { network().withdraw(); }
   void release(FeatureId id);
   void copy(const RowCopy& rows, const OtherStreams& streams) { network().copy(rows, streams); }
   /// On JavaScript's thread, between `open` and `close`.

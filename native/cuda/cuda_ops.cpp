@@ -244,7 +244,12 @@ bool CudaOps::widen() {
   return true;
 }
 
-void CudaOps::abandon() { forget_outputs(); }
+void CudaOps::abandon() {
+  forget_outputs();
+  const Context::Scope scope(*context_);
+  // An error of these calls would be one more of the same device: the next request meets it.
+  for (const Stream* stream : {&copy_stream_, &stream_}) driver().cuStreamSynchronize(stream->get());
+}
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 

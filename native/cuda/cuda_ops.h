@@ -240,17 +240,14 @@ auto CudaOps::with_context(const Work& work) {
   }
 }
 
-/// As with_context, for the request that runs. Any error ends it, so its results are not delivered. The kernels and
-/// copies that `stream_` has already are waited for: after the error the caller may give the memory of results away.
-/// Copies of staged frames on `copy_stream_` are waited for when their slot is used again.
+/// As with_context, for the request that runs. Any error ends it, so its results are not delivered, and after the error
+/// the caller may give the memory of its frames and results away.
 template <class Work>
 auto CudaOps::guarded(const Work& work) {
   try {
     return with_context(work);
   } catch (const Error&) {
-    forget_outputs();
-    const Context::Scope scope(*context_);
-    driver().cuStreamSynchronize(stream_.get());  // an error of it would be one more of the same device
+    abandon();
     throw;
   }
 }

@@ -79,7 +79,19 @@ Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const
       patch_(backbone.patch) {}
 
 Outcome Network::run(const Request& request, const std::function<void()>& while_computing) {
-  if (request.skip_duplicate && answer_duplicate(request)) return {.duplicate = true};
+  try {
+    return answer(request, while_computing);
+  } catch (...) {
+    ops_->abandon();
+    throw;
+  }
+}
+
+Outcome Network::answer(const Request& request, const std::function<void()>& while_computing) {
+  if (request.skip_duplicate && answer_duplicate(request)) {
+    ops_->abandon();  // the frame may have been staged ahead
+    return {.duplicate = true};
+  }
   const Job job = place(request);
   if (job.plan != nullptr) {
     KeyWriter key;
@@ -137,7 +149,6 @@ void Network::make_room(int attempt) {
     compiled_.clear();  // it reads operands of the precision before
     return;
   }
-  ops_->abandon();
   const std::string precision = ops_->precision(), wider = ops_->wider_precision();
   throw Error(ErrorCode::precision,
               wider.empty() ? "features or flow are infinite or NaN in precision '" + precision +

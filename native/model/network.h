@@ -25,13 +25,17 @@ class Network {
 
   /// Computes the results that `request` asks for. They are written when this returns. Throws Error: `argument` for
   /// inputs of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`,
-  /// `precision` for values that are out of range whatever their scale. After an error nothing is kept.
+  /// `precision` for values that are out of range whatever their scale. After an error nothing is kept. Once this
+  /// returns or throws, the memory of the request's frames and results is not used any more.
   ///
   /// Calls `while_computing` while a device computes, if the engine gains by stage_ahead.
   Outcome run(const Request& request, const std::function<void()>& while_computing = {});
 
   /// Copies the frames of the next request to the device. Call it in `while_computing` of the running request.
   void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
+  /// Call this between requests, instead of `run` for a request whose frames were staged ahead: once it returns, their
+  /// memory is not read any more.
+  void withdraw() { ops_->abandon(); }
 
   /// What compiles the backbone for this device, or why nothing can.
   BackboneCompiler::Info describe_compiler();
@@ -75,6 +79,7 @@ class Network {
   };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
+  Outcome answer(const Request& request, const std::function<void()>& while_computing);
   bool answer_duplicate(const Request& request);
   CompiledBackbone* compiled(Grid grid) const;
   Grid grid_of(const Request& request) const;

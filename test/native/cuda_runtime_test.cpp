@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -573,6 +574,34 @@ const OnEmulator load_errors("a failure to load the kernels is explained", [](Gp
   }
   const Fault fault("cuModuleLoadData:1:2");
   expect_error(ErrorCode::out_of_memory, "cuModuleLoadData", [&] { Modules modules(gpu.context); });
+});
+
+const OnEmulator withdrawn("a request that fails or is given up has stopped reading its frame", [](Gpu& gpu) {
+  constexpr int width = 30, height = 20;
+  constexpr std::size_t bytes = std::size_t{3} * width * height;
+  const HostBlockPtr block = HostBlock::allocate(gpu.context, bytes);
+  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(block->data());
+  const auto fails = [](CudaOps& ops) {
+    expect_error(ErrorCode::out_of_memory, "",
+                 [&] { ops.sequence(nullptr, {}, [&] { ops.allocate(std::size_t{1} << 45); }); });
+  };
+  const auto is_given_up = [](CudaOps& ops) { ops.abandon(); };
+  for (const std::function<void(CudaOps&)>& end : {std::function<void(CudaOps&)>(fails), {is_given_up}}) {
+    CudaOps ops(gpu.context, Precision::fp32);
+    const Variable late("EMULATOR_STREAMS", "late");
+    std::ranges::fill(block->bytes(), std::byte{1});
+    const Frame staged = ops.stage(frame_of(pixels, width, height), 0, height, width);
+    const auto on_device = [&] {
+      std::vector<unsigned char> values(bytes);
+      copy_to_host(staged.data, bytes, values.data(), gpu.stream);
+      gpu.stream.synchronize();
+      return values;
+    };
+    check::that(!all_are(on_device(), 1), "the copy does not wait, so this tests nothing");
+    end(ops);
+    std::ranges::fill(block->bytes(), std::byte{2});
+    check::that(all_are(on_device(), 1), "the frame is read afterwards");
+  }
 });
 
 const OnEmulator failures("a constructor that fails leaves nothing behind", [](Gpu& gpu) {
