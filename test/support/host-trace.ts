@@ -25,7 +25,7 @@ export interface Traced<T> {
   readonly waits: readonly string[]
 }
 
-/** Runs a call, which may ask for the events so far. */
+/** Runs a call, which may ask for all events so far. */
 export async function traced<T>(
   call: (soFar: () => readonly HostEvent[]) => T | Promise<T>,
 ): Promise<Traced<T>> {
@@ -43,7 +43,7 @@ export async function traced<T>(
   const isOnDevice = ({ what }: HostEvent) => what.startsWith('device-')
   const isWait = ({ what }: HostEvent) => what.startsWith('wait-')
   const isOther = (event: HostEvent) =>
-    ['capture', 'replay'].includes(event.what) || isOnDevice(event) || isWait(event)
+    ['capture', 'replay', 'replayed'].includes(event.what) || isOnDevice(event) || isWait(event)
   const events = all.filter((event) => !isOther(event))
   const waits = all.filter(isWait).map(({ what }) => what.slice('wait-'.length))
   return { result: result!, events, onDevice: all.filter(isOnDevice), captures, replays, waits }

@@ -211,6 +211,7 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
         if (context.error != CUDA_SUCCESS) break;
         if (const CUresult result = operation(); result != CUDA_SUCCESS) context.error = result;
       }
+      trace("replayed", nullptr, 0);
       return CUDA_SUCCESS;
     });
   });

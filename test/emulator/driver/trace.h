@@ -8,8 +8,9 @@ namespace emu {
 /// allocation of host memory
 /// ("alloc"), its release ("free", 0 bytes) and every copy that is done ("to-device", "to-host") appends a line "what
 /// address bytes" with an address of the host. Copies of a replay count as well. Memory of the device is "device-alloc"
-/// and "device-free". Every capture that ends well ("capture") and every launch of a graph ("replay") appends a
-/// line with a null address and 0 bytes. So does every wait: for an event by polling ("wait-spin") or asleep
+/// and "device-free". Every capture that ends well ("capture"), every launch of a graph ("replay") and its end
+/// ("replayed") append a line with a null address and 0 bytes. So does every wait: for an event by polling
+/// ("wait-spin") or asleep
 /// ("wait-block"), and for a stream as its context says ("wait-default"). The variable is read at every call. Call this
 /// under a lock.
 void trace(const char* what, const void* address, std::size_t bytes);
