@@ -16,7 +16,7 @@
  * The memory of a tensor of dinov3-flow stays until its deleter is called; that of a SharedArrayBuffer, and in runtimes
  * other than Node.js that of any array of JavaScript, at most until the environment ends. On a GPU, its values are
  * there when the promise of the call that wrote them is settled. The values of a tensor of yours must be there when it
- * is given to a call.
+ * is given to a call, unless `fromDLPack` was told the stream that writes them.
  *
  * The structures are those of DLPack 1.0, https://dmlc.github.io/dlpack/latest/c_api.html. To use dlpack.h as well,
  * include it first.

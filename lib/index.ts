@@ -90,6 +90,7 @@ export type {
   Timing,
 } from './stream-options.js'
 export {
+  type DLPackOptions,
   Tensor,
   type TensorCopyOptions,
   type TensorOptions,

@@ -39,6 +39,7 @@ import type { StreamOptions } from './stream-options.js'
 import { allocateBytes } from './support/allocate.js'
 import {
   borrowTensor,
+  type DLPackOptions,
   makeTensor,
   openTensor,
   type Tensor,
@@ -544,7 +545,7 @@ export class FlowModel {
   /**
    * The tensor that another native module put into a capsule by `include/dinov3_flow.h` of the package, over its memory, without a
    * copy: as the `data` of frames, as `into`, for copies. It may be in the host's memory or in that of the model's GPU. Its values are
-   * there when it is given to a call.
+   * there when it is given to a call, unless a `stream` is named: then the GPU waits for that.
    *
    * The tensor's deleter runs on this thread, once the tensor and its slices are disposed or forgotten, the calls that use it are
    * done, and arrays that were taken as `data` are collected. A capsule that is refused keeps its tensor.
@@ -552,12 +553,16 @@ export class FlowModel {
    * @param dtype the type that its values must have, if only one will do
    * @throws {FlowError} `ERR_ARGUMENT` if it is no capsule or was taken before; for a tensor of a type, on a device or with strides
    *   that are not read, or of another major version of DLPack than 1; and for memory of a GPU in which the model cannot compute;
-   *   `ERR_DEVICE`; `ERR_DISPOSED`
+   *   for a `stream` that is no handle, or of a tensor in the host's memory; `ERR_DEVICE`; `ERR_DISPOSED`
    */
-  fromDLPack<D extends TensorDType>(capsule: DLPackCapsule, dtype?: D): Tensor<D> {
+  fromDLPack<D extends TensorDType>(
+    capsule: DLPackCapsule,
+    dtype?: D,
+    options: DLPackOptions = {},
+  ): Tensor<D> {
     const site = callSite(FlowModel.prototype.fromDLPack)
-    this.#calls.check({})
-    return borrowTensor(this.#calls, site, capsule, dtype) as Tensor<D>
+    this.#calls.check(options)
+    return borrowTensor(this.#calls, site, capsule, dtype, options) as Tensor<D>
   }
 
   /**

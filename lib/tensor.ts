@@ -41,6 +41,12 @@ export interface TensorOptions<D extends TensorDType = TensorDType> {
   readonly stream?: bigint | undefined
 }
 
+/** Options of {@link FlowModel.fromDLPack}. */
+export interface DLPackOptions {
+  /** The stream on which the other module uses the tensor's memory on the GPU, as {@link TensorOptions.stream}. */
+  readonly stream?: bigint | undefined
+}
+
 /** Options of {@link Tensor.toHostSync}. */
 export interface TensorReadSyncOptions<D extends TensorDType = TensorDType> {
   /**
@@ -375,11 +381,7 @@ export function makeTensor<D extends TensorDType>(
     return create({ queue, memory, dtype, layout, offset, readOnly })
   }
   const memory = data === undefined ? allocate() : over(checkArray(data, dtype, layout.shape, 'data'))
-  if (stream !== undefined && memory.device === 'cpu')
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      'stream: is for memory of a GPU, and the tensor is in memory of the host',
-    )
+  if (stream !== undefined && memory.device === 'cpu') throw streamOnHost()
   return create({ queue, memory, dtype, layout, offset: 0, readOnly: false })
 
   function allocate(): TensorMemory {
@@ -398,12 +400,15 @@ export function borrowTensor(
   site: CallSite,
   capsule: DLPackCapsule,
   expected: TensorDType | undefined,
+  { stream }: DLPackOptions,
 ): Tensor {
+  if (stream !== undefined) checkStream(stream)
   return callNative(site, () => {
-    const { dtype, layout, bytes, readOnly } = checkDLPack(loadAddon().describeDLPack(capsule))
+    const { dtype, layout, bytes, readOnly, onHost } = checkDLPack(loadAddon().describeDLPack(capsule))
     if (expected !== undefined && dtype !== expected)
       throw new FlowError('ERR_ARGUMENT', `capsule: its tensor has values of ${dtype}, not of ${expected}`)
-    const memory = new EngineMemory(queue.native.borrow(capsule, bytes))
+    if (stream !== undefined && onHost) throw streamOnHost()
+    const memory = new EngineMemory(queue.native.borrow(capsule, bytes), stream)
     return create({ queue, memory, dtype, layout, offset: 0, readOnly })
   })
 }
@@ -438,6 +443,13 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
 function checkStream(stream: bigint): void {
   if (!isHandle(stream))
     throw new FlowError('ERR_ARGUMENT', `stream: must be a handle as a bigint, not ${String(stream)}`)
+}
+
+function streamOnHost(): FlowError {
+  return new FlowError(
+    'ERR_ARGUMENT',
+    'stream: is for memory of a GPU, and the tensor is in memory of the host',
+  )
 }
 
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {

@@ -16,6 +16,9 @@ const CODES = ['int', 'uint', 'float', 'opaque handle', 'bfloat', 'complex', 'bo
 /** `DLDeviceType`s whose memory an engine may use: the host, CUDA, page-locked and managed memory. */
 const DEVICES = [1, 2, 3, 13]
 
+/** Those of the host. */
+const HOSTS = [1, 3]
+
 /** A tensor of another module, after its checks. */
 export interface Borrowed {
   readonly dtype: TensorDType
@@ -23,6 +26,8 @@ export interface Borrowed {
   /** From the first value to the end of the last one. */
   readonly bytes: number
   readonly readOnly: boolean
+  /** Whether it is in memory of the host, page-locked or not. */
+  readonly onHost: boolean
 }
 
 export function dlpackType(dtype: TensorDType): { readonly code: number; readonly bits: number } {
@@ -51,7 +56,7 @@ export function checkDLPack({
     throw refusal(`takes ${bytes} bytes from ${pointer} on, which no memory has`)
   if (pointer % BigInt(size) !== 0n)
     throw refusal(`begins at ${pointer}, which is no multiple of ${size} as values of ${dtype} need it`)
-  return { dtype, layout, bytes, readOnly }
+  return { dtype, layout, bytes, readOnly, onHost: HOSTS.includes(deviceType) }
 }
 
 function dtypeOf({ code, bits, lanes }: Pick<NativeDLPack, 'code' | 'bits' | 'lanes'>): TensorDType {

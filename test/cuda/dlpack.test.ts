@@ -3,12 +3,14 @@ import { flowError, sameBits } from '../support/compare.js'
 import { expectNoLeak } from '../support/dlpack-leaks.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, tinyFrames } from '../support/fixtures.js'
+import { loadForeign } from '../support/foreign-memory.js'
 import { traced } from '../support/host-trace.js'
 import { loadNativeModule, type MadeTensor } from '../support/native-module.js'
 import { randomFrom } from '../support/random.mjs'
 
 useEmulator()
 const native = loadNativeModule()
+const foreign = loadForeign()
 const [a, b] = await tinyFrames()
 const load = () => loadTiny({ device: 'cuda', precision: 'fp16' })
 const uint8 = { code: 1, bits: 8 } as const
@@ -145,6 +147,54 @@ describe('a tensor of another native module', () => {
     expect(() => other.copyFromSync(tensor)).toThrow(flowError('ERR_ARGUMENT', 'another device'))
     expect(outstanding()).toBe(5)
     expect(kept).toHaveLength(4)
+  })
+
+  it.each(['late', '1', '2', '3'])('is in order with the stream that is named, %s', async (order) => {
+    await using model = await load()
+    const expected = await model.flow(a, b)
+    vi.stubEnv('EMULATOR_STREAMS', order)
+    const stream = foreign.createStream(0)
+    const empty = new Uint8Array(a.data.length)
+    const borrow = (options: { readonly stream?: bigint }) =>
+      model.fromDLPack(make({ bytes: empty, shape: [empty.length], ...uint8, ...onGpu }), 'uint8', options)
+    using tensor = borrow({ stream })
+    foreign.queueWrite(tensor.pointer, a.data, stream)
+    const frame = { width: a.width, height: a.height, format: 'rgb', data: tensor } as const
+    expect(sameBits((await model.flow(frame, b)).data, expected.data)).toBe(true)
+    foreign.queueWrite(tensor.pointer, b.data, stream)
+    using part = tensor.slice(10, 20)
+    expect([...part.toHostSync()]).toEqual([...b.data.subarray(10, 20)])
+    // Nobody waits for a stream that is not named. So the test would see it if `stream` were not used.
+    using unnamed = borrow({})
+    foreign.queueWrite(unnamed.pointer, a.data, stream)
+    if (order === 'late') expect(Buffer.compare(await unnamed.toHost(), empty)).toBe(0)
+    foreign.finishStream(stream)
+    foreign.destroyStream(stream)
+  })
+
+  it('is refused with a stream that cannot be waited for, and the capsule keeps it', async () => {
+    await using model = await load()
+    await using cpu = await loadTiny()
+    const stream = foreign.createStream(0)
+    const onHost = make({ bytes: new Uint8Array(4), shape: [4], ...uint8 })
+    for (const one of [model, cpu])
+      expect(() => one.fromDLPack(onHost, 'uint8', { stream })).toThrow(
+        flowError('ERR_ARGUMENT', 'stream', 'host'),
+      )
+    const capsule = make({ bytes: new Uint8Array(4), shape: [4], ...uint8, ...onGpu })
+    for (const wrong of [-1n, 2n ** 64n, 5, null])
+      expect(() => model.fromDLPack(capsule, 'uint8', { stream: wrong as bigint })).toThrow(
+        flowError('ERR_ARGUMENT', 'stream'),
+      )
+    expect(() => model.fromDLPack(capsule, 'uint8', stream as never)).toThrow(
+      flowError('ERR_ARGUMENT', 'options'),
+    )
+    foreign.destroyStream(stream)
+    expect(outstanding()).toBe(2)
+    using gone = model.fromDLPack(capsule, 'uint8', { stream })
+    await expect(gone.toHost()).rejects.toThrow(flowError('ERR_ARGUMENT', 'stream', 'no handle'))
+    expect(model.fromDLPack(onHost).device).toBe('cpu')
+    expect((await model.flow(a, b)).width).toBe(160)
   })
 
   it('is refused on another GPU', async () => {

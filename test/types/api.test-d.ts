@@ -368,6 +368,9 @@ describe('tensors', () => {
     expectTypeOf(map.tensor.toDLPack()).toEqualTypeOf<DLPackCapsule>()
     expectTypeOf(model.fromDLPack(map.tensor.toDLPack())).toEqualTypeOf<Tensor<TensorDType>>()
     expectTypeOf(model.fromDLPack(map.tensor.toDLPack(), 'uint8')).toEqualTypeOf<Tensor<'uint8'>>()
+    model.fromDLPack(map.tensor.toDLPack(), 'uint8', { stream: 1n })
+    // @ts-expect-error a stream is a bigint
+    model.fromDLPack(map.tensor.toDLPack(), 'uint8', { stream: 1 })
     // @ts-expect-error an object is no capsule
     model.fromDLPack({})
     model.createTensor([3], 'uint8', { data: new Uint8Array(new SharedArrayBuffer(3)) })
