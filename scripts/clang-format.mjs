@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const files = ['include', 'native', 'kernels', 'test/dlpack', 'test/native'].flatMap((folder) =>
+const files = ['examples', 'include', 'native', 'kernels', 'test/dlpack', 'test/native'].flatMap((folder) =>
   readdirSync(path.join(root, folder), { recursive: true })
     .filter((file) => /\.(c|cpp|h|inl|cu|cuh)$/.test(file))
     .map((file) => path.join(root, folder, file)),

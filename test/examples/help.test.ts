@@ -10,6 +10,7 @@ const at = scratch()
 test.each([
   'browser-camera/server.mjs',
   'motion-recorder/recorder.mjs',
+  'native-head/segment.mjs',
   'second-head/follow.mjs',
   'stabiliser/stabilise.mjs',
 ])('%s has a help text, a README with its command, and a line in the list', async (path) => {
