@@ -46,7 +46,8 @@ export interface StreamOptions extends FlowMapOptions, RefineOption {
   readonly features?: boolean | undefined
   /**
    * Reuses the memory of results: a result is valid until the next one is given. Do not dispose tensors then; the stream makes new ones
-   * instead of those that were. Default false.
+   * instead of those that were. It disposes those of another size when their turn comes. The last ones stay valid when it is closed,
+   * and are left to the garbage collector. Default false.
    */
   readonly reuse?: boolean | undefined
   /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */

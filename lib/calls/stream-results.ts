@@ -10,6 +10,7 @@ import {
   type TensorMaps,
 } from '../request.js'
 import type { OutputSize } from '../size.js'
+import type { Tensor } from '../tensor.js'
 import type { CallQueue } from './call-queue.js'
 
 /** Makes the maps of a stream's results, and names them in its requests. */
@@ -19,6 +20,8 @@ export interface ResultMaker<Maps extends FlowMaps | TensorMaps> {
   fill(maps: Maps): Filled<Maps>
   /** Whether maps of an earlier result may be written again. */
   fits(maps: Maps, size: OutputSize): boolean
+  /** Frees maps of an earlier result that nobody has any more. */
+  free(maps: Maps): void
 }
 
 /** @param makeField gives the memory of a flow */
@@ -30,6 +33,7 @@ export function fieldMaker(
     make: (size, into) => makeMaps(wanted, size, makeField, into),
     fill: fillFields,
     fits: ({ flow }, { width, height }) => flow.width === width && flow.height === height,
+    free: () => undefined, // the garbage collector does
   }
 }
 
@@ -41,9 +45,12 @@ export function tensorMaker(wanted: FlowMapOptions, calls: CallQueue): ResultMak
     fits: (maps, { width, height }) =>
       maps.flow.shape[1] === height &&
       maps.flow.shape[2] === width &&
-      Object.values(maps).every(({ disposed }: { readonly disposed: boolean }) => !disposed),
+      tensorsOf(maps).every(({ disposed }) => !disposed),
+    free: (maps) => tensorsOf(maps).forEach((tensor) => tensor.dispose()),
   }
 }
+
+const tensorsOf = (maps: TensorMaps): readonly Tensor[] => Object.values(maps)
 
 /** Results in use at a time with `reuse`: two in the engine, two that the consumer of `from` has not taken, one that it has. */
 const RING = 5
@@ -57,9 +64,12 @@ export class ResultRing<Maps extends FlowMaps | TensorMaps> {
     this.#maker = maker
   }
 
+  /** The oldest maps, which nobody has any more. If they are of another size, new ones instead. */
   next(size: OutputSize): Maps {
-    this.#ring = this.#ring.filter((maps) => this.#maker.fits(maps, size))
-    const maps = this.#ring.length === RING ? this.#ring.shift()! : this.#maker.make(size)
+    const oldest = this.#ring.length === RING ? this.#ring.shift()! : undefined
+    const fits = oldest !== undefined && this.#maker.fits(oldest, size)
+    if (oldest !== undefined && !fits) this.#maker.free(oldest)
+    const maps = fits ? oldest : this.#maker.make(size)
     this.#ring.push(maps)
     return maps
   }

@@ -466,6 +466,37 @@ describe('a stream with results on the device', () => {
     expect(withFlow(await stream.push(b))).toMatchObject({ duplicate: false })
   })
 
+  it('disposes tensors of another size when it would write them again, and no sooner', async () => {
+    await using model = await load()
+    using stream = model.stream({ ...wanted, output: { on: 'device' }, reuse: true })
+    const push = async (width: number, height: number, count: number) => {
+      const results: TensorMaps[] = []
+      for (let i = 0; i < count; i++) {
+        const result = await stream.push(noiseFrame(width, height, i))
+        if (result?.flow) results.push(result)
+      }
+      return results
+    }
+    const large = await push(160, 112, 7)
+    const last = large.at(-1)!
+    const values = await last.flow.toHost()
+    const small = await push(96, 64, 5) // four flows
+    expect(sameBits(await last.flow.toHost(), values)).toBe(true)
+    small.push(...(await push(96, 64, 3)))
+    const tensors = (results: readonly TensorMaps[]) =>
+      results.flatMap(({ flow, backward, occlusion, confidence }) => [
+        flow,
+        backward!,
+        occlusion!,
+        confidence!,
+      ])
+    expect(tensors(large).every(({ disposed }) => disposed)).toBe(true)
+    expect(tensors(small).some(({ disposed }) => disposed)).toBe(false)
+    expect(new Set(small.map(({ flow }) => flow)).size).toBe(5)
+    stream.close()
+    expect(small.at(-1)!.flow.disposed).toBe(false)
+  })
+
   it('makes new tensors instead of those that were disposed', async () => {
     await using model = await load()
     using stream = model.stream({ output: { on: 'device' }, reuse: true })
