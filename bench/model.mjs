@@ -24,7 +24,6 @@ const FILES = [
   'predict_flow.cu',
   'preprocess.cu',
   'resize_flow.cu',
-  'squeeze_excite.cu',
 ]
 
 function count() {

@@ -57,14 +57,14 @@ static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_128x6
     using Block = GemmBlock<T, tile_##TILE>;                                            \
     gemm<Block, A<Block>, EPILOGUE<Block>>(p);                                          \
   }
-#define GEMMS(TYPE, T, TILE)                          \
-  GEMM(embed, Rows, Embed, TYPE, T, TILE)             \
-  GEMM(add, Rows, Add, TYPE, T, TILE)                 \
-  GEMM(gelu, Rows, Gelu, TYPE, T, TILE)               \
-  GEMM(swiglu, Rows, Swiglu, TYPE, T, TILE)           \
-  GEMM(qkv, Rows, Qkv, TYPE, T, TILE)                 \
-  GEMM(silu, Rows, SiluWithColumnSums, TYPE, T, TILE) \
-  GEMM(project, FloatRows, Silu, TYPE, T, TILE)       \
+#define GEMMS(TYPE, T, TILE)                    \
+  GEMM(embed, Rows, Embed, TYPE, T, TILE)       \
+  GEMM(add, Rows, Add, TYPE, T, TILE)           \
+  GEMM(gelu, Rows, Gelu, TYPE, T, TILE)         \
+  GEMM(swiglu, Rows, Swiglu, TYPE, T, TILE)     \
+  GEMM(qkv, Rows, Qkv, TYPE, T, TILE)           \
+  GEMM(silu, Rows, SiluSqueeze, TYPE, T, TILE)  \
+  GEMM(project, FloatRows, Silu, TYPE, T, TILE) \
   GEMM(conv3x3, Im2col, Relu, TYPE, T, TILE)
 
 GEMMS(f16, __half, 128x128)

@@ -16,7 +16,7 @@ namespace flow::kernels {
 //   gelu        T          T: out_scale * gelu(y)                     as they are
 //   swiglu      T          T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
 //   qkv         T          T: q, k, v of every head, q, k rotated     see QkvOutput
-//   silu        T          T: silu(y), and its columns' sums          as they are
+//   silu        T          T: silu(y), and its Squeeze                as they are
 //   project     float32    T: silu(y)                                 as they are
 //   conv3x3     T          T: relu(y)                                 k = (tap, channel), see Convolution
 
@@ -60,11 +60,14 @@ struct QkvOutput {
   long long part;  // elements of q, of k and of v of an image
 };
 
-/// Column sums over all rows. Every block of rows writes its sums to `partial` (row blocks x n, float32). The last
-/// block to arrive adds them up in order, so the result does not depend on the order of arrival. `arrived` (one counter
-/// per column block) is zero before and after.
-struct ColumnSums {
-  float* total;  // n; null if nobody needs them
+/// The first half of a squeeze-and-excitation: row i of `squeezed` is fc1 mean over the columns from
+/// i * squeeze_channels on, where mean is that of a column. Every block of rows writes the sums of its columns to
+/// `partial` (row blocks x n, float32). The last block of some columns to arrive adds them up in order, so the result
+/// does not depend on the order of arrival. `arrived` (one counter per column block) is zero before and after.
+struct Squeeze {
+  float* squeezed;  // ceil(n / squeeze_channels) x reduced, rows ld apart; null if there is none
+  int reduced, ld;
+  const float* fc1;  // reduced x n
   float* partial;
   unsigned* arrived;
 };
@@ -88,7 +91,7 @@ struct GemmParams {
   unsigned* excess;  // see layouts.h; of qkv three words: q, k, v
   Convolution conv;
   QkvOutput qkv;
-  ColumnSums sums;
+  Squeeze squeeze;
   PrefixRows prefix;
 };
 

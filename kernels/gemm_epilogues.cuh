@@ -136,9 +136,9 @@ struct Silu : Epilogue<Block> {
   }
 };
 
-/// SiLU, and the column sums over all rows of the values as they are stored.
+/// SiLU, and the first half of a squeeze-and-excitation over the values as they are stored. See Squeeze in gemm.h.
 template <class Block>
-class SiluWithColumnSums : public Epilogue<Block> {
+class SiluSqueeze : public Epilogue<Block> {
  public:
   using Epilogue<Block>::Epilogue;
 
@@ -152,7 +152,7 @@ class SiluWithColumnSums : public Epilogue<Block> {
 
   DEVICE void done(void* shared) {
     Epilogue<Block>::done(shared);
-    if (this->p.sums.total == nullptr) return;
+    if (this->p.squeeze.squeezed == nullptr) return;
     float* const warp_sums = static_cast<float*>(shared);  // warp_rows x cols
     __syncthreads();
 #pragma unroll
@@ -167,26 +167,78 @@ class SiluWithColumnSums : public Epilogue<Block> {
       }
     }
     __syncthreads();
-    sum_columns(warp_sums, Block::warp_rows, Block::cols, 0, partial(blockIdx.y));
+    sum_columns(warp_sums, Block::warp_rows, Block::cols, partial(blockIdx.y));
 
     __threadfence();
     if (!last_to_arrive()) return;
     __threadfence();
-    sum_columns(partial(0), static_cast<int>(gridDim.y), this->p.n, first(), this->p.sums.total);
+    float* const total = static_cast<float*>(shared);  // cols
+    sum_columns(partial(0), static_cast<int>(gridDim.y), this->p.n, total);
+    __syncthreads();
+    squeeze(total);
   }
 
  private:
+  static_assert(Block::cols % squeeze_channels == 0);
+
   static DEVICE int first() { return Block::col_block() * Block::cols; }
+  /// The sums of a block of rows, for this block's columns.
   DEVICE float* partial(unsigned block) const {
-    return this->p.sums.partial + static_cast<std::ptrdiff_t>(block) * this->p.n;
+    return this->p.squeeze.partial + static_cast<std::ptrdiff_t>(block) * this->p.n + first();
   }
 
-  /// to[first() + c] = the sum over all rows of column begin + c of `from`, for the block's columns.
-  DEVICE void sum_columns(const float* from, int rows, int stride, int begin, float* to) const {
+  /// to[c] = the sum over all rows of column c of `from`, for the block's columns.
+  DEVICE void sum_columns(const float* from, int rows, int stride, float* to) const {
+    constexpr int batch = 16;  // rows that are loaded together
     for (int c = static_cast<int>(threadIdx.x); c < Block::cols && first() + c < this->p.n; c += Block::threads) {
       float sum = 0.F;
-      for (int r = 0; r < rows; r++) sum += from[static_cast<std::ptrdiff_t>(r) * stride + begin + c];
-      to[first() + c] = sum;
+      for (int begin = 0; begin < rows; begin += batch) {
+        float x[batch];
+#pragma unroll
+        for (int i = 0; i < batch; i++) {
+          x[i] = begin + i < rows ? from[static_cast<std::ptrdiff_t>(begin + i) * stride + c] : 0.F;
+        }
+#pragma unroll
+        for (int i = 0; i < batch; i++) sum += x[i];
+      }
+      to[c] = sum;
+    }
+  }
+
+  /// The block's rows of `squeezed`, a dot product for each element of a row, by a warp.
+  DEVICE void squeeze(const float* total) const {
+    constexpr int batch = 10;  // dot products whose loads are issued together
+    constexpr int lanes_columns = squeeze_channels / warp_size;
+    const Squeeze& s = this->p.squeeze;
+    const int n = this->p.n;
+    const float inverse_count = 1.F / static_cast<float>(this->p.m);
+    for (int slice = 0; slice < Block::cols && first() + slice < n; slice += squeeze_channels) {
+      float mean[lanes_columns];
+#pragma unroll
+      for (int i = 0; i < lanes_columns; i++) {
+        const int c = slice + i * warp_size + lane_id();
+        mean[i] = first() + c < n ? total[c] * inverse_count : 0.F;
+      }
+      for (int begin = warp_id() * batch; begin < s.reduced; begin += Block::threads / warp_size * batch) {
+        float dot[batch];
+#pragma unroll
+        for (int j = 0; j < batch; j++) {
+          dot[j] = 0.F;
+          const float* const row = s.fc1 + static_cast<std::ptrdiff_t>(min(begin + j, s.reduced - 1)) * n;
+#pragma unroll
+          for (int i = 0; i < lanes_columns; i++) {
+            dot[j] += mean[i] * row[min(first() + slice + i * warp_size + lane_id(), n - 1)];
+          }
+        }
+#pragma unroll
+        for (int j = 0; j < batch; j++) {
+#pragma unroll
+          for (int step = warp_size / 2; step > 0; step /= 2) dot[j] += __shfl_xor_sync(0xffffffffU, dot[j], step);
+          if (lane_id() == 0 && begin + j < s.reduced) {
+            s.squeezed[(first() + slice) / squeeze_channels * s.ld + begin + j] = dot[j];
+          }
+        }
+      }
     }
   }
 
@@ -195,7 +247,7 @@ class SiluWithColumnSums : public Epilogue<Block> {
   DEVICE bool last_to_arrive() const {
     __syncthreads();
     const bool last =
-        threadIdx.x == 0 && atomicInc(this->p.sums.arrived + Block::col_block(), gridDim.y - 1) == gridDim.y - 1;
+        threadIdx.x == 0 && atomicInc(this->p.squeeze.arrived + Block::col_block(), gridDim.y - 1) == gridDim.y - 1;
     return __syncthreads_or(last) != 0;
   }
 

@@ -15,6 +15,9 @@ constexpr int round_up(int a, int b) { return (a + b - 1) / b * b; }
 // NaN. The words are zero before a frame, and stay zero if all is well. They are page-locked memory of the host, which
 // reads them once the frame is done: no copy, no reset and no synchronisation of their own.
 
+/// Channels that a GEMM squeezes for themselves, and that a block of the depthwise convolution excites.
+constexpr int squeeze_channels = 64;
+
 /// Head sizes that attention is compiled for. A smaller head is padded with zeros to the next one.
 constexpr int padded_head_dim(int head_dim) { return head_dim <= 32 ? 32 : head_dim <= 64 ? 64 : 128; }
 

@@ -24,8 +24,6 @@ constexpr int items_per_thread = 16;
 constexpr int upsample_block = 24;
 /// Queries of an attention item.
 constexpr int query_block = 96;
-/// Columns of a column sum per item.
-constexpr int sum_block = 64;
 
 template <class Kind>
 float* floats(Matrix<Kind> m) {
@@ -278,17 +276,25 @@ void CpuOps::project_silu(RealMatrix features, const Packed& linear, OperandMatr
   run_gemm(gemm_job(Epilogue::silu, features, linear, out));
 }
 
-void CpuOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
+void CpuOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, const SqueezeExcite& squeeze) {
   run_gemm(gemm_job(Epilogue::silu, in, linear, out));
-  if (!sums) return;
-  pool_.run(ceil_div(out.cols, sum_block), [&](int item, int /*thread*/) {
-    const int first = item * sum_block, count = std::min(sum_block, out.cols - first);
-    double sum[sum_block] = {};
+  if (squeeze.weights == nullptr) return;
+  const auto& se = as<PackedSqueezeExcite>(*squeeze.weights);
+  pool_.run(ceil_div(out.cols, squeeze_channels), [&](int item, int /*thread*/) {
+    const int first = item * squeeze_channels, count = std::min(squeeze_channels, out.cols - first);
+    double sum[squeeze_channels] = {};
     for (int r = 0; r < out.rows; r++) {
       const float* row = floats(out) + static_cast<std::ptrdiff_t>(r) * out.stride + first;
       for (int c = 0; c < count; c++) sum[c] += row[c];
     }
-    for (int c = 0; c < count; c++) floats(sums)[first + c] = static_cast<float>(sum[c]);
+    float mean[squeeze_channels];
+    for (int c = 0; c < count; c++) mean[c] = static_cast<float>(sum[c] / out.rows);
+    float* squeezed = floats(squeeze.squeezed) + static_cast<std::ptrdiff_t>(item) * squeeze.squeezed.stride;
+    for (int r = 0; r < se.reduced; r++) {
+      const float* row = se.fc1.data() + static_cast<std::ptrdiff_t>(r) * se.channels + first;
+      squeezed[r] = 0;
+      for (int c = 0; c < count; c++) squeezed[r] += row[c] * mean[c];
+    }
   });
 }
 
@@ -346,30 +352,34 @@ void CpuOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int
   pool_.run(grid.height, [&](int y, int /*thread*/) { kernels_.correlation(job, y); });
 }
 
-void CpuOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
-                       OperandMatrix out) {
+void CpuOps::depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid,
+                       const Packed& weights, OperandMatrix out) {
   const auto& taps = as<PackedDepthwise>(weights);
-  const DepthwiseJob job{floats(in), in.stride, in.cols,          floats(scale), floats(extra), extra.stride,
-                         extra.cols, grid,      taps.taps.data(), taps.stride,   floats(out),   out.stride};
+  const DepthwiseJob job{floats(in), in.stride, in.cols,          scale_of(excite), floats(extra), extra.stride,
+                         extra.cols, grid,      taps.taps.data(), taps.stride,      floats(out),   out.stride};
   pool_.run(grid.height, [&](int y, int /*thread*/) { kernels_.depthwise(job, y); });
 }
 
-void CpuOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
-  const auto& se = as<PackedSqueezeExcite>(weights);
-  float* hidden = se.hidden.data();
+/// The factors of the channels, in memory of the weights; null for factors of 1.
+const float* CpuOps::scale_of(const SqueezeExcite& excite) {
+  if (excite.weights == nullptr) return nullptr;
+  const auto& se = as<PackedSqueezeExcite>(*excite.weights);
+  const RealMatrix squeezed = excite.squeezed;
+  float *hidden = se.hidden.data(), *scale = se.scale.data();
   for (int r = 0; r < se.reduced; r++) {
-    const float* row = se.fc1.data() + static_cast<std::ptrdiff_t>(r) * se.channels;
-    float sum = 0;
-    for (int c = 0; c < se.channels; c++) sum += row[c] * floats(sums)[c];
-    const float y = sum / static_cast<float>(count) + se.bias1.data()[r];
+    float y = se.bias1.data()[r];
+    for (int slice = 0; slice < squeezed.rows; slice++) {
+      y += floats(squeezed)[static_cast<std::ptrdiff_t>(slice) * squeezed.stride + r];
+    }
     hidden[r] = y * sigmoid(y);
   }
   for (int c = 0; c < se.channels; c++) {
     const float* row = se.fc2.data() + static_cast<std::ptrdiff_t>(c) * se.reduced;
     float sum = se.bias2.data()[c];
     for (int r = 0; r < se.reduced; r++) sum += row[r] * hidden[r];
-    floats(scale)[c] = sigmoid(sum);
+    scale[c] = sigmoid(sum);
   }
+  return scale;
 }
 
 void CpuOps::mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) {

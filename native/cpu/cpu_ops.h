@@ -69,10 +69,9 @@ class CpuOps : public Ops {
   void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
   void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
   void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
-  void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+  void depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid, const Packed& weights,
                  OperandMatrix out) override;
-  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) override;
-  void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) override;
+  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, const SqueezeExcite& squeeze) override;
   void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) override;
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;
@@ -126,6 +125,7 @@ class CpuOps : public Ops {
   /// LayerNorm into a buffer of the engine. This pass over memory costs 1 % of the GEMM that follows. Without it, the
   /// GEMM's items would normalise the same rows again for every slice of columns.
   RealMatrix normalised(RealMatrix x, const Packed& norm);
+  static const float* scale_of(const SqueezeExcite& excite);
   float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
   void reserve_scratch(std::size_t floats);
   /// Notes if a value of rows [first, first + count) is infinite, NaN, or of a magnitude above `limit`. Any thread.

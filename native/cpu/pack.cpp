@@ -106,6 +106,7 @@ std::unique_ptr<PackedSqueezeExcite> pack_se(const SqueezeExciteWeights& weights
   packed->fc2 = padded(weights.fc2.weight);
   packed->bias2 = padded(weights.fc2.bias);
   packed->hidden = AlignedFloats(weights.fc1.out);
+  packed->scale = AlignedFloats(round_up(weights.fc1.in, widest_panel));
   return packed;
 }
 

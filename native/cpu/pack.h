@@ -40,7 +40,8 @@ struct PackedDepthwise : Packed {
 };
 
 struct PackedSqueezeExcite : Packed {
-  AlignedFloats fc1, bias1, fc2, bias2, hidden;
+  AlignedFloats fc1, bias1, fc2, bias2;
+  AlignedFloats hidden, scale;  // the last result
   int channels = 0;
   int reduced = 0;
 };

@@ -20,7 +20,6 @@
 #include "kernels/preprocess.h"
 #include "kernels/resize_flow.h"
 #include "kernels/round_trip.h"
-#include "kernels/squeeze_excite.h"
 #include "ops/color_wheel.h"
 #include "ops/half.h"
 #include "tensorrt/compiler.h"
@@ -540,40 +539,43 @@ void CudaOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, in
       {kernels::correlation_threads}, kernels::correlation_shared_bytes, params);
 }
 
-void CudaOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
-                        OperandMatrix out) {
+void CudaOps::depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid,
+                        const Packed& weights, OperandMatrix out) {
   const auto& taps = as<PackedDepthwise>(weights);
-  const kernels::DepthwiseParams params{in.data,      floats(scale), floats(extra), floats(taps.taps),   out.data,
-                                        grid.height,  grid.width,    in.cols,       extra.cols,          in.stride,
-                                        extra.stride, taps.stride,   out.stride,    other_excess_.device};
-  launch(named("depthwise", precision_), {kernels::depthwise_blocks(grid.height, grid.width, in.cols + extra.cols)},
-         {kernels::depthwise_threads}, 0, params);
+  kernels::DepthwiseParams params{in.data,     floats(extra), floats(taps.taps),    out.data,  grid.height,
+                                  grid.width,  in.cols,       extra.cols,           in.stride, extra.stride,
+                                  taps.stride, out.stride,    other_excess_.device, {}};
+  int shared_bytes = 0;
+  if (excite.weights != nullptr) {
+    const auto& se = as<PackedSqueezeExcite>(*excite.weights);
+    params.excite = {floats(excite.squeezed), excite.squeezed.rows, se.reduced,      excite.squeezed.stride,
+                     floats(se.bias1),        floats(se.fc2),       floats(se.bias2)};
+    shared_bytes = kernels::depthwise_shared_bytes(se.reduced);
+  }
+  launch(named("depthwise", precision_),
+         {ceil_div(grid.width, kernels::depthwise_tile_width), ceil_div(grid.height, kernels::depthwise_tile_height),
+          ceil_div(in.cols + extra.cols, kernels::depthwise_channels)},
+         {kernels::depthwise_threads}, shared_bytes, params);
 }
 
-void CudaOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
+void CudaOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, const SqueezeExcite& squeeze) {
+  static_assert(squeeze_channels == kernels::squeeze_channels);
   kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, linear, out.data, out.stride);
-  if (sums) {
+  if (squeeze.weights != nullptr) {
+    const auto& se = as<PackedSqueezeExcite>(*squeeze.weights);
     guarded([&] {
       constexpr kernels::GemmTile smallest = kernels::gemm_tiles[std::size(kernels::gemm_tiles) - 1];
-      params.sums.total = floats(sums);
-      params.sums.partial = static_cast<float*>(scratch(
-          partial_sums_, static_cast<std::size_t>(ceil_div(params.m, smallest.rows)) * params.n * sizeof(float)));
-      params.sums.arrived =
-          static_cast<unsigned*>(scratch(sums_arrived_, ceil_div(params.n, smallest.cols) * sizeof(unsigned)));
+      const std::size_t sums = static_cast<std::size_t>(ceil_div(params.m, smallest.rows)) * params.n;
+      params.squeeze = {
+          floats(squeeze.squeezed),
+          se.reduced,
+          squeeze.squeezed.stride,
+          floats(se.fc1),
+          static_cast<float*>(scratch(partial_sums_, sums * sizeof(float))),
+          static_cast<unsigned*>(scratch(sums_arrived_, ceil_div(params.n, smallest.cols) * sizeof(unsigned)))};
     });
   }
   run_gemm("silu", params);
-}
-
-void CudaOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
-  const auto& se = as<PackedSqueezeExcite>(weights);
-  const kernels::SqueezeExciteParams params{floats(sums),   1.F / static_cast<float>(count),
-                                            se.channels,    se.reduced,
-                                            floats(se.fc1), floats(se.bias1),
-                                            floats(se.fc2), floats(se.bias2),
-                                            floats(scale)};
-  launch("squeeze_excite", {1}, {kernels::squeeze_excite_threads},
-         kernels::squeeze_excite_shared_bytes(se.channels, se.reduced), params);
 }
 
 void CudaOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) {

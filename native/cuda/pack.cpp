@@ -234,7 +234,13 @@ PackedPtr Packer::squeeze_excite(const SqueezeExciteWeights& weights) const {
   packed->reduced = weights.fc1.out;
   packed->fc1 = upload(weights.fc1.weight);
   packed->bias1 = upload(weights.fc1.bias);
-  packed->fc2 = upload(weights.fc2.weight);
+  std::vector<float> fc2(weights.fc2.weight.size());
+  for (int c = 0; c < packed->channels; c++) {
+    for (int r = 0; r < packed->reduced; r++) {
+      fc2[static_cast<std::size_t>(r) * packed->channels + c] = weights.fc2.weight[c * packed->reduced + r];
+    }
+  }
+  packed->fc2 = upload(fc2);
   packed->bias2 = upload(weights.fc2.bias);
   return packed;
 }

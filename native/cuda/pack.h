@@ -55,7 +55,7 @@ struct PackedDepthwise : Packed {
 };
 
 struct PackedSqueezeExcite : Packed {
-  std::unique_ptr<DeviceMemory> fc1, bias1, fc2, bias2;
+  std::unique_ptr<DeviceMemory> fc1, bias1, fc2, bias2;  // fc2 is transposed
   int channels = 0, reduced = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "model/flow_head.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/error.h"
@@ -38,12 +39,12 @@ struct FlowHead::Loader {
     return {ops.pack_depthwise(taps, in), folded_linear(name + ".pw", name + ".bn", in, out), in};
   }
 
-  PackedPtr squeeze_excite(const std::string& name, int channels) const {
+  Squeezer squeeze_excite(const std::string& name, int channels) const {
     const int reduced = weights.extent(name + ".fc1.weight", 0);
     const std::size_t size = static_cast<std::size_t>(channels) * reduced;
     const auto w1 = weights.read(name + ".fc1.weight", size), b1 = weights.read(name + ".fc1.bias", reduced);
     const auto w2 = weights.read(name + ".fc2.weight", size), b2 = weights.read(name + ".fc2.bias", channels);
-    return ops.pack_squeeze_excite({{channels, reduced, w1, b1}, {reduced, channels, w2, b2}});
+    return {ops.pack_squeeze_excite({{channels, reduced, w1, b1}, {reduced, channels, w2, b2}}), reduced};
   }
 
   std::vector<Group> trunk(const std::string& name, int groups, int channels) const {
@@ -65,7 +66,7 @@ FlowHead::FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSo
   proj1_ = load.folded_linear("proj1", "bn1", in_channels, config.proj);
   proj2_ = load.folded_linear("proj2", "bn2", in_channels, config.proj);
   fuse_in_ = load.ds_conv("fuse_in.0", config.fused(), f);
-  fuse_in_scale_ = load.squeeze_excite("fuse_in.1", f);
+  fuse_in_squeezer_ = load.squeeze_excite("fuse_in.1", f);
   fuse_trunk_ = load.trunk("fuse_trunk.net", config.layers, f);
   flow_conv_ = load.ds_conv("flow_head.0", f, f);
   flow_out_ = load.flow("flow_head.1", f);
@@ -83,10 +84,18 @@ FlowHead::FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSo
   mask_out_ = ops.pack_mask({f, mask_channels, out, out_bias}, config.up);
 }
 
-FlowHead::Plan::Plan(Ops& ops, const HeadConfig& config, Grid grid)
-    : grid(grid), arena(ops, [&](Arena& a) { lay_out(a, config); }) {}
+FlowHead::Plan FlowHead::plan(Grid grid) const {
+  int reduced = fuse_in_squeezer_.reduced;
+  for (const auto* trunk : {&fuse_trunk_, &refine_trunk_}) {
+    for (const Group& group : *trunk) reduced = std::max(reduced, group.squeezer.reduced);
+  }
+  return {ops_, config_, grid, reduced};
+}
 
-void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config) {
+FlowHead::Plan::Plan(Ops& ops, const HeadConfig& config, Grid grid, int reduced)
+    : grid(grid), arena(ops, [&](Arena& a) { lay_out(a, config, reduced); }) {}
+
+void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config, int reduced) {
   const int n = grid.size();
   proj1 = arena.matrix<Operand>(n, config.proj);
   proj2 = arena.matrix<Operand>(n, config.proj);
@@ -95,30 +104,46 @@ void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config) {
   x = arena.matrix<Operand>(n, config.fusion);
   y = arena.matrix<Operand>(n, config.fusion);
   trunk = arena.matrix<Operand>(n, config.fusion);
-  sums = arena.matrix<Real>(1, config.fusion);
-  scale = arena.matrix<Real>(1, config.fusion);
+  squeezed = arena.matrix<Real>((config.fusion + squeeze_channels - 1) / squeeze_channels, reduced);
   coarse = arena.matrix<Real>(n, 2);
   refined = arena.matrix<Real>(n, 2);
   upsampled = arena.matrix<Real>(2 * grid.height * config.up, grid.width * config.up);
   matched = arena.matrix<Real>(2 * grid.height, grid.width);
 }
 
-void FlowHead::ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, RealMatrix extra, Plan& plan,
-                       OperandMatrix out, RealMatrix sums) const {
-  OperandMatrix between = plan.depthwise;
-  between.cols = conv.in;
-  ops_.depthwise(in, scale, extra, plan.grid, *conv.depthwise, between);
-  ops_.pointwise_silu(between, *conv.pointwise, out, sums);
+SqueezeExcite FlowHead::Squeezer::in(const Plan& plan) const {
+  RealMatrix squeezed = plan.squeezed;
+  squeezed.cols = reduced;
+  return {weights.get(), squeezed};
 }
 
-/// x = trunk(x * scale); `scale` may be empty.
-void FlowHead::trunk(const std::vector<Group>& groups, RealMatrix scale, OperandMatrix x, Plan& plan) const {
+void FlowHead::ds_conv(const DsConv& conv, OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Plan& plan,
+                       OperandMatrix out, const SqueezeExcite& squeeze) const {
+  OperandMatrix between = plan.depthwise;
+  between.cols = conv.in;
+  ops_.depthwise(in, excite, extra, plan.grid, *conv.depthwise, between);
+  ops_.pointwise_silu(between, *conv.pointwise, out, squeeze);
+}
+
+/// x = trunk(x * s); s is that of `excite`.
+void FlowHead::trunk(const std::vector<Group>& groups, SqueezeExcite excite, OperandMatrix x, Plan& plan) const {
   for (const Group& group : groups) {
-    ds_conv(group.first, x, scale, {}, plan, plan.y, plan.sums);
-    ops_.squeeze_excite(plan.sums, plan.grid.size(), *group.squeeze_excite, plan.scale);
-    ds_conv(group.second, plan.y, plan.scale, {}, plan, x, {});
-    scale = {};
+    const SqueezeExcite within = group.squeezer.in(plan);
+    ds_conv(group.first, x, excite, {}, plan, plan.y, within);
+    ds_conv(group.second, plan.y, within, {}, plan, x, {});
+    excite = {};
   }
+}
+
+/// Records x * s, which no stage stores: it is x after a depthwise convolution that changes nothing else.
+void FlowHead::record_excited(Trace& trace, const std::string& name, OperandMatrix x, const SqueezeExcite& excite,
+                              Plan& plan) const {
+  constexpr int taps = 9, middle = 4;
+  std::vector<float> identity(static_cast<std::size_t>(x.cols) * taps);
+  for (int c = 0; c < x.cols; c++) identity[static_cast<std::size_t>(c) * taps + middle] = 1;
+  const PackedPtr weights = ops_.pack_depthwise(identity, x.cols);
+  ops_.depthwise(x, excite, {}, plan.grid, *weights, plan.y);
+  trace.record(ops_, name, plan.y);
 }
 
 void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealMatrix similarity, Trace* trace) const {
@@ -132,11 +157,10 @@ void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealM
   if (trace) trace->record(ops_, "proj2", plan.proj2);
   if (trace) trace->record(ops_, "fused", plan.fused);
 
-  ds_conv(fuse_in_, plan.fused, {}, {}, plan, plan.trunk, plan.sums);
-  ops_.squeeze_excite(plan.sums, grid.size(), *fuse_in_scale_, plan.scale);
-  if (trace) trace->record(ops_, "fuse_in_unscaled", plan.trunk);
-  if (trace) trace->record(ops_, "fuse_in_scale", plan.scale);
-  trunk(fuse_trunk_, plan.scale, plan.trunk, plan);
+  const SqueezeExcite fuse_in = fuse_in_squeezer_.in(plan);
+  ds_conv(fuse_in_, plan.fused, {}, {}, plan, plan.trunk, fuse_in);
+  if (trace) record_excited(*trace, "fuse_in", plan.trunk, fuse_in, plan);
+  trunk(fuse_trunk_, fuse_in, plan.trunk, plan);
   if (trace) trace->record(ops_, "fuse_trunk", plan.trunk);
 
   ds_conv(flow_conv_, plan.trunk, {}, {}, plan, plan.x, {});

@@ -12,15 +12,16 @@
 namespace flow {
 
 /// The flow head (`LiteFlowHead` of the original) as a sequence of `Ops`. When the weights are loaded, each batch
-/// normalisation is folded into the convolution before it. The scale of a squeeze-and-excitation is applied by the
-/// convolution after it.
+/// normalisation is folded into the convolution before it. The convolutions before and after a squeeze-and-excitation
+/// compute its two halves.
 class FlowHead {
  public:
   FlowHead(Ops& ops, const HeadConfig& config, int in_channels, WeightSource& weights);
 
   /// The intermediate matrices of one map size.
   struct Plan {
-    Plan(Ops& ops, const HeadConfig& config, Grid grid);
+    /// `reduced` is the largest inner width of a squeeze-and-excitation.
+    Plan(Ops& ops, const HeadConfig& config, Grid grid, int reduced);
 
     Grid grid;
     OperandMatrix proj1, proj2;  // N x proj
@@ -28,17 +29,17 @@ class FlowHead {
     OperandMatrix depthwise;     // N x the widest input: between a depthwise and its pointwise convolution
     OperandMatrix x, y;          // N x fusion
     OperandMatrix trunk;         // N x fusion: output of the trunk, input of the mask
-    RealMatrix sums, scale;      // 1 x fusion
+    RealMatrix squeezed;         // of a SqueezeExcite
     RealMatrix coarse, refined;  // N x 2
     RealMatrix upsampled;        // 2 * H*up x W*up, planar
     RealMatrix matched;          // 2 * H x W, planar
     Arena arena;
 
    private:
-    void lay_out(Arena& arena, const HeadConfig& config);
+    void lay_out(Arena& arena, const HeadConfig& config, int reduced);
   };
 
-  Plan plan(Grid grid) const { return {ops_, config_, grid}; }
+  Plan plan(Grid grid) const;
 
   /// out (2 * height x width, planar) = the flow from a to b (N x in_channels each), in pixels of out. `similarity` (1
   /// x 1), optional, receives match_similarity of their projections.
@@ -53,23 +54,30 @@ class FlowHead {
     PackedPtr depthwise, pointwise;
     int in = 0;
   };
+  struct Squeezer {
+    PackedPtr weights;
+    int reduced = 0;
+    SqueezeExcite in(const Plan& plan) const;
+  };
   /// DSConv, squeeze-and-excitation, DSConv.
   struct Group {
     DsConv first;
-    PackedPtr squeeze_excite;
+    Squeezer squeezer;
     DsConv second;
   };
   struct Loader;
 
-  void ds_conv(const DsConv& conv, OperandMatrix in, RealMatrix scale, RealMatrix extra, Plan& plan, OperandMatrix out,
-               RealMatrix sums) const;
-  void trunk(const std::vector<Group>& groups, RealMatrix scale, OperandMatrix x, Plan& plan) const;
+  void ds_conv(const DsConv& conv, OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Plan& plan,
+               OperandMatrix out, const SqueezeExcite& squeeze) const;
+  void trunk(const std::vector<Group>& groups, SqueezeExcite excite, OperandMatrix x, Plan& plan) const;
+  void record_excited(Trace& trace, const std::string& name, OperandMatrix x, const SqueezeExcite& excite,
+                      Plan& plan) const;
 
   Ops& ops_;
   HeadConfig config_;
   PackedPtr proj1_, proj2_;
   DsConv fuse_in_;
-  PackedPtr fuse_in_scale_;
+  Squeezer fuse_in_squeezer_;
   std::vector<Group> fuse_trunk_;
   DsConv flow_conv_;
   PackedPtr flow_out_;

@@ -49,10 +49,22 @@ struct NormWeights {
   float epsilon;
 };
 
-/// scale = sigmoid(fc2 silu(fc1 mean + b1) + b2)
+/// s = sigmoid(fc2 silu(fc1 mean + b1) + b2)
 struct SqueezeExciteWeights {
   LinearWeights fc1;
   LinearWeights fc2;
+};
+
+/// Channels of a row of SqueezeExcite::squeezed.
+constexpr int squeeze_channels = 64;
+
+/// A squeeze-and-excitation (Hu et al., 2018) between two convolutions: factors s of the C channels between them, which
+/// depend on the channels' means. The convolution before it stores `squeezed` (ceil(C / squeeze_channels) x R), whose
+/// rows add up to fc1 mean: a row is fc1 mean over squeeze_channels channels. The convolution after it computes s from
+/// that.
+struct SqueezeExcite {
+  const Packed* weights = nullptr;  // of pack_squeeze_excite; null for factors of 1
+  RealMatrix squeezed = {};
 };
 
 /// A map of tokens, row by row.
@@ -228,14 +240,13 @@ class Ops : public RefineStages, public LabelStages {
   virtual void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) = 0;
   /// out (N x 3C + (2r+1)^2) = [a, b, |a - b|, a . b(y+dy, x+dx) / sqrt(C)], dy before dx, zero outside the map.
   virtual void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) = 0;
-  /// out (N x C) = 3x3 depthwise convolution, zero padding, of [in * scale, extra]. `scale` (1 x in.cols) and `extra`
-  /// (N x few) are optional.
-  virtual void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
-                         OperandMatrix out) = 0;
-  /// out (N x out) = silu(W in + b). `sums` (1 x out), optional, receives the sum of every column of `out`.
-  virtual void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) = 0;
-  /// scale (1 x C) = sigmoid(fc2 silu(fc1 (sums / count))).
-  virtual void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) = 0;
+  /// out (N x C) = 3x3 depthwise convolution, zero padding, of [in * s, extra]; s is that of `excite`. `extra` (N x
+  /// few) is optional.
+  virtual void depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid,
+                         const Packed& weights, OperandMatrix out) = 0;
+  /// out (N x out) = silu(W in + b), and the squeezed means of its columns.
+  virtual void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out,
+                              const SqueezeExcite& squeeze) = 0;
   /// flow (N x 2) = W in + b + base, W packed by pack_flow. `base` (N x 2) is optional and may be `flow`.
   virtual void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) = 0;
   /// out (N x out) = relu(3x3 convolution of in, zero padding).

@@ -68,17 +68,14 @@ void ProfiledOps::correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid
        [&] { inner_->correlation_concat(a, b, grid, radius, out); });
 }
 
-void ProfiledOps::depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
-                            OperandMatrix out) {
-  time("depthwise", gemm(out.rows, 9, out.cols), [&] { inner_->depthwise(in, scale, extra, grid, weights, out); });
+void ProfiledOps::depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid,
+                            const Packed& weights, OperandMatrix out) {
+  time("depthwise", gemm(out.rows, 9, out.cols), [&] { inner_->depthwise(in, excite, extra, grid, weights, out); });
 }
 
-void ProfiledOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) {
-  time("pointwise_silu", gemm(in.rows, in.cols, out.cols), [&] { inner_->pointwise_silu(in, linear, out, sums); });
-}
-
-void ProfiledOps::squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) {
-  time("squeeze_excite", 0, [&] { inner_->squeeze_excite(sums, count, weights, scale); });
+void ProfiledOps::pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out,
+                                 const SqueezeExcite& squeeze) {
+  time("pointwise_silu", gemm(in.rows, in.cols, out.cols), [&] { inner_->pointwise_silu(in, linear, out, squeeze); });
 }
 
 void ProfiledOps::predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) {

@@ -92,10 +92,9 @@ class ProfiledOps : public Ops {
   void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
   void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
   void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
-  void depthwise(OperandMatrix in, RealMatrix scale, RealMatrix extra, Grid grid, const Packed& weights,
+  void depthwise(OperandMatrix in, const SqueezeExcite& excite, RealMatrix extra, Grid grid, const Packed& weights,
                  OperandMatrix out) override;
-  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, RealMatrix sums) override;
-  void squeeze_excite(RealMatrix sums, int count, const Packed& weights, RealMatrix scale) override;
+  void pointwise_silu(OperandMatrix in, const Packed& linear, OperandMatrix out, const SqueezeExcite& squeeze) override;
   void predict_flow(OperandMatrix in, const Packed& linear, RealMatrix base, RealMatrix flow) override;
   void conv3x3_relu(OperandMatrix in, Grid grid, const Packed& weights, OperandMatrix out) override;
   void mask_upsample(OperandMatrix in, RealMatrix flow, Grid grid, const Packed& mask, RealMatrix out) override;

@@ -70,7 +70,7 @@ describe('every stage of the tiny model equals the oracle to 1e-5', () => {
     })
   }
 
-  it.each(['proj1', 'proj2', 'fuse_trunk', 'coarse_flow', 'refined_flow'])('head: %s', (name) => {
+  it.each(['proj1', 'proj2', 'fuse_in', 'fuse_trunk', 'coarse_flow', 'refined_flow'])('head: %s', (name) => {
     isGolden(tracedMap(`head.${name}`), `head.${name}`)
   })
 
@@ -78,13 +78,6 @@ describe('every stage of the tiny model equals the oracle to 1e-5', () => {
     const { values, rows, cols } = traced('head.fused')
     const correlation = transpose(values, rows, cols).subarray((cols - 81) * rows)
     isGolden(correlation, 'head.correlation')
-  })
-
-  it('head: fuse_in, whose channels squeeze-and-excitation scales', () => {
-    const { values, cols } = traced('head.fuse_in_unscaled')
-    const scale = traced('head.fuse_in_scale').values
-    const scaled = values.map((value, i) => value * scale[i % cols]!)
-    isGolden(transpose(scaled, PATCHES, cols), 'head.fuse_in')
   })
 
   it('head: the mask of the convex upsampling, before its softmax', () => {

@@ -152,28 +152,47 @@ const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q 
   }
 });
 
-const OnEveryEngine pointwise(
-    "project_silu and pointwise_silu are silu(W x + b), with the sums of their columns", [](Bench& b, Random& random) {
-      const int rows = 131, in = 322, out = 70;
-      const Linear w(random, in, out);
-      const Values x = random.values(rows * in);
-      const auto packed = b.ops.pack_linear(w.view);
-      const Map expected = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
+const OnEveryEngine pointwise("project_silu and pointwise_silu are silu(W x + b)", [](Bench& b, Random& random) {
+  const int rows = 131, in = 322, out = 70;
+  const Linear w(random, in, out);
+  const Values x = random.values(rows * in);
+  const auto packed = b.ops.pack_linear(w.view);
+  const Map expected = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
 
-      const auto projected = b.matrix<Operand>(rows, out);
-      b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
-      check::close(b.read(projected), expected.v, b.within(bound), "project_silu");
+  const auto projected = b.matrix<Operand>(rows, out);
+  b.ops.project_silu(b.matrix<Real>(rows, in, x), *packed, projected);
+  check::close(b.read(projected), expected.v, b.within(bound), "project_silu");
 
-      const auto y = b.matrix<Operand>(rows, out);
-      const auto sums = b.matrix<Real>(1, out);
-      b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, sums);
-      check::close(b.read(y), expected.v, b.within(bound), "pointwise_silu");
-      Map total(1, out);
-      for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < out; c++) total.at(0, c) += expected.at(r, c);
-      }
-      check::close(b.read(sums), total.v, b.within(bound), "sums");
-    });
+  const auto y = b.matrix<Operand>(rows, out);
+  b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, {});
+  check::close(b.read(y), expected.v, b.within(bound), "pointwise_silu");
+});
+
+const OnEveryEngine squeeze("pointwise_silu squeezes the means of its columns, 64 of them a row", [](Bench& b,
+                                                                                                     Random& random) {
+  for (const auto [rows, out, reduced] : {std::array{131, 70, 5}, {1100, 200, 43}, {3, 320, 40}}) {
+    const int in = 40, slices = (out + squeeze_channels - 1) / squeeze_channels;
+    const Linear w(random, in, out), fc1(random, out, reduced), fc2(random, reduced, out);
+    const Values x = random.values(rows * in);
+    const auto packed = b.ops.pack_linear(w.view);
+    const auto excitation = b.ops.pack_squeeze_excite({fc1.view, fc2.view});
+    const auto y = b.matrix<Operand>(rows, out);
+    const auto squeezed = b.matrix<Real>(slices, reduced);
+    // Twice: what the first call counts in must be as before.
+    for (int i = 0; i < 2; i++) {
+      b.ops.pointwise_silu(b.matrix<Operand>(rows, in, x), *packed, y, {excitation.get(), squeezed});
+    }
+    const Map all = reference::apply(reference::linear({rows, in, x}, w.view), reference::silu);
+    check::close(b.read(y), all.v, b.within(bound), "pointwise_silu");
+    Map expected(slices, reduced);
+    for (int c = 0; c < out; c++) {
+      double mean = 0;
+      for (int r = 0; r < rows; r++) mean += all.at(r, c) / rows;
+      for (int i = 0; i < reduced; i++) expected.at(c / squeeze_channels, i) += fc1.view.weight[i * out + c] * mean;
+    }
+    check::close(b.read(squeezed), expected.v, b.within(bound), "squeezed, of " + std::to_string(out) + " channels");
+  }
+});
 
 const OnEveryEngine correlation("correlation_concat is the cost volume beside its features", [](Bench& b,
                                                                                                 Random& random) {
@@ -190,43 +209,38 @@ const OnEveryEngine correlation("correlation_concat is the cost volume beside it
   }
 });
 
-const OnEveryEngine depthwise("depthwise convolves [in * scale, extra] with zeros outside", [](Bench& b,
-                                                                                               Random& random) {
-  const Grid grid{5, 7};
-  const int n = grid.size(), cols = 49, few = 2;
-  const Values x = random.values(n * cols), scale = random.values(cols), extra = random.values(n * few);
-  const Values taps = random.values((cols + few) * 9);
-  const auto in = b.matrix<Operand>(n, cols, x);
+const OnEveryEngine depthwise("depthwise convolves [in * s, extra] with zeros outside", [](Bench& b, Random& random) {
+  for (const auto [h, w, cols, reduced] : {std::array{5, 7, 49, 5}, {11, 18, 130, 43}, {8, 8, 63, 40}, {1, 1, 8, 1}}) {
+    const Grid grid{h, w};
+    const int n = grid.size(), few = 2, slices = (cols + squeeze_channels - 1) / squeeze_channels;
+    const std::string shape = ", of " + std::to_string(cols) + " channels";
+    const Values x = random.values(n * cols), extra = random.values(n * few), taps = random.values((cols + few) * 9);
+    const auto in = b.matrix<Operand>(n, cols, x);
 
-  Map plain(n, cols, x);
-  const auto out = b.matrix<Operand>(n, cols);
-  const Values own_taps(taps.begin(), taps.begin() + cols * 9);
-  b.ops.depthwise(in, {}, {}, grid, *b.ops.pack_depthwise(own_taps, cols), out);
-  check::close(b.read(out), reference::depthwise(plain, grid, own_taps).v, b.within(bound), "plain");
+    Map plain(n, cols, x);
+    const auto out = b.matrix<Operand>(n, cols);
+    const Values own_taps(taps.begin(), taps.begin() + cols * 9);
+    b.ops.depthwise(in, {}, {}, grid, *b.ops.pack_depthwise(own_taps, cols), out);
+    check::close(b.read(out), reference::depthwise(plain, grid, own_taps).v, b.within(bound), "plain" + shape);
 
-  Map joined(n, cols + few);
-  for (int r = 0; r < n; r++) {
-    for (int c = 0; c < cols; c++) joined.at(r, c) = plain.at(r, c) * scale[c];
-    for (int c = 0; c < few; c++) joined.at(r, cols + c) = extra[r * few + c];
+    const Linear fc1(random, cols, reduced), fc2(random, reduced, cols);
+    const Values squeezed = random.values(slices * reduced);
+    const auto excitation = b.ops.pack_squeeze_excite({fc1.view, fc2.view});
+    Map hidden(1, reduced, Values(fc1.view.bias.begin(), fc1.view.bias.end()));
+    for (int i = 0; i < slices * reduced; i++) hidden.at(0, i % reduced) += squeezed[i];
+    const Map scale =
+        reference::apply(reference::linear(reference::apply(hidden, reference::silu), fc2.view), reference::sigmoid);
+    Map joined(n, cols + few);
+    for (int r = 0; r < n; r++) {
+      for (int c = 0; c < cols; c++) joined.at(r, c) = plain.at(r, c) * scale.at(0, c);
+      for (int c = 0; c < few; c++) joined.at(r, cols + c) = extra[r * few + c];
+    }
+    const auto wide = b.matrix<Operand>(n, cols + few);
+    b.ops.depthwise(in, {excitation.get(), b.matrix<Real>(slices, reduced, squeezed)}, b.matrix<Real>(n, few, extra),
+                    grid, *b.ops.pack_depthwise(taps, cols + few), wide);
+    check::close(b.read(wide), reference::depthwise(joined, grid, taps).v, b.within(bound),
+                 "excited, with flow" + shape);
   }
-  const auto wide = b.matrix<Operand>(n, cols + few);
-  b.ops.depthwise(in, b.matrix<Real>(1, cols, scale), b.matrix<Real>(n, few, extra), grid,
-                  *b.ops.pack_depthwise(taps, cols + few), wide);
-  check::close(b.read(wide), reference::depthwise(joined, grid, taps).v, b.within(bound), "scaled, with flow");
-});
-
-const OnEveryEngine squeeze("squeeze_excite is sigmoid(fc2 silu(fc1 mean))", [](Bench& b, Random& random) {
-  const int channels = 45, reduced = 5, count = 12;
-  const Linear fc1(random, channels, reduced), fc2(random, reduced, channels);
-  const Values sums = random.values(channels, 20);
-  const auto scale = b.matrix<Real>(1, channels);
-  b.ops.squeeze_excite(b.matrix<Real>(1, channels, sums), count, *b.ops.pack_squeeze_excite({fc1.view, fc2.view}),
-                       scale);
-  Map mean(1, channels, sums);
-  for (double& m : mean.v) m /= count;
-  const Map hidden = reference::apply(reference::linear(mean, fc1.view), reference::silu);
-  check::close(b.read(scale), reference::apply(reference::linear(hidden, fc2.view), reference::sigmoid).v,
-               b.within(bound), "scale");
 });
 
 const OnEveryEngine predict("predict_flow adds W x + b to a base, in place too", [](Bench& b, Random& random) {

@@ -210,16 +210,12 @@ std::map<std::string, Values> taps_of(const Trace& trace) {
     taps[frame + "features"] = map_of(*entries.at(frame + "features"));
   }
   for (const std::string map :
-       {"head.proj1", "head.proj2", "head.fuse_trunk", "head.coarse_flow", "head.refined_flow"}) {
+       {"head.proj1", "head.proj2", "head.fuse_in", "head.fuse_trunk", "head.coarse_flow", "head.refined_flow"}) {
     taps[map] = map_of(*entries.at(map));
   }
   const Values fused = map_of(*entries.at("head.fused"));  // its last channels are the correlation
   taps["head.correlation"] = Values(fused.end() - std::ptrdiff_t{tiny_head.window()} * grid.size(), fused.end());
 
-  Trace::Entry fuse_in = *entries.at("head.fuse_in_unscaled");
-  const Values& scale = entries.at("head.fuse_in_scale")->values;
-  for (std::size_t i = 0; i < fuse_in.values.size(); i++) fuse_in.values[i] *= scale[i % fuse_in.cols];
-  taps["head.fuse_in"] = map_of(fuse_in);
   taps["head.mask"] = mask_of(*entries.at("head.mask_hidden"), golden("head"));
   taps["head.flow_up"] = entries.at("head.flow_up")->values;
   return taps;

@@ -78,10 +78,12 @@ const OnEveryEngine activations("results beyond float16 saturate and are reporte
                  gated.get()});
   const auto head = b.ops.pack_linear({n, n, factor});
   check_case(b, {"project_silu", [&] { b.ops.project_silu(in, *head, out); }, out, index, 3e6});
-  const auto sums = b.matrix<Real>(1, n);
-  check_case(b, {"pointwise_silu", [&] { b.ops.pointwise_silu(operands, *head, out, sums); }, out, index, 3e6});
-  const double sum = b.read(sums)[0];
-  check::that(std::isfinite(sum), "the sum of saturated values is ", sum);
+  const Values zero(1);
+  const auto mean = b.ops.pack_squeeze_excite({{n, 1, ones, zero}, {1, n, ones, zeros}});
+  const SqueezeExcite squeeze{mean.get(), b.matrix<Real>((n + squeeze_channels - 1) / squeeze_channels, 1)};
+  check_case(b, {"pointwise_silu", [&] { b.ops.pointwise_silu(operands, *head, out, squeeze); }, out, index, 3e6});
+  const double squeezed = b.read(squeeze.squeezed)[0];
+  check::that(std::isfinite(squeezed), "the mean of saturated values is ", squeezed);
 
   const Values gain(n, 1e5F);
   const auto large_norm = b.ops.pack_norm({gain, zeros, 1e-5F});
