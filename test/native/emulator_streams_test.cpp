@@ -292,6 +292,50 @@ const check::Register at_once("without EMULATOR_STREAMS work runs at once, after
   check::that(*static_cast<volatile unsigned char*>(&value) == 1, "the work before");
 });
 
+/// q after a replay of a graph in which `b` copies p, 1, to q and `a` sets p to 2. `body` may order the two.
+int replayed(Streams& s, void (*body)(Streams&)) {
+  ok(cuStreamBeginCapture_v2(s.a, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  s.set(s.p, 1, s.a);
+  s.record(s.event, s.a);
+  s.wait(s.b, s.event);
+  s.copy(s.q, s.p, s.b);
+  s.record(s.other, s.b);
+  body(s);
+  s.set(s.p, 2, s.a);
+  s.wait(s.a, s.other);
+  s.set(s.p, 3, s.a);
+  CUgraph graph = nullptr;
+  CUgraphExec executable = nullptr;
+  ok(cuStreamEndCapture(s.a, &graph), "cuStreamEndCapture");
+  ok(cuGraphInstantiateWithFlags(&executable, graph, 0), "cuGraphInstantiate");
+  ok(cuGraphLaunch(executable, s.a), "cuGraphLaunch");
+  const int q = s.read(s.q, s.a);
+  ok(cuGraphExecDestroy(executable), "cuGraphExecDestroy");
+  ok(cuGraphDestroy(graph), "cuGraphDestroy");
+  return q;
+}
+
+const Answers branches("branches of a captured graph run in any order", {1, 2},
+                       [](Streams& s) { return replayed(s, [](Streams&) {}); });
+
+const Answers ordered_branches("a branch of a captured graph waits for an event of another", {1},
+                               [](Streams& s) { return replayed(s, [](Streams& of) { of.wait(of.a, of.other); }); });
+
+const check::Register unjoined("a capture whose branch nobody waits for fails, and its streams go on", [] {
+  const Gpu gpu;
+  Streams s(gpu);
+  CUgraph graph = nullptr;
+  ok(cuStreamBeginCapture_v2(s.a, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  s.record(s.event, s.a);
+  s.wait(s.b, s.event);
+  s.set(s.p, 1, s.b);
+  expect(cuStreamEndCapture(s.b, &graph), 903, "the end of the branch's stream");
+  expect(cuStreamEndCapture(s.a, &graph), 904, "cuStreamEndCapture");
+  expect(cuStreamWaitEvent(s.b, s.event, 0), 907, "a wait for an event of a capture that ended");
+  s.set(s.p, 2, s.b);
+  check::that(s.read(s.p, s.b) == 2, "the branch's stream does not go on");
+});
+
 const check::Register isolated("a capture that waits for an event of outside ends", [] {
   const Gpu gpu;
   Streams s(gpu);

@@ -60,6 +60,15 @@ std::vector<PointPtr> Queues::ends_of_blocking() const {
   return ends;
 }
 
+std::size_t Queues::choose(std::size_t count) {
+  switch (Order::from_environment().kind) {
+    case Order::at_once: return 0;
+    case Order::late: return count - 1;
+    case Order::random: break;
+  }
+  return random() % count;
+}
+
 void Queues::run_some() {
   switch (const Order order = Order::from_environment(); order.kind) {
     case Order::at_once: run_all(); return;

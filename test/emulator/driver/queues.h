@@ -71,6 +71,9 @@ class Queues {
   /// The ends of the last works of all queues that are blocking.
   std::vector<PointPtr> ends_of_blocking() const;
 
+  /// Which of `count` nodes of a graph runs next, where any of them may: the first, the last, or a random one.
+  std::size_t choose(std::size_t count);
+
   /// Runs what a caller need not wait for.
   void run_some();
   void run_until(const PointPtr& point);

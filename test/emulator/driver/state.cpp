@@ -12,8 +12,9 @@ State& state() {
 }
 
 Stream* State::capture_of_this_thread() const {
-  return streams.find_if(
-      [](const Stream& s) { return s.capture != Stream::none && s.capturing_thread == std::this_thread::get_id(); });
+  return streams.find_if([](const Stream& s) {
+    return s.capture != Stream::none && s.origin == nullptr && s.capturing_thread == std::this_thread::get_id();
+  });
 }
 
 void State::destroy(CUcontext handle) {

@@ -26,6 +26,8 @@ using namespace flow::cuda;
 constexpr auto CUDA_ERROR_ILLEGAL_STATE = static_cast<CUresult>(401);
 constexpr auto CUDA_ERROR_NOT_SUPPORTED = static_cast<CUresult>(801);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = static_cast<CUresult>(900);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNMATCHED = static_cast<CUresult>(903);
+constexpr auto CUDA_ERROR_STREAM_CAPTURE_UNJOINED = static_cast<CUresult>(904);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_ISOLATION = static_cast<CUresult>(905);
 constexpr auto CUDA_ERROR_CAPTURED_EVENT = static_cast<CUresult>(907);
 constexpr auto CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = static_cast<CUresult>(908);
@@ -87,13 +89,28 @@ struct Function {
   std::size_t shared_bytes = 48 << 10;  // limit of a launch
 };
 
+/// A node of a graph. It runs after nodes that stand before it.
+struct Node {
+  Operation operation;
+  std::vector<std::size_t> after;
+};
+
 struct Stream {
   Context* context;
   bool blocking;
   enum Capture { none, capturing, invalidated } capture = none;
   std::thread::id capturing_thread{};
-  std::vector<Operation> captured{};
+  Stream* origin = nullptr;          // began the capture; null for that stream itself
+  std::vector<Node> captured{};      // of the origin: the nodes of all streams
+  std::vector<std::size_t> after{};  // the nodes that the next one of this stream runs after
   QueuePtr queue = std::make_shared<Queue>(blocking);
+
+  Stream& capture_origin() { return origin == nullptr ? *this : *origin; }
+  void add(Operation operation) {
+    std::vector<Node>& nodes = capture_origin().captured;
+    nodes.push_back({std::move(operation), std::move(after)});
+    after = {nodes.size() - 1};
+  }
 };
 
 /// A point of a stream that an event was recorded at.
@@ -110,12 +127,14 @@ struct Event {
   bool blocking;  // who waits for it sleeps, instead of polling
   bool captured = false;
   std::shared_ptr<Recorded> recorded = nullptr;  // the last one
+  Stream* origin = nullptr;                      // of the capture that it was recorded in
+  std::vector<std::size_t> after{};              // the nodes of that capture before it
 };
 
 /// Work that is launched, and may still run when the graph was destroyed.
 struct Graph {
   Context* context;
-  std::shared_ptr<const std::vector<Operation>> operations;
+  std::shared_ptr<const std::vector<Node>> nodes;
 };
 
 struct State {
@@ -130,7 +149,7 @@ struct State {
   Handles<CUgraph, Graph> graphs;
   Handles<CUgraphExec, Graph> executables;
 
-  /// The stream that this thread is capturing, or null.
+  /// The stream whose capture this thread began, or null.
   Stream* capture_of_this_thread() const;
   /// Destroys a context and all objects that it still has.
   void destroy(CUcontext context);

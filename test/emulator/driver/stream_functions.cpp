@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "call.h"
@@ -26,7 +27,7 @@ Submission submit_after(State& s, Context& context, CUstream handle, std::vector
   if (Stream* const stream = s.streams.find(handle)) {
     switch (stream->capture) {
       case Stream::none: break;
-      case Stream::capturing: stream->captured.push_back(std::move(operation)); return {CUDA_SUCCESS};
+      case Stream::capturing: stream->add(std::move(operation)); return {CUDA_SUCCESS};
       case Stream::invalidated: return {CUDA_ERROR_STREAM_CAPTURE_INVALIDATED};
     }
   }
@@ -47,6 +48,40 @@ Submission submit_after(State& s, Context& context, CUstream handle, std::vector
 CUresult submit(State& s, Context& context, CUstream handle, Operation operation) {
   return submit_after(s, context, handle, {}, std::move(operation)).result;
 }
+
+namespace {
+
+/// Runs the nodes of a graph in an order that its edges and EMULATOR_STREAMS allow. Stops at an error of the context.
+void run_nodes(Context& context, const std::vector<Node>& nodes) {
+  std::vector<std::size_t> ready, left;  // `left`: of each node, the nodes before it that have not run
+  for (std::size_t i = 0; i < nodes.size(); i++) {
+    left.push_back(nodes[i].after.size());
+    if (left[i] == 0) ready.push_back(i);
+  }
+  while (!ready.empty() && context.error == CUDA_SUCCESS) {
+    const std::size_t chosen = context.queues.choose(ready.size()), node = ready[chosen];
+    ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(chosen));
+    if (const CUresult result = nodes[node].operation(); result != CUDA_SUCCESS) context.error = result;
+    for (std::size_t i = node + 1; i < nodes.size(); i++) {
+      if (std::ranges::count(nodes[i].after, node) == 0 || --left[i] != 0) continue;
+      ready.insert(std::ranges::lower_bound(ready, i), i);
+    }
+  }
+}
+
+void add_all(const std::vector<std::size_t>& from, std::vector<std::size_t>& to) {
+  for (const std::size_t node : from) {
+    if (std::ranges::count(to, node) == 0) to.push_back(node);
+  }
+}
+
+/// Whether the node is among `ends`, or one of `ends` runs after it.
+bool leads_to(const std::vector<Node>& nodes, std::size_t node, const std::vector<std::size_t>& ends) {
+  return std::ranges::any_of(ends,
+                             [&](std::size_t end) { return end == node || leads_to(nodes, node, nodes[end].after); });
+}
+
+}  // namespace
 
 void check_guards(Context& context, const std::string& what) {
   const std::string broken = context.memory.broken_guard();
@@ -83,7 +118,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     Stream* const stream = queue == context.legacy ? s.capture_of_this_thread() : s.streams.find(handle);
     if (stream != nullptr && stream->capture != Stream::none) {
-      stream->capture = Stream::invalidated;
+      stream->capture_origin().capture = Stream::invalidated;
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
     trace("wait-default", nullptr, 0);
@@ -133,9 +168,20 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
     const Event* const found = s.events.find(event);
     if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
     if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-    if (Stream* to = s.streams.find(handle); to != nullptr && to->capture == Stream::capturing && !found->captured) {
-      to->capture = Stream::invalidated;
-      return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+    if (Stream* to = s.streams.find(handle); to != nullptr && (to->capture == Stream::capturing || found->captured)) {
+      if (!found->captured || (to->capture != Stream::none && &to->capture_origin() != found->origin)) {
+        to->capture_origin().capture = Stream::invalidated;
+        return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+      }
+      const bool exists = s.streams.find_if([&](const Stream& stream) { return &stream == found->origin; }) != nullptr;
+      if (!exists || found->origin->capture != Stream::capturing) return CUDA_ERROR_CAPTURED_EVENT;
+      if (to->capture == Stream::none) {  // it joins the capture
+        to->capture = Stream::capturing;
+        to->capturing_thread = found->origin->capturing_thread;
+        to->origin = found->origin;
+      }
+      add_all(found->after, to->after);
+      return CUDA_SUCCESS;
     }
     std::vector<PointPtr> after;
     if (found->recorded != nullptr && !found->recorded->is_passed()) after.push_back(found->recorded->end);
@@ -177,11 +223,21 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
     if (graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (stream->capture == Stream::none) return CUDA_ERROR_ILLEGAL_STATE;
     if (stream->capturing_thread != std::this_thread::get_id()) return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+    if (stream->origin != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
     const bool valid = std::exchange(stream->capture, Stream::none) == Stream::capturing;
-    std::vector<Operation> captured = std::exchange(stream->captured, {});
+    std::vector<Node> captured = std::exchange(stream->captured, {});
+    const std::vector<std::size_t> ends = std::exchange(stream->after, {});
+    bool joined = true;
+    while (Stream* const branch = s.streams.find_if([&](const Stream& other) { return other.origin == stream; })) {
+      for (const std::size_t end : branch->after) joined &= leads_to(captured, end, ends);
+      branch->capture = Stream::none;
+      branch->origin = nullptr;
+      branch->after.clear();
+    }
     *graph = nullptr;
     if (!valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-    *graph = s.graphs.add(&context, std::make_shared<const std::vector<Operation>>(std::move(captured)));
+    if (!joined) return CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+    *graph = s.graphs.add(&context, std::make_shared<const std::vector<Node>>(std::move(captured)));
     trace("capture", nullptr, 0);
     return CUDA_SUCCESS;
   });
@@ -192,7 +248,7 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, uns
     if (executable == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
     const Graph* const found = s.graphs.find(graph);
     if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    *executable = s.executables.add(&context, found->operations);
+    *executable = s.executables.add(&context, found->nodes);
     return CUDA_SUCCESS;
   });
 }
@@ -202,15 +258,12 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream handle) {
     const Graph* const graph = s.executables.find(executable);
     if (graph == nullptr || graph->context != &context) return CUDA_ERROR_INVALID_HANDLE;
     if (Stream* stream = s.streams.find(handle); stream != nullptr && stream->capture != Stream::none) {
-      stream->capture = Stream::invalidated;
+      stream->capture_origin().capture = Stream::invalidated;
       return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
     trace("replay", nullptr, 0);
-    return submit(s, context, handle, [&context, operations = graph->operations] {
-      for (const Operation& operation : *operations) {
-        if (context.error != CUDA_SUCCESS) break;
-        if (const CUresult result = operation(); result != CUDA_SUCCESS) context.error = result;
-      }
+    return submit(s, context, handle, [&context, nodes = graph->nodes] {
+      run_nodes(context, *nodes);
       trace("replayed", nullptr, 0);
       return CUDA_SUCCESS;
     });
@@ -249,9 +302,11 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
   return context_call("cuEventRecord", Capture::allowed, [&](State& s, Context& context) {
     Event* const found = s.events.find(event);
     if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-    if (const Stream* to = s.streams.find(stream); to != nullptr && to->capture == Stream::capturing) {
+    if (Stream* const to = s.streams.find(stream); to != nullptr && to->capture == Stream::capturing) {
       // Such an event orders the branches of one capture; a replay does not record it.
       found->captured = true;
+      found->origin = &to->capture_origin();
+      found->after = to->after;
       return CUDA_SUCCESS;
     }
     const auto recorded = std::make_shared<Recorded>();
