@@ -56,6 +56,9 @@ CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen, Wait w
       stream_(context_, wait),
       reached_(context_),
       copy_stream_(context_, wait),
+      branch_stream_(context_),
+      forked_(context_),
+      branched_(context_),
       modules_(context_),
       packer_(stream_, precision, excess_) {
   const Context::Scope scope(*context_);
@@ -80,6 +83,7 @@ std::size_t CudaOps::qkv_elements(AttentionShape shape) const {
 }
 
 void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
+  if (launches_ != &stream_) throw Error(ErrorCode::native, "a stage that needs scratch memory runs in a branch");
   if (scratch.bytes < bytes) {
     recordings_.clear();  // their graphs use the old memory
     scratch.bytes = 0;
@@ -247,7 +251,7 @@ void CudaOps::abandon() {
   forget_outputs();
   const Context::Scope scope(*context_);
   // An error of these calls would be one more of the same device: the next request meets it.
-  for (const Stream* stream : {&copy_stream_, &stream_}) driver().cuStreamSynchronize(stream->get());
+  for (const Stream* stream : {&copy_stream_, &branch_stream_, &stream_}) driver().cuStreamSynchronize(stream->get());
 }
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
@@ -299,6 +303,26 @@ void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, co
     if (!recording.graph) recording.graph = stream_.capture(calls);
     timed([&] { recording.graph.launch(stream_); });
   });
+}
+
+void CudaOps::fork(const std::function<void()>& branch) {
+  guarded([&] {
+    forked_.record(stream_);
+    branch_stream_.wait(forked_);
+  });
+  const struct Back {
+    CudaOps& ops;
+    ~Back() { ops.launches_ = &ops.stream_; }
+  } back{*this};
+  launches_ = &branch_stream_;
+  launch_after_ = After::event;
+  branch();
+  guarded([&] { branched_.record(branch_stream_); });
+}
+
+void CudaOps::join() {
+  guarded([&] { stream_.wait(branched_); });
+  launch_after_ = After::event;
 }
 
 BackboneCompiler* CudaOps::compiler() {

@@ -78,6 +78,8 @@ class CudaOps : public Ops {
   Frame stage(const Frame& frame, int slot, int height, int width) override;
   bool stages_ahead() const override { return true; }
   void sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) override;
+  void fork(const std::function<void()>& branch) override;
+  void join() override;
 
   PackedPtr pack_values(std::span<const float> values) override;
   PackedPtr pack_norm(const NormWeights& weights) override;
@@ -208,6 +210,10 @@ class CudaOps : public Ops {
   Stream stream_;
   Event reached_;       // a point of `stream_` that streams of others wait for
   Stream copy_stream_;  // brings frames to the device while `stream_` computes
+  Stream branch_stream_;
+  Event forked_, branched_;            // points of `stream_` and `branch_stream_`: the begin and the end of a branch
+  const Stream* launches_ = &stream_;  // the stream of launches: `branch_stream_` within a branch
+  After launch_after_ = After::kernel;
   Modules modules_;
   Packer packer_;
   std::string poison_;                            // the error that ended this engine
@@ -253,7 +259,10 @@ auto CudaOps::guarded(const Work& work) {
 
 template <class Params>
 void CudaOps::launch(const std::string& kernel, Dim3 grid, Dim3 block, int shared_bytes, const Params& params) {
-  guarded([&] { cuda::launch(stream_, modules_.kernel(kernel, shared_bytes), grid, block, shared_bytes, params); });
+  guarded([&] {
+    cuda::launch(*launches_, modules_.kernel(kernel, shared_bytes), grid, block, shared_bytes, params,
+                 std::exchange(launch_after_, After::kernel));
+  });
 }
 
 }  // namespace flow::cuda

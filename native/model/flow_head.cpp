@@ -104,6 +104,7 @@ void FlowHead::Plan::lay_out(Arena& arena, const HeadConfig& config, int reduced
   x = arena.matrix<Operand>(n, config.fusion);
   y = arena.matrix<Operand>(n, config.fusion);
   trunk = arena.matrix<Operand>(n, config.fusion);
+  mask_hidden = arena.matrix<Operand>(n, config.fusion);
   squeezed = arena.matrix<Real>((config.fusion + squeeze_channels - 1) / squeeze_channels, reduced);
   coarse = arena.matrix<Real>(n, 2);
   refined = arena.matrix<Real>(n, 2);
@@ -163,6 +164,8 @@ void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealM
   trunk(fuse_trunk_, fuse_in, plan.trunk, plan);
   if (trace) trace->record(ops_, "fuse_trunk", plan.trunk);
 
+  // The largest launch after the trunk needs no flow. The others are many and short, and leave it room in their gaps.
+  ops_.fork([&] { ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.mask_hidden); });
   ds_conv(flow_conv_, plan.trunk, {}, {}, plan, plan.x, {});
   ops_.predict_flow(plan.x, *flow_out_, {}, plan.coarse);
   if (trace) trace->record(ops_, "coarse_flow", plan.coarse);
@@ -175,11 +178,11 @@ void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealM
   }
   if (trace) trace->record(ops_, "refined_flow", flow);
 
-  ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.x);
-  if (trace) trace->record(ops_, "mask_hidden", plan.x);
+  ops_.join();
+  if (trace) trace->record(ops_, "mask_hidden", plan.mask_hidden);
   const bool resize = out && (out.rows != plan.upsampled.rows || out.cols != plan.upsampled.cols);
   const RealMatrix upsampled = resize || !out ? plan.upsampled : out;
-  ops_.mask_upsample(plan.x, flow, grid, *mask_out_, upsampled);
+  ops_.mask_upsample(plan.mask_hidden, flow, grid, *mask_out_, upsampled);
   if (trace) trace->record(ops_, "flow_up", upsampled);
   if (resize) ops_.resize_flow(upsampled, out);
 }

@@ -29,6 +29,7 @@ class FlowHead {
     OperandMatrix depthwise;     // N x the widest input: between a depthwise and its pointwise convolution
     OperandMatrix x, y;          // N x fusion
     OperandMatrix trunk;         // N x fusion: output of the trunk, input of the mask
+    OperandMatrix mask_hidden;   // N x fusion: computed beside the flow
     RealMatrix squeezed;         // of a SqueezeExcite
     RealMatrix coarse, refined;  // N x 2
     RealMatrix upsampled;        // 2 * H*up x W*up, planar

@@ -195,6 +195,12 @@ class Ops : public RefineStages, public LabelStages {
     calls();
   }
 
+  /// Runs `branch`, which is stages only, beside the stages after it, until `join`. Neither writes what the other reads
+  /// or writes. An engine may run them in order. There is one branch at a time.
+  virtual void fork(const std::function<void()>& branch) { branch(); }
+  /// Lets all later stages begin after those of the branch.
+  virtual void join() {}
+
   // ---- weights ----------------------------------------------------------------------------------------------------
   virtual PackedPtr pack_values(std::span<const float> values) = 0;
   virtual PackedPtr pack_norm(const NormWeights& weights) = 0;
