@@ -18,8 +18,10 @@ function summary(frames) {
     [
       'card',
       'nodes',
+      'dependent',
       'launches, ms',
       'gaps, ms',
+      'side by side, ms',
       'frame, ms',
       'before',
       'before / now',
@@ -28,8 +30,10 @@ function summary(frames) {
     frames.map(({ card, frame, before }) => [
       card.name,
       frame.nodes,
+      frame.dependentNodes,
       ms(frame.kernelUs),
       ms(frame.gapUs),
+      frame.savedUs > 0 ? `-${ms(frame.savedUs)}` : '–',
       `**${ms(frame.frameUs)}**`,
       ms(before.frameUs),
       (before.frameUs / frame.frameUs).toFixed(2),
@@ -244,7 +248,8 @@ ${summary(predicted)}
 
 A launch takes as long as its busiest resource. That is a lower bound: arithmetic outside of tensor cores, the issue of
 instructions and latency are not in it, so launches of few blocks will take longer. The perfect launches do the same products
-on all multiprocessors at once, and read from memory once what was not in L2 before; they have no gaps.
+on all multiprocessors at once, and read from memory once what was not in L2 before; they have no gaps. "Dependent" is the
+longest chain of nodes of which each waits for the one before. "Side by side" is what a branch of the frame's graph hides.
 
 "Before" is the same prediction for the kernels when they were first counted (commit a1882bb, [its counts](counts-before.json)).
 

@@ -10,12 +10,35 @@
 
 #include "bench/models.h"
 #include "bench/options.h"
+#include "cuda/cuda_ops.h"
 #include "network_calls.h"
 #include "synthetic_weights.h"
 
 using namespace flow;
 using bench::seed_backbone;
 using bench::seed_head;
+
+namespace {
+
+/// Marks the launches of a branch, and those that run beside it.
+class Marked : public cuda::CudaOps {
+ public:
+  using CudaOps::CudaOps;
+
+  void fork(const std::function<void()>& branch) override {
+    CudaOps::fork([&] {
+      setenv("EMULATOR_COUNT_PATH", "branch", 1);
+      branch();
+    });
+    setenv("EMULATOR_COUNT_PATH", "beside", 1);
+  }
+  void join() override {
+    unsetenv("EMULATOR_COUNT_PATH");
+    CudaOps::join();
+  }
+};
+
+}  // namespace
 
 int main(int argc, char** argv) try {
   bench::Options options("count_frame --counts FILE [--precision fp16|bf16|fp32] [--height H] [--width W]");
@@ -27,8 +50,8 @@ int main(int argc, char** argv) try {
   const bench::NamedEngine named("cuda", options);
   SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
   SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-  Network network(named.open(named.precisions(precision, options).front()).ops, seed_backbone, seed_head, backbone,
-                  head);
+  Network network(std::make_unique<Marked>(cuda::Context::of(0), named.precisions(precision, options).front()),
+                  seed_backbone, seed_head, backbone, head);
 
   const Grid grid{height / seed_backbone.patch, width / seed_backbone.patch};
   const std::vector<std::uint8_t> pixels(std::size_t{3} * height * width, 99);

@@ -26,8 +26,10 @@ export function predictFrame(
 ): {
   readonly launches: readonly (Launch & Prediction)[]
   readonly nodes: number
+  readonly dependentNodes: number
   readonly kernelUs: number
   readonly gapUs: number
+  readonly savedUs: number
   readonly frameUs: number
   readonly perfectUs: number
 }

@@ -142,12 +142,37 @@ export function predictFrame(nodes, card, registers) {
   // A programmatic launch puts its blocks into their places while the node before runs.
   const gapBefore = (node) => (node.programmatic ? (card.programmaticGap ?? card.gap) : card.gap)
   const gapUs = sum([...launches, ...copies].map((node) => node.times * gapBefore(node)))
+  const branch = pathOf(launches, 'branch', gapBefore)
+  const beside = pathOf(launches, 'beside', gapBefore)
+  // Two paths at once take as long as the longer one, and as the resource that both keep busy longest.
+  const busiest = Math.max(
+    0,
+    ...Object.keys(branch.resources).map((name) => branch.resources[name] + beside.resources[name]),
+  )
+  const savedUs = branch.us + beside.us - Math.max(branch.us, beside.us, busiest)
   return {
     launches,
     nodes: nodeCount,
+    /** The longest chain of nodes of which each waits for the one before. */
+    dependentNodes: nodeCount - Math.min(branch.nodes, beside.nodes),
     kernelUs,
     gapUs,
-    frameUs: kernelUs + gapUs,
+    /** What the branch does while other launches run. */
+    savedUs,
+    frameUs: kernelUs + gapUs - savedUs,
     perfectUs: sum(launches.map((launch) => launch.times * launch.perfectUs)),
+  }
+}
+
+/** The launches of a path: their nodes, their time with gaps, and how long each resource is busy. */
+function pathOf(launches, path, gapBefore) {
+  const all = launches.filter((launch) => launch.path === path)
+  const busy = (name) => sum(all.map((launch) => launch.times * launch.resources[name]))
+  return {
+    nodes: sum(all.map((launch) => launch.times)),
+    us: sum(all.map((launch) => launch.times * (launch.us + gapBefore(launch)))),
+    resources: Object.fromEntries(
+      Object.keys(launches[0]?.resources ?? {}).map((name) => [name, busy(name)]),
+    ),
   }
 }

@@ -91,6 +91,30 @@ describe('the prediction of a frame', () => {
     expect(gaps(card)).toBe(12)
   })
 
+  test('hides a branch behind what runs beside it, as far as the resources of both allow', () => {
+    const all = (branch: object, beside: object) =>
+      predictFrame(
+        mergeLaunches([
+          launch({ mma: 10_000 }),
+          launch({ ...branch, path: 'branch' }),
+          launch({ ...beside, path: 'beside' }),
+          launch({ ...beside, path: 'beside' }),
+        ]),
+        card,
+        {},
+      )
+    // 4 and 2 x 2 microseconds of other resources, and gaps of 3: the branch takes 7, the rest beside it 10.
+    expect(all({ mma: 10_000 }, { specials: 10_000 })).toMatchObject({
+      nodes: 4,
+      dependentNodes: 3,
+      savedUs: 7,
+      frameUs: 17,
+    })
+    // Both need the tensor cores: 8 and 2 x 4 microseconds of them cannot be less than 16.
+    expect(all({ mma: 20_000 }, { mma: 10_000 })).toMatchObject({ savedUs: 9, frameUs: 23 })
+    expect(predictFrame(mergeLaunches(lines), card, {})).toMatchObject({ dependentNodes: 4, savedUs: 0 })
+  })
+
   test('has no part of what is copied from and to the host', () => {
     const host = { copy: 'cuMemcpyHtoDAsync', bytes: 1e9 }
     const frame = predictFrame(mergeLaunches([...lines, host]), card, {})

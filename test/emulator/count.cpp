@@ -116,6 +116,8 @@ std::string json(const Launch& launch, const Counts& counts) {
       format(R"({"kernel":"%s","grid":[%u,%u,%u],"block":[%u,%u,%u],"shared_bytes":%zu)", launch.kernel->name.c_str(),
              grid.x, grid.y, grid.z, block.x, block.y, block.z, launch.shared_bytes);
   if (launch.programmatic) text += R"(,"programmatic":1)";
+  const char* const path = std::getenv("EMULATOR_COUNT_PATH");
+  if (path != nullptr && *path != 0) text += format(R"(,"path":"%s")", path);
   for (const Field& field : fields) text += format(R"(,"%s":%llu)", field.name, 0ULL + counts.*field.count);
   return text + "}";
 }

@@ -16,6 +16,8 @@
 //   EMULATOR_COUNTS       a file, to which every launch and every copy appends a line of JSON; read at every launch
 //   EMULATOR_COUNT_EQUAL  how many launches are run that are equal in all but addresses (all). Of more, the counts are
 //                         those of the last one that ran, and their results are not computed. Read at every launch
+//   EMULATOR_COUNT_PATH   a name that the lines of later launches bear as "path": of a branch of the frame, or of what
+//                         runs beside it. Read at every launch
 //   EMULATOR_L2           bytes of the L2 cache (50 MiB); read at every launch
 
 namespace emu {
