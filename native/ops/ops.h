@@ -176,8 +176,8 @@ class Ops : public RefineStages, public LabelStages {
   /// Goes on in `wider_precision`, if the engine may choose. Returns whether it does. The weights are converted from
   /// what they were packed as, so they do not regain digits.
   virtual bool widen() { return false; }
-  /// Gives up the outputs since the last `finish`. Once this returns, no work that was queued before reads or writes the
-  /// caller's memory. Copies of frames that were staged are done.
+  /// Gives up the outputs since the last `finish`. Once this returns, no work that was queued before reads or writes
+  /// the caller's memory. Copies of frames that were staged are done.
   virtual void abandon() {}
 
   // ---- sequences --------------------------------------------------------------------------------------------------
