@@ -4,6 +4,7 @@
 //
 //   gemm_core.cuh       the main loop: slices of 64 bytes of k in a ring buffer in shared memory
 //   gemm_sources.cuh    the sources of A: rows; float32 rows, rounded on the way; im2col rows of a 3x3 convolution
+//   row_moments.cuh     mean and variance of rows, for the norms that are parts of products
 //   gemm_epilogues.cuh  the epilogues, applied to the accumulators in registers
 //
 // A product takes 2 m n k FLOPs and moves at least s (m k + n k) + s' m n bytes, where s and s' are the bytes of an
@@ -34,9 +35,17 @@ DEVICE void gemm(const GemmParams& p) {
   A a(p);
   RowSource<Block, Block::cols> b(p.b, p.ldb, Block::col_block() * Block::cols, ceil_div(p.n, 64) * 64, p.k);
   typename Block::Accumulators acc = {};
-  multiply<Block>(a, b, p.k, shared, acc);
+  if constexpr (E::normalises) {
+    auto* const norms = reinterpret_cast<float2*>(shared + Block::stages * Block::stage);
+    multiply<Block>(a, b, p.k, shared, acc, [&] { combine_moments<Block>(p, norms); });
+    normalise<Block>(p, norms, acc);
+  } else {
+    multiply<Block>(a, b, p.k, shared, acc);
+    add_bias<Block>(p, acc);
+  }
 
   E epilogue(p);
+  epilogue.begin(shared);
   run_epilogue<Block>(p, acc, epilogue);
   epilogue.done(shared);
 }

@@ -5,17 +5,18 @@
 // Parameters of gemm.cu: out (m x n) = epilogue(scale * (rows of `a` x `b`^T) + bias).
 //
 // Kernels are named gemm_OP_TYPE_BMxBN: OP of the list below, TYPE f32, f16 or bf16, tile BM x BN of `gemm_tiles`.
-// The block is `threads`, dynamic shared memory `gemm_shared_bytes`. The grid is (G, ceil(m / BM), ceil(n / BN) / G):
-// the blocks of G columns of blocks run before those of the next G, so that G x BN rows of `b` stay in L2.
+// The block is `threads`, dynamic shared memory `gemm_shared_bytes` (and gemm_norm_bytes). The grid is (G, ceil(m /
+// BM), ceil(n / BN) / G): the blocks of G columns of blocks run before those of the next G, so that G x BN rows of `b`
+// stay in L2.
 
 namespace flow::kernels {
 
 //   OP          a          out                                        columns of b
 //   embed       T          float32: y, and PrefixRows before it       as they are
 //   add         T          float32: out += gain * y                   as they are
-//   gelu        T          T: out_scale * gelu(y)                     as they are
-//   swiglu      T          T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
-//   qkv         T          T: q, k, v of every head, q, k rotated     see QkvOutput
+//   gelu        T, norm    T: out_scale * gelu(y)                     as they are
+//   swiglu      T, norm    T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
+//   qkv         T, norm    T: q, k, v of every head, q, k rotated     see QkvOutput
 //   silu        T          T: silu(y), and its Squeeze                as they are
 //   project     float32    T: silu(y)                                 as they are
 //   conv3x3     T          T: relu(y)                                 k = (tap, channel), see Convolution
@@ -36,6 +37,9 @@ constexpr int gemm_depth(int element_bytes) { return element_bytes == 2 ? 32 : 1
 constexpr int gemm_shared_bytes(GemmTile tile, int element_bytes) {
   return tile.stages * (tile.rows + tile.cols) * gemm_depth(element_bytes) * element_bytes;
 }
+
+/// Dynamic shared memory behind that, of the kernels that normalise (RowNorm).
+constexpr int gemm_norm_bytes(GemmTile tile) { return tile.rows * 2 * static_cast<int>(sizeof(float)); }
 
 /// `a` is a map of height x width pixels, one row each. The left operand is its im2col matrix. Row m holds the 3x3
 /// neighbours of pixel m, zeros outside the map. Column k is channel k % channels of tap k / channels (taps are
@@ -78,6 +82,33 @@ struct PrefixRows {
   int count;
 };
 
+/// Columns of a row of the residual stream whose mean is computed at once.
+constexpr int moment_group = 64;
+
+/// What `embed` and `add` write beside their result, for the norm of its rows that follows.
+struct ResidualOutput {
+  void* operands;  // T: the result, rounded; rows ld_operands apart; null if T is float32
+  /// Mean, and sum of squared deviations from it, of columns [64 i, 64 i + 64) of the row: numbers 2 i and 2 i + 1.
+  /// Rows are ld_moments apart.
+  float* moments;
+  int ld_operands, ld_moments;
+};
+
+/// The norm of the rows of `a`, which are x: (x - mean) / sqrt(variance + epsilon). Its gamma and beta are parts of `b`
+/// and `bias`. The product of x - mean is that of x less mean times the sum of a row of `b`, so the norm is done when
+/// the product is.
+struct RowNorm {
+  const float* moments;  // as ResidualOutput; null if the rows of `a` are normalised already
+  const float* sums;     // of the rows of `b`, as they are rounded, times `scale`; as long as bias; null without a norm
+  int ld_moments;
+  int cols;  // of x, without padding
+  float epsilon;
+  float limit;  // of |x|
+  /// See layouts.h. Finite if |x| may be above `limit`, or if a row has too large a mean beside its deviation: then the
+  /// norm must be a stage of its own. Infinite if that does not help.
+  unsigned* excess;
+};
+
 struct GemmParams {
   const void* a;      // m x k, rows lda apart, aligned to 16 bytes
   const void* b;      // T: n (rounded up to 64) x k, rows ldb apart, zero beyond n and k
@@ -93,6 +124,8 @@ struct GemmParams {
   QkvOutput qkv;
   Squeeze squeeze;
   PrefixRows prefix;
+  ResidualOutput residual;
+  RowNorm norm;
 };
 
 }  // namespace flow::kernels

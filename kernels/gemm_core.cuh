@@ -172,9 +172,15 @@ DEVICE void multiply_slice(const typename Block::T* stage, typename Block::Accum
   }
 }
 
+struct Nothing {
+  DEVICE void operator()() const {}
+};
+
 /// acc += A B^T over all of k. `shared` has room for all stages. Any other use of `shared` needs a barrier first.
-template <class Block, class A, class B>
-DEVICE void multiply(A& a, B& b, int k, typename Block::T* shared, typename Block::Accumulators& acc) {
+/// `meanwhile` runs while the first slices are on their way; a barrier follows it.
+template <class Block, class A, class B, class Meanwhile = Nothing>
+DEVICE void multiply(A& a, B& b, int k, typename Block::T* shared, typename Block::Accumulators& acc,
+                     const Meanwhile& meanwhile = {}) {
   using T = typename Block::T;
   const int slices = ceil_div(k, Block::depth);
   const auto stage = [&](int slice) { return shared + slice % Block::stages * Block::stage; };
@@ -191,6 +197,7 @@ DEVICE void multiply(A& a, B& b, int k, typename Block::T* shared, typename Bloc
     cp_async_commit();
   }
 
+  meanwhile();
   for (int slice = 0; slice < slices; slice++) {
     cp_async_wait<Block::stages - 2>();
     __syncthreads();  // this slice has arrived; `next` may overwrite the previous slice

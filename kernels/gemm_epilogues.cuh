@@ -9,7 +9,7 @@
 // loaded before the first store. Beyond m or n a thread does not skip its loads: it loads from a valid address that
 // nobody writes.
 
-#include "gemm_core.cuh"
+#include "row_moments.cuh"
 
 namespace flow::kernels {
 
@@ -23,18 +23,23 @@ DEVICE int column_to_load(const GemmParams& p, int j) {
 template <class Block>
 struct Epilogue {
   static constexpr bool paired = false;
-  static constexpr int batch = 2;  // rows whose loads are issued together: as many as there are registers for
+  static constexpr bool normalises = false;  // RowNorm of gemm.h
+  static constexpr int batch = 2;            // rows whose loads are issued together: as many as there are registers for
 
   const GemmParams& p;
   LargestMagnitude largest;
 
   DEVICE explicit Epilogue(const GemmParams& params) : p(params) {}
-  /// Called first. `Add` multiplies the accumulators by its gain here.
+  /// Called first, with the block's shared memory, which the stages may still use.
+  DEVICE void begin(void* /*shared*/) {}
+  /// Called next. `Add` multiplies the accumulators by its gain here.
   DEVICE void scale(typename Block::Accumulators& /*acc*/) const {}
   /// The values that the pairs at `col` and `col + 8` of a row need. If the thread has no such pairs, `in_range` is
   /// false, and `row` and `col` are valid but belong to another thread.
   struct Prefetched {};
   DEVICE Prefetched load(int /*row*/, int /*col*/, bool /*in_range*/) const { return {}; }
+  /// Called by all threads after the last pair of a row, of which i is the number among the thread's rows.
+  DEVICE void end_row(int /*i*/) {}
   /// Called after the last pair. `shared` is the block's shared memory. The stages no longer use it after a barrier.
   DEVICE void done(void* /*shared*/) { largest.template report_as<typename Block::T>(p.excess); }
 
@@ -56,30 +61,121 @@ struct Epilogue {
   }
 };
 
+/// An epilogue whose result is the residual stream. It also writes a ResidualOutput (gemm.h).
 template <class Block>
-struct Embed : Epilogue<Block> {
+class ResidualEpilogue : public Epilogue<Block> {
+ public:
   using Epilogue<Block>::Epilogue;
+  static constexpr bool paired = true;
+  static constexpr int batch = 1;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) { this->template store<float>(row, col, y); }
+  /// The parts of the warps' rows take the place of the stages.
+  DEVICE void begin(void* shared) {
+    parts_ = static_cast<float2*>(shared);
+    __syncthreads();
+  }
+  DEVICE void end_row(int i) {
+#pragma unroll
+    for (int part = 0; part < warp_parts; part++) {
+      Moments moments = row_[part].moments();
+      moments.add_lanes(4);
+      const int row = Block::warp_row() + lane_id() / 4 + 8 * i;
+      if (lane_id() % 4 == 0) {
+        parts_[row * parts + Block::warp_col() / part_cols + part] = make_float2(moments.mean, moments.squares);
+      }
+      row_[part] = {};
+    }
+  }
+  DEVICE void done(void* /*shared*/) {
+    __syncthreads();
+    const int first_row = static_cast<int>(blockIdx.y) * Block::rows, first_col = Block::col_block() * Block::cols;
+    for (int i = static_cast<int>(threadIdx.x); i < Block::rows * groups; i += Block::threads) {
+      const int row = i / groups, col = i % groups * moment_group;
+      if (first_row + row >= this->p.m || first_col + col >= this->p.n) continue;
+      Moments moments;
+#pragma unroll
+      for (int part = 0; part < moment_group / part_cols; part++) {
+        const float2 of_part = parts_[row * parts + col / part_cols + part];
+        const int left = this->p.n - (first_col + col + part * part_cols);
+        moments.add({static_cast<float>(max(0, min(part_cols, left))), of_part.x, of_part.y});
+      }
+      *moments_of(this->p.residual, first_row + row, (first_col + col) / moment_group) =
+          make_float2(moments.mean, moments.squares);
+    }
+  }
+
+ protected:
+  /// Two neighbouring columns of tile j.
+  DEVICE void put(int j, int row, int col, float2 y) {
+    this->template store<float>(row, col, y);
+    RunningMoments& moments = row_[j * 8 / part_cols];
+    if (col < this->p.n) moments.note(y.x);
+    if (col + 1 < this->p.n) moments.note(y.y);
+    if constexpr (sizeof(typename Block::T) != 4) put_operands(row, col, y);
+  }
+  DEVICE void put_operands(int row, int col, float2 y) {
+    using T = typename Block::T;
+    const ResidualOutput& residual = this->p.residual;
+    T* const to = static_cast<T*>(residual.operands) + static_cast<std::ptrdiff_t>(row) * residual.ld_operands + col;
+    if (col + 1 < this->p.n) {
+      store2(to, y.x, y.y);
+    } else if (col < this->p.n) {
+      *to = from_float<T>(y.x);
+    }
+  }
+
+ private:
+  static constexpr int warp_cols = 8 * Block::col_tiles;
+  static constexpr int part_cols = warp_cols < moment_group ? warp_cols : moment_group;
+  static constexpr int warp_parts = warp_cols / part_cols, parts = Block::cols / part_cols;
+  static constexpr int groups = Block::cols / moment_group;
+  static_assert(warp_cols % part_cols == 0 && moment_group % part_cols == 0 && Block::cols % moment_group == 0);
+  static_assert(Block::rows * parts * sizeof(float2) <= Block::stages * Block::stage * sizeof(typename Block::T));
+
+  float2* parts_ = nullptr;  // rows x parts, of the block
+  RunningMoments row_[warp_parts];
+};
+
+template <class Block>
+struct Embed : ResidualEpilogue<Block> {
+  using ResidualEpilogue<Block>::ResidualEpilogue;
+
+  using typename Epilogue<Block>::Prefetched;
+
+  DEVICE void operator()(int j, int row, int col, float2 lo, float2 hi, const Prefetched&) {
+    this->put(j, row, col, lo);
+    this->put(j + 1, row, col + 8, hi);
+  }
 
   DEVICE void done(void* shared) {
-    Epilogue<Block>::done(shared);
+    ResidualEpilogue<Block>::done(shared);
     if (blockIdx.y != 0) return;
+    // A warp copies a group of columns of a row, two columns a lane.
+    constexpr int groups = Block::cols / moment_group, warps = Block::threads / warp_size;
+    const int n = this->p.n;
     const PrefixRows& prefix = this->p.prefix;
-    for (int i = static_cast<int>(threadIdx.x); i < prefix.count * Block::cols; i += Block::threads) {
-      const int row = i / Block::cols, col = Block::col_block() * Block::cols + i % Block::cols;
-      if (col >= this->p.n) continue;
-      *this->template out<float>(row - prefix.count, col) =
-          prefix.rows[static_cast<std::ptrdiff_t>(row) * this->p.n + col];
+    for (int i = warp_id(); i < prefix.count * groups; i += warps) {
+      const int group = Block::col_block() * groups + i % groups, col = group * moment_group + 2 * lane_id();
+      const int row = i / groups - prefix.count;
+      const float* const from = prefix.rows + static_cast<std::ptrdiff_t>(i / groups) * n + col;
+      const float2 y = make_float2(col < n ? from[0] : 0.F, col + 1 < n ? from[1] : 0.F);
+      this->template store<float>(row, col, y);
+      if constexpr (sizeof(typename Block::T) != 4) this->put_operands(row, col, y);
+      RunningMoments two;
+      if (col < n) two.note(y.x);
+      if (col + 1 < n) two.note(y.y);
+      Moments moments = two.moments();
+      moments.add_lanes(warp_size);
+      if (lane_id() == 0 && group * moment_group < n) {
+        *moments_of(this->p.residual, row, group) = make_float2(moments.mean, moments.squares);
+      }
     }
   }
 };
 
 template <class Block>
-struct Add : Epilogue<Block> {
-  using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true;
-  static constexpr int batch = 1;
+struct Add : ResidualEpilogue<Block> {
+  using ResidualEpilogue<Block>::ResidualEpilogue;
 
   struct Prefetched {
     float2 lo, hi;
@@ -102,15 +198,16 @@ struct Add : Epilogue<Block> {
         in_range ? this->template out<float>(row, col) : this->p.bias;  // an address that nobody writes
     return {*reinterpret_cast<const float2*>(x), *reinterpret_cast<const float2*>(x + 8)};
   }
-  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& old) {
-    this->template store<float>(row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
-    this->template store<float>(row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
+  DEVICE void operator()(int j, int row, int col, float2 lo, float2 hi, const Prefetched& old) {
+    this->put(j, row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
+    this->put(j + 1, row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
   }
 };
 
 template <class Block>
 struct Gelu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
+  static constexpr bool normalises = true;
 
   DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
     const float scale = this->p.out_scale;
@@ -257,11 +354,11 @@ class SiluSqueeze : public Epilogue<Block> {
 template <class Block>
 struct Swiglu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true;
+  static constexpr bool paired = true, normalises = true;
 
   using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int row, int col, float2 gate, float2 up, const Prefetched&) {
+  DEVICE void operator()(int /*j*/, int row, int col, float2 gate, float2 up, const Prefetched&) {
     using T = typename Block::T;
     // `up` shrinks before the product, whose magnitude is the largest.
     const float scale = this->p.out_scale;
@@ -276,7 +373,7 @@ struct Swiglu : Epilogue<Block> {
 template <class Block>
 struct Qkv : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true;
+  static constexpr bool paired = true, normalises = true;
   static constexpr int batch = 1;
 
   struct Prefetched {
@@ -290,7 +387,7 @@ struct Qkv : Epilogue<Block> {
     const std::ptrdiff_t pair = static_cast<std::ptrdiff_t>(patch) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
     return {*reinterpret_cast<const float2*>(qkv.cos + pair), *reinterpret_cast<const float2*>(qkv.sin + pair)};
   }
-  DEVICE void operator()(int row, int col, float2 lo, float2 hi, const Prefetched& prefetched) const {
+  DEVICE void operator()(int /*j*/, int row, int col, float2 lo, float2 hi, const Prefetched& prefetched) const {
     using T = typename Block::T;
     const QkvOutput& qkv = this->p.qkv;
     // head_dim is a power of two. A division per element would cost more than the product's arithmetic.
@@ -320,12 +417,9 @@ struct Qkv : Epilogue<Block> {
   DEVICE int token(int row) const { return row - image(row) * this->p.qkv.tokens; }
 };
 
-/// Passes all accumulators of the thread to `epilogue`.
-template <class Block, class E>
-DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc, E& epilogue) {
-  static_assert(Block::col_tiles % 2 == 0);
-  const int first_row = Block::first_row(), first_col = Block::first_col();
-
+/// acc = scale * acc + bias.
+template <class Block>
+DEVICE void add_bias(const GemmParams& p, typename Block::Accumulators& acc) {
 #pragma unroll
   for (int j = 0; j < Block::col_tiles; j++) {
     const float2 bias = *reinterpret_cast<const float2*>(p.bias + column_to_load<Block>(p, j));
@@ -336,6 +430,37 @@ DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc,
       x[2] = fmaf(x[2], p.scale, bias.x), x[3] = fmaf(x[3], p.scale, bias.y);
     }
   }
+}
+
+/// The same for a product of x - mean, over the deviation: (scale * acc - mean * sum) / deviation + bias. `norms` is
+/// that of combine_moments.
+template <class Block>
+DEVICE void normalise(const GemmParams& p, const float2* norms, typename Block::Accumulators& acc) {
+  const float2* const of_rows = norms + Block::warp_row() + lane_id() / 4;
+#pragma unroll
+  for (int j = 0; j < Block::col_tiles; j++) {
+    const int col = column_to_load<Block>(p, j);
+    const float2 bias = *reinterpret_cast<const float2*>(p.bias + col);
+    const float2 sum = *reinterpret_cast<const float2*>(p.norm.sums + col);
+#pragma unroll
+    for (int i = 0; i < Block::row_tiles; i++) {
+      float(&x)[4] = acc[i][j];
+      const float2 top = of_rows[16 * i], bottom = of_rows[16 * i + 8];
+      const float scale_top = top.x * p.scale, scale_bottom = bottom.x * p.scale;
+      x[0] = fmaf(x[0], scale_top, fmaf(top.y, sum.x, bias.x));
+      x[1] = fmaf(x[1], scale_top, fmaf(top.y, sum.y, bias.y));
+      x[2] = fmaf(x[2], scale_bottom, fmaf(bottom.y, sum.x, bias.x));
+      x[3] = fmaf(x[3], scale_bottom, fmaf(bottom.y, sum.y, bias.y));
+    }
+  }
+}
+
+/// Passes all accumulators of the thread, with bias, to `epilogue`.
+template <class Block, class E>
+DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc, E& epilogue) {
+  static_assert(Block::col_tiles % 2 == 0);
+  const int first_row = Block::first_row(), first_col = Block::first_col();
+
   epilogue.scale(acc);
 
 #pragma unroll
@@ -359,12 +484,13 @@ DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc,
         const float* const x = acc[(i + h) / 2][j] + (i + h) % 2 * 2;
         const float* const y = acc[(i + h) / 2][j + 1] + (i + h) % 2 * 2;
         if constexpr (E::paired) {
-          epilogue(row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), prefetched[h][j / 2]);
+          epilogue(j, row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), prefetched[h][j / 2]);
         } else {
           epilogue(j, row, col, make_float2(x[0], x[1]));
           epilogue(j + 1, row, col + 8, make_float2(y[0], y[1]));
         }
       }
+      epilogue.end_row(i + h);
     }
   }
 }

@@ -15,7 +15,6 @@ struct LayerNormParams {
   void* out;  // rows ldo apart
   int rows, cols, ldx, ldo;
   float epsilon;
-  float scale;       // multiplies the result: a power of two
   float limit;       // of magnitudes of the result, before it is rounded to TYPE
   unsigned* excess;  // see layouts.h; infinite if a row's variance is not finite
 };

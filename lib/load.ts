@@ -163,13 +163,12 @@ export interface FlowModelNumerics {
   readonly precision: Precision
   /**
    * Values inside the backbone that are multiplied by 2^`exponent` where they are stored, and divided by it in the next product:
-   * exact. Keys are scaled inversely to their queries. `norm1` and `norm2` are the results of a block's norms, `hidden` the
-   * hidden layer of its feed-forward network.
+   * exact. Keys are scaled inversely to their queries. `hidden` is the hidden layer of a block's feed-forward network.
    */
   readonly scaled: readonly {
     /** From 0. */
     readonly block: number
-    readonly values: 'norm1' | 'queries' | 'values' | 'norm2' | 'hidden'
+    readonly values: 'queries' | 'values' | 'hidden'
     readonly exponent: number
   }[]
 }

@@ -66,7 +66,7 @@ export interface NativeNumerics {
   readonly precision: Precision
   readonly scaled: readonly {
     readonly block: number
-    readonly values: 'norm1' | 'queries' | 'values' | 'norm2' | 'hidden'
+    readonly values: 'queries' | 'values' | 'hidden'
     readonly exponent: number
   }[]
 }

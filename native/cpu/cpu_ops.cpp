@@ -65,6 +65,11 @@ GemmJob gemm_job(Epilogue epilogue, Matrix<In> in, const Packed& linear, Matrix<
   return job;
 }
 
+PackedPtr after(const NormWeights& norm, std::unique_ptr<PackedPanels> weights) {
+  weights->norm = pack_norm(norm);
+  return weights;
+}
+
 float sigmoid(float x) { return 1.F / (1.F + std::exp(-x)); }
 
 }  // namespace
@@ -158,18 +163,16 @@ PackedPtr CpuOps::pack_values(std::span<const float> values) {
   return packed;
 }
 
-PackedPtr CpuOps::pack_norm(const NormWeights& weights) {
-  auto packed = std::make_unique<PackedNorm>();
-  packed->gamma = padded(weights.gamma);
-  packed->beta = padded(weights.beta);
-  packed->epsilon = weights.epsilon;
-  return packed;
-}
+PackedPtr CpuOps::pack_norm(const NormWeights& weights) { return cpu::pack_norm(weights); }
 
 PackedPtr CpuOps::pack_linear(const LinearWeights& weights) { return pack_panels(weights, kernels_.lanes); }
 
-PackedPtr CpuOps::pack_qkv(const LinearWeights& weights, int heads) {
-  return pack_qkv_panels(weights, heads, kernels_.lanes);
+PackedPtr CpuOps::pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) {
+  return after(norm, pack_panels(weights, kernels_.lanes));
+}
+
+PackedPtr CpuOps::pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) {
+  return after(norm, pack_qkv_panels(weights, heads, kernels_.lanes));
 }
 
 PackedPtr CpuOps::pack_rope(std::span<const float> cos, std::span<const float> sin, int /*half_dim*/) {
@@ -179,8 +182,8 @@ PackedPtr CpuOps::pack_rope(std::span<const float> cos, std::span<const float> s
   return packed;
 }
 
-PackedPtr CpuOps::pack_swiglu(const LinearWeights& gate, const LinearWeights& up) {
-  return pack_swiglu_panels(gate, up, kernels_.lanes);
+PackedPtr CpuOps::pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) {
+  return after(norm, pack_swiglu_panels(gate, up, kernels_.lanes));
 }
 
 PackedPtr CpuOps::pack_depthwise(std::span<const float> weight, int channels) {
@@ -215,15 +218,16 @@ void CpuOps::run_gemm(GemmJob job) {
   pool_.run(job.items, [&](int item, int /*thread*/) { kernels_.gemm(job, item); });
 }
 
-RealMatrix CpuOps::normalised(RealMatrix x, const Packed& norm) {
+RealMatrix CpuOps::normalised(RealMatrix x, const Packed& weights) {
   const std::size_t size = static_cast<std::size_t>(x.rows) * x.stride;
   if (normalised_.size() < size) normalised_ = AlignedFloats(size);
   const RealMatrix y{normalised_.data(), x.rows, x.cols, x.stride};
-  layer_norm(x, norm, y);
+  layer_norm(x, *as<PackedPanels>(weights).norm, y);
   return y;
 }
 
-void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
+void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& residual) {
+  const RealMatrix x = residual.x;
   const auto& tokens = as<PackedValues>(prefix_tokens);
   const int prefix = tokens.count / x.cols;
   for (int i = 0; i < prefix; i++) {
@@ -235,9 +239,9 @@ void CpuOps::embed(OperandMatrix patches, const Packed& linear, const Packed& pr
   run_gemm(job);
 }
 
-void CpuOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                           AttentionShape shape, OperandMatrix qkv) {
-  const RealMatrix in = normalised(x, norm);
+void CpuOps::norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                           OperandMatrix qkv) {
+  const RealMatrix in = normalised(x.x, qkv_weights);
   for (int image = 0; image < shape.images; image++) {
     GemmJob job = gemm_job(Epilogue::qkv, rows_of(in, image * shape.tokens, shape.tokens), qkv_weights, qkv);
     job.qkv = layout(qkv, shape, image);
@@ -260,16 +264,16 @@ void CpuOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix ou
   }
 }
 
-void CpuOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
-  run_gemm(gemm_job(Epilogue::add, in, linear, x));
+void CpuOps::linear_add(OperandMatrix in, const Packed& linear, const Residual& x) {
+  run_gemm(gemm_job(Epilogue::add, in, linear, x.x));
 }
 
-void CpuOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
-  run_gemm(gemm_job(Epilogue::swiglu, normalised(x, norm), swiglu, out));
+void CpuOps::norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) {
+  run_gemm(gemm_job(Epilogue::swiglu, normalised(x.x, swiglu), swiglu, out));
 }
 
-void CpuOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
-  run_gemm(gemm_job(Epilogue::gelu, normalised(x, norm), linear, out));
+void CpuOps::norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) {
+  run_gemm(gemm_job(Epilogue::gelu, normalised(x.x, linear), linear, out));
 }
 
 void CpuOps::project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) {

@@ -50,22 +50,23 @@ class CpuOps : public Ops {
   PackedPtr pack_norm(const NormWeights& weights) override;
   PackedPtr pack_linear(const LinearWeights& weights) override;
   PackedPtr pack_flow(const LinearWeights& weights) override { return pack_linear(weights); }
-  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override;
+  PackedPtr pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) override;
+  PackedPtr pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) override;
   PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override;
-  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override;
+  PackedPtr pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) override;
   PackedPtr pack_depthwise(std::span<const float> weight, int channels) override;
   PackedPtr pack_conv3x3(const LinearWeights& weights) override;
   PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) override;
   PackedPtr pack_mask(const LinearWeights& weights, int up) override;
 
   void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
-  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
-  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                     AttentionShape shape, OperandMatrix qkv) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& x) override;
+  void norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                     OperandMatrix qkv) override;
   void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
-  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
-  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
-  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, const Residual& x) override;
+  void norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) override;
   void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
   void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
   void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
@@ -124,7 +125,7 @@ class CpuOps : public Ops {
   void run_gemm(GemmJob job);
   /// LayerNorm into a buffer of the engine. This pass over memory costs 1 % of the GEMM that follows. Without it, the
   /// GEMM's items would normalise the same rows again for every slice of columns.
-  RealMatrix normalised(RealMatrix x, const Packed& norm);
+  RealMatrix normalised(RealMatrix x, const Packed& weights);
   static const float* scale_of(const SqueezeExcite& excite);
   float* scratch(int thread) const { return scratch_[static_cast<std::size_t>(thread)].data(); }
   void reserve_scratch(std::size_t floats);

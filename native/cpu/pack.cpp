@@ -51,6 +51,14 @@ AlignedFloats padded(std::span<const float> values) {
   return copy;
 }
 
+std::unique_ptr<PackedNorm> pack_norm(const NormWeights& weights) {
+  auto packed = std::make_unique<PackedNorm>();
+  packed->gamma = padded(weights.gamma);
+  packed->beta = padded(weights.beta);
+  packed->epsilon = weights.epsilon;
+  return packed;
+}
+
 std::unique_ptr<PackedPanels> pack_panels(const LinearWeights& weights, int lanes) {
   const int width = 2 * lanes;
   return pack(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "cpu/kernels.h"
@@ -24,7 +25,8 @@ struct PackedPanels : Packed {
   AlignedFloats data, bias;
   int count = 0;
   int k = 0;
-  int up = 0;  // upsampling factor of a mask
+  int up = 0;                        // upsampling factor of a mask
+  std::unique_ptr<PackedNorm> norm;  // of what the product reads; null if there is none
   Panels view() const { return {data.data(), bias.data(), count, k}; }
 };
 
@@ -47,6 +49,7 @@ struct PackedSqueezeExcite : Packed {
 };
 
 AlignedFloats padded(std::span<const float> values);
+std::unique_ptr<PackedNorm> pack_norm(const NormWeights& weights);
 std::unique_ptr<PackedPanels> pack_panels(const LinearWeights& weights, int lanes);
 /// A panel is [channels d.. | channels d + head_dim/2..] of one head; q, k and v follow each other.
 std::unique_ptr<PackedPanels> pack_qkv_panels(const LinearWeights& weights, int heads, int lanes);

@@ -37,11 +37,18 @@ const T& as(const Packed& packed) {
   return static_cast<const T&>(packed);
 }
 
-const float* floats(const std::unique_ptr<DeviceMemory>& memory) {
+template <class Pointer>
+const float* floats(const Pointer& memory) {
   return memory ? static_cast<const float*>(memory->data()) : nullptr;
 }
 
 float* floats(RealMatrix m) { return static_cast<float*>(m.data); }
+
+/// Operands that are the stream itself are not written twice.
+kernels::ResidualOutput residual_output(const Residual& r) {
+  void* const operands = r.operands.data == r.x.data ? nullptr : r.operands.data;
+  return {operands, floats(r.moments), r.operands.stride, r.moments.stride};
+}
 
 /// The instance of a kernel for a precision.
 std::string named(const char* kernel, Precision precision) { return std::string(kernel) + "_" + suffix_of(precision); }
@@ -81,6 +88,8 @@ int CudaOps::stride(int cols) const { return kernels::round_up(cols, 16); }
 std::size_t CudaOps::qkv_elements(AttentionShape shape) const {
   return std::size_t{3} * shape.heads * shape.rows() * kernels::padded_head_dim(shape.head_dim);
 }
+
+int CudaOps::moment_columns(int cols) const { return 2 * ceil_div(cols, kernels::moment_group); }
 
 void* CudaOps::scratch(Scratch& scratch, std::size_t bytes) {
   if (launches_ != &stream_) throw Error(ErrorCode::native, "a stage that needs scratch memory runs in a branch");
@@ -215,9 +224,7 @@ float CudaOps::largest_operand() const {
 }
 
 float CudaOps::excess(const Packed& weights, int part) const {
-  const auto* norm = dynamic_cast<const PackedNorm*>(&weights);
-  return (norm != nullptr ? norm->excess : dynamic_cast<const PackedMatrix&>(weights).excess).magnitude(part) /
-         largest_operand();
+  return as<PackedMatrix>(weights).excess.magnitude(part) / largest_operand();
 }
 
 /// A scale is a parameter of the kernels that were recorded.
@@ -227,12 +234,20 @@ void CudaOps::rescaled(float& scale, int exponent) {
 }
 
 void CudaOps::scale_out(Packed& weights, int part, int exponent) {
-  if (auto* norm = dynamic_cast<PackedNorm*>(&weights)) return rescaled(norm->out_scale, exponent);
   rescaled(dynamic_cast<PackedMatrix&>(weights).out_scale.at(static_cast<std::size_t>(part)), exponent);
 }
 
 void CudaOps::scale_in(Packed& weights, int exponent) {
   rescaled(dynamic_cast<PackedMatrix&>(weights).in_scale, exponent);
+}
+
+bool CudaOps::norm_apart(Packed& weights) {
+  ProductNorm& norm = *as<PackedMatrix>(weights).norm;
+  const float reported = norm.plain->excess.magnitude(0);
+  if (norm.apart || reported == 0 || !std::isfinite(reported)) return false;
+  norm.apart = true;
+  guarded([&] { recordings_.clear(); });
+  return true;
 }
 
 bool CudaOps::widen() {
@@ -367,14 +382,17 @@ PackedPtr CudaOps::pack_linear(const LinearWeights& weights) {
 PackedPtr CudaOps::pack_flow(const LinearWeights& weights) {
   return guarded([&] { return packer_.flow(weights); });
 }
-PackedPtr CudaOps::pack_qkv(const LinearWeights& weights, int heads) {
-  return packed([&] { return packer_.qkv(weights, heads); });
+PackedPtr CudaOps::pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) {
+  return packed([&] { return packer_.norm_linear(norm, weights); });
+}
+PackedPtr CudaOps::pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) {
+  return packed([&] { return packer_.qkv(norm, weights, heads); });
 }
 PackedPtr CudaOps::pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) {
   return guarded([&] { return packer_.rope(cos, sin, half_dim); });
 }
-PackedPtr CudaOps::pack_swiglu(const LinearWeights& gate, const LinearWeights& up) {
-  return packed([&] { return packer_.swiglu(gate, up); });
+PackedPtr CudaOps::pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) {
+  return packed([&] { return packer_.swiglu(norm, gate, up); });
 }
 PackedPtr CudaOps::pack_depthwise(std::span<const float> weight, int channels) {
   return guarded([&] { return packer_.depthwise(weight, channels); });
@@ -422,33 +440,40 @@ void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
   // A tile that is forced comes with panels of some columns, where a device of the tests would choose all of them.
   const int panel = gemm_tile_ != nullptr ? middle_divisor(columns)
                                           : choose_gemm_panel(tile, params.m, params.n, params.k, bytes, device());
-  launch(name, {panel, rows, columns / panel}, {tile.threads}, kernels::gemm_shared_bytes(tile, bytes), params);
+  const int shared =
+      kernels::gemm_shared_bytes(tile, bytes) + (params.norm.sums != nullptr ? kernels::gemm_norm_bytes(tile) : 0);
+  launch(name, {panel, rows, columns / panel}, {tile.threads}, shared, params);
 }
 
 void CudaOps::run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision) {
   const auto& weights = as<PackedNorm>(norm);
   // Features are float32, but become operands in the head's first product: they have the same limit.
-  const kernels::LayerNormParams params{floats(x),
-                                        floats(weights.gamma),
-                                        floats(weights.beta),
-                                        out,
-                                        x.rows,
-                                        x.cols,
-                                        x.stride,
-                                        ldo,
-                                        weights.epsilon,
-                                        weights.out_scale,
-                                        largest_operand(),
-                                        weights.excess.device};
+  const kernels::LayerNormParams params{
+      floats(x),       floats(weights.gamma), floats(weights.beta), out, x.rows, x.cols, x.stride, ldo,
+      weights.epsilon, largest_operand(),     weights.excess.device};
   launch(named("layer_norm", precision), {ceil_div(x.rows, kernels::layer_norm_rows)}, {kernels::layer_norm_threads}, 0,
          params);
 }
 
-OperandMatrix CudaOps::normalised(RealMatrix x, const Packed& norm) {
-  void* memory =
-      guarded([&] { return scratch(normalised_, static_cast<std::size_t>(x.rows) * x.stride * operand_bytes()); });
-  run_layer_norm(x, norm, memory, x.stride, precision_);
-  return {memory, x.rows, x.cols, x.stride};
+kernels::GemmParams CudaOps::norm_gemm_params(const Residual& residual, const Packed& weights, void* out, int ldo) {
+  const ProductNorm& norm = *as<PackedMatrix>(weights).norm;
+  const RealMatrix x = residual.x, moments = residual.moments;
+  OperandMatrix in = residual.operands;
+  if (norm.apart) {
+    in = {nullptr, x.rows, x.cols, x.stride};
+    in.data =
+        guarded([&] { return scratch(normalised_, static_cast<std::size_t>(x.rows) * x.stride * operand_bytes()); });
+    run_layer_norm(x, *norm.plain, in.data, in.stride, precision_);
+  }
+  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, weights, out, ldo);
+  params.norm = {norm.apart ? nullptr : floats(moments),
+                 floats(norm.sums),
+                 moments.stride,
+                 norm.cols,
+                 norm.plain->epsilon,
+                 largest_operand(),
+                 norm.plain->excess.device};
+  return params;
 }
 
 // ---- backbone -------------------------------------------------------------------------------------------------------
@@ -461,19 +486,20 @@ void CudaOps::preprocess_patches(const Frame& frame, Grid grid, int patch, Opera
   launch(named("preprocess", precision_), {ceil_div(width, 32), ceil_div(height, 8)}, {32, 8}, 0, params);
 }
 
-void CudaOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
+void CudaOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens,
+                    const Residual& residual) {
   const auto& tokens = as<PackedFloats>(prefix_tokens);
-  const int prefix = tokens.count / x.cols;
-  float* out = floats(x) + static_cast<std::ptrdiff_t>(prefix) * x.stride;
-  kernels::GemmParams params = gemm_params(patches.data, patches.stride, patches.rows, linear, out, x.stride);
+  const int prefix = tokens.count / residual.x.cols;
+  const Residual to = rows_of(residual, prefix, patches.rows, operand_bytes());
+  kernels::GemmParams params = gemm_params(patches.data, patches.stride, patches.rows, linear, to.x.data, to.x.stride);
+  params.residual = residual_output(to);
   params.prefix = {floats(tokens.values), prefix};
   run_gemm("embed", params);
 }
 
-void CudaOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                            AttentionShape shape, OperandMatrix qkv) {
-  const OperandMatrix in = normalised(x, norm);
-  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, qkv_weights, qkv.data, 0);
+void CudaOps::norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                            OperandMatrix qkv) {
+  kernels::GemmParams params = norm_gemm_params(x, qkv_weights, qkv.data, 0);
   const int head_dim = kernels::padded_head_dim(shape.head_dim);
   const auto& scale = as<PackedMatrix>(qkv_weights).out_scale;
   const float q_scale = 1.44269504F / std::sqrt(static_cast<float>(shape.head_dim));
@@ -530,18 +556,18 @@ kernels::AttentionBlock CudaOps::attention_block(AttentionWork work) const {
   return choose_attention_block(work, device());
 }
 
-void CudaOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
-  run_gemm("add", gemm_params(in.data, in.stride, in.rows, linear, x.data, x.stride));
+void CudaOps::linear_add(OperandMatrix in, const Packed& linear, const Residual& x) {
+  kernels::GemmParams params = gemm_params(in.data, in.stride, in.rows, linear, x.x.data, x.x.stride);
+  params.residual = residual_output(x);
+  run_gemm("add", params);
 }
 
-void CudaOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
-  const OperandMatrix in = normalised(x, norm);
-  run_gemm("swiglu", gemm_params(in.data, in.stride, in.rows, swiglu, out.data, out.stride));
+void CudaOps::norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) {
+  run_gemm("swiglu", norm_gemm_params(x, swiglu, out.data, out.stride));
 }
 
-void CudaOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
-  const OperandMatrix in = normalised(x, norm);
-  run_gemm("gelu", gemm_params(in.data, in.stride, in.rows, linear, out.data, out.stride));
+void CudaOps::norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) {
+  run_gemm("gelu", norm_gemm_params(x, linear, out.data, out.stride));
 }
 
 void CudaOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {

@@ -52,6 +52,7 @@ class CudaOps : public Ops {
   std::size_t operand_bytes() const override { return bytes_of(precision_); }
   int stride(int cols) const override;
   std::size_t qkv_elements(AttentionShape shape) const override;
+  int moment_columns(int cols) const override;
   /// One image leaves multiprocessors idle: a product with 384 columns and 1605 rows has 39 tiles of 128 x 128.
   int images_per_pass() const override { return most_images; }
   RealMatrix output(std::span<float> host, int slot, int rows, int cols) override;
@@ -72,6 +73,7 @@ class CudaOps : public Ops {
   float excess(const Packed& weights, int part) const override;
   void scale_out(Packed& weights, int part, int exponent) override;
   void scale_in(Packed& weights, int exponent) override;
+  bool norm_apart(Packed& weights) override;
   bool widen() override;
   void abandon() override;
 
@@ -85,22 +87,23 @@ class CudaOps : public Ops {
   PackedPtr pack_norm(const NormWeights& weights) override;
   PackedPtr pack_linear(const LinearWeights& weights) override;
   PackedPtr pack_flow(const LinearWeights& weights) override;
-  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override;
+  PackedPtr pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) override;
+  PackedPtr pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) override;
   PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override;
-  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override;
+  PackedPtr pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) override;
   PackedPtr pack_depthwise(std::span<const float> weight, int channels) override;
   PackedPtr pack_conv3x3(const LinearWeights& weights) override;
   PackedPtr pack_squeeze_excite(const SqueezeExciteWeights& weights) override;
   PackedPtr pack_mask(const LinearWeights& weights, int up) override;
 
   void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
-  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
-  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                     AttentionShape shape, OperandMatrix qkv) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& x) override;
+  void norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                     OperandMatrix qkv) override;
   void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
-  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
-  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
-  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, const Residual& x) override;
+  void norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) override;
   void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
   void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
   void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;
@@ -189,8 +192,8 @@ class CudaOps : public Ops {
   void run_gemm(const char* op, const kernels::GemmParams& params);
   kernels::AttentionBlock attention_block(AttentionWork work) const;
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);
-  /// norm(x) as operands, in scratch.
-  OperandMatrix normalised(RealMatrix x, const Packed& norm);
+  /// The parameters of the product `weights` of norm(x).
+  kernels::GemmParams norm_gemm_params(const Residual& x, const Packed& weights, void* out, int ldo);
   template <class Pack>
   PackedPtr packed(const Pack& pack);
   void download_outputs();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <vector>
 
 #include "cuda/copy.h"
@@ -54,6 +56,16 @@ float fit_into_fp16(std::vector<float>& weights) {
   return scale;
 }
 
+/// The sums of the rows of k weights that `operands` are the rounded ones of, times `scale`.
+std::vector<float> row_sums(Precision precision, std::span<const std::byte> operands, int k, float scale) {
+  std::vector<float> values(operands.size() / bytes_of(precision)), sums;
+  from_operands(precision, operands.data(), values);
+  for (auto row = values.begin(); row != values.end(); row += k) {
+    sums.push_back(static_cast<float>(scale * std::accumulate(row, row + k, 0.)));
+  }
+  return sums;
+}
+
 }  // namespace
 
 void to_operands(Precision precision, std::span<const float> values, void* operands) {
@@ -86,9 +98,10 @@ std::unique_ptr<DeviceMemory> Packer::upload(std::span<const float> values, std:
 }
 
 /// `row_of(j)` returns the channel of row j. `source_of_k(k)` returns the place of step k's weight in a channel's row,
-/// or -1 for a zero.
+/// or -1 for a zero. W (gamma z + beta) + b = (W gamma) z + (W beta + b), for a normalised z.
 template <class RowOf, class SourceOfK>
-std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k) {
+std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k,
+                                             const NormWeights* norm) {
   auto packed = std::make_unique<PackedMatrix>();
   const int padded_rows = round_up(rows, row_group);
   packed->n = rows;
@@ -106,6 +119,10 @@ std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_o
       if (const int source = source_of_k(i); source >= 0) to[i] = from[source];
     }
     if (!w.bias.empty()) bias[j] = w.bias[row.channel];
+    if (norm != nullptr) {
+      bias[j] = static_cast<float>(std::inner_product(from, from + k, norm->beta.begin(), double{bias[j]}));
+      std::transform(to, to + k, norm->gamma.begin(), to, std::multiplies<>());
+    }
     if (!w.gain.empty()) {
       gain.resize(padded_rows, 1.F);
       gain[j] = w.gain[row.channel];
@@ -117,7 +134,12 @@ std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_o
   packed->weights = upload_bytes(operands.data(), operands.size(), operands.size());
   packed->excess = excess_.add(static_cast<int>(packed->out_scale.size()));
   std::erase_if(stored_, [](const Stored& stored) { return stored.weights.expired(); });
-  stored_.push_back({packed->weights, operands.size()});
+  if (norm != nullptr) {
+    packed->norm = product_norm(*norm);
+    packed->norm->sums = upload(row_sums(precision_, operands, packed->k, packed->weight_scale));
+  }
+  stored_.push_back(
+      {packed->weights, operands.size(), packed->norm ? packed->norm->sums : nullptr, packed->k, packed->weight_scale});
   packed->bias = upload(bias);
   if (!gain.empty()) packed->gain = upload(gain);
   return packed;
@@ -135,6 +157,11 @@ void Packer::convert(Precision precision) {
     to_operands(precision, values, operands.data());
     copy_to_device(operands.data(), operands.size(), weights->data(), stream_);
     stream_.synchronize();
+    if (const auto sums = stored.sums.lock()) {
+      const auto rounded = row_sums(precision, operands, stored.k, stored.scale);
+      copy_to_device(rounded.data(), rounded.size() * sizeof(float), sums->data(), stream_);
+      stream_.synchronize();
+    }
   }
   precision_ = precision;
 }
@@ -146,7 +173,7 @@ PackedPtr Packer::values(std::span<const float> values) const {
   return packed;
 }
 
-PackedPtr Packer::norm(const NormWeights& weights) const {
+std::unique_ptr<PackedNorm> Packer::norm(const NormWeights& weights) const {
   auto packed = std::make_unique<PackedNorm>();
   const std::size_t padded = round_up(static_cast<int>(weights.gamma.size()), column_group);
   packed->gamma = upload(weights.gamma, padded);
@@ -154,6 +181,19 @@ PackedPtr Packer::norm(const NormWeights& weights) const {
   packed->epsilon = weights.epsilon;
   packed->excess = excess_.add(1);
   return packed;
+}
+
+std::unique_ptr<ProductNorm> Packer::product_norm(const NormWeights& weights) const {
+  const std::vector<float> ones(weights.gamma.size(), 1.F), zeros(ones.size());
+  auto packed = std::make_unique<ProductNorm>();
+  packed->plain = norm({ones, zeros, weights.epsilon});
+  packed->cols = static_cast<int>(ones.size());
+  return packed;
+}
+
+PackedPtr Packer::norm_linear(const NormWeights& norm, const LinearWeights& weights) {
+  return matrix(
+      weights.out, weights.in, [&](int j) { return plain_row(weights, j); }, as_is, &norm);
 }
 
 PackedPtr Packer::linear(const LinearWeights& weights) {
@@ -174,7 +214,7 @@ PackedPtr Packer::flow(const LinearWeights& weights) const {
   return packed;
 }
 
-PackedPtr Packer::qkv(const LinearWeights& weights, int heads) {
+PackedPtr Packer::qkv(const NormWeights& norm, const LinearWeights& weights, int heads) {
   const int dim = weights.out / 3, head_dim = dim / heads, half = head_dim / 2;
   const int padded = kernels::padded_head_dim(head_dim);
   const auto row_of = [&](int j) {
@@ -185,7 +225,7 @@ PackedPtr Packer::qkv(const LinearWeights& weights, int heads) {
     if (pair >= half) return Row{};
     return Row{&weights, first + (d % 16 < 8 ? pair : half + pair)};
   };
-  return matrix(3 * heads * padded, weights.in, row_of, as_is);
+  return matrix(3 * heads * padded, weights.in, row_of, as_is, &norm);
 }
 
 PackedPtr Packer::rope(std::span<const float> cos, std::span<const float> sin, int half_dim) const {
@@ -202,9 +242,9 @@ PackedPtr Packer::rope(std::span<const float> cos, std::span<const float> sin, i
   return packed;
 }
 
-PackedPtr Packer::swiglu(const LinearWeights& gate, const LinearWeights& up) {
+PackedPtr Packer::swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) {
   const auto row_of = [&](int j) { return plain_row(j % 16 < 8 ? gate : up, j / 16 * 8 + j % 8); };
-  return matrix(2 * round_up(gate.out, 8), gate.in, row_of, as_is);
+  return matrix(2 * round_up(gate.out, 8), gate.in, row_of, as_is, &norm);
 }
 
 PackedPtr Packer::depthwise(std::span<const float> weight, int channels) const {

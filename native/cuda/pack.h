@@ -14,6 +14,26 @@
 
 namespace flow::cuda {
 
+/// Numbers that kernels read as float32.
+struct PackedFloats : Packed {
+  std::unique_ptr<DeviceMemory> values;
+  int count = 0;
+};
+
+struct PackedNorm : Packed {
+  std::unique_ptr<DeviceMemory> gamma, beta;
+  float epsilon = 0;
+  ExcessWords excess;
+};
+
+/// The norm of what a product reads. Gamma and beta are parts of the product's weights and bias.
+struct ProductNorm {
+  std::unique_ptr<PackedNorm> plain;   // gamma 1, beta 0: the norm as a stage of its own
+  std::shared_ptr<DeviceMemory> sums;  // of the rows of the weights, as they are rounded
+  int cols = 0;                        // of the residual stream
+  bool apart = false;                  // whether it is a stage of its own
+};
+
 /// Weights of a GEMM or of mask_upsample: n rows of k operands, padded with zeros.
 struct PackedMatrix : Packed {
   std::shared_ptr<DeviceMemory> weights;
@@ -27,22 +47,10 @@ struct PackedMatrix : Packed {
   float in_scale = 1;                          // of the operands that come in; a power of two, as all of these
   std::array<float, 3> out_scale = {1, 1, 1};  // of the operands that go out; qkv: of q, k, v
   ExcessWords excess;                          // as out_scale
+  std::unique_ptr<ProductNorm> norm;           // null if there is none
 
   /// What the product is multiplied by.
   float scale() const { return weight_scale / in_scale; }
-};
-
-/// Numbers that kernels read as float32.
-struct PackedFloats : Packed {
-  std::unique_ptr<DeviceMemory> values;
-  int count = 0;
-};
-
-struct PackedNorm : Packed {
-  std::unique_ptr<DeviceMemory> gamma, beta;
-  float epsilon = 0;
-  float out_scale = 1;  // of operands that go out
-  ExcessWords excess;
 };
 
 struct PackedRope : Packed {
@@ -74,26 +82,32 @@ class Packer {
   void convert(Precision precision);
 
   PackedPtr values(std::span<const float> values) const;
-  PackedPtr norm(const NormWeights& weights) const;
+  std::unique_ptr<PackedNorm> norm(const NormWeights& weights) const;
   PackedPtr linear(const LinearWeights& weights);
   PackedPtr flow(const LinearWeights& weights) const;
-  PackedPtr qkv(const LinearWeights& weights, int heads);
+  PackedPtr norm_linear(const NormWeights& norm, const LinearWeights& weights);
+  PackedPtr qkv(const NormWeights& norm, const LinearWeights& weights, int heads);
   PackedPtr rope(std::span<const float> cos, std::span<const float> sin, int half_dim) const;
-  PackedPtr swiglu(const LinearWeights& gate, const LinearWeights& up);
+  PackedPtr swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up);
   PackedPtr depthwise(std::span<const float> weight, int channels) const;
   PackedPtr conv3x3(const LinearWeights& weights);
   PackedPtr squeeze_excite(const SqueezeExciteWeights& weights) const;
   PackedPtr mask(const LinearWeights& weights, int up);
 
  private:
-  /// The weights of a matrix in device memory, of `bytes` bytes.
+  /// The weights of a matrix in device memory, of `bytes` bytes, and the sums of their rows, if a norm needs them.
   struct Stored {
     std::weak_ptr<DeviceMemory> weights;
     std::size_t bytes;
+    std::weak_ptr<DeviceMemory> sums;
+    int k;
+    float scale;  // the weights times this are the true ones
   };
 
   template <class RowOf, class SourceOfK>
-  std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k);
+  std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k,
+                                       const NormWeights* norm = nullptr);
+  std::unique_ptr<ProductNorm> product_norm(const NormWeights& weights) const;
   /// Copies the values to device memory, followed by zeros up to `count` values. Waits for the copy.
   std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
   std::unique_ptr<DeviceMemory> upload_bytes(const void* data, std::size_t bytes, std::size_t room) const;

@@ -12,7 +12,7 @@ struct Numerics {
   /// product: exact.
   struct Scaled {
     int block;
-    std::string values;  // "norm1", "queries" (keys have the inverse), "values", "norm2", "hidden"
+    std::string values;  // "queries" (keys have the inverse), "values", "hidden"
     int exponent;
   };
 

@@ -81,6 +81,12 @@ int powers_above(float excess) {
   return std::isfinite(excess) ? static_cast<int>(std::ceil(std::log2(excess))) + headroom : 2 * most_exponent + 1;
 }
 
+/// The weights of a norm, read.
+struct Norm {
+  std::vector<float> gamma, beta;
+  NormWeights view() const { return {gamma, beta, norm_epsilon}; }
+};
+
 /// Reads and packs the weights of the backbone.
 struct Loader {
   Ops& ops;
@@ -89,14 +95,7 @@ struct Loader {
   std::vector<float> read(const std::string& name, std::size_t rows, std::size_t cols = 1) const {
     return weights.read(name, rows * cols);
   }
-  PackedPtr norm(const std::string& name, int dim) const {
-    const auto gamma = read(name + ".weight", dim), beta = read(name + ".bias", dim);
-    return ops.pack_norm({gamma, beta, norm_epsilon});
-  }
-  PackedPtr linear(const std::string& name, int in, int out) const {
-    const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out);
-    return ops.pack_linear({in, out, weight, bias});
-  }
+  Norm norm(const std::string& name, int dim) const { return {read(name + ".weight", dim), read(name + ".bias", dim)}; }
   PackedPtr patch_embed(const std::string& name, const BackboneConfig& config) const {
     const int in = 3 * config.patch * config.patch;
     auto weight = read(name + ".weight", in, config.dim), bias = read(name + ".bias", config.dim);
@@ -107,19 +106,23 @@ struct Loader {
     const auto weight = read(name + ".weight", in, out), bias = read(name + ".bias", out), gain = read(gamma, out);
     return ops.pack_linear({in, out, weight, bias, gain});
   }
-  PackedPtr qkv(const std::string& name, const BackboneConfig& config) const {
+  PackedPtr qkv(const Norm& norm, const std::string& name, const BackboneConfig& config) const {
     const auto weight = read(name + ".weight", 3 * config.dim, config.dim);
     auto bias = read(name + ".bias", 3 * config.dim);
     if (weights.has(name + ".bias_mask")) {
       const auto mask = read(name + ".bias_mask", bias.size());
       for (std::size_t i = 0; i < bias.size(); i++) bias[i] *= mask[i];
     }
-    return ops.pack_qkv({config.dim, 3 * config.dim, weight, bias}, config.heads);
+    return ops.pack_qkv(norm.view(), {config.dim, 3 * config.dim, weight, bias}, config.heads);
   }
-  PackedPtr swiglu(const std::string& name, const BackboneConfig& config) const {
+  PackedPtr gelu(const Norm& norm, const std::string& name, const BackboneConfig& config) const {
+    const auto weight = read(name + ".weight", config.hidden, config.dim), bias = read(name + ".bias", config.hidden);
+    return ops.pack_norm_linear(norm.view(), {config.dim, config.hidden, weight, bias});
+  }
+  PackedPtr swiglu(const Norm& norm, const std::string& name, const BackboneConfig& config) const {
     const auto w1 = read(name + ".w1.weight", config.hidden, config.dim), b1 = read(name + ".w1.bias", config.hidden);
     const auto w2 = read(name + ".w2.weight", config.hidden, config.dim), b2 = read(name + ".w2.bias", config.hidden);
-    return ops.pack_swiglu({config.dim, config.hidden, w1, b1}, {config.dim, config.hidden, w2, b2});
+    return ops.pack_swiglu(norm.view(), {config.dim, config.hidden, w1, b1}, {config.dim, config.hidden, w2, b2});
   }
 };
 
@@ -147,15 +150,14 @@ Vit::Vit(Ops& ops, const BackboneConfig& config, WeightSource& weights) : ops_(o
     const std::string name = "blocks." + std::to_string(i) + ".";
     const bool gated = config.ffn == BackboneConfig::Ffn::swiglu;
     Block block;
-    block.norm1 = load.norm(name + "norm1", dim);
-    block.qkv = load.qkv(name + "attn.qkv", config);
+    block.qkv = load.qkv(load.norm(name + "norm1", dim), name + "attn.qkv", config);
     block.proj = load.scaled_linear(name + "attn.proj", name + "ls1.gamma", dim, dim);
-    block.norm2 = load.norm(name + "norm2", dim);
-    block.ffn_in = gated ? load.swiglu(name + "mlp", config) : load.linear(name + "mlp.fc1", dim, config.hidden);
+    const Norm norm2 = load.norm(name + "norm2", dim);
+    block.ffn_in = gated ? load.swiglu(norm2, name + "mlp", config) : load.gelu(norm2, name + "mlp.fc1", config);
     block.ffn_out = load.scaled_linear(name + (gated ? "mlp.w3" : "mlp.fc2"), name + "ls2.gamma", config.hidden, dim);
     blocks_.push_back(std::move(block));
   }
-  norm_ = load.norm("norm", dim);
+  norm_ = ops.pack_norm(load.norm("norm", dim).view());
 }
 
 Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> periods, Grid grid, int images)
@@ -166,7 +168,13 @@ Vit::Plan::Plan(Ops& ops, const BackboneConfig& config, std::span<const float> p
 
 void Vit::Plan::lay_out(Arena& arena, Ops& ops, const BackboneConfig& config) {
   patches = arena.matrix<Operand>(shape.images * grid.size(), 3 * config.patch * config.patch);
-  x = arena.matrix<Real>(shape.rows(), config.dim);
+  x.x = arena.matrix<Real>(shape.rows(), config.dim);
+  if (const int columns = ops.moment_columns(config.dim); columns > 0) {
+    const bool rounds = ops.operand_bytes() != sizeof(float);
+    x.operands = rounds ? arena.matrix<Operand>(shape.rows(), config.dim)
+                        : OperandMatrix{x.x.data, x.x.rows, x.x.cols, x.x.stride};
+    x.moments = arena.matrix<Real>(shape.rows(), columns);
+  }
   qkv = arena.block<Operand>(ops.qkv_elements(shape));
   attended = arena.matrix<Operand>(shape.rows(), config.dim);
   hidden = arena.matrix<Operand>(shape.rows(), config.hidden);
@@ -179,13 +187,11 @@ int Vit::exponent_in_range(const Block& block, Operands operands) const {
   const int now = block.exponents.at(operands);
   const auto shrunk = [&](const Packed& from, int part = 0) { return now - powers_above(ops_.excess(from, part)); };
   switch (operands) {
-    case norm1_operands: return shrunk(*block.norm1);
     case query_operands: {  // softmax(q k^T) stays as it is if q shrinks and k grows, and the other way round
       const float q = ops_.excess(*block.qkv, q_part), k = ops_.excess(*block.qkv, k_part);
       return q != 0 && k != 0 ? now : now - powers_above(q) + powers_above(k);
     }
     case value_operands: return shrunk(*block.qkv, v_part);
-    case norm2_operands: return shrunk(*block.norm2);
     case hidden_operands: return shrunk(*block.ffn_in);
     case operands_count: break;
   }
@@ -195,10 +201,6 @@ int Vit::exponent_in_range(const Block& block, Operands operands) const {
 /// Multiplies operands by 2^exponent where they are stored, and undoes it where they are read.
 void Vit::scale(Block& block, Operands operands, int exponent) {
   switch (operands) {
-    case norm1_operands:
-      ops_.scale_out(*block.norm1, 0, exponent);
-      ops_.scale_in(*block.qkv, exponent);
-      break;
     case query_operands:
       ops_.scale_out(*block.qkv, q_part, exponent);
       ops_.scale_out(*block.qkv, k_part, -exponent);
@@ -206,10 +208,6 @@ void Vit::scale(Block& block, Operands operands, int exponent) {
     case value_operands:  // attention is linear in v
       ops_.scale_out(*block.qkv, v_part, exponent);
       ops_.scale_in(*block.proj, exponent);
-      break;
-    case norm2_operands:
-      ops_.scale_out(*block.norm2, 0, exponent);
-      ops_.scale_in(*block.ffn_in, exponent);
       break;
     case hidden_operands:  // after the activation
       ops_.scale_out(*block.ffn_in, 0, exponent);
@@ -223,6 +221,10 @@ void Vit::scale(Block& block, Operands operands, int exponent) {
 bool Vit::make_room() {
   bool changed = false;
   for (Block& block : blocks_) {
+    for (Packed* const weights : {block.qkv.get(), block.ffn_in.get()}) changed |= ops_.norm_apart(*weights);
+  }
+  if (changed) return true;  // what follows a norm that is not right tells nothing about its own range
+  for (Block& block : blocks_) {
     for (int i = 0; i < operands_count; i++) {
       const auto operands = static_cast<Operands>(i);
       const int exponent = exponent_in_range(block, operands);
@@ -235,7 +237,7 @@ bool Vit::make_room() {
 }
 
 std::vector<Numerics::Scaled> Vit::scaled() const {
-  constexpr std::array<const char*, operands_count> names{"norm1", "queries", "values", "norm2", "hidden"};
+  constexpr std::array<const char*, operands_count> names{"queries", "values", "hidden"};
   std::vector<Numerics::Scaled> all;
   for (std::size_t block = 0; block < blocks_.size(); block++) {
     for (std::size_t i = 0; i < operands_count; i++) {
@@ -269,29 +271,30 @@ void Vit::run(const Image& image, Plan& plan, CompiledBackbone& compiled) const 
 }
 
 void Vit::encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const {
-  const RealMatrix x = plan.x;
+  const Residual& x = plan.x;
   const int patches = plan.grid.size(), tokens = plan.shape.tokens;
-  const auto patch_tokens = [&](int image) { return rows_of(x, image * tokens + plan.shape.prefix, patches); };
+  const auto patch_tokens = [&](int image) { return rows_of(x.x, image * tokens + plan.shape.prefix, patches); };
   const int count = static_cast<int>(features.size());
 
   for (int i = 0; i < count; i++) {
-    ops_.embed(patches_of(plan, i), *patch_embed_, *prefix_tokens_, rows_of(x, i * tokens, tokens));
+    ops_.embed(patches_of(plan, i), *patch_embed_, *prefix_tokens_,
+               rows_of(x, i * tokens, tokens, ops_.operand_bytes()));
   }
   if (trace) trace->record(ops_, "input", plan.patches);
   if (trace) trace->record(ops_, "patch_tokens", patch_tokens(0));
 
   for (std::size_t i = 0; i < blocks_.size(); i++) {
     const Block& block = blocks_[i];
-    ops_.norm_qkv_rope(x, *block.norm1, *block.qkv, *plan.rope, plan.shape, plan.qkv);
+    ops_.norm_qkv_rope(x, *block.qkv, *plan.rope, plan.shape, plan.qkv);
     ops_.attention(plan.qkv, plan.shape, plan.attended);
     ops_.linear_add(plan.attended, *block.proj, x);
     if (config_.ffn == BackboneConfig::Ffn::swiglu) {
-      ops_.norm_swiglu(x, *block.norm2, *block.ffn_in, plan.hidden);
+      ops_.norm_swiglu(x, *block.ffn_in, plan.hidden);
     } else {
-      ops_.norm_gelu(x, *block.norm2, *block.ffn_in, plan.hidden);
+      ops_.norm_gelu(x, *block.ffn_in, plan.hidden);
     }
     ops_.linear_add(plan.hidden, *block.ffn_out, x);
-    if (trace) trace->record(ops_, "block" + std::to_string(i), x);
+    if (trace) trace->record(ops_, "block" + std::to_string(i), x.x);
   }
 
   for (int i = 0; i < count; i++) ops_.layer_norm(patch_tokens(i), *norm_, features[static_cast<std::size_t>(i)]);

@@ -26,7 +26,7 @@ class Vit {
     AttentionShape shape;
     PackedPtr rope;
     OperandMatrix patches;  // images * N x 3*patch*patch
-    RealMatrix x;           // images * (prefix + N) x dim: the residual stream
+    Residual x;             // images * (prefix + N) x dim
     OperandMatrix qkv;
     OperandMatrix attended;  // images * (prefix + N) x dim
     OperandMatrix hidden;    // images * (prefix + N) x hidden
@@ -51,7 +51,8 @@ class Vit {
   /// The pass from the patches of its images, which are in the plan, to the features of each.
   void encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const;
 
-  /// After a pass whose values were out of range: scales the operands that were, so that the next pass is right.
+  /// After a pass whose values were out of range: takes the norms that were out of their products, or scales the
+  /// operands that were, so that the next pass is right.
   /// Returns false if that does not help, or nothing of the blocks was out of range.
   bool make_room();
   /// The operands that `make_room` has scaled.
@@ -61,10 +62,10 @@ class Vit {
   OperandMatrix patches_of(const Plan& plan, int image) const;
 
   /// Operands that a stage of a block hands to the next, with a scale of their own.
-  enum Operands { norm1_operands, query_operands, value_operands, norm2_operands, hidden_operands, operands_count };
+  enum Operands { query_operands, value_operands, hidden_operands, operands_count };
 
   struct Block {
-    PackedPtr norm1, qkv, proj, norm2, ffn_in, ffn_out;
+    PackedPtr qkv, proj, ffn_in, ffn_out;            // qkv and ffn_in with the norms before them
     std::array<int, operands_count> exponents = {};  // of the powers of two that Operands are multiplied by
   };
 

@@ -49,6 +49,21 @@ struct NormWeights {
   float epsilon;
 };
 
+/// The residual stream, N x C. Stages that write it also write what the next norm needs, so no stage has to read whole
+/// rows only to normalise them. `operands` and `moments` are empty if the engine needs neither (moment_columns).
+struct Residual {
+  RealMatrix x;
+  OperandMatrix operands;  // x, rounded, N x C; the memory of `x` itself if operands are float32
+  RealMatrix moments;      // N x moment_columns, in a layout of the engine's own
+};
+
+/// Rows [first, first + count).
+inline Residual rows_of(const Residual& r, int first, int count, std::size_t operand_bytes) {
+  if (!r.moments) return {rows_of(r.x, first, count), {}, {}};
+  return {rows_of(r.x, first, count), rows_of(r.operands, first, count, operand_bytes),
+          rows_of(r.moments, first, count)};
+}
+
 /// s = sigmoid(fc2 silu(fc1 mean + b1) + b2)
 struct SqueezeExciteWeights {
   LinearWeights fc1;
@@ -128,6 +143,8 @@ class Ops : public RefineStages, public LabelStages {
   virtual int stride(int cols) const = 0;
   /// Elements of the `qkv` matrix that norm_qkv_rope hands to attention.
   virtual std::size_t qkv_elements(AttentionShape shape) const = 0;
+  /// Columns of `Residual::moments` if x has `cols` columns; 0 if the norms of this engine read x alone.
+  virtual int moment_columns(int /*cols*/) const { return 0; }
   /// Best number of images in one pass of the backbone, at most most_images. It is 2 if one pass over both frames of a
   /// pair is faster than two passes.
   virtual int images_per_pass() const = 0;
@@ -173,6 +190,11 @@ class Ops : public RefineStages, public LabelStages {
   virtual void scale_out(Packed& /*weights*/, int /*part*/, int /*exponent*/) {}
   /// From now on, the stage with these weights gets operands that are multiplied by 2^exponent, and undoes it.
   virtual void scale_in(Packed& /*weights*/, int /*exponent*/) {}
+  /// Norms are part of the product that follows, and rounding comes before the mean is taken off. That costs digits if
+  /// the mean of a row is large beside its deviation, and fails if x is beyond the range of operands. If a row of the
+  /// last sequence was so, the norm before the product with these weights is a stage of its own from now on. Returns
+  /// whether this call has changed that.
+  virtual bool norm_apart(Packed& /*weights*/) { return false; }
   /// Goes on in `wider_precision`, if the engine may choose. Returns whether it does. The weights are converted from
   /// what they were packed as, so they do not regain digits.
   virtual bool widen() { return false; }
@@ -207,11 +229,13 @@ class Ops : public RefineStages, public LabelStages {
   virtual PackedPtr pack_linear(const LinearWeights& weights) = 0;
   /// `weights` maps C to the 2 components of a flow; for `predict_flow`.
   virtual PackedPtr pack_flow(const LinearWeights& weights) = 0;
-  /// `weights` maps C to 3C: all q, all k, all v, each heads x head_dim.
-  virtual PackedPtr pack_qkv(const LinearWeights& weights, int heads) = 0;
+  /// As pack_linear, of the norm of x; for `norm_gelu`.
+  virtual PackedPtr pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) = 0;
+  /// `weights` maps C, after the norm, to 3C: all q, all k, all v, each heads x head_dim.
+  virtual PackedPtr pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) = 0;
   /// cos and sin of every patch's angles, each N x head_dim/2.
   virtual PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) = 0;
-  virtual PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) = 0;
+  virtual PackedPtr pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) = 0;
   /// `weight` is C x 3 x 3; no bias.
   virtual PackedPtr pack_depthwise(std::span<const float> weight, int channels) = 0;
   /// `weight` is out x in x 3 x 3.
@@ -225,19 +249,19 @@ class Ops : public RefineStages, public LabelStages {
   /// by 255, with ImageNet normalisation.
   virtual void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) = 0;
   /// x (prefix + N x C) = [prefix tokens; W patches + b].
-  virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) = 0;
+  virtual void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& x) = 0;
   /// q, k, v of every head = W norm(x) + b; the patches of q and k are rotated by RoPE. `qkv` (qkv_elements, without
   /// rows or columns) has a layout of the engine's own, which only `attention` reads.
-  virtual void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                             AttentionShape shape, OperandMatrix qkv) = 0;
+  virtual void norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                             OperandMatrix qkv) = 0;
   /// out (rows x C) = softmax(q k^T / sqrt(head_dim)) v for every image, heads side by side.
   virtual void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) = 0;
   /// x += gain * (W in + b).
-  virtual void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) = 0;
+  virtual void linear_add(OperandMatrix in, const Packed& linear, const Residual& x) = 0;
   /// out (N x hidden) = silu(gate norm(x)) * (up norm(x)).
-  virtual void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) = 0;
+  virtual void norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) = 0;
   /// out (N x hidden) = gelu(W norm(x) + b), the exact GELU.
-  virtual void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) = 0;
+  virtual void norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) = 0;
   /// out = norm(x).
   virtual void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) = 0;
 

@@ -27,30 +27,30 @@ void ProfiledOps::preprocess_patches(const Frame& frame, Grid grid, int patch, O
   time("preprocess_patches", 0, [&] { inner_->preprocess_patches(frame, grid, patch, patches); });
 }
 
-void ProfiledOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) {
-  time("embed", gemm(patches.rows, patches.cols, x.cols), [&] { inner_->embed(patches, linear, prefix_tokens, x); });
+void ProfiledOps::embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& x) {
+  time("embed", gemm(patches.rows, patches.cols, x.x.cols), [&] { inner_->embed(patches, linear, prefix_tokens, x); });
 }
 
-void ProfiledOps::norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                                AttentionShape shape, OperandMatrix qkv) {
-  time("norm_qkv_rope", gemm(x.rows, x.cols, 3.0 * x.cols),
-       [&] { inner_->norm_qkv_rope(x, norm, qkv_weights, rope, shape, qkv); });
+void ProfiledOps::norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                                OperandMatrix qkv) {
+  time("norm_qkv_rope", gemm(x.x.rows, x.x.cols, 3.0 * x.x.cols),
+       [&] { inner_->norm_qkv_rope(x, qkv_weights, rope, shape, qkv); });
 }
 
 void ProfiledOps::attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) {
   time("attention", 2 * gemm(shape.rows(), shape.tokens, out.cols), [&] { inner_->attention(qkv, shape, out); });
 }
 
-void ProfiledOps::linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) {
-  time("linear_add", gemm(in.rows, in.cols, x.cols), [&] { inner_->linear_add(in, linear, x); });
+void ProfiledOps::linear_add(OperandMatrix in, const Packed& linear, const Residual& x) {
+  time("linear_add", gemm(in.rows, in.cols, x.x.cols), [&] { inner_->linear_add(in, linear, x); });
 }
 
-void ProfiledOps::norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) {
-  time("norm_swiglu", gemm(x.rows, x.cols, 2.0 * out.cols), [&] { inner_->norm_swiglu(x, norm, swiglu, out); });
+void ProfiledOps::norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) {
+  time("norm_swiglu", gemm(x.x.rows, x.x.cols, 2.0 * out.cols), [&] { inner_->norm_swiglu(x, swiglu, out); });
 }
 
-void ProfiledOps::norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) {
-  time("norm_gelu", gemm(x.rows, x.cols, out.cols), [&] { inner_->norm_gelu(x, norm, linear, out); });
+void ProfiledOps::norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) {
+  time("norm_gelu", gemm(x.x.rows, x.x.cols, out.cols), [&] { inner_->norm_gelu(x, linear, out); });
 }
 
 void ProfiledOps::layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) {

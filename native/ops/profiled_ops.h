@@ -32,6 +32,7 @@ class ProfiledOps : public Ops {
   BackboneCompiler* compiler() override { return inner_->compiler(); }
   int stride(int cols) const override { return inner_->stride(cols); }
   std::size_t qkv_elements(AttentionShape shape) const override { return inner_->qkv_elements(shape); }
+  int moment_columns(int cols) const override { return inner_->moment_columns(cols); }
   int images_per_pass() const override { return inner_->images_per_pass(); }
   RealMatrix output(std::span<float> host, int slot, int rows, int cols) override {
     return inner_->output(host, slot, rows, cols);
@@ -50,6 +51,7 @@ class ProfiledOps : public Ops {
   float excess(const Packed& weights, int part) const override { return inner_->excess(weights, part); }
   void scale_out(Packed& weights, int part, int exponent) override { inner_->scale_out(weights, part, exponent); }
   void scale_in(Packed& weights, int exponent) override { inner_->scale_in(weights, exponent); }
+  bool norm_apart(Packed& weights) override { return inner_->norm_apart(weights); }
   bool widen() override { return inner_->widen(); }
   void abandon() override { inner_->abandon(); }
   Frame stage(const Frame& frame, int slot, int height, int width) override {
@@ -65,12 +67,17 @@ class ProfiledOps : public Ops {
   PackedPtr pack_norm(const NormWeights& weights) override { return inner_->pack_norm(weights); }
   PackedPtr pack_linear(const LinearWeights& weights) override { return inner_->pack_linear(weights); }
   PackedPtr pack_flow(const LinearWeights& weights) override { return inner_->pack_flow(weights); }
-  PackedPtr pack_qkv(const LinearWeights& weights, int heads) override { return inner_->pack_qkv(weights, heads); }
+  PackedPtr pack_norm_linear(const NormWeights& norm, const LinearWeights& weights) override {
+    return inner_->pack_norm_linear(norm, weights);
+  }
+  PackedPtr pack_qkv(const NormWeights& norm, const LinearWeights& weights, int heads) override {
+    return inner_->pack_qkv(norm, weights, heads);
+  }
   PackedPtr pack_rope(std::span<const float> cos, std::span<const float> sin, int half_dim) override {
     return inner_->pack_rope(cos, sin, half_dim);
   }
-  PackedPtr pack_swiglu(const LinearWeights& gate, const LinearWeights& up) override {
-    return inner_->pack_swiglu(gate, up);
+  PackedPtr pack_swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) override {
+    return inner_->pack_swiglu(norm, gate, up);
   }
   PackedPtr pack_depthwise(std::span<const float> weight, int channels) override {
     return inner_->pack_depthwise(weight, channels);
@@ -82,13 +89,13 @@ class ProfiledOps : public Ops {
   PackedPtr pack_mask(const LinearWeights& weights, int up) override { return inner_->pack_mask(weights, up); }
 
   void preprocess_patches(const Frame& frame, Grid grid, int patch, OperandMatrix patches) override;
-  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, RealMatrix x) override;
-  void norm_qkv_rope(RealMatrix x, const Packed& norm, const Packed& qkv_weights, const Packed& rope,
-                     AttentionShape shape, OperandMatrix qkv) override;
+  void embed(OperandMatrix patches, const Packed& linear, const Packed& prefix_tokens, const Residual& x) override;
+  void norm_qkv_rope(const Residual& x, const Packed& qkv_weights, const Packed& rope, AttentionShape shape,
+                     OperandMatrix qkv) override;
   void attention(OperandMatrix qkv, AttentionShape shape, OperandMatrix out) override;
-  void linear_add(OperandMatrix in, const Packed& linear, RealMatrix x) override;
-  void norm_swiglu(RealMatrix x, const Packed& norm, const Packed& swiglu, OperandMatrix out) override;
-  void norm_gelu(RealMatrix x, const Packed& norm, const Packed& linear, OperandMatrix out) override;
+  void linear_add(OperandMatrix in, const Packed& linear, const Residual& x) override;
+  void norm_swiglu(const Residual& x, const Packed& swiglu, OperandMatrix out) override;
+  void norm_gelu(const Residual& x, const Packed& linear, OperandMatrix out) override;
   void layer_norm(RealMatrix x, const Packed& norm, RealMatrix out) override;
   void project_silu(RealMatrix features, const Packed& linear, OperandMatrix out) override;
   void correlation_concat(OperandMatrix a, OperandMatrix b, Grid grid, int radius, OperandMatrix out) override;

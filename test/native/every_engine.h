@@ -53,6 +53,25 @@ class Bench {
     ops.write(values, m);
     return m;
   }
+  /// Memory for a residual stream, as the model has it.
+  Residual residual(int rows, int cols) {
+    Residual r{matrix<Real>(rows, cols), {}, {}};
+    const int columns = ops.moment_columns(cols);
+    if (columns == 0) return r;
+    const bool rounds = ops.operand_bytes() != sizeof(float);
+    r.operands = rounds ? matrix<Operand>(rows, cols) : OperandMatrix{r.x.data, rows, cols, r.x.stride};
+    r.moments = matrix<Real>(rows, columns);
+    return r;
+  }
+  /// The same with `values`, to which a product adds 0.
+  Residual residual(int rows, int cols, const Values& values) {
+    const Residual r = residual(rows, cols);
+    ops.write(values, r.x);
+    const Values zeros(static_cast<std::size_t>(std::max(rows, cols)));
+    ops.linear_add(matrix<Operand>(rows, 1, {zeros.begin(), zeros.begin() + rows}),
+                   *ops.pack_linear({1, cols, std::span(zeros).first(static_cast<std::size_t>(cols))}), r);
+    return r;
+  }
   /// Without padding.
   RealMatrix tight(int rows, int cols) {
     memory_.push_back(ops.allocate(sizeof(float) * static_cast<std::size_t>(rows) * cols));

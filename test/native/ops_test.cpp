@@ -57,16 +57,24 @@ const WithoutOperands copies("copy moves rows in every direction, with gaps and 
   }
 });
 
+/// What is beside the stream holds the stream, as it was written.
+void check_operands(Bench& b, const Residual& residual) {
+  if (!residual.operands) return;
+  const Values x = b.read(residual.x);
+  check::close(b.read(residual.operands), {x.begin(), x.end()}, b.within(0), "operands");
+}
+
 const OnEveryEngine linear_add("linear_add adds a scaled linear map to the residual", [](Bench& b, Random& random) {
   for (const auto [rows, in, out] :
        {std::array{1, 1, 1}, {5, 3, 2}, {161, 322, 81}, {97, 1537, 33}, {200, 64, 384}, {1605, 81, 2}, {849, 322, 5}}) {
     const Linear w(random, in, out);
     const Values x = random.values(rows * in), before = random.values(rows * out);
-    const auto residual = b.matrix<Real>(rows, out, before);
+    const Residual residual = b.residual(rows, out, before);
     b.ops.linear_add(b.matrix<Operand>(rows, in, x), *b.ops.pack_linear(w.scaled()), residual);
     Map expected = reference::linear({rows, in, x}, w.scaled());
     for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] += before[i];
-    check::close(b.read(residual), expected.v, b.within(bound), std::to_string(rows) + " rows");
+    check::close(b.read(residual.x), expected.v, b.within(bound), std::to_string(rows) + " rows");
+    check_operands(b, residual);
   }
 });
 
@@ -74,21 +82,84 @@ const OnEveryEngine embed("embed puts the prefix tokens before the patches", [](
   for (const auto [patches, prefix, in, dim] : {std::array{43, 5, 192, 40}, {301, 1, 48, 328}}) {
     const Linear w(random, in, dim);
     const Values x = random.values(patches * in), tokens = random.values(prefix * dim);
-    const auto out = b.matrix<Real>(prefix + patches, dim);
+    const Residual out = b.residual(prefix + patches, dim);
     b.ops.embed(b.matrix<Operand>(patches, in, x), *b.ops.pack_linear(w.view), *b.ops.pack_values(tokens), out);
     const Map embedded = reference::linear({patches, in, x}, w.view);
     reference::Doubles expected(tokens.begin(), tokens.end());
     expected.insert(expected.end(), embedded.v.begin(), embedded.v.end());
-    check::close(b.read(out), expected, b.within(bound), std::to_string(prefix) + " prefix tokens");
+    check::close(b.read(out.x), expected, b.within(bound), std::to_string(prefix) + " prefix tokens");
+    check_operands(b, out);
+
+    const Linear head(random, dim, 48);
+    const Values gamma = random.values(dim), beta = random.values(dim);
+    const auto normed = b.matrix<Operand>(prefix + patches, 48);
+    b.ops.norm_gelu(out, *b.ops.pack_norm_linear({gamma, beta, 1e-5F}, head.view), normed);
+    const Map exact = reference::layer_norm({prefix + patches, dim, b.read(out.x)}, gamma, beta, 1e-5);
+    check::close(b.read(normed), reference::apply(reference::linear(exact, head.view), reference::gelu).v,
+                 b.within(bound), "the norm of what embed wrote");
   }
 });
 
-const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
-  for (const auto [rows, dim, hidden] : {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}}) {
+/// norm_gelu and norm_swiglu against the reference.
+void check_products(Bench& b, Random& random, const Values& x, int rows, int dim, int hidden) {
+  const Values gamma = random.values(dim), beta = random.values(dim);
+  const NormWeights norm{gamma, beta, 1e-5F};
+  const Linear w1(random, dim, hidden), w2(random, dim, hidden);
+  const Residual in = b.residual(rows, dim, x);
+  const Map normed = reference::layer_norm({rows, dim, x}, gamma, beta, 1e-5);
+
+  const auto mlp = b.matrix<Operand>(rows, hidden), gated = b.matrix<Operand>(rows, hidden);
+  const auto gelu = b.ops.pack_norm_linear(norm, w1.view), swiglu = b.ops.pack_swiglu(norm, w1.view, w2.view);
+  const auto run = [&] {
+    b.ops.sequence(nullptr, {}, [&] {
+      b.ops.norm_gelu(in, *gelu, mlp);
+      b.ops.norm_swiglu(in, *swiglu, gated);
+    });
+  };
+  run();
+  if (!b.ops.in_range()) {
+    check::that(b.ops.norm_apart(*gelu) && b.ops.norm_apart(*swiglu), "a norm cannot be apart");
+    run();
+    check::that(b.ops.in_range(), "out of range, with a norm that is apart");
+    check::that(!b.ops.norm_apart(*gelu), "a norm comes apart twice");
+  }
+
+  const Map first = reference::linear(normed, w1.view), second = reference::linear(normed, w2.view);
+  check::close(b.read(mlp), reference::apply(first, reference::gelu).v, b.within(1e-5), "norm_gelu");
+  Map expected = reference::apply(first, reference::silu);
+  for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] *= second.v[i];
+  check::close(b.read(gated), expected.v, b.within(1e-5), "norm_swiglu");
+}
+
+/// Shapes that end inside tiles, and inside the groups of columns whose moments are computed at once.
+constexpr auto norm_shapes = {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}, {150, 130, 33}};
+
+const OnEveryEngine products("norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
+  for (const auto [rows, dim, hidden] : norm_shapes) {
+    Values x = random.values(rows * dim, 3);
+    for (float& value : x) value += 2;
+    check_products(b, random, x, rows, dim, hidden);
+  }
+});
+
+const OnEveryEngine far_rows("norms of rows whose mean is large, or beyond float16, are as exact as others",
+                             [](Bench& b, Random& random) {
+                               for (const auto [rows, dim, hidden] : norm_shapes) {
+                                 Values x = random.values(rows * dim, 3);
+                                 for (float& value : x) value += 50;
+                                 check_products(b, random, x, rows, dim, hidden);
+                                 for (float& value : x) value = (value - 50) * 1e5F;
+                                 check_products(b, random, x, rows, dim, hidden);
+                                 x[static_cast<std::size_t>(rows) * dim - 1] = 1e7F;
+                                 check_products(b, random, x, rows, dim, hidden);
+                               }
+                             });
+
+const OnEveryEngine norms("layer_norm normalises every row", [](Bench& b, Random& random) {
+  for (const auto [rows, dim, hidden] : norm_shapes) {
     Values x = random.values(rows * dim, 3);
     for (float& value : x) value += 50;  // a mean so large that a variance in one pass would fail
     const Values gamma = random.values(dim), beta = random.values(dim);
-    const Linear w1(random, dim, hidden), w2(random, dim, hidden);
     const auto in = b.matrix<Real>(rows, dim, x);
     const auto norm = b.ops.pack_norm({gamma, beta, 1e-5F});
     const Map normed = reference::layer_norm({rows, dim, x}, gamma, beta, 1e-5);
@@ -96,18 +167,6 @@ const OnEveryEngine norms("layer_norm, norm_gelu and norm_swiglu normalise every
     const auto plain = b.matrix<Real>(rows, dim);
     b.ops.layer_norm(in, *norm, plain);
     check::close(b.read(plain), normed.v, b.within(1e-5), "layer_norm");
-
-    const auto mlp = b.matrix<Operand>(rows, hidden);
-    b.ops.norm_gelu(in, *norm, *b.ops.pack_linear(w1.view), mlp);
-    const Map first = reference::linear(normed, w1.view);
-    check::close(b.read(mlp), reference::apply(first, reference::gelu).v, b.within(1e-5), "norm_gelu");
-
-    const auto gated = b.matrix<Operand>(rows, hidden);
-    b.ops.norm_swiglu(in, *norm, *b.ops.pack_swiglu(w1.view, w2.view), gated);
-    Map expected = reference::apply(first, reference::silu);
-    const Map second = reference::linear(normed, w2.view);
-    for (std::size_t i = 0; i < expected.v.size(); i++) expected.v[i] *= second.v[i];
-    check::close(b.read(gated), expected.v, b.within(1e-5), "norm_swiglu");
   }
 });
 
@@ -136,8 +195,8 @@ const OnEveryEngine attention("norm_qkv_rope and attention agree with softmax(q 
 
     const auto qkv = b.block(b.ops.qkv_elements(shape));
     const auto out = b.matrix<Operand>(shape.tokens, dim);
-    b.ops.norm_qkv_rope(b.matrix<Real>(shape.tokens, dim, x), *b.ops.pack_norm({gamma, beta, 1e-5F}),
-                        *b.ops.pack_qkv(w.view, heads), *b.ops.pack_rope(cos, sin, half), shape, qkv);
+    b.ops.norm_qkv_rope(b.residual(shape.tokens, dim, x), *b.ops.pack_qkv({gamma, beta, 1e-5F}, w.view, heads),
+                        *b.ops.pack_rope(cos, sin, half), shape, qkv);
     b.ops.attention(qkv, shape, out);
 
     const Map all = reference::linear(reference::layer_norm({shape.tokens, dim, x}, gamma, beta, 1e-5), w.view);
@@ -449,19 +508,19 @@ const OnEveryEngine two_images(
                      beta = random.values(dim, 2);
         const Linear w(random, dim, 3 * dim);
         const Values cos = random.values(grid.size() * half, 1), sin = random.values(grid.size() * half, 1);
-        const auto norm = b.ops.pack_norm({gamma, beta, 1e-5F}), weights = b.ops.pack_qkv(w.view, heads),
+        const auto weights = b.ops.pack_qkv({gamma, beta, 1e-5F}, w.view, heads),
                    rope = b.ops.pack_rope(cos, sin, half);
-        const auto attend = [&](RealMatrix rows, AttentionShape shape) {
+        const auto attend = [&](const Residual& rows, AttentionShape shape) {
           const auto qkv = b.block(b.ops.qkv_elements(shape));
           const auto out = b.matrix<Operand>(shape.rows(), dim);
-          b.ops.norm_qkv_rope(rows, *norm, *weights, *rope, shape, qkv);
+          b.ops.norm_qkv_rope(rows, *weights, *rope, shape, qkv);
           b.ops.attention(qkv, shape, out);
           return b.read(out);
         };
-        const auto all = b.matrix<Real>(two.rows(), dim, x);
+        const Residual all = b.residual(two.rows(), dim, x);
         const Values both = attend(all, two);
-        Values each = attend(rows_of(all, 0, one.tokens), one);
-        const Values second = attend(rows_of(all, one.tokens, one.tokens), one);
+        Values each = attend(rows_of(all, 0, one.tokens, b.ops.operand_bytes()), one);
+        const Values second = attend(rows_of(all, one.tokens, one.tokens, b.ops.operand_bytes()), one);
         each.insert(each.end(), second.begin(), second.end());
         check::that(both == each, "head_dim ", head_dim);
       }
