@@ -172,6 +172,24 @@ const OnEveryEngine queries(
       }
     });
 
+/// Weights of 1 + 2^-9, which float16 has and bfloat16 has not: the sums that take the mean off must be rounded as they
+/// are, or every row keeps a part of its mean.
+const check::Register widened("norms of an engine that goes on in bfloat16 take the whole mean off", [] {
+  need_cuda();
+  if (cuda::devices().front().capability_major < 8) check::skip("this GPU has no bfloat16");
+  Bench b(cuda::CudaEngine(0, Precision::fp16, true).open(), 0);
+  const int rows = 9, n = 64;
+  const Values ones(n, 1.F), zeros(n), weight(std::size_t{n} * n, 1 + 0x1p-9F);
+  const auto linear = b.ops.pack_norm_linear({ones, zeros, 1e-5F}, {n, n, weight});
+  check::that(b.ops.widen(), "stays in float16");
+  Values x(std::size_t{rows} * n);
+  for (std::size_t i = 0; i < x.size(); i++) x[i] = i % 2 == 0 ? 2 : 4;
+  const auto out = b.matrix<Operand>(rows, n);
+  const Residual in = b.residual(rows, n, x);
+  b.ops.norm_gelu(in, *linear, out);
+  for (const float y : b.read(out)) check::that(std::abs(y) < .01, "a part of the mean: ", y);
+});
+
 const OnEveryEngine not_finite("norms and flows that are infinite or NaN are reported", [](Bench& b, Random& random) {
   const Grid grid{3, 5};
   const int n = 16, up = 4;

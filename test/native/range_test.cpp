@@ -272,6 +272,21 @@ Values exact_features(const ChangedWeights& weights, int number) {
   return Model(cpu::CpuEngine().open(), swiglu, weights).features(number);
 }
 
+/// A residual stream that is beyond float16 in frame 2 alone, and one whose rows have a mean of many deviations.
+void norms_apart(const TestedEngine& engine) {
+  ChangedWeights massive = massive_in_frame_2(1);
+  massive.multiply("blocks.0.mlp.w3.weight", 1000);
+  ChangedWeights far(SyntheticWeights::backbone(swiglu));
+  far.replace("patch_embed.proj.bias", Values(swiglu.dim, 6.F));
+  for (const auto& [what, weights] : {std::pair{"beyond float16", massive}, {"a large mean", far}}) {
+    Model model(engine.make(), swiglu, weights);
+    for (const int number : {1, 1, 1, 2, 2, 2, 1}) {  // the first ones record frame 1 as it is computed before frame 2
+      check_features(engine, model.features(number), exact_features(weights, number), swiglu.dim, what);
+    }
+    check::that(model.numerics().precision == name_of(engine.precision), what, ": ", model.numerics().precision);
+  }
+}
+
 void too_far_for_a_scale(const TestedEngine& engine) {
   const ChangedWeights weights = massive_in_frame_2(1e5F);
   Model model(engine.make(), swiglu, weights);
@@ -359,6 +374,7 @@ void register_on(const TestedEngine& engine) {
   };
   add("massive activations give the oracle's features, from the first frame on", massive_activations);
   add("powers of two in the weights of neighbouring matrices do not change the features", every_operand);
+  add("rows that no product can normalise give the features of others", norms_apart);
   add("values that no scale brings back are an error that names the precision to take", too_far_for_a_scale);
   add("features or flow that are infinite or NaN are an error", not_finite);
   add("a head that is out of range is an error", head_out_of_range);
