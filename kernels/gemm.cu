@@ -10,11 +10,15 @@
 // A product takes 2 m n k FLOPs and moves at least s (m k + n k) + s' m n bytes, where s and s' are the bytes of an
 // operand's and of a result's element. A ViT-S block's 1605 x 1536 x 384 product is 1.9 GFLOP and 7.3 MB in float16:
 // 260 FLOPs a byte, and all of it fits a GPU's L2. The limit is how fast the tensor cores are fed. Per 64 bytes of k, a
-// block of 128 x 128 reads 16 KiB for 2^20 FLOPs, 64 a byte; a block of 64 x 64 reaches half of that. So tiles are
-// large where they fill the GPU, and small where a few large ones would leave multiprocessors idle. The host chooses.
-// A warp's part matters as much. Of 64 x 64, in a block of 128 x 128, it reads 128 bytes of shared memory for each mma,
-// of 32 x 64 192, of 32 x 32, in a block of 64 x 64, 256. The copies to shared memory add 64 to 128. In the two cycles
-// of an mma, shared memory delivers 256.
+// block of 128 x 128 reads 16 KiB for 2^20 FLOPs, 64 a byte; a block of 64 x 64 reaches half of that, one of 256 x 192
+// 110. So tiles are large where they fill the GPU, and small where a few large ones would leave multiprocessors idle.
+// The host chooses. A warp's part matters as much. Of 64 x 96, in the widest blocks, it reads 107 bytes of shared
+// memory for each mma, of 64 x 64, in a block of 128 x 128, 128, of 32 x 64 192, of 32 x 32, in a block of 64 x 64,
+// 256. The copies to shared memory add 37 to 128. In the two cycles of an mma, shared memory delivers 256.
+//
+// A part of 64 x 96 takes 192 of a thread's 255 registers for accumulators. SwiGLU's epilogue fits beside them, because
+// it loads nothing. Those of `add` and `qkv` spilled, or they waited for one load after the other. The other products
+// have no wide tiles because each tile adds about 10 KB of machine code to every image, packed.
 //
 // Where the weights are much of L2 or exceed it, the blocks of a few columns run first, then those of the next:
 // otherwise what streams through L2 evicts weights, and every row of blocks reads them from memory again.
@@ -50,16 +54,24 @@ DEVICE void gemm(const GemmParams& p) {
   epilogue.done(shared);
 }
 
-constexpr GemmTile tile_128x128 = gemm_tiles[0], tile_128x64 = gemm_tiles[1], tile_64x64 = gemm_tiles[2];
+/// The one of gemm_tiles with that size.
+constexpr GemmTile tile_of(int rows, int cols) {
+  int i = 0;
+  while (gemm_tiles[i].rows != rows || gemm_tiles[i].cols != cols) i++;
+  return gemm_tiles[i];
+}
+constexpr GemmTile tile_128x128 = tile_of(128, 128), tile_128x64 = tile_of(128, 64), tile_64x64 = tile_of(64, 64);
+
 // Blocks per multiprocessor that the registers must suffice for. Registers set their number where a multiprocessor has
-// 164 KiB of shared memory or more, and shared memory elsewhere: a block takes 48, 36 or 32 KiB.
+// 164 KiB of shared memory or more, and shared memory elsewhere: a block takes 48, 36 or 32 KiB, a wide one 84 or 60.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int blocks_128x128 = 1, blocks_128x64 = 1, blocks_64x64 = 2;
 #else
+#define WIDE_TILES
+constexpr GemmTile tile_256x192 = tile_of(256, 192), tile_128x192 = tile_of(128, 192);
+constexpr int blocks_256x192 = 1, blocks_128x192 = 2;
 constexpr int blocks_128x128 = 2, blocks_128x64 = 3, blocks_64x64 = 3;
 #endif
-static_assert(tile_128x128.rows == 128 && tile_128x128.cols == 128 && tile_128x64.rows == 128 &&
-              tile_128x64.cols == 64 && tile_64x64.rows == 64 && tile_64x64.cols == 64);
 
 #define GEMM(OP, A, EPILOGUE, TYPE, T, TILE)                                            \
   KERNEL(gemm_##OP##_##TYPE##_##TILE, GemmParams, tile_##TILE.threads, blocks_##TILE) { \
@@ -83,5 +95,11 @@ GEMMS(bf16, __nv_bfloat16, 128x128)
 GEMMS(bf16, __nv_bfloat16, 128x64)
 GEMMS(bf16, __nv_bfloat16, 64x64)
 GEMMS(f32, float, 64x64)
+#ifdef WIDE_TILES
+GEMM(swiglu, Rows, Swiglu, f16, __half, 256x192)
+GEMM(swiglu, Rows, Swiglu, f16, __half, 128x192)
+GEMM(swiglu, Rows, Swiglu, bf16, __nv_bfloat16, 256x192)
+GEMM(swiglu, Rows, Swiglu, bf16, __nv_bfloat16, 128x192)
+#endif
 
 }  // namespace flow::kernels

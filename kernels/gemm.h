@@ -1,5 +1,8 @@
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "layouts.h"
 
 // Parameters of gemm.cu: out (m x n) = epilogue(scale * (rows of `a` x `b`^T) + bias).
@@ -28,8 +31,21 @@ struct GemmTile {
   int warp_rows = 32;  // of the result, per warp
 };
 
-/// Largest first. float32 uses the last one only.
-constexpr GemmTile gemm_tiles[] = {{128, 128, 128, 3, 64}, {128, 64, 128, 3}, {64, 64, 128, 4}};
+/// Largest first.
+constexpr GemmTile gemm_tiles[] = {
+    {256, 192, 256, 3, 64}, {128, 192, 128, 3, 64}, {128, 128, 128, 3, 64}, {128, 64, 128, 3}, {64, 64, 128, 4}};
+
+/// Whether a thread's accumulators leave few registers for anything else. Only swiglu has such tiles, in 16 bits, from
+/// compute capability 8.0 on: a product that pays for the machine code, with an epilogue that loads nothing.
+constexpr bool is_wide(GemmTile tile) { return tile.cols > 128; }
+
+/// The tiles that a kernel is compiled for. float32 has the last one only.
+constexpr std::span<const GemmTile> gemm_tiles_of(std::string_view op, int element_bytes) {
+  const std::span<const GemmTile> all = gemm_tiles;
+  if (element_bytes == 4) return all.last(1);
+  return op == "swiglu" ? all : all.subspan(2);
+}
+static_assert(is_wide(gemm_tiles[1]) && !is_wide(gemm_tiles[2]));
 
 /// Elements of k in a stage.
 constexpr int gemm_depth(int element_bytes) { return element_bytes == 2 ? 32 : 16; }

@@ -445,7 +445,9 @@ DEVICE void normalise(const GemmParams& p, const float2* norms, typename Block::
 #pragma unroll
     for (int i = 0; i < Block::row_tiles; i++) {
       float(&x)[4] = acc[i][j];
-      const float2 top = of_rows[16 * i], bottom = of_rows[16 * i + 8];
+      // Volatile, so that the loads stay here: all of them ahead of the loop would spill registers of the wide tiles.
+      const auto* const norm = reinterpret_cast<const volatile float*>(of_rows + 16 * i);
+      const float2 top = make_float2(norm[0], norm[1]), bottom = make_float2(norm[16], norm[17]);
       const float scale_top = top.x * p.scale, scale_bottom = bottom.x * p.scale;
       x[0] = fmaf(x[0], scale_top, fmaf(top.y, sum.x, bias.x));
       x[1] = fmaf(x[1], scale_top, fmaf(top.y, sum.y, bias.y));

@@ -430,10 +430,17 @@ kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const
   return params;
 }
 
+kernels::GemmTile CudaOps::gemm_tile(const char* op, const kernels::GemmParams& params) const {
+  const int bytes = static_cast<int>(operand_bytes());
+  if (gemm_tile_ == nullptr) return choose_gemm_tile(op, params.m, params.n, params.k, bytes, device());
+  const auto area = [](const kernels::GemmTile& tile) { return tile.rows * tile.cols; };
+  const auto tiles = kernels::gemm_tiles_of(op, bytes);
+  return *std::ranges::find_if(tiles, [&](const auto& tile) { return area(tile) <= area(*gemm_tile_); });
+}
+
 void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {
   const int bytes = static_cast<int>(operand_bytes());
-  const kernels::GemmTile tile =
-      gemm_tile_ != nullptr ? *gemm_tile_ : choose_gemm_tile(params.m, params.n, params.k, bytes, device());
+  const kernels::GemmTile tile = gemm_tile(op, params);
   const std::string name = named((std::string("gemm_") + op).c_str(), precision_) + "_" + std::to_string(tile.rows) +
                            "x" + std::to_string(tile.cols);
   const int columns = ceil_div(params.n, tile.cols), rows = ceil_div(params.m, tile.rows);

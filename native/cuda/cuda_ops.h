@@ -42,8 +42,8 @@ class CudaOps : public Ops {
   void time_sequences();
   /// Device time from the beginning to the end of the last sequence, which must be finished. Needs `time_sequences`.
   float sequence_milliseconds();
-  /// From now on, every product uses this one of kernels::gemm_tiles, and panels of one column of blocks: for tests,
-  /// whose matrices are small.
+  /// From now on, every product uses this one of kernels::gemm_tiles, or the next smaller one that it has, and panels
+  /// of some columns of blocks: for tests, whose matrices are small.
   void use_gemm_tile(const kernels::GemmTile& tile);
   /// From now on, attention uses blocks of so many queries where there is such a kernel: for tests, as above.
   void use_attention_queries(int queries);
@@ -189,6 +189,7 @@ class CudaOps : public Ops {
   void* prepare_output(std::span<std::byte> host, int slot);
   StagedFrame& staged(const Frame& frame);
   kernels::GemmParams gemm_params(const void* a, int lda, int rows, const Packed& weights, void* out, int ldo) const;
+  kernels::GemmTile gemm_tile(const char* op, const kernels::GemmParams& params) const;
   void run_gemm(const char* op, const kernels::GemmParams& params);
   kernels::AttentionBlock attention_block(AttentionWork work) const;
   void run_layer_norm(RealMatrix x, const Packed& norm, void* out, int ldo, Precision precision);

@@ -1,7 +1,6 @@
 #include "cuda/tiles.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace flow::cuda {
 
@@ -46,9 +45,16 @@ int rounds(long long blocks, const DeviceInfo& device) {
 /// Bytes from L2 to all multiprocessors in a cycle.
 double l2_rate(const DeviceInfo& device) { return l2_share_per_cycle * std::max(1, device.multiprocessors); }
 
+/// Warps of a wide tile that a multiprocessor must have room for: two for each of its four schedulers. With fewer, no
+/// other warp computes while one waits at a barrier or stores its results.
+constexpr std::size_t warps_of_wide_tiles = 8;
+
 bool fits(kernels::GemmTile tile, int element_bytes, const DeviceInfo& device) {
   const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, element_bytes));
-  return shared <= device.shared_per_block && shared + reserved_per_block <= device.shared_per_multiprocessor;
+  const std::size_t blocks = device.shared_per_multiprocessor / (shared + reserved_per_block);
+  if (shared > device.shared_per_block || blocks == 0) return false;
+  if (!kernels::is_wide(tile)) return true;
+  return device.capability_major >= 8 && blocks * tile.threads / 32 >= warps_of_wide_tiles;
 }
 
 }  // namespace
@@ -91,16 +97,16 @@ int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_b
   return best;
 }
 
-kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device) {
-  // float32 is for accuracy. It is compiled for the last tile only.
-  const auto* first = element_bytes == 4 ? std::end(kernels::gemm_tiles) - 1 : std::begin(kernels::gemm_tiles);
+kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int element_bytes,
+                                   const DeviceInfo& device) {
   const kernels::GemmTile* best = nullptr;
   double best_time = 0;
-  for (const auto* tile = first; tile != std::end(kernels::gemm_tiles); ++tile) {
-    if (!fits(*tile, element_bytes, device)) continue;  // its slices exceed a block's shared memory
-    const double time = gemm_time(*tile, m, n, k, element_bytes, device);
-    if (best == nullptr || time < best_time) {
-      best = tile;
+  for (const kernels::GemmTile& tile : kernels::gemm_tiles_of(op, element_bytes)) {
+    if (!fits(tile, element_bytes, device)) continue;
+    const double time = gemm_time(tile, m, n, k, element_bytes, device);
+    // A round of large blocks often takes as long as two of small ones. Then the larger tile, which reads less from L2.
+    if (best == nullptr || time < 0.999 * best_time) {
+      best = &tile;
       best_time = time;
     }
   }

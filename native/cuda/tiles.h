@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "cuda/device.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
@@ -22,8 +24,9 @@ constexpr int middle_divisor(int n) {
 /// of L2, whichever takes longer. An estimate for comparison.
 double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
 
-/// The fastest of kernels::gemm_tiles that fits the device. Throws Error(device) if none does.
-kernels::GemmTile choose_gemm_tile(int m, int n, int k, int element_bytes, const DeviceInfo& device);
+/// The fastest of kernels::gemm_tiles_of(op, element_bytes) that fits the device. Throws Error(device) if none does.
+kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int element_bytes,
+                                   const DeviceInfo& device);
 
 /// Columns of blocks that run before the next ones, a divisor of their number: the one with the least traffic between
 /// L2 and memory, by an estimate. All of them if a row of blocks brings in little beside L2's size.

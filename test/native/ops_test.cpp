@@ -132,7 +132,7 @@ void check_products(Bench& b, Random& random, const Values& x, int rows, int dim
 }
 
 /// Shapes that end inside tiles, and inside the groups of columns whose moments are computed at once.
-constexpr auto norm_shapes = {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}, {150, 130, 33}};
+constexpr auto norm_shapes = {std::array{7, 20, 11}, {101, 96, 256}, {33, 385, 129}, {150, 130, 33}, {300, 24, 104}};
 
 const OnEveryEngine products("norm_gelu and norm_swiglu normalise every row", [](Bench& b, Random& random) {
   for (const auto [rows, dim, hidden] : norm_shapes) {

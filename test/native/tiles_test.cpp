@@ -28,12 +28,16 @@ DeviceInfo card(int multiprocessors, std::size_t shared_per_block, std::size_t s
 }
 
 const DeviceInfo turing = card(40, 64, 64, 7, 5);
+const DeviceInfo ampere = card(108, 163, 164, 8, 0);
+const DeviceInfo ada = card(128, 99, 100, 8, 9);
 const DeviceInfo orin = card(16, 163, 164, 8, 7);
 const DeviceInfo hopper = card(132, 227, 228, 9, 0);
-const DeviceInfo cards[] = {card(1, 48, 48), turing, orin, hopper};
+const DeviceInfo cards[] = {card(1, 48, 48), turing, ampere, ada, orin, hopper};
 
-const GemmTile& largest = *std::begin(kernels::gemm_tiles);
-const GemmTile& middle = kernels::gemm_tiles[1];
+const GemmTile& widest = *std::begin(kernels::gemm_tiles);
+const GemmTile& wide = kernels::gemm_tiles[1];
+const GemmTile& largest = kernels::gemm_tiles[2];  // of those that every product has
+const GemmTile& middle = kernels::gemm_tiles[3];
 const GemmTile& smallest = *(std::end(kernels::gemm_tiles) - 1);
 
 bool same(const GemmTile& a, const GemmTile& b) { return a.rows == b.rows && a.cols == b.cols; }
@@ -54,10 +58,13 @@ const check::Register fits("a GEMM's tile fits the card, whatever the shape", []
       for (const int m : {0, 1, 64, 65, 1605, 100000}) {
         for (const int n : {1, 8, 256, 2304, 20000}) {
           for (const int k : {0, 8, 384, 4096}) {
-            const GemmTile tile = choose_gemm_tile(m, n, k, bytes, device);
-            const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, bytes));
-            check::that(shared <= device.shared_per_block, m, " x ", n, " x ", k, " of ", bytes, " bytes: ", shared);
-            check::that(bytes == 2 || same(tile, smallest), "float32 has the last tile only");
+            for (const char* op : {"add", "swiglu"}) {
+              const GemmTile tile = choose_gemm_tile(op, m, n, k, bytes, device);
+              const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, bytes));
+              check::that(shared <= device.shared_per_block, m, " x ", n, " x ", k, " of ", bytes, " bytes: ", shared);
+              check::that(bytes == 2 || same(tile, smallest), "float32 has the last tile only");
+              check::that(!kernels::is_wide(tile) || op == std::string("swiglu"), op, " has no wide tile");
+            }
           }
         }
       }
@@ -67,7 +74,7 @@ const check::Register fits("a GEMM's tile fits the card, whatever the shape", []
 
 const check::Register too_small("a card that no tile fits is an error that names it", [] {
   try {
-    choose_gemm_tile(64, 64, 64, 2, card(4, 16, 16));
+    choose_gemm_tile("add", 64, 64, 64, 2, card(4, 16, 16));
   } catch (const Error& error) {
     check::that(error.code() == ErrorCode::device, "not a device error");
     check::that(std::string(error.what()).find("a card") != std::string::npos, error.what());
@@ -77,12 +84,39 @@ const check::Register too_small("a card that no tile fits is an error that names
 });
 
 const check::Register by_occupancy("few blocks get small tiles, many get large ones", [] {
-  check::that(same(choose_gemm_tile(64, 64, 384, 2, hopper), smallest), "one block");
-  check::that(same(choose_gemm_tile(1600, 256, 384, 2, hopper), smallest), "39 large blocks on 132 multiprocessors");
-  check::that(same(choose_gemm_tile(1605, 384, 1536, 2, hopper), middle), "a block's second product, ViT-S+");
-  check::that(same(choose_gemm_tile(1605, 3072, 384, 2, hopper), largest), "a block's first product, ViT-S+");
-  check::that(same(choose_gemm_tile(1605, 1152, 384, 2, orin), largest), "117 large blocks on 16 multiprocessors");
-  check::that(same(choose_gemm_tile(20000, 4096, 1024, 2, hopper), largest), "thousands of blocks");
+  const auto tile_of = [](int m, int n, int k, const DeviceInfo& device) {
+    return choose_gemm_tile("add", m, n, k, 2, device);
+  };
+  check::that(same(tile_of(64, 64, 384, hopper), smallest), "one block");
+  check::that(same(tile_of(1600, 256, 384, hopper), smallest), "39 large blocks on 132 multiprocessors");
+  check::that(same(tile_of(1605, 384, 1536, hopper), middle), "a block's second product, ViT-S+");
+  check::that(same(tile_of(1605, 3072, 384, hopper), largest), "as wide as a block's first product, ViT-S+");
+  check::that(same(tile_of(1605, 1152, 384, orin), largest), "117 large blocks on 16 multiprocessors");
+  check::that(same(tile_of(20000, 4096, 1024, hopper), largest), "thousands of blocks");
+});
+
+const check::Register wide_tiles("SwiGLU's product has wide tiles where they read less from L2 and fill the card", [] {
+  const auto tile_of = [](int tokens, const DeviceInfo& device) {  // a block's first product, ViT-S+
+    return choose_gemm_tile("swiglu", tokens, 3072, 384, 2, device);
+  };
+  check::that(same(tile_of(1605, hopper), widest), "112 blocks of 256 x 192 on 132 multiprocessors");
+  check::that(same(tile_of(1605, ampere), wide), "112 blocks of 256 x 192 are two rounds on 108 multiprocessors");
+  check::that(same(tile_of(3210, ampere), widest), "two images on 108 multiprocessors");
+  check::that(same(tile_of(1605, orin), wide), "208 blocks of 128 x 192 on 16 multiprocessors");
+  check::that(!kernels::is_wide(tile_of(201, hopper)), "201 tokens on 132 multiprocessors");
+});
+
+const check::Register wide_only_there("a wide tile needs compute capability 8.0 and room for eight warps", [] {
+  const DeviceInfo old = card(16, 163, 164, 7, 5);
+  for (int tokens = 1; tokens < 8000; tokens += 50) {
+    for (const int n : {384, 1536, 3072, 10240}) {
+      const auto tile_of = [&](const DeviceInfo& device) {
+        return choose_gemm_tile("swiglu", tokens, n, 384, 2, device);
+      };
+      check::that(!kernels::is_wide(tile_of(old)), tokens, " tokens: no kernel");
+      check::that(!same(tile_of(ada), wide), tokens, " tokens: one block of four warps");
+    }
+  }
 });
 
 const check::Register panels("a product walks panels of columns where its weights do not stay in L2", [] {
