@@ -165,7 +165,8 @@ void FlowHead::run(RealMatrix a, RealMatrix b, Plan& plan, RealMatrix out, RealM
   if (trace) trace->record(ops_, "fuse_trunk", plan.trunk);
 
   // The largest launch after the trunk needs no flow. The others are many and short, and leave it room in their gaps.
-  ops_.fork([&] { ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.mask_hidden); });
+  const auto mask_conv = [&] { ops_.conv3x3_relu(plan.trunk, grid, *mask_conv_, plan.mask_hidden); };
+  ops_.fork(std::cref(mask_conv));  // by reference: std::function would allocate for so many captures
   ds_conv(flow_conv_, plan.trunk, {}, {}, plan, plan.x, {});
   ops_.predict_flow(plan.x, *flow_out_, {}, plan.coarse);
   if (trace) trace->record(ops_, "coarse_flow", plan.coarse);
