@@ -130,6 +130,7 @@ inline std::vector<TestedEngine> engines() {
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // These tiles are too large for the shapes here: choose_gemm_tile would not choose them.
       for (const auto* tile = std::begin(kernels::gemm_tiles); tile != std::end(kernels::gemm_tiles) - 1; ++tile) {
+        if (kernels::is_wide(*tile) && cuda::devices().front().capability_major < 8) continue;  // which has none
         const auto* const block =
             std::min(std::begin(kernels::attention_blocks) + (tile - std::begin(kernels::gemm_tiles)),
                      std::end(kernels::attention_blocks) - 1);
