@@ -347,4 +347,34 @@ const check::Register isolated("a capture that waits for an event of outside end
   ok(cuStreamSynchronize(s.a), "the stream afterwards");
 });
 
+const check::Register earlier("a capture knows no event of the one before it", [] {
+  const Gpu gpu;
+  Streams s(gpu);
+  CUgraph graph = nullptr;
+  ok(cuStreamBeginCapture_v2(s.a, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  s.set(s.p, 1, s.a);
+  s.record(s.event, s.a);
+  ok(cuStreamEndCapture(s.a, &graph), "cuStreamEndCapture");
+  ok(cuGraphDestroy(graph), "cuGraphDestroy");
+  ok(cuStreamBeginCapture_v2(s.a, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  expect(cuStreamWaitEvent(s.a, s.event, 0), 907, "the wait of the capturing stream");
+  expect(cuStreamWaitEvent(s.b, s.event, 0), 907, "the wait of another");
+  ok(cuStreamEndCapture(s.a, &graph), "cuStreamEndCapture");
+  ok(cuGraphDestroy(graph), "cuGraphDestroy");
+});
+
+const check::Register invalidated("an error in one stream ends the capture in its branches", [] {
+  const Gpu gpu;
+  Streams s(gpu);
+  ok(cuStreamBeginCapture_v2(s.a, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+  s.record(s.event, s.a);
+  s.wait(s.b, s.event);
+  expect(cuStreamSynchronize(s.a), 900, "a forbidden call");
+  expect(cuMemcpyDtoDAsync_v2(s.p, s.q, 1, s.b), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "work of the branch");
+  expect(cuEventRecord(s.other, s.b), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "a record in the branch");
+  CUgraph graph = nullptr;
+  expect(cuStreamEndCapture(s.a, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "cuStreamEndCapture");
+  s.set(s.p, 1, s.b);
+});
+
 }  // namespace

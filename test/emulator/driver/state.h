@@ -101,11 +101,14 @@ struct Stream {
   enum Capture { none, capturing, invalidated } capture = none;
   std::thread::id capturing_thread{};
   Stream* origin = nullptr;          // began the capture; null for that stream itself
+  unsigned captures = 0;             // that it began
   std::vector<Node> captured{};      // of the origin: the nodes of all streams
   std::vector<std::size_t> after{};  // the nodes that the next one of this stream runs after
   QueuePtr queue = std::make_shared<Queue>(blocking);
 
   Stream& capture_origin() { return origin == nullptr ? *this : *origin; }
+  /// That of the whole capture, which an error in any of its streams ends.
+  Capture capture_status() const { return origin == nullptr ? capture : origin->capture; }
   void add(Operation operation) {
     std::vector<Node>& nodes = capture_origin().captured;
     nodes.push_back({std::move(operation), std::move(after)});
@@ -128,6 +131,7 @@ struct Event {
   bool captured = false;
   std::shared_ptr<Recorded> recorded = nullptr;  // the last one
   Stream* origin = nullptr;                      // of the capture that it was recorded in
+  unsigned capture_number = 0;                   // among those of `origin`
   std::vector<std::size_t> after{};              // the nodes of that capture before it
 };
 

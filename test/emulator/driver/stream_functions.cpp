@@ -25,7 +25,7 @@ Submission submit_after(State& s, Context& context, CUstream handle, std::vector
   const QueuePtr queue = queue_of(s, context, handle);
   if (queue == nullptr) return {CUDA_ERROR_INVALID_HANDLE};
   if (Stream* const stream = s.streams.find(handle)) {
-    switch (stream->capture) {
+    switch (stream->capture_status()) {
       case Stream::none: break;
       case Stream::capturing: stream->add(std::move(operation)); return {CUDA_SUCCESS};
       case Stream::invalidated: return {CUDA_ERROR_STREAM_CAPTURE_INVALIDATED};
@@ -158,7 +158,7 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
       if (capturing != nullptr && capturing->blocking) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
     }
     const Stream* const stream = s.streams.find(handle);
-    *status = static_cast<CUstreamCaptureStatus>(stream == nullptr ? Stream::none : stream->capture);
+    *status = static_cast<CUstreamCaptureStatus>(stream == nullptr ? Stream::none : stream->capture_status());
     return CUDA_SUCCESS;
   });
 }
@@ -174,7 +174,9 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags) {
         return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
       }
       const bool exists = s.streams.find_if([&](const Stream& stream) { return &stream == found->origin; }) != nullptr;
-      if (!exists || found->origin->capture != Stream::capturing) return CUDA_ERROR_CAPTURED_EVENT;
+      if (!exists || found->origin->capture != Stream::capturing || found->capture_number != found->origin->captures) {
+        return CUDA_ERROR_CAPTURED_EVENT;
+      }
       if (to->capture == Stream::none) {  // it joins the capture
         to->capture = Stream::capturing;
         to->capturing_thread = found->origin->capturing_thread;
@@ -211,6 +213,7 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
     if (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) return CUDA_ERROR_INVALID_VALUE;
     if (stream->capture != Stream::none) return CUDA_ERROR_ILLEGAL_STATE;
     stream->capture = Stream::capturing;
+    stream->captures++;
     stream->capturing_thread = std::this_thread::get_id();
     return CUDA_SUCCESS;
   });
@@ -302,10 +305,11 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
   return context_call("cuEventRecord", Capture::allowed, [&](State& s, Context& context) {
     Event* const found = s.events.find(event);
     if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
-    if (Stream* const to = s.streams.find(stream); to != nullptr && to->capture == Stream::capturing) {
+    if (Stream* const to = s.streams.find(stream); to != nullptr && to->capture_status() == Stream::capturing) {
       // Such an event orders the branches of one capture; a replay does not record it.
       found->captured = true;
       found->origin = &to->capture_origin();
+      found->capture_number = found->origin->captures;
       found->after = to->after;
       return CUDA_SUCCESS;
     }
