@@ -29,6 +29,10 @@ struct Entry {
   std::uint64_t offset, size, unpacked_size, driver;
 };
 
+/// Bytes of an image when it is unpacked: more than ten times the largest of a release. A damaged file may name any
+/// number.
+constexpr std::uint64_t largest_image = 256 << 20;
+
 #ifdef __linux__
 
 /// The file's bytes; empty if it cannot be read.
@@ -80,6 +84,9 @@ ImageFile ImageFile::read(const std::string& path, const std::string& id) {
   const std::span entries(reinterpret_cast<const Entry*>(bytes.data() + sizeof header), header.count);
   for (const Entry& entry : entries) {
     if (entry.offset > bytes.size() || entry.size > bytes.size() - entry.offset) return refuse("are cut off");
+    if (entry.unpacked_size > largest_image || std::end(entry.architecture)[-1] != 0 || std::end(entry.name)[-1] != 0) {
+      return refuse("are damaged");
+    }
     file.images.push_back({entry.name, bytes.data() + entry.offset, entry.size, entry.unpacked_size});
   }
   for (std::size_t i = 0; i < entries.size();) {

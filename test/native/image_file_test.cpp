@@ -172,4 +172,19 @@ const check::Register wrong_file("a file that is missing, cut off or another ver
   }
 });
 
+const check::Register wrong_entry("an entry that cannot be true is refused", [] {
+  const Packed packed;
+  constexpr std::size_t header = 24 + 32 + 8, name = header + 24, unpacked_size = name + 40 + 16;
+  const auto expect_damaged = [&](std::size_t at, const std::string& bytes) {
+    std::string wrong = packed.read("bin");
+    packed.write("wrong", wrong.replace(at, bytes.size(), bytes));
+    const ImageFile file = ImageFile::read(packed.path("wrong"), packed.id);
+    check::that(file.sets.empty() && file.error.find("are damaged") != std::string::npos, at, ": \"", file.error, "\"");
+  };
+  expect_damaged(header, std::string(24, 'x'));
+  expect_damaged(name, std::string(40, 'x'));
+  expect_damaged(unpacked_size, std::string("\0\0\0\0\0\x01\0\0", 8));
+  expect_damaged(unpacked_size, std::string(8, '\xff'));
+});
+
 }  // namespace
