@@ -32,7 +32,8 @@ static struct {
 static const char* open_gpu(int device, const char* ptx) {
   /* The driver that dinov3-flow uses. */
   const char* const path = getenv("DINOV3_FLOW_CUDA_DRIVER");
-  void *const driver = dlopen(path != NULL ? path : "libcuda.so.1", RTLD_NOW), *module = NULL, *stream = NULL;
+  const bool named = path != NULL && *path != '\0';
+  void *const driver = dlopen(named ? path : "libcuda.so.1", RTLD_NOW), *module = NULL, *stream = NULL;
   int (*init)(unsigned), (*retain)(void**, int), (*load)(void**, const void*), (*find)(void**, void*, const char*),
       (*create)(void**, unsigned);
   if (driver == NULL) return dlerror();
@@ -177,7 +178,7 @@ static void let_go(struct inputs* inputs) {
 
 /*
  * The driver calls `kernel_done` on a thread where no function of CUDA may be called, and a deleter may call one. So
- * the inputs go to the thread of JavaScript, which deletes them, also when the environment ends.
+ * the inputs go to the thread of JavaScript, which deletes them when its event loop turns, or the environment ends.
  */
 static napi_threadsafe_function when_done;
 
@@ -199,7 +200,9 @@ static bool queue_on_gpu(struct nearest_parameters* parameters, struct inputs* i
 }
 
 static bool is_of(const DLTensor* t, int32_t axes, uint8_t code, uint8_t bits) {
-  return t->ndim == axes && t->dtype.code == code && t->dtype.bits == bits && t->dtype.lanes == 1;
+  bool is = t->ndim == axes && t->dtype.code == code && t->dtype.bits == bits && t->dtype.lanes == 1;
+  for (int32_t i = 0; is && i < axes; i++) is = t->shape[i] > 0;
+  return is;
 }
 
 /* Patches are side by side, with a gap after each at most. */
@@ -308,7 +311,7 @@ NAPI_MODULE_INIT() {
   static atomic_flag loaded = ATOMIC_FLAG_INIT;
   napi_value name, function;
   if (atomic_flag_test_and_set(&loaded)) {
-    napi_throw_error(env, NULL, "nearest.node: is loaded by another thread, and serves one");
+    napi_throw_error(env, NULL, "nearest.node: was loaded by another thread before, and serves one");
     return NULL;
   }
   napi_create_string_utf8(env, "nearest", NAPI_AUTO_LENGTH, &name);

@@ -19,7 +19,7 @@ const fileOf = (/** @type {string} */ name) => fileURLToPath(new URL(name, impor
  *
  * @param {import('dinov3-flow').FlowModel} model
  * @returns a function of features, and of known features and their labels. It waits for no GPU, and all three may be disposed as soon
- *   as it returns.
+ *   as it returns. The addon keeps their memory until its kernel is done and the event loop has turned.
  */
 export function openNearest(model) {
   const path = fileOf('nearest.node')
@@ -37,7 +37,7 @@ export function openNearest(model) {
     if (gpu) stream ??= addon.openGpu(Number(gpu[1]), readFileSync(fileOf('nearest.ptx'), 'utf8'))
     const labels = addon.nearest(features.toDLPack(), known.toDLPack(), knownLabels.toDLPack())
     // The model's calls wait for what this stream does, on the GPU.
-    return model.fromDLPack(labels, 'uint8', { stream })
+    return model.fromDLPack(labels, 'uint8', { stream: gpu ? stream : undefined })
   }
 }
 
@@ -68,10 +68,15 @@ export async function* segment(model, frames, labelAt) {
         )
         known = { features, labels: await model.createTensor([height, width], 'uint8').copyFrom(data) }
       }
-      const labels = nearest(features, known.features, known.labels)
-      if (features !== known.features) features.dispose()
-      yield { flow, labels: { width, height, data: await labels.toHost() } }
-      labels.dispose()
+      /** @type {Labels | undefined} */
+      let labels
+      try {
+        labels = nearest(features, known.features, known.labels)
+        yield { flow, labels: { width, height, data: await labels.toHost() } }
+      } finally {
+        labels?.dispose()
+        if (features !== known.features) features.dispose()
+      }
     }
   } finally {
     known?.features.dispose()

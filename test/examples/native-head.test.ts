@@ -230,6 +230,7 @@ describe('on a GPU, the head', () => {
   })
 
   test('is refused on a GPU that was not opened', async () => {
+    addon.openGpu(0, readFileSync(`${HEAD}/nearest.ptx`, 'utf8'))
     vi.stubEnv('EMULATOR_DEVICES', '2')
     await using model = await load('cuda:1')
     using map = await model.features(first)
@@ -276,7 +277,7 @@ test('a second thread is refused', async () => {
     worker.once('message', resolve)
     worker.once('exit', () => resolve('was not refused'))
   })
-  expect(message).toBe('nearest.node: is loaded by another thread, and serves one')
+  expect(message).toBe('nearest.node: was loaded by another thread before, and serves one')
 })
 
 describe('the program', () => {
