@@ -47,7 +47,7 @@ export interface StreamOptions extends FlowMapOptions, RefineOption {
   /**
    * Reuses the memory of results: a result is valid until the next one is given. Do not dispose tensors then; the stream makes new ones
    * instead of those that were. It disposes those of another size when their turn comes. The last ones stay valid when it is closed,
-   * and are left to the garbage collector. Default false.
+   * and are left to the garbage collector, which frees them once nothing refers to the stream. Default false.
    */
   readonly reuse?: boolean | undefined
   /** Closes the stream. Frames that wait fail with `ERR_ABORTED`. */

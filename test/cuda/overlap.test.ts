@@ -26,6 +26,7 @@ it('the frame of the next push comes in while a frame is computed', async () => 
     const copied = frames.map(([, address]) =>
       result.findIndex(({ what, address: at }) => what === 'to-device' && at === address),
     )
+    expect(copied).not.toContain(-1)
     for (const [i, end] of computed.entries()) {
       expect(copied[i]).toBeLessThan(end)
       if (i + 1 < frames.length) seen.add(copied[i + 1]! < end ? 'meanwhile' : 'afterwards')
