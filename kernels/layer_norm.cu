@@ -2,10 +2,10 @@
 // row.
 //
 // x is float32, the residual stream. out are features; or the input of the next product, where that cannot normalise
-// the rows itself (RowNorm in gemm.h). A ViT-S layer's 1605 rows of 384 are 2.5 MB
-// in and, in float16, 1.2 MB out, for some 8 FLOPs an element. So memory is the limit, or L2, where x was just written.
-// Therefore a row is read once. A warp holds it in registers, and every load of every lane is 16 bytes. No shared
-// memory and no barrier is needed. Only columns from 1024 on are read again.
+// the rows itself (RowNorm in gemm.h). A ViT-S layer's 1605 rows of 384 are 2.5 MB in and, in float16, 1.2 MB out, for
+// some 8 FLOPs an element. So memory is the limit, or L2, where x was just written. Therefore a row is read once. A
+// warp holds it in registers, and every load of every lane is 16 bytes. No shared memory and no barrier is needed. Only
+// columns from 1024 on are read again.
 //
 // The variance is the mean of squared deviations, not of squares, so a large mean costs no accuracy. The rounding error
 // of the mean is the mean of the deviations. Both the mean and the variance are corrected by it.

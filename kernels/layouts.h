@@ -15,7 +15,8 @@ constexpr int round_up(int a, int b) { return (a + b - 1) / b * b; }
 // NaN. The words are zero before a frame, and stay zero if all is well. They are page-locked memory of the host, which
 // reads them once the frame is done: no copy, no reset and no synchronisation of their own.
 
-/// Channels that a GEMM squeezes for themselves, and that a block of the depthwise convolution excites.
+/// Channels whose part of fc1 * mean a GEMM stores as one row (Squeeze in gemm.h), and channels of a block of the
+/// depthwise convolution.
 constexpr int squeeze_channels = 64;
 
 /// Head sizes that attention is compiled for. A smaller head is padded with zeros to the next one.

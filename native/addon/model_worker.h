@@ -99,7 +99,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
     std::chrono::steady_clock::time_point posted = std::chrono::steady_clock::now();
     CallTiming timing;
     bool prepared = false;   // `prepare` has begun, so the job stays in the queue until its turn. Under the mutex
-    bool cancelled = false;  // after that. Under the mutex while the job is in the queue
+    bool cancelled = false;  // after `prepare` had begun. Under the mutex while the job is in the queue
     void work();
     Napi::Value answer(Napi::Env env) const;
   };

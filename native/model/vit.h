@@ -51,7 +51,7 @@ class Vit {
   /// The pass from the patches of its images, which are in the plan, to the features of each.
   void encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const;
 
-  /// After a pass whose values were out of range: takes the norms that were out of their products, or scales the
+  /// After a pass whose values were out of range: makes each norm that was a stage of its own, or scales each of the
   /// operands that were, so that the next pass is right.
   /// Returns false if that does not help, or nothing of the blocks was out of range.
   bool make_room();

@@ -218,7 +218,8 @@ class Ops : public RefineStages, public LabelStages {
   }
 
   /// Runs `branch`, which is stages only, beside the stages after it, until `join`. Neither writes what the other reads
-  /// or writes. An engine may run them in order. There is one branch at a time.
+  /// or writes. An engine may run them in order. There is one branch at a time. A stage that needs memory of the engine
+  /// beside its operands, such as attention or a squeeze, is an error in a branch.
   virtual void fork(const std::function<void()>& branch) { branch(); }
   /// Lets all later stages begin after those of the branch.
   virtual void join() {}

@@ -9,7 +9,8 @@
 namespace flow {
 
 /// Wraps an engine and measures every stage: calls, seconds and floating-point operations by the stage's name. It waits
-/// for every stage, so a profiled frame is slower than a plain one if the engine overlaps stages.
+/// for every stage, so a profiled frame is slower than a plain one if the engine overlaps stages. A branch runs in its
+/// turn.
 class ProfiledOps : public Ops {
  public:
   struct Entry {
