@@ -12,7 +12,7 @@ struct Dim3 {
   int x = 1, y = 1, z = 1;
 };
 
-/// What a launch waits for: the kernel before it in its stream, or also an event, so that it cannot be programmatic.
+/// A launch waits for the kernel before it in its stream. If that follows an event, the launch cannot be programmatic.
 enum class After { kernel, event };
 
 /// Queues a kernel whose only parameter is `params`, passed by value. A programmatic kernel may begin before the kernel
