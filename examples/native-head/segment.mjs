@@ -42,7 +42,7 @@ function labelPixels({ width, height }, labels) {
 }
 
 /**
- * What a thing covers, and the median of its motion.
+ * The share of the picture that a thing covers, and the median of its motion.
  *
  * @param {Uint8Array} labels of pixels
  * @param {number} label

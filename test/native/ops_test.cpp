@@ -237,7 +237,7 @@ const OnEveryEngine squeeze("pointwise_silu squeezes the means of its columns, 6
     const auto excitation = b.ops.pack_squeeze_excite({fc1.view, fc2.view});
     const auto y = b.matrix<Operand>(rows, out);
     const auto squeezed = b.matrix<Real>(slices, reduced);
-    // What the first call leaves behind must not matter.
+    // The second call must not use what the first left in its memory.
     for (const Values& values : {random.values(rows * in), x}) {
       b.ops.pointwise_silu(b.matrix<Operand>(rows, in, values), *packed, y, {excitation.get(), squeezed});
     }
