@@ -11,7 +11,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { each } from './pool.mjs'
-import { addTotals, missing } from './totals.mjs'
+import { addTotals, end, missing } from './totals.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -72,7 +72,7 @@ const VARIANTS = {
   },
 }
 
-/** Runs a program; resolves to its exit code and its output. `onLine` is told each line as it comes. */
+/** Runs a program; resolves to its exit code, or the signal that ended it, and its output. `onLine` is told each line as it comes. */
 function call(command, args, { env = {}, onLine = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = ['ignore', 'pipe', 'inherit']
@@ -81,7 +81,7 @@ function call(command, args, { env = {}, onLine = () => {} } = {}) {
     child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
     createInterface({ input: child.stdout }).on('line', onLine)
     child.on('error', (error) => reject(new Error(`${command} could not be started: ${error.message}`)))
-    child.on('close', (status) => resolve({ status, stdout }))
+    child.on('close', (status, signal) => resolve({ status, signal, stdout }))
   })
 }
 
@@ -132,13 +132,15 @@ export async function runNativeTests(variant) {
   const totals = []
   const test = async (program, title, filter = [], env = {}) => {
     const [command, ...args] = run(path.join(build, program))
-    const { status, stdout } = await call(command, [...args, ...filter], { env })
+    const { status, signal, stdout } = await call(command, [...args, ...filter], { env })
     process.stdout.write(`${program} (${title}): ${stdout}`)
-    const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? [null, 0, 1] // no count: it crashed
+    const [, passed = 0] = /(\d+) passed, \d+ failed\s*$/.exec(stdout) ?? []
+    const failures = [...stdout.matchAll(/^FAILED (.*)$/gm)].map(([, name]) => name)
+    if (status !== 0 && failures.length === 0) failures.push(`it ended with ${status ?? signal}`)
     const skipped = [...stdout.matchAll(/^(\d+) skipped: (.*)$/gm)]
     totals.push({
       passed: Number(passed),
-      failed: status !== 0 && Number(failed) === 0 ? 1 : Number(failed),
+      failures: failures.map((name) => `${program} (${title}): ${name}`),
       skipped: Object.fromEntries(skipped.map(([, count, reason]) => [reason, Number(count)])),
     })
   }
@@ -169,8 +171,10 @@ export async function runNativeTests(variant) {
       tasks.push(...(program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)]))
   await each(tasks, processes, (task) => task())
   const total = addTotals(totals)
-  const { passed, failed } = total
-  console.log(`C++ tests, ${variant}: ${passed} passed, ${failed} failed, in ${secondsSince(begin)} s`)
+  const { passed, failures } = total
+  console.log(
+    `C++ tests, ${variant}: ${passed} passed, ${failures.length} failed, in ${secondsSince(begin)} s`,
+  )
   return total
 }
 
@@ -180,5 +184,5 @@ function secondsSince(begin) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const variant = process.argv[2]?.replace(/^--/, '') ?? 'host'
-  process.exitCode = (await runNativeTests(variant)).failed === 0 ? 0 : 1
+  end(await runNativeTests(variant))
 }

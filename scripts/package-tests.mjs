@@ -2,7 +2,7 @@
 // the tests that touch Node on the newest one. The last line of the output is "N passed, N failed".
 import { runSituations } from '../test/package/run.mjs'
 import { node } from '../test/package/tools.mjs'
-import { addTotals, printSkipped } from './totals.mjs'
+import { addTotals, end, printSkipped } from './totals.mjs'
 import { runVitest } from './vitest.mjs'
 
 /** What another Node could break: the addon and its buffers, files, pictures, processes. */
@@ -17,5 +17,4 @@ const total = addTotals([
   runVitest('quick', { files: OF_NODE, node: node(26) }),
 ])
 printSkipped(total)
-console.log(`${total.passed} passed, ${total.failed} failed`)
-process.exitCode = total.failed === 0 ? 0 : 1
+end(total)

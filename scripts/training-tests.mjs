@@ -33,15 +33,19 @@ export function runTrainingTests() {
     env,
     stdio: 'inherit',
   })
-  const [, counts = ''] = /<testsuite ([^>]*)>/.exec(readFileSync(report, 'utf8')) ?? []
+  const xml = readFileSync(report, 'utf8')
+  const [, counts = ''] = /<testsuite ([^>]*)>/.exec(xml) ?? []
   const count = (/** @type {string} */ name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(counts)?.[1])
-  const failed = count('failures') + count('errors')
+  const failures = [
+    ...xml.matchAll(/<testcase classname="([^"]*)" name="([^"]*)"[^>]*><(?:failure|error)/g),
+  ].map(([, file, name]) => `training: ${file} > ${name}`)
+  if (status !== 0 && failures.length === 0) failures.push(`training: pytest ended with ${status}`)
   const skipped = count('skipped')
-  const passed = count('tests') - failed - skipped
+  const passed = count('tests') - count('failures') - count('errors') - skipped
   if (!Number.isInteger(passed)) throw new Error(`training: ${report} counts no tests`)
   return {
     passed,
-    failed: status !== 0 && failed === 0 ? 1 : failed,
+    failures,
     skipped: skipped > 0 ? { 'pytest said why above': skipped } : {},
   }
 }

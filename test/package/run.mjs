@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { each } from '../../scripts/pool.mjs'
+import { end } from '../../scripts/totals.mjs'
 import { SITUATIONS } from './situations.mjs'
 import { installTools } from './tools.mjs'
 
@@ -16,7 +17,7 @@ export async function runSituations(parts = ['']) {
   installTools()
 
   const results = new Map()
-  let failed = 0
+  const failures = []
   async function attempt({ name, run }) {
     const begin = performance.now()
     let result
@@ -24,8 +25,8 @@ export async function runSituations(parts = ['']) {
       const remark = await run()
       result = remark === undefined ? 'works' : `works: ${remark}`
     } catch (error) {
-      failed++
-      console.error(`FAILED ${name}: ${error.message}`)
+      failures.push(`package: ${name}`)
+      console.error(error.message)
       result = 'fails'
     }
     results.set(name, result)
@@ -40,11 +41,9 @@ export async function runSituations(parts = ['']) {
 
   const rows = chosen.map(({ name }) => `| ${name} | ${results.get(name)} |`)
   console.log(['| situation | result |', '| --- | --- |', ...rows].join('\n'))
-  return { passed: rows.length - failed, failed }
+  return { passed: rows.length - failures.length, failures }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { passed, failed } = await runSituations(process.argv.length > 2 ? process.argv.slice(2) : undefined)
-  console.log(`${passed} passed, ${failed} failed`)
-  process.exitCode = failed === 0 ? 0 : 1
+  end(await runSituations(process.argv.length > 2 ? process.argv.slice(2) : undefined))
 }

@@ -21,14 +21,19 @@ export class TotalsReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()])
-    const count = (state: string) => tests.filter((test) => test.result().state === state).length
+    const of = (state: string) => tests.filter((test) => test.result().state === state)
     const skipped = tests.flatMap(asSkipped)
     mkdirSync(dirname(FILE), { recursive: true })
-    writeFileSync(FILE, JSON.stringify({ passed: count('passed'), failed: count('failed'), skipped }))
+    writeFileSync(
+      FILE,
+      JSON.stringify({ passed: of('passed').length, failures: of('failed').map(nameOf), skipped }),
+    )
     for (const { name, reason } of skipped)
       if (reason !== undefined) console.log(`skipped: ${name}: ${reason}`)
   }
 }
+
+const nameOf = (test: TestCase): string => `${test.module.relativeModuleId} > ${test.fullName}`
 
 function asSkipped(test: TestCase): SkippedTest[] {
   const result = test.result()
@@ -36,7 +41,7 @@ function asSkipped(test: TestCase): SkippedTest[] {
   const { note: reason } = result
   return [
     {
-      name: `${test.module.relativeModuleId} > ${test.fullName}`,
+      name: nameOf(test),
       slow: test.tags.includes('slow'),
       ...(reason !== undefined && { reason }),
     },
