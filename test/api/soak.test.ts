@@ -16,9 +16,20 @@ async function run(script: string) {
   return JSON.parse(stdout) as Readonly<Record<string, number>>
 }
 
+/**
+ * Runs a script until its memory does not grow, three times at most. A leak raises every run; the steps of an allocator, which may
+ * fall so that they look like one, raise few.
+ */
+async function runSteady(script: string) {
+  for (let attempt = 1; ; attempt++) {
+    const result = await run(script)
+    if (result['growth']! < BAR || attempt === 3) return result
+  }
+}
+
 describe('resident memory', { tags: ['slow'] }, () => {
   it('does not grow over 100,000 frames of streams, and every frame is accounted for', async () => {
-    const { frames, growth, computed, cuts, duplicates, ...drops } = await run('soak-stream.mjs')
+    const { frames, growth, computed, cuts, duplicates, ...drops } = await runSteady('soak-stream.mjs')
     expect(frames).toBeGreaterThanOrEqual(150_000) // with the warm-up
     expect(growth).toBeLessThan(BAR)
     for (const count of [computed, cuts, duplicates]) expect(count).toBeGreaterThan(1000)
@@ -27,13 +38,8 @@ describe('resident memory', { tags: ['slow'] }, () => {
   })
 
   it('does not grow over 1,000 models, some disposed with frames in flight', async () => {
-    // A leak raises every run; the steps of an allocator, which may fall so that they look like one, raise few.
-    const growths: number[] = []
-    while (growths.length < 3 && !growths.some((growth) => growth < BAR)) {
-      const { cycles, growth } = await run('load-cycles.mjs')
-      expect(cycles).toBe(1000)
-      growths.push(growth!)
-    }
-    expect(Math.min(...growths)).toBeLessThan(BAR)
+    const { cycles, growth } = await runSteady('load-cycles.mjs')
+    expect(cycles).toBe(1000)
+    expect(growth).toBeLessThan(BAR)
   })
 })

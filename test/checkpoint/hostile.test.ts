@@ -194,10 +194,11 @@ describe('a tensor of a .pth', () => {
 
 describe('what a file may ask for is bounded', () => {
   const w = tensor({ key: '0', count: 1, shape: [1], strides: [1] })
-  const within = (milliseconds: number, run: () => void): void => {
+  /** Without the bound, each takes hours. */
+  const soon = (run: () => void): void => {
     const begin = performance.now()
     run()
-    expect(performance.now() - begin).toBeLessThan(milliseconds)
+    expect(performance.now() - begin).toBeLessThan(30_000)
   }
   const read = (...parts: Buffer[]): unknown =>
     stateDict(unpickle(pickle(...parts), 0, new TorchHost()).value)
@@ -213,7 +214,7 @@ describe('what a file may ask for is bounded', () => {
       op.put(0),
     ])
     const holders = repeat(20_000, (i) => Buffer.concat([text(`k${i}`), op.emptyList, op.get(0), op.append]))
-    within(5000, () =>
+    soon(() =>
       expect(() => read(big, Buffer.from('0'), op.emptyDict, op.mark, holders, op.setItems)).toThrow(
         'holds no tensors',
       ),
@@ -228,7 +229,7 @@ describe('what a file may ask for is bounded', () => {
   test('names beyond counting stop at the budget', () => {
     const names = [text('m'.repeat(250)), op.put(0), text('n'.repeat(250)), op.put(1)]
     const again = Buffer.concat([op.get(0), op.get(1), Buffer.from([0x93, 0x30])])
-    within(5000, () =>
+    soon(() =>
       expect(() =>
         read(
           ...names,
@@ -247,7 +248,7 @@ describe('what a file may ask for is bounded', () => {
       op.reduce,
       Buffer.from('0'),
     ])
-    within(5000, () =>
+    soon(() =>
       expect(() =>
         read(
           ...list,
@@ -286,7 +287,7 @@ describe('what a file may ask for is bounded', () => {
   test('names of many parts, each of which could begin a name', () => {
     const names = Array.from({ length: 20_000 }, (_, i) => [`${'bn1.'.repeat(120)}${i}`, { shape: [1] }])
     const path = writeSafetensors(join(folder, 'parts'), Object.fromEntries(names))
-    within(10_000, () =>
+    soon(() =>
       expect(
         refusal(() => withFile(path, readHead), 'ERR_CHECKPOINT_TENSOR').message.length,
       ).toBeLessThanOrEqual(400),

@@ -106,7 +106,8 @@ describe('the second head', () => {
     for await (const _ of follow(counted, similarityOf, frames, { x: 30, y: 20 }));
     expect(pushed).toEqual(frames)
 
-    // So the time of a push is that of one pass of the backbone and one of the head. Of each the least counts.
+    // So the time of a push is that of one pass of the backbone and one of the head. Of each the least counts, and a machine that
+    // does other work takes more turns.
     const [a, b] = [noiseFrame(320, 240, 1), noiseFrame(320, 240, 2)]
     using before = await model.features(a)
     using stream = model.stream({ features: true })
@@ -118,13 +119,14 @@ describe('the second head', () => {
       least[name] = Math.min(least[name], performance.now() - begin)
       return result
     }
-    for (let turn = 0; turn < 6; turn++) {
+    const isOnePass = () => least.push < 1.6 * least.features + least.head
+    for (let turn = 0; turn < 6 || (turn < 200 && !isOnePass()); turn++) {
       using after = await time('features', () => model.features(b))
       await time('head', () => model.flowFromFeatures(before, after))
       const result = await time('push', () => stream.push(turn % 2 === 0 ? b : a))
       result?.features?.dispose()
     }
-    expect(least.push).toBeLessThan(1.6 * least.features + least.head)
+    expect(isOnePass(), JSON.stringify(least)).toBe(true)
   })
 
   test('finds a thing again that was behind another one', async () => {
