@@ -17,6 +17,9 @@
 //   EMULATOR_DRIVER_VERSION  the CUDA version that the driver supports: 11040 is 11.4 (13000)
 //
 // As a real driver, it does not show a GPU that is newer than itself.
+//
+// Events tell the time by a clock of the device, which advances by a tenth of a nanosecond for each thread of a kernel.
+// So times do not depend on what else the machine does.
 
 namespace emu::device {
 

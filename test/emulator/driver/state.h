@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -76,6 +75,7 @@ struct Context {
   Queues queues{error};
   QueuePtr legacy = std::make_shared<Queue>(true);   // of the legacy default stream
   std::map<std::thread::id, QueuePtr> per_thread{};  // of the default streams of threads
+  double milliseconds = 0;                           // that its kernels have taken; see device.h
 };
 
 struct Module {
@@ -118,8 +118,8 @@ struct Stream {
 
 /// A point of a stream that an event was recorded at.
 struct Recorded {
-  PointPtr end;  // null if it was passed at once
-  std::chrono::steady_clock::time_point time{};
+  PointPtr end;             // null if it was passed at once
+  double milliseconds = 0;  // of the context, then
 
   bool is_passed() const { return end == nullptr || end->is_passed(); }
 };

@@ -314,8 +314,8 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
       return CUDA_SUCCESS;
     }
     const auto recorded = std::make_shared<Recorded>();
-    const Submission submission = submit_after(s, context, stream, {}, [recorded] {
-      recorded->time = std::chrono::steady_clock::now();
+    const Submission submission = submit_after(s, context, stream, {}, [recorded, &context] {
+      recorded->milliseconds = context.milliseconds;
       return CUDA_SUCCESS;
     });
     if (submission.result != CUDA_SUCCESS) return submission.result;
@@ -360,7 +360,7 @@ CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
     if (from == nullptr || to == nullptr || !from->timed || !to->timed) return CUDA_ERROR_INVALID_HANDLE;
     if (from->captured || to->captured || !from->recorded || !to->recorded) return CUDA_ERROR_INVALID_HANDLE;
     if (!from->recorded->is_passed() || !to->recorded->is_passed()) return CUDA_ERROR_NOT_READY;
-    *milliseconds = std::chrono::duration<float, std::milli>(to->recorded->time - from->recorded->time).count();
+    *milliseconds = static_cast<float>(to->recorded->milliseconds - from->recorded->milliseconds);
     return CUDA_SUCCESS;
   });
 }
