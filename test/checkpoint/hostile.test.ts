@@ -194,11 +194,10 @@ describe('a tensor of a .pth', () => {
 
 describe('what a file may ask for is bounded', () => {
   const w = tensor({ key: '0', count: 1, shape: [1], strides: [1] })
-  /** Without the bound, each takes hours. */
-  const soon = (run: () => void): void => {
+  const within = (milliseconds: number, run: () => void): void => {
     const begin = performance.now()
     run()
-    expect(performance.now() - begin).toBeLessThan(30_000)
+    expect(performance.now() - begin).toBeLessThan(milliseconds)
   }
   const read = (...parts: Buffer[]): unknown =>
     stateDict(unpickle(pickle(...parts), 0, new TorchHost()).value)
@@ -214,7 +213,7 @@ describe('what a file may ask for is bounded', () => {
       op.put(0),
     ])
     const holders = repeat(20_000, (i) => Buffer.concat([text(`k${i}`), op.emptyList, op.get(0), op.append]))
-    soon(() =>
+    within(5000, () =>
       expect(() => read(big, Buffer.from('0'), op.emptyDict, op.mark, holders, op.setItems)).toThrow(
         'holds no tensors',
       ),
@@ -229,7 +228,7 @@ describe('what a file may ask for is bounded', () => {
   test('names beyond counting stop at the budget', () => {
     const names = [text('m'.repeat(250)), op.put(0), text('n'.repeat(250)), op.put(1)]
     const again = Buffer.concat([op.get(0), op.get(1), Buffer.from([0x93, 0x30])])
-    soon(() =>
+    within(5000, () =>
       expect(() =>
         read(
           ...names,
@@ -248,7 +247,7 @@ describe('what a file may ask for is bounded', () => {
       op.reduce,
       Buffer.from('0'),
     ])
-    soon(() =>
+    within(5000, () =>
       expect(() =>
         read(
           ...list,
@@ -287,7 +286,7 @@ describe('what a file may ask for is bounded', () => {
   test('names of many parts, each of which could begin a name', () => {
     const names = Array.from({ length: 20_000 }, (_, i) => [`${'bn1.'.repeat(120)}${i}`, { shape: [1] }])
     const path = writeSafetensors(join(folder, 'parts'), Object.fromEntries(names))
-    soon(() =>
+    within(10_000, () =>
       expect(
         refusal(() => withFile(path, readHead), 'ERR_CHECKPOINT_TENSOR').message.length,
       ).toBeLessThanOrEqual(400),
