@@ -134,12 +134,13 @@ export async function runNativeTests(variant) {
     const [command, ...args] = run(path.join(build, program))
     const { status, signal, stdout } = await call(command, [...args, ...filter], { env })
     process.stdout.write(`${program} (${title}): ${stdout}`)
-    const [, passed = 0] = /(\d+) passed, \d+ failed\s*$/.exec(stdout) ?? []
+    const [, passed] = /(\d+) passed, \d+ failed\s*$/.exec(stdout) ?? []
     const failures = [...stdout.matchAll(/^FAILED (.*)$/gm)].map(([, name]) => name)
-    if (status !== 0 && failures.length === 0) failures.push(`it ended with ${status ?? signal}`)
+    if (passed === undefined) failures.push(`it ended with ${status ?? signal} before its count`)
+    else if (status !== 0 && failures.length === 0) failures.push(`it ended with ${status}`)
     const skipped = [...stdout.matchAll(/^(\d+) skipped: (.*)$/gm)]
     totals.push({
-      passed: Number(passed),
+      passed: Number(passed ?? 0),
       failures: failures.map((name) => `${program} (${title}): ${name}`),
       skipped: Object.fromEntries(skipped.map(([, count, reason]) => [reason, Number(count)])),
     })

@@ -26,7 +26,7 @@ export async function runSituations(parts = ['']) {
       result = remark === undefined ? 'works' : `works: ${remark}`
     } catch (error) {
       failures.push(`package: ${name}`)
-      console.error(error.message)
+      console.error(`${name}: ${error.message}`)
       result = 'fails'
     }
     results.set(name, result)
