@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, vi } from 'vitest'
 import type { FlowModel, FrameBuffer } from '../../lib/index.js'
@@ -55,6 +55,26 @@ function readEvents(path: string): HostEvent[] {
     const [what = '', address = '', bytes] = line.split(' ')
     return { what, address, bytes: Number(bytes) }
   })
+}
+
+/** Holds all calls of one function of the driver, until the returned function is called. */
+export type Hold = (name: string) => () => void
+
+/** Runs a test that decides when calls of the driver go on, so that it does not depend on which thread is faster. */
+export async function holding(use: (hold: Hold) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    vi.stubEnv('EMULATOR_HOLD', folder)
+    await use((name) => {
+      writeFileSync(join(folder, name), '')
+      return () => rmSync(join(folder, name))
+    })
+  })
+}
+
+/** Waits for a state of the trace without returning to the event loop. */
+export function waitUntil(reached: () => boolean, what: string): void {
+  const deadline = performance.now() + 10_000
+  while (!reached()) if (performance.now() > deadline) throw new Error(`${what}: not after 10 s`)
 }
 
 /** Runs `make`, which must allocate host memory once. Returns its result and the address of the memory. */

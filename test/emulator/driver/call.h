@@ -5,8 +5,8 @@
 #include "faults.h"
 #include "state.h"
 
-// The first steps of every driver function: injected faults, initialisation, the current context and its error, and
-// calls that are forbidden while a graph is captured.
+// The first steps of every driver function: calls that a test holds, injected faults, initialisation, the current
+// context and its error, and calls that are forbidden while a graph is captured.
 
 namespace emu {
 
@@ -18,6 +18,7 @@ enum class Capture {
 /// Runs body(State&): for functions that need a driver but no context.
 template <class Body>
 CUresult driver_call(const char* name, Body body) {
+  wait_while_held(name);
   State& s = state();
   const std::lock_guard lock(s.mutex);
   if (const auto fault = injected_fault(name)) {

@@ -1,7 +1,10 @@
 #include "faults.h"
 
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace emu {
@@ -61,6 +64,13 @@ std::optional<CUresult> injected_fault(std::string_view function) {
     if (fault.calls == fault.first || (fault.repeats && fault.calls > fault.first)) result = fault.code;
   }
   return result;
+}
+
+void wait_while_held(std::string_view function) {
+  const char* const folder = std::getenv("EMULATOR_HOLD");
+  if (folder == nullptr || *folder == '\0') return;
+  const std::filesystem::path file = std::filesystem::path(folder) / function;
+  while (std::filesystem::exists(file)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 bool is_sticky(CUresult error) {

@@ -14,6 +14,10 @@ namespace emu {
 /// from the first one that finds the variable with its present value. Call this under a lock.
 std::optional<flow::cuda::CUresult> injected_fault(std::string_view function);
 
+/// Waits before a call of that function does anything, for tests that decide who comes first: as long as the folder
+/// that EMULATOR_HOLD names has a file with the function's name. Call this without a lock, so that other calls go on.
+void wait_while_held(std::string_view function);
+
 /// Errors after which a context is unusable.
 bool is_sticky(flow::cuda::CUresult error);
 
