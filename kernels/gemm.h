@@ -18,7 +18,7 @@ namespace flow::kernels {
 //   embed       T          float32: y, and PrefixRows before it       as they are
 //   add         T          float32: out += gain * y                   as they are
 //   gelu        T, norm    T: out_scale * gelu(y)                     as they are
-//   swiglu      T, norm    T (m x n/2): out_scale * silu(gate) * up   blocks of 16: 8 of gate, the same 8 of up
+//   swiglu      T, norm    T (m x n/2): out_scale * silu(gate) * up   see swiglu_column
 //   qkv         T, norm    T: q, k, v of every head, q, k rotated     see QkvOutput
 //   silu        T          T: silu(y), and its Squeeze                as they are
 //   project     float32    T: silu(y)                                 as they are
@@ -47,6 +47,20 @@ constexpr std::span<const GemmTile> gemm_tiles_of(std::string_view op, int eleme
 }
 static_assert(is_wide(gemm_tiles[1]) && !is_wide(gemm_tiles[2]));
 
+/// The row of `b` with the weights of a column of the product. A lane of an mma has two of every eight columns. With
+/// the rows in this order it has four of every 16 that follow each other in the result.
+constexpr int gemm_row(int column) { return column / 16 * 16 + column % 4 / 2 * 8 + column % 16 / 4 * 2 + column % 2; }
+
+/// What a column of swiglu's product is: column `hidden` of gate or up. Columns come in fours, two of gate and the same
+/// two of up. Those of 32 that one lane has make four neighbours of the result.
+struct SwigluColumn {
+  int hidden;
+  bool is_up;
+};
+constexpr SwigluColumn swiglu_column(int column) {
+  return {column / 32 * 16 + column % 16 / 4 * 4 + column % 32 / 16 * 2 + column % 2, column % 4 >= 2};
+}
+
 /// Elements of k in a stage.
 constexpr int gemm_depth(int element_bytes) { return element_bytes == 2 ? 32 : 16; }
 
@@ -67,15 +81,15 @@ struct Convolution {
 
 /// q, k and v follow each other from `out` on, `part` elements apart. Each is heads x tokens x head_dim, where head_dim
 /// is a padded_head_dim. Column (part * heads + head) * head_dim + d belongs to part 0 (q), 1 (k) or 2 (v). The
-/// channels of q and k come in blocks of 16: 8 of the first half of the head, then the 8 that RoPE pairs with them (Su
-/// et al., RoFormer, 2021, the "rotate half" form). q and k have the same order, so their dot products do not change. v
+/// channels of q and k come in fours: two of the first half of the head, then the two that RoPE pairs with them (Su et
+/// al., RoFormer, 2021, the "rotate half" form). q and k have the same order, so their dot products do not change. v
 /// keeps its order.
 struct QkvOutput {
   int heads, head_dim;
   int tokens;        // of an image; m is one or two images
   int prefix;        // tokens at the front of an image that have no position
   float scale[3];    // multiplies q after the rotation, k, and v
-  const float* cos;  // (tokens - prefix) x head_dim / 2; column 8 * block + i is for pair 8 * block + i
+  const float* cos;  // (tokens - prefix) x head_dim / 2
   const float* sin;
   long long part;  // elements of q, of k and of v of an image
 };
@@ -127,7 +141,7 @@ struct RowNorm {
 
 struct GemmParams {
   const void* a;      // m x k, rows lda apart, aligned to 16 bytes
-  const void* b;      // T: n (rounded up to 64) x k, rows ldb apart, zero beyond n and k
+  const void* b;      // T: n (rounded up to 64) x k, rows ldb apart, in the order of gemm_row, zero beyond n and k
   const float* bias;  // n, rounded up to 64
   void* out;          // rows ldo apart
   int m, n, k;        // k is a multiple of column_group

@@ -1,8 +1,9 @@
 #pragma once
 
-// The epilogues of the GEMM turn y = gain * (scale * A B^T + bias) into the result. An epilogue gets two neighbouring
-// columns of a row per call. A `paired` epilogue gets two such pairs, eight columns apart: one from each half of a
-// block of 16 columns. It also gets the values that its `load` has loaded. Columns from n on are not written.
+// The epilogues of the GEMM turn y = gain * (scale * A B^T + bias) into the result. An epilogue gets four neighbouring
+// columns of a row per call: a lane's share of 16, two tiles of the accumulators, which gemm_row of gemm.h brings
+// together. Four lanes store 16 columns, which are whole sectors of memory in every type. An epilogue also gets the
+// values that its `load` has loaded. Columns from n on are not written.
 //
 // The compiler cannot move a load above a store, because both may alias, or above a branch. So all loads come first.
 // Bias and gain are loaded before all rows. Then, for one or two rows at a time, everything that the epilogue needs is
@@ -13,16 +14,21 @@
 
 namespace flow::kernels {
 
+/// The thread's first column in the result.
+template <class Block>
+DEVICE int first_column() {
+  return Block::col_block() * Block::cols + Block::warp_col() + lane_id() % 4 * 4;
+}
+
 /// The thread's first column of tile j. Beyond n it is that column in the last block of 16 that is not beyond n.
 template <class Block>
 DEVICE int column_to_load(const GemmParams& p, int j) {
-  const int last = (p.n - 1) / 16 * 16 + lane_id() % 4 * 2;
-  return min(Block::first_col() + j / 2 * 16, last) + j % 2 * 8;
+  const int last = (p.n - 1) / 16 * 16 + lane_id() % 4 * 4;
+  return min(first_column<Block>() + j / 2 * 16, last) + j % 2 * 2;
 }
 
 template <class Block>
 struct Epilogue {
-  static constexpr bool paired = false;
   static constexpr bool normalises = false;  // RowNorm of gemm.h
   static constexpr int batch = 2;            // rows whose loads are issued together: as many as there are registers for
 
@@ -34,13 +40,13 @@ struct Epilogue {
   DEVICE void begin(void* /*shared*/) {}
   /// Called next. `Add` multiplies the accumulators by its gain here.
   DEVICE void scale(typename Block::Accumulators& /*acc*/) const {}
-  /// The values that the pairs at `col` and `col + 8` of a row need. If the thread has no such pairs, `in_range` is
+  /// The values that the four columns from `col` on of a row need. If the thread has no such columns, `in_range` is
   /// false, and `row` and `col` are valid but belong to another thread.
   struct Prefetched {};
   DEVICE Prefetched load(int /*row*/, int /*col*/, bool /*in_range*/) const { return {}; }
-  /// Called by all threads after the last pair of a row, of which i is the number among the thread's rows.
+  /// Called by all threads after the last columns of a row, of which i is the number among the thread's rows.
   DEVICE void end_row(int /*i*/) {}
-  /// Called after the last pair. `shared` is the block's shared memory. The stages no longer use it after a barrier.
+  /// Called after the last row. `shared` is the block's shared memory. The stages no longer use it after a barrier.
   DEVICE void done(void* /*shared*/) { largest.template report_as<typename Block::T>(p.excess); }
 
  protected:
@@ -49,14 +55,27 @@ struct Epilogue {
     return static_cast<U*>(p.out) + static_cast<std::ptrdiff_t>(row) * p.ldo + col;
   }
   template <class U>
-  DEVICE void store(int row, int col, float2 y) {
-    if (col + 1 < p.n) {
-      largest.note_as<U>(y.x);
-      largest.note_as<U>(y.y);
-      store2(out<U>(row, col), y.x, y.y);
-    } else if (col < p.n) {
-      largest.note_as<U>(y.x);
-      *out<U>(row, col) = from_float<U>(y.x);
+  DEVICE void store(int row, int col, float4 y) {
+    note<U>(col, y);
+    put<U>(out<U>(row, col), col, y);
+  }
+  /// Notes the columns that are stored.
+  template <class U>
+  DEVICE void note(int col, float4 y) {
+    const float values[] = {y.x, y.y, y.z, y.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (col + i < p.n) largest.note_as<U>(values[i]);
+    }
+  }
+  /// to[0..3] = y, as far as there are columns.
+  template <class U>
+  DEVICE void put(U* to, int col, float4 y) const {
+    if (col + 3 < p.n) return store4(to, y);
+    const float values[] = {y.x, y.y, y.z, y.w};
+#pragma unroll
+    for (int i = 0; i < 3; i++) {
+      if (col + i < p.n) to[i] = from_float<U>(values[i]);
     }
   }
 };
@@ -66,7 +85,6 @@ template <class Block>
 class ResidualEpilogue : public Epilogue<Block> {
  public:
   using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true;
   static constexpr int batch = 1;
 
   /// The parts of the warps' rows take the place of the stages.
@@ -105,22 +123,19 @@ class ResidualEpilogue : public Epilogue<Block> {
   }
 
  protected:
-  /// Two neighbouring columns of tile j.
-  DEVICE void put(int j, int row, int col, float2 y) {
+  /// The columns of tiles j and j + 1.
+  DEVICE void write(int j, int row, int col, float4 y) { write(row, col, y, row_[j * 8 / part_cols]); }
+  DEVICE void write(int row, int col, float4 y, RunningMoments& moments) {
     this->template store<float>(row, col, y);
-    RunningMoments& moments = row_[j * 8 / part_cols];
-    if (col < this->p.n) moments.note(y.x);
-    if (col + 1 < this->p.n) moments.note(y.y);
-    if constexpr (sizeof(typename Block::T) != 4) put_operands(row, col, y);
-  }
-  DEVICE void put_operands(int row, int col, float2 y) {
-    using T = typename Block::T;
-    const ResidualOutput& residual = this->p.residual;
-    T* const to = static_cast<T*>(residual.operands) + static_cast<std::ptrdiff_t>(row) * residual.ld_operands + col;
-    if (col + 1 < this->p.n) {
-      store2(to, y.x, y.y);
-    } else if (col < this->p.n) {
-      *to = from_float<T>(y.x);
+    const float values[] = {y.x, y.y, y.z, y.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (col + i < this->p.n) moments.note(values[i]);
+    }
+    if constexpr (sizeof(typename Block::T) != 4) {
+      const ResidualOutput& residual = this->p.residual;
+      auto* const operands = static_cast<typename Block::T*>(residual.operands);
+      this->put(operands + static_cast<std::ptrdiff_t>(row) * residual.ld_operands + col, col, y);
     }
   }
 
@@ -142,32 +157,30 @@ struct Embed : ResidualEpilogue<Block> {
 
   using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int j, int row, int col, float2 lo, float2 hi, const Prefetched&) {
-    this->put(j, row, col, lo);
-    this->put(j + 1, row, col + 8, hi);
-  }
+  DEVICE void operator()(int j, int row, int col, float4 y, const Prefetched&) { this->write(j, row, col, y); }
 
   DEVICE void done(void* shared) {
     ResidualEpilogue<Block>::done(shared);
     if (blockIdx.y != 0) return;
-    // A warp copies a group of columns of a row, two columns a lane.
-    constexpr int groups = Block::cols / moment_group, warps = Block::threads / warp_size;
+    // Half a warp copies a group of columns of a row, four columns a lane.
+    constexpr int groups = Block::cols / moment_group, lanes = moment_group / 4, at_once = warp_size / lanes;
     const int n = this->p.n;
     const PrefixRows& prefix = this->p.prefix;
-    for (int i = warp_id(); i < prefix.count * groups; i += warps) {
-      const int group = Block::col_block() * groups + i % groups, col = group * moment_group + 2 * lane_id();
-      const int row = i / groups - prefix.count;
-      const float* const from = prefix.rows + static_cast<std::ptrdiff_t>(i / groups) * n + col;
-      const float2 y = make_float2(col < n ? from[0] : 0.F, col + 1 < n ? from[1] : 0.F);
-      this->template store<float>(row, col, y);
-      if constexpr (sizeof(typename Block::T) != 4) this->put_operands(row, col, y);
-      RunningMoments two;
-      if (col < n) two.note(y.x);
-      if (col + 1 < n) two.note(y.y);
-      Moments moments = two.moments();
-      moments.add_lanes(warp_size);
-      if (lane_id() == 0 && group * moment_group < n) {
-        *moments_of(this->p.residual, row, group) = make_float2(moments.mean, moments.squares);
+    const int items = prefix.count * groups;
+    for (int first = warp_id() * at_once; first < items; first += Block::threads / lanes) {
+      const int item = first + lane_id() / lanes, row = item / groups;
+      const int group = Block::col_block() * groups + item % groups, col = group * moment_group + lane_id() % lanes * 4;
+      RunningMoments four;
+      if (item < items && col < n) {
+        const float* const from = prefix.rows + static_cast<std::ptrdiff_t>(row) * n + col;
+        const float4 y =
+            make_float4(from[0], col + 1 < n ? from[1] : 0.F, col + 2 < n ? from[2] : 0.F, col + 3 < n ? from[3] : 0.F);
+        this->write(row - prefix.count, col, y, four);
+      }
+      Moments moments = four.moments();
+      moments.add_lanes(lanes);
+      if (lane_id() % lanes == 0 && item < items && group * moment_group < n) {
+        *moments_of(this->p.residual, row - prefix.count, group) = make_float2(moments.mean, moments.squares);
       }
     }
   }
@@ -178,7 +191,7 @@ struct Add : ResidualEpilogue<Block> {
   using ResidualEpilogue<Block>::ResidualEpilogue;
 
   struct Prefetched {
-    float2 lo, hi;
+    float4 x;
   };
 
   DEVICE void scale(typename Block::Accumulators& acc) const {
@@ -196,40 +209,48 @@ struct Add : ResidualEpilogue<Block> {
   DEVICE Prefetched load(int row, int col, bool in_range) const {
     const float* const x =
         in_range ? this->template out<float>(row, col) : this->p.bias;  // an address that nobody writes
-    return {*reinterpret_cast<const float2*>(x), *reinterpret_cast<const float2*>(x + 8)};
+    return {*reinterpret_cast<const float4*>(x)};
   }
-  DEVICE void operator()(int j, int row, int col, float2 lo, float2 hi, const Prefetched& old) {
-    this->put(j, row, col, make_float2(old.lo.x + lo.x, old.lo.y + lo.y));
-    this->put(j + 1, row, col + 8, make_float2(old.hi.x + hi.x, old.hi.y + hi.y));
+  DEVICE void operator()(int j, int row, int col, float4 y, const Prefetched& old) {
+    const float4 x = old.x;
+    this->write(j, row, col, make_float4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w));
   }
 };
+
+template <class F>
+DEVICE float4 each(float4 y, const F& f) {
+  return make_float4(f(y.x), f(y.y), f(y.z), f(y.w));
+}
 
 template <class Block>
 struct Gelu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
   static constexpr bool normalises = true;
+  using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
+  DEVICE void operator()(int /*j*/, int row, int col, float4 y, const Prefetched&) {
     const float scale = this->p.out_scale;
-    this->template store<typename Block::T>(row, col, make_float2(scale * gelu(y.x), scale * gelu(y.y)));
+    this->template store<typename Block::T>(row, col, each(y, [&](float x) { return scale * gelu(x); }));
   }
 };
 
 template <class Block>
 struct Relu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
+  using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
-    this->template store<typename Block::T>(row, col, make_float2(fmaxf(y.x, 0.F), fmaxf(y.y, 0.F)));
+  DEVICE void operator()(int /*j*/, int row, int col, float4 y, const Prefetched&) {
+    this->template store<typename Block::T>(row, col, each(y, [](float x) { return fmaxf(x, 0.F); }));
   }
 };
 
 template <class Block>
 struct Silu : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
+  using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int /*tile*/, int row, int col, float2 y) {
-    this->template store<typename Block::T>(row, col, make_float2(silu(y.x), silu(y.y)));
+  DEVICE void operator()(int /*j*/, int row, int col, float4 y, const Prefetched&) {
+    this->template store<typename Block::T>(row, col, each(y, [](float x) { return silu(x); }));
   }
 };
 
@@ -238,13 +259,15 @@ template <class Block>
 class SiluSqueeze : public Epilogue<Block> {
  public:
   using Epilogue<Block>::Epilogue;
+  using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int tile, int row, int col, float2 y) {
+  DEVICE void operator()(int j, int row, int col, float4 y, const Prefetched&) {
     using T = typename Block::T;
-    const float2 out = make_float2(silu(y.x), silu(y.y));
+    const float4 out = each(y, [](float x) { return silu(x); });
     this->template store<T>(row, col, out);
-    sums_[tile][0] += to_float(from_float<T>(out.x));
-    sums_[tile][1] += to_float(from_float<T>(out.y));
+    const float values[] = {out.x, out.y, out.z, out.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) sums_[j / 2][i] += to_float(from_float<T>(values[i]));
   }
 
   DEVICE void done(void* shared) {
@@ -253,13 +276,13 @@ class SiluSqueeze : public Epilogue<Block> {
     float* const warp_sums = static_cast<float*>(shared);  // warp_rows x cols
     __syncthreads();
 #pragma unroll
-    for (int tile = 0; tile < Block::col_tiles; tile++) {
+    for (int j = 0; j < Block::col_tiles; j += 2) {
 #pragma unroll
-      for (int i = 0; i < 2; i++) {
-        float sum = sums_[tile][i];
+      for (int i = 0; i < 4; i++) {
+        float sum = sums_[j / 2][i];
 #pragma unroll
         for (int lanes = 4; lanes < warp_size; lanes *= 2) sum += __shfl_xor_sync(0xffffffffU, sum, lanes);
-        const int col = Block::warp_col() + tile * 8 + lane_id() % 4 * 2 + i;
+        const int col = Block::warp_col() + 8 * j + lane_id() % 4 * 4 + i;
         if (lane_id() < 4) warp_sums[Block::warp_row() / (16 * Block::row_tiles) * Block::cols + col] = sum;
       }
     }
@@ -348,32 +371,44 @@ class SiluSqueeze : public Epilogue<Block> {
     return __syncthreads_or(last) != 0;
   }
 
-  float sums_[Block::col_tiles][2] = {};
+  float sums_[Block::col_tiles / 2][4] = {};
 };
 
+/// Of 32 columns a lane has two gates and their ups in the first 16, and the next two of each in the others: four
+/// neighbouring columns of the result.
 template <class Block>
-struct Swiglu : Epilogue<Block> {
+class Swiglu : public Epilogue<Block> {
+ public:
   using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true, normalises = true;
-
+  static constexpr bool normalises = true;
   using typename Epilogue<Block>::Prefetched;
 
-  DEVICE void operator()(int /*j*/, int row, int col, float2 gate, float2 up, const Prefetched&) {
+  DEVICE void operator()(int j, int row, int col, float4 y, const Prefetched&) {
     using T = typename Block::T;
     // `up` shrinks before the product, whose magnitude is the largest.
     const float scale = this->p.out_scale;
-    const float x = silu(gate.x) * (scale * up.x), y = silu(gate.y) * (scale * up.y);
-    this->largest.template note_as<T>(x);
-    this->largest.template note_as<T>(y);
-    store2(this->template out<T>(row, col / 16 * 8 + col % 8), x, y);
+    const float2 product = make_float2(silu(y.x) * (scale * y.z), silu(y.y) * (scale * y.w));
+    this->largest.template note_as<T>(product.x);
+    this->largest.template note_as<T>(product.y);
+    if (j % 4 == 0) {
+      first_ = product;
+    } else {
+      store4(this->template out<T>(row, col / 32 * 16 + col % 16),
+             make_float4(first_.x, first_.y, product.x, product.y));
+    }
   }
+
+ private:
+  static_assert(Block::col_tiles % 4 == 0);
+
+  float2 first_;
 };
 
-/// See QkvOutput in gemm.h.
+/// See QkvOutput in gemm.h. A lane has two pairs of channels that RoPE rotates.
 template <class Block>
 struct Qkv : Epilogue<Block> {
   using Epilogue<Block>::Epilogue;
-  static constexpr bool paired = true, normalises = true;
+  static constexpr bool normalises = true;
   static constexpr int batch = 1;
 
   struct Prefetched {
@@ -384,30 +419,28 @@ struct Qkv : Epilogue<Block> {
     const QkvOutput& qkv = this->p.qkv;
     const int d = col & (qkv.head_dim - 1);
     const int patch = max(token(row) - qkv.prefix, 0);
-    const std::ptrdiff_t pair = static_cast<std::ptrdiff_t>(patch) * (qkv.head_dim / 2) + d / 16 * 8 + d % 8;
+    const std::ptrdiff_t pair = static_cast<std::ptrdiff_t>(patch) * (qkv.head_dim / 2) + d / 2;
     return {*reinterpret_cast<const float2*>(qkv.cos + pair), *reinterpret_cast<const float2*>(qkv.sin + pair)};
   }
-  DEVICE void operator()(int /*j*/, int row, int col, float2 lo, float2 hi, const Prefetched& prefetched) const {
+  DEVICE void operator()(int /*j*/, int row, int col, float4 y, const Prefetched& prefetched) const {
     using T = typename Block::T;
     const QkvOutput& qkv = this->p.qkv;
     // head_dim is a power of two. A division per element would cost more than the product's arithmetic.
     const int d = col & (qkv.head_dim - 1), head = col >> (__ffs(qkv.head_dim) - 1);
     const int part = head < qkv.heads ? 0 : head < 2 * qkv.heads ? 1 : 2;
     if (part < 2 && token(row) >= qkv.prefix) {
-      const float2 cos = prefetched.cos, sin = prefetched.sin, x = lo, y = hi;
-      lo = make_float2(x.x * cos.x - y.x * sin.x, x.y * cos.y - y.y * sin.y);
-      hi = make_float2(y.x * cos.x + x.x * sin.x, y.y * cos.y + x.y * sin.y);
+      const float2 cos = prefetched.cos, sin = prefetched.sin;
+      y = make_float4(y.x * cos.x - y.z * sin.x, y.y * cos.y - y.w * sin.y, y.z * cos.x + y.x * sin.x,
+                      y.w * cos.y + y.y * sin.y);
     }
     const float scale = qkv.scale[part];
-    lo = make_float2(lo.x * scale, lo.y * scale);
-    hi = make_float2(hi.x * scale, hi.y * scale);
+    y = each(y, [&](float x) { return x * scale; });
     T* const to = static_cast<T*>(this->p.out) + (3 * image(row) + part) * qkv.part +
                   (static_cast<std::ptrdiff_t>(head - part * qkv.heads) * qkv.tokens + token(row)) * qkv.head_dim + d;
-    store2(to, lo.x, lo.y);
-    store2(to + 8, hi.x, hi.y);
+    store4(to, y);
     // Each part has its word, so this thread's columns report by themselves.
     LargestMagnitude largest;
-    for (const float x : {lo.x, lo.y, hi.x, hi.y}) largest.note_as<T>(x);
+    for (const float x : {y.x, y.y, y.z, y.w}) largest.note_as<T>(x);
     largest.report_as<T>(this->p.excess + part);
   }
 
@@ -461,7 +494,7 @@ DEVICE void normalise(const GemmParams& p, const float2* norms, typename Block::
 template <class Block, class E>
 DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc, E& epilogue) {
   static_assert(Block::col_tiles % 2 == 0);
-  const int first_row = Block::first_row(), first_col = Block::first_col();
+  const int first_row = Block::first_row(), first_col = first_column<Block>();
 
   epilogue.scale(acc);
 
@@ -485,12 +518,7 @@ DEVICE void run_epilogue(const GemmParams& p, typename Block::Accumulators& acc,
         if (row >= p.m || col >= p.n) continue;
         const float* const x = acc[(i + h) / 2][j] + (i + h) % 2 * 2;
         const float* const y = acc[(i + h) / 2][j + 1] + (i + h) % 2 * 2;
-        if constexpr (E::paired) {
-          epilogue(j, row, col, make_float2(x[0], x[1]), make_float2(y[0], y[1]), prefetched[h][j / 2]);
-        } else {
-          epilogue(j, row, col, make_float2(x[0], x[1]));
-          epilogue(j + 1, row, col + 8, make_float2(y[0], y[1]));
-        }
+        epilogue(j, row, col, make_float4(x[0], x[1], y[0], y[1]), prefetched[h][j / 2]);
       }
       epilogue.end_row(i + h);
     }

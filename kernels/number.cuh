@@ -113,6 +113,16 @@ DEVICE void store2(T* p, float a, float b) {
   }
 }
 
+/// p[0..3] = y; p is aligned to four elements.
+template <class T>
+DEVICE void store4(T* p, float4 y) {
+  if constexpr (sizeof(T) == 4) {
+    *reinterpret_cast<float4*>(p) = y;
+  } else {
+    *reinterpret_cast<uint2*>(p) = make_uint2(pack2<T>(y.x, y.y), pack2<T>(y.z, y.w));
+  }
+}
+
 /// Loads eight elements. `p` is aligned to 16 bytes.
 template <class T>
 DEVICE void load8(const T* p, float (&x)[8]) {

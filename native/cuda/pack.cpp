@@ -9,7 +9,6 @@
 
 #include "cuda/copy.h"
 #include "kernels/attention.h"
-#include "kernels/gemm.h"
 #include "kernels/mask_upsample.h"
 #include "ops/error.h"
 #include "ops/half.h"
@@ -56,12 +55,15 @@ float fit_into_fp16(std::vector<float>& weights) {
   return scale;
 }
 
-/// The sums of the rows of k weights that `operands` are the rounded ones of, times `scale`.
+/// For each column of a product, the sum of the k weights of its row, times `scale`. `operands` are the rounded
+/// weights.
 std::vector<float> row_sums(Precision precision, std::span<const std::byte> operands, int k, float scale) {
-  std::vector<float> values(operands.size() / bytes_of(precision)), sums;
+  std::vector<float> values(operands.size() / bytes_of(precision));
   from_operands(precision, operands.data(), values);
-  for (auto row = values.begin(); row != values.end(); row += k) {
-    sums.push_back(static_cast<float>(scale * std::accumulate(row, row + k, 0.)));
+  std::vector<float> sums(values.size() / static_cast<std::size_t>(k));
+  for (std::size_t column = 0; column < sums.size(); column++) {
+    const auto row = values.begin() + static_cast<std::ptrdiff_t>(kernels::gemm_row(static_cast<int>(column))) * k;
+    sums[column] = static_cast<float>(scale * std::accumulate(row, row + k, 0.));
   }
   return sums;
 }
@@ -97,11 +99,12 @@ std::unique_ptr<DeviceMemory> Packer::upload(std::span<const float> values, std:
   return upload_bytes(values.data(), values.size_bytes(), sizeof(float) * std::max(count, values.size()));
 }
 
-/// `row_of(j)` returns the channel of row j. `source_of_k(k)` returns the place of step k's weight in a channel's row,
-/// or -1 for a zero. W (gamma z + beta) + b = (W gamma) z + (W beta + b), for a normalised z.
+/// `row_of(j)` returns the channel of column j of the product, `place_of(j)` where the row of its weights is.
+/// `source_of_k(k)` returns the place of step k's weight in a channel's row, or -1 for a zero. W (gamma z + beta) + b =
+/// (W gamma) z + (W beta + b), for a normalised z.
 template <class RowOf, class SourceOfK>
 std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k,
-                                             const NormWeights* norm) {
+                                             const NormWeights* norm, int (*place_of)(int)) {
   auto packed = std::make_unique<PackedMatrix>();
   const int padded_rows = round_up(rows, row_group);
   packed->n = rows;
@@ -114,7 +117,7 @@ std::unique_ptr<PackedMatrix> Packer::matrix(int rows, int k, const RowOf& row_o
     const LinearWeights& w = *row.weights;
     const std::size_t in_row = w.weight.size() / static_cast<std::size_t>(w.out);
     const float* from = w.weight.data() + static_cast<std::size_t>(row.channel) * in_row;
-    float* to = weights.data() + static_cast<std::size_t>(j) * packed->k;
+    float* to = weights.data() + static_cast<std::size_t>(place_of(j)) * packed->k;
     for (int i = 0; i < k; i++) {
       if (const int source = source_of_k(i); source >= 0) to[i] = from[source];
     }
@@ -221,9 +224,9 @@ PackedPtr Packer::qkv(const NormWeights& norm, const LinearWeights& weights, int
     const int part = j / (heads * padded), head = j / padded % heads, d = j % padded;
     const int first = part * dim + head * head_dim;
     if (part == 2) return d < head_dim ? Row{&weights, first + d} : Row{};
-    const int pair = d / 16 * 8 + d % 8;  // kernels::QkvOutput
+    const int pair = d / 4 * 2 + d % 2;  // kernels::QkvOutput
     if (pair >= half) return Row{};
-    return Row{&weights, first + (d % 16 < 8 ? pair : half + pair)};
+    return Row{&weights, first + (d % 4 < 2 ? pair : half + pair)};
   };
   return matrix(3 * heads * padded, weights.in, row_of, as_is, &norm);
 }
@@ -243,8 +246,11 @@ PackedPtr Packer::rope(std::span<const float> cos, std::span<const float> sin, i
 }
 
 PackedPtr Packer::swiglu(const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up) {
-  const auto row_of = [&](int j) { return plain_row(j % 16 < 8 ? gate : up, j / 16 * 8 + j % 8); };
-  return matrix(2 * round_up(gate.out, 8), gate.in, row_of, as_is, &norm);
+  const auto row_of = [&](int j) {
+    const kernels::SwigluColumn column = kernels::swiglu_column(j);
+    return plain_row(column.is_up ? up : gate, column.hidden);
+  };
+  return matrix(2 * round_up(gate.out, 16), gate.in, row_of, as_is, &norm);
 }
 
 PackedPtr Packer::depthwise(std::span<const float> weight, int channels) const {
@@ -291,7 +297,7 @@ PackedPtr Packer::mask(const LinearWeights& weights, int up) {
     const int tap = j / 8 % 9, subpixel = j / 72 * 8 + j % 8;  // kernels::MaskUpsampleParams
     return subpixel < subpixels ? Row{&weights, tap * subpixels + subpixel} : Row{};
   };
-  auto packed = matrix(9 * padded, weights.in, row_of, as_is);
+  auto packed = matrix(9 * padded, weights.in, row_of, as_is, nullptr, as_is);
   packed->up = up;
   return packed;
 }

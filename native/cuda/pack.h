@@ -8,6 +8,7 @@
 #include "cuda/memory.h"
 #include "cuda/precision.h"
 #include "cuda/stream.h"
+#include "kernels/gemm.h"
 #include "ops/ops.h"
 
 // Weights in device memory, in the layouts that the headers of kernels/ define.
@@ -106,7 +107,7 @@ class Packer {
 
   template <class RowOf, class SourceOfK>
   std::unique_ptr<PackedMatrix> matrix(int rows, int k, const RowOf& row_of, const SourceOfK& source_of_k,
-                                       const NormWeights* norm = nullptr);
+                                       const NormWeights* norm = nullptr, int (*place_of)(int) = kernels::gemm_row);
   std::unique_ptr<ProductNorm> product_norm(const NormWeights& weights) const;
   /// Copies the values to device memory, followed by zeros up to `count` values. Waits for the copy.
   std::unique_ptr<DeviceMemory> upload(std::span<const float> values, std::size_t count = 0) const;
