@@ -141,7 +141,7 @@ class ResidualEpilogue : public Epilogue<Block> {
 
  private:
   static constexpr int warp_cols = 8 * Block::col_tiles;
-  static constexpr int part_cols = warp_cols < moment_group ? warp_cols : moment_group;
+  static constexpr int part_cols = 32;  // in every block, since the sums' bits depend on it
   static constexpr int warp_parts = warp_cols / part_cols, parts = Block::cols / part_cols;
   static constexpr int groups = Block::cols / moment_group;
   static_assert(warp_cols % part_cols == 0 && moment_group % part_cols == 0 && Block::cols % moment_group == 0);

@@ -155,6 +155,33 @@ const OnEveryEngine far_rows("norms of rows whose mean is large, or beyond float
                                }
                              });
 
+// A pair and its single frames may get different tiles.
+const check::Register same_bits(
+    "what is added to a residual, and its norm, have the same bits in every tile [cuda f16]", [] {
+      need_cuda();
+      Values expected;
+      for (const TestedEngine& engine : engines()) {
+        if (!engine.name.starts_with("cuda f16")) continue;
+        Bench b = engine.make();
+        Random random(7);
+        const int rows = 150, dim = 385, hidden = 129;
+        const Residual residual = b.residual(rows, dim, random.values(rows * dim, 3));
+        const Linear w(random, hidden, dim), w1(random, dim, hidden), w2(random, dim, hidden);
+        b.ops.linear_add(b.matrix<Operand>(rows, hidden, random.values(rows * hidden)), *b.ops.pack_linear(w.view),
+                         residual);
+        const Values gamma = random.values(dim), beta = random.values(dim);
+        const auto gated = b.matrix<Operand>(rows, hidden);
+        b.ops.norm_swiglu(residual, *b.ops.pack_swiglu({gamma, beta, 1e-5F}, w1.view, w2.view), gated);
+
+        Values actual = b.read(residual.x);
+        for (const Values& values : {b.read(residual.moments), b.read(gated)}) {
+          actual.insert(actual.end(), values.begin(), values.end());
+        }
+        if (expected.empty()) expected = actual;
+        check::that(actual == expected, engine.name, " has other bits");
+      }
+    });
+
 const OnEveryEngine norms("layer_norm normalises every row", [](Bench& b, Random& random) {
   for (const auto [rows, dim, hidden] : norm_shapes) {
     Values x = random.values(rows * dim, 3);
