@@ -18,6 +18,9 @@ constexpr double l2_share_per_cycle = 24;
 /// Results that a multiprocessor stores in a cycle, of two or four bytes.
 constexpr double results_per_cycle = 8;
 
+/// SwiGLU stores one value for a column of gate and a column of up.
+constexpr int columns_per_result(std::string_view op) { return op == "swiglu" ? 2 : 1; }
+
 /// More splits cost more than they save: their sums must be added up.
 constexpr int max_splits = 8;
 /// Fewer keys do not pay for loading the queries. Only the last split may have fewer.
@@ -59,15 +62,17 @@ bool fits(kernels::GemmTile tile, int element_bytes, const DeviceInfo& device) {
 
 }  // namespace
 
-double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device) {
+double gemm_time(std::string_view op, kernels::GemmTile tile, int m, int n, int k, int element_bytes,
+                 const DeviceInfo& device) {
   const long long blocks = static_cast<long long>(ceil_div(m, tile.rows)) * ceil_div(n, tile.cols);
-  const double results = static_cast<double>(tile.rows) * tile.cols;
+  const double accumulators = static_cast<double>(tile.rows) * tile.cols;
+  const double results = accumulators / columns_per_result(op);
   const int warps = tile.threads / 32;
-  const double warp_sides = tile.warp_rows + results / warps / tile.warp_rows;
+  const double warp_sides = tile.warp_rows + accumulators / warps / tile.warp_rows;
 
   // Of a slice: 64 bytes of each row and column, copied to shared memory once and read by every warp that needs them.
   constexpr double slice_bytes = 64;
-  const double mma = results * kernels::gemm_depth(element_bytes) / (16 * 8 * 16);
+  const double mma = accumulators * kernels::gemm_depth(element_bytes) / (16 * 8 * 16);
   const double shared = slice_bytes * (tile.rows + tile.cols + warps * warp_sides);
   const double slice = std::max(mma * mma_cycles(device), shared / shared_per_cycle);
   // The first slices must arrive before there is anything to compute.
@@ -103,7 +108,7 @@ kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int
   double best_time = 0;
   for (const kernels::GemmTile& tile : kernels::gemm_tiles_of(op, element_bytes)) {
     if (!fits(tile, element_bytes, device)) continue;
-    const double time = gemm_time(tile, m, n, k, element_bytes, device);
+    const double time = gemm_time(op, tile, m, n, k, element_bytes, device);
     // A round of large blocks often takes as long as two of small ones. Then the larger tile, which reads less from L2.
     if (best == nullptr || time < 0.999 * best_time) {
       best = &tile;

@@ -20,9 +20,10 @@ constexpr int middle_divisor(int n) {
   return divisor;
 }
 
-/// Cycles of a product (m x k by k x n) in blocks of `tile`: of the multiprocessors' arithmetic and shared memory, or
-/// of L2, whichever takes longer. An estimate for comparison.
-double gemm_time(kernels::GemmTile tile, int m, int n, int k, int element_bytes, const DeviceInfo& device);
+/// Cycles of the product of `op` (m x k by k x n) in blocks of `tile`: of the multiprocessors' arithmetic and shared
+/// memory, or of L2, whichever takes longer. An estimate for comparison.
+double gemm_time(std::string_view op, kernels::GemmTile tile, int m, int n, int k, int element_bytes,
+                 const DeviceInfo& device);
 
 /// The fastest of kernels::gemm_tiles_of(op, element_bytes) that fits the device. Throws Error(device) if none does.
 kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int element_bytes,

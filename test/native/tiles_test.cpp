@@ -100,6 +100,7 @@ const check::Register wide_tiles("SwiGLU's product has wide tiles where they rea
     return choose_gemm_tile("swiglu", tokens, 3072, 384, 2, device);
   };
   check::that(same(tile_of(1605, hopper), widest), "112 blocks of 256 x 192 on 132 multiprocessors");
+  check::that(same(tile_of(3210, hopper), widest), "two images on 132 multiprocessors");
   check::that(same(tile_of(1605, ampere), wide), "112 blocks of 256 x 192 are two rounds on 108 multiprocessors");
   check::that(same(tile_of(3210, ampere), widest), "two images on 108 multiprocessors");
   check::that(same(tile_of(1605, orin), wide), "208 blocks of 128 x 192 on 16 multiprocessors");
@@ -139,14 +140,16 @@ const check::Register panels("a product walks panels of columns where its weight
 
 const check::Register monotonic("more work takes longer, more multiprocessors do not", [] {
   for (const GemmTile& tile : kernels::gemm_tiles) {
-    for (int i = 1; i < 400; i++) {
-      const auto time = [&](int m, int n, int k, int multiprocessors) {
-        return gemm_time(tile, m, n, k, 2, card(multiprocessors, 227, 228));
-      };
-      check::that(time(10 * i, 384, 384, 132) <= time(10 * i + 10, 384, 384, 132), "rows ", 10 * i);
-      check::that(time(1605, 8 * i, 384, 132) <= time(1605, 8 * i + 8, 384, 132), "columns ", 8 * i);
-      check::that(time(1605, 384, 8 * i, 132) <= time(1605, 384, 8 * i + 8, 132), "depth ", 8 * i);
-      check::that(time(1605, 1152, 384, i) >= time(1605, 1152, 384, i + 1), "multiprocessors ", i);
+    for (const char* op : {"add", "swiglu"}) {
+      for (int i = 1; i < 400; i++) {
+        const auto time = [&](int m, int n, int k, int multiprocessors) {
+          return gemm_time(op, tile, m, n, k, 2, card(multiprocessors, 227, 228));
+        };
+        check::that(time(10 * i, 384, 384, 132) <= time(10 * i + 10, 384, 384, 132), "rows ", 10 * i);
+        check::that(time(1605, 8 * i, 384, 132) <= time(1605, 8 * i + 8, 384, 132), "columns ", 8 * i);
+        check::that(time(1605, 384, 8 * i, 132) <= time(1605, 384, 8 * i + 8, 132), "depth ", 8 * i);
+        check::that(time(1605, 1152, 384, i) >= time(1605, 1152, 384, i + 1), "multiprocessors ", i);
+      }
     }
   }
 });
