@@ -1,5 +1,5 @@
 // The cost of every stage of a frame: milliseconds, GFLOP/s and, on the CPU, the share of the multiply-add peak, which
-// is measured in the same run. The seed's configuration on made-up weights; no file is needed.
+// is measured in the same run. The seed's configuration on synthetic weights; no file is needed.
 //
 //   stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] [--width
 //   W]
@@ -16,16 +16,12 @@
 #include <vector>
 
 #include "bench/json.h"
-#include "bench/models.h"
 #include "bench/options.h"
+#include "bench/stream.h"
 #include "cpu/cpu_ops.h"
-#include "made_up_weights.h"
-#include "network_calls.h"
 #include "ops/profiled_ops.h"
 
 using namespace flow;
-using bench::seed_backbone;
-using bench::seed_head;
 
 namespace {
 
@@ -73,9 +69,10 @@ int main(int argc, char** argv) try {
       "stage_bench [--engine cpu|cuda[:N]] [--precision fp16|bf16|fp32] [--threads N] [--frames N] [--height H] "
       "[--width W]");
   std::string engine_name = "cpu", precision;
-  int threads = 0, frames = 15, frame_height = 640, frame_width = 640;
+  int threads = 0, frames = 15;
+  bench::Size size;
   options.text("--engine", engine_name).text("--precision", precision).number("--threads", threads);
-  options.number("--frames", frames).number("--height", frame_height).number("--width", frame_width);
+  options.number("--frames", frames).number("--height", size.height).number("--width", size.width);
   if (!options.parse(argc, argv).empty()) options.fail();
   const bench::NamedEngine named(engine_name, options);
   OpenEngine open = named.open(named.precisions(precision, options).front(), threads);
@@ -91,29 +88,21 @@ int main(int argc, char** argv) try {
   }
   auto profiled = std::make_unique<ProfiledOps>(std::move(open.ops));
   ProfiledOps& ops = *profiled;
-  MadeUpWeights weights(seed_head.fusion / 8);
-  Network network(std::move(profiled), seed_backbone, seed_head, weights, weights);
-
-  const Grid grid{frame_height / seed_backbone.patch, frame_width / seed_backbone.patch};
-  const int height = grid.height * seed_head.up, width = grid.width * seed_head.up;
-  const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(3) * frame_height * frame_width, 99);
-  const Frame frame = frame_of(pixels.data(), frame_width, frame_height);
-  std::vector<float> flow(static_cast<std::size_t>(2) * height * width);
-  NetworkCalls calls(network);
-  FeatureId before = calls.encode(frame, grid);
+  Network network = bench::load(bench::seed, std::move(profiled));
+  bench::Stream stream(network, bench::seed, size);
+  stream.encode();
 
   Part backbone, head;
   for (int i = -2; i < frames; i++) {  // two frames to warm up
     ops.reset();
-    const FeatureId now = calls.encode(frame, grid);
+    stream.encode();
     if (i >= 0) backbone.add(ops.profile());
     ops.reset();
-    calls.flow(before, now, {}, flow, height, width);
+    stream.find_flow();
     if (i >= 0) head.add(ops.profile());
-    network.release(std::exchange(before, now));
   }
 
-  report.number("height", frame_height).number("width", frame_width).number("frames", frames);
+  report.number("height", size.height).number("width", size.width).number("frames", frames);
   if (peak > 0) report.number("peakGflops", peak / 1e9);
   report.raw("backbone", backbone.json(peak)).raw("head", head.json(peak));
   std::printf("%s\n", report.str().c_str());

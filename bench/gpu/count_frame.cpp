@@ -8,15 +8,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "bench/models.h"
 #include "bench/options.h"
+#include "bench/stream.h"
 #include "cuda/cuda_ops.h"
-#include "network_calls.h"
-#include "synthetic_weights.h"
 
 using namespace flow;
-using bench::seed_backbone;
-using bench::seed_head;
 
 namespace {
 
@@ -43,26 +39,19 @@ class Marked : public cuda::CudaOps {
 int main(int argc, char** argv) try {
   bench::Options options("count_frame --counts FILE [--precision fp16|bf16|fp32] [--height H] [--width W]");
   std::string counts, precision = "fp16";
-  int height = 640, width = 640;
-  options.text("--counts", counts).text("--precision", precision).number("--height", height).number("--width", width);
+  bench::Size size;
+  options.text("--counts", counts).text("--precision", precision);
+  options.number("--height", size.height).number("--width", size.width);
   if (!options.parse(argc, argv).empty() || counts.empty()) options.fail();
-  if (height % seed_backbone.patch != 0 || width % seed_backbone.patch != 0) options.fail();
   const bench::NamedEngine named("cuda", options);
-  SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
-  SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-  Network network(std::make_unique<Marked>(cuda::Context::of(0), named.precisions(precision, options).front()),
-                  seed_backbone, seed_head, backbone, head);
-
-  const Grid grid{height / seed_backbone.patch, width / seed_backbone.patch};
-  const std::vector<std::uint8_t> pixels(std::size_t{3} * height * width, 99);
-  const Frame frame = frame_of(pixels.data(), width, height);
-  std::vector<float> flow(std::size_t{2} * height * width);
-  NetworkCalls calls(network);
+  const Precision number = named.precisions(precision, options).front();
+  Network network = bench::load(bench::seed, std::make_unique<Marked>(cuda::Context::of(0), number));
+  bench::Stream stream(network, bench::seed, size);
   setenv("EMULATOR_COUNT_EQUAL", "0", 1);  // no count depends on the features, so they need not be computed
-  const FeatureId before = calls.encode(frame, grid);
+  stream.encode();
   setenv("EMULATOR_COUNT_EQUAL", "2", 1);
   setenv("EMULATOR_COUNTS", counts.c_str(), 1);
-  calls.advance(before, frame, grid, flow, height, width);
+  stream.advance();
   unsetenv("EMULATOR_COUNTS");
   return 0;
 } catch (const std::exception& error) {

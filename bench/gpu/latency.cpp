@@ -13,14 +13,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <random>
 
 #include "bench/json.h"
-#include "bench/models.h"
 #include "bench/options.h"
+#include "bench/stream.h"
 #include "cuda/cuda_ops.h"
-#include "network_calls.h"
-#include "synthetic_weights.h"
 
 using namespace flow;
 
@@ -69,34 +66,11 @@ class Times {
   double total_ = 0;
 };
 
-struct Size {
-  int height, width;
-};
-
-struct Model {
-  BackboneConfig backbone;
-  HeadConfig head;
-  int reduction;  // of the frame's sides for the network
-  std::optional<Refinement> refine;
-
-  int cell() const { return backbone.patch * reduction; }
-};
-
-Model model_of(const std::string& name, const bench::Options& options) {
-  if (name == "seed") return {bench::seed_backbone, bench::seed_head, 1, {}};
-  if (name == "default") return {bench::default_backbone, bench::default_head, 2, Refinement{}};
-  options.fail();
-}
-
-/// A few frames of noise. No frame equals the one before it.
-std::vector<std::vector<std::uint8_t>> make_frames(Size size) {
-  std::vector<std::vector<std::uint8_t>> frames(4);
-  std::mt19937 generator(1);
-  for (auto& frame : frames) {
-    frame.resize(std::size_t{3} * size.height * size.width);
-    for (auto& byte : frame) byte = static_cast<std::uint8_t>(generator());
+const bench::Model& model_of(const std::string& name, const bench::Options& options) {
+  for (const bench::Model& model : bench::models) {
+    if (name == model.name) return model;
   }
-  return frames;
+  options.fail();
 }
 
 struct Measured {
@@ -107,23 +81,15 @@ struct Measured {
 };
 
 /// `gpu` is `ops` if it is a GPU's, else null.
-Measured measure(const Model& model, std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, Size size, int frames, int warm_up) {
+Measured measure(const bench::Model& model, std::unique_ptr<Ops> ops, cuda::CudaOps* gpu, bench::Size size, int frames,
+                 int warm_up) {
   Measured measured;
   if (gpu != nullptr) gpu->time_sequences();
   const auto begin = Clock::now();
-  SyntheticWeights backbone = SyntheticWeights::backbone(model.backbone);
-  SyntheticWeights head_weights = SyntheticWeights::head(model.head, model.backbone.dim);
-  Network network(std::move(ops), model.backbone, model.head, backbone, head_weights);
+  Network network = bench::load(model, std::move(ops));
   measured.load_seconds = milliseconds(begin, Clock::now()) / 1e3;
 
-  const Grid grid{size.height / model.cell(), size.width / model.cell()};
-  const auto pictures = make_frames(size);
-  std::vector<float> flow(std::size_t{2} * size.height * size.width);
-  NetworkCalls calls(network, model.refine);
-  const auto frame = [&](int i) -> Frame {
-    const auto& pixels = pictures[static_cast<std::size_t>(i + warm_up) % pictures.size()];
-    return frame_of(pixels.data(), size.width, size.height);
-  };
+  bench::Stream stream(network, model, size);
   /// Returns the caller's time of a call, in ms. Unless `caller` is null, adds it and the device's time to their lists.
   const auto timed = [&](Times* caller, Times* device, const auto& call) {
     const auto start = Clock::now();
@@ -135,20 +101,16 @@ Measured measure(const Model& model, std::unique_ptr<Ops> ops, cuda::CudaOps* gp
     return ms;
   };
   const auto kept = [](int i, Times& times) { return i < 0 ? nullptr : &times; };
-  FeatureId before = calls.encode(frame(-1), grid);
+  stream.encode();
   for (int i = -warm_up; i < frames; i++) {
-    const double ms = timed(kept(i, measured.frame), &measured.device,
-                            [&] { before = calls.advance(before, frame(i), grid, flow, size.height, size.width); });
+    const double ms = timed(kept(i, measured.frame), &measured.device, [&] { stream.advance(); });
     if (i == -warm_up) measured.first_frame_ms = ms;
   }
   for (int i = -warm_up; i < frames; i++) {
-    FeatureId now = 0;
-    timed(kept(i, measured.encode), &measured.device_encode, [&] { now = calls.encode(frame(i), grid); });
-    timed(kept(i, measured.head), &measured.device_head,
-          [&] { calls.flow(before, now, {}, flow, size.height, size.width); });
-    network.release(std::exchange(before, now));
+    timed(kept(i, measured.encode), &measured.device_encode, [&] { stream.encode(); });
+    timed(kept(i, measured.head), &measured.device_head, [&] { stream.find_flow(); });
   }
-  measured.finite = std::ranges::all_of(flow, [](float v) { return std::isfinite(v); });
+  measured.finite = std::ranges::all_of(stream.flow(), [](float v) { return std::isfinite(v); });
   return measured;
 }
 
@@ -179,16 +141,12 @@ int main(int argc, char** argv) try {
       "[--height H] [--width W] [--json]");
   std::string name = "seed", engine = "cuda", precision;
   int frames = 1000, warm_up = 200;
-  Size size{640, 640};
+  bench::Size size;
   bool as_json = false;
   options.text("--model", name).text("--engine", engine).text("--precision", precision).number("--frames", frames);
   options.number("--warm-up", warm_up).number("--height", size.height).number("--width", size.width);
   if (!options.flag("--json", as_json).parse(argc, argv).empty()) options.fail();
-  const Model model = model_of(name, options);
-  if (size.height % model.cell() != 0 || size.width % model.cell() != 0) {
-    std::fprintf(stderr, "height and width are multiples of %d\n", model.cell());
-    return 2;
-  }
+  const bench::Model& model = model_of(name, options);
   const bench::NamedEngine named(engine, options);
   const std::string device = named.device();
   if (!as_json)

@@ -17,16 +17,12 @@
 #include <vector>
 
 #include "bench/json.h"
-#include "bench/models.h"
 #include "bench/options.h"
+#include "bench/stream.h"
 #include "cuda/cuda_ops.h"
 #include "cuda/driver.h"
-#include "network_calls.h"
-#include "synthetic_weights.h"
 
 using namespace flow;
-using bench::seed_backbone;
-using bench::seed_head;
 
 namespace {
 
@@ -143,28 +139,21 @@ std::string to_json(const Launches& launches) {
 int main(int argc, char** argv) try {
   bench::Options options("launch_times [--precision fp16|bf16|fp32] [--height H] [--width W] [--repeats N]");
   std::string precision = "fp16";
-  int height = 640, width = 640, repeats = 20;
-  options.text("--precision", precision).number("--height", height).number("--width", width);
+  bench::Size size;
+  int repeats = 20;
+  options.text("--precision", precision).number("--height", size.height).number("--width", size.width);
   if (!options.number("--repeats", repeats).parse(argc, argv).empty()) options.fail();
-  if (height % seed_backbone.patch != 0 || width % seed_backbone.patch != 0) options.fail();
 
   const bench::NamedEngine named("cuda", options);
   Stopwatch stopwatch(repeats);
   const Precision number = named.precisions(precision, options).front();
   OpenEngine open = named.open(number);
   const EngineInfo info = open.engine->describe();
-  SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
-  SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-  Network network(std::move(open.ops), seed_backbone, seed_head, backbone, head);
-
-  const Grid grid{height / seed_backbone.patch, width / seed_backbone.patch};
-  const std::vector<std::uint8_t> pixels(std::size_t{3} * height * width, 99);
-  const Frame frame = frame_of(pixels.data(), width, height);
-  std::vector<float> flow(std::size_t{2} * height * width);
-  NetworkCalls calls(network);
-  const FeatureId before = calls.encode(frame, grid);
+  Network network = bench::load(bench::seed, std::move(open.ops));
+  bench::Stream stream(network, bench::seed, size);
+  stream.encode();
   stopwatch.start();
-  calls.advance(before, frame, grid, flow, height, width);  // the first frame of its kind runs without a graph
+  stream.advance();  // the first frame of its kind runs without a graph
 
   std::vector<std::string> launches;
   for (const Launches& entry : stopwatch.stop()) launches.push_back(to_json(entry));
@@ -173,8 +162,8 @@ int main(int argc, char** argv) try {
                           .text("capability", info.gpu->compute_capability)
                           .number("multiprocessors", info.gpu->multiprocessors)
                           .text("precision", name_of(number))
-                          .number("height", height)
-                          .number("width", width)
+                          .number("height", size.height)
+                          .number("width", size.width)
                           .number("repeats", repeats)
                           .raw("launches", json::array(launches))
                           .str()

@@ -16,11 +16,8 @@
 #include "bench/options.h"
 #include "network_calls.h"
 #include "safetensors.h"
-#include "synthetic_weights.h"
 
 using namespace flow;
-using bench::seed_backbone;
-using bench::seed_head;
 
 namespace {
 
@@ -45,10 +42,11 @@ Figures bars_of(const std::string& precision) {
 std::vector<float> run(Network& network, const Frame& first, const Frame& second, std::vector<float>& features) {
   NetworkCalls calls(network);
   const FeatureId a = calls.encode(first, grid), b = calls.encode(second, grid);
-  const std::vector<float> tokens = calls.features(a, grid, seed_backbone.dim);
+  const int dim = bench::seed.backbone.dim;
+  const std::vector<float> tokens = calls.features(a, grid, dim);
   features.resize(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); i++) {  // channels first, as the oracle keeps them
-    features[i % seed_backbone.dim * grid.size() + i / seed_backbone.dim] = tokens[i];
+    features[i % dim * grid.size() + i / dim] = tokens[i];
   }
   std::vector<float> flow(std::size_t{2} * side * side);
   calls.flow(a, b, {}, flow, side, side);
@@ -133,9 +131,7 @@ int main(int argc, char** argv) try {
     const std::string p = name_of(number);
     try {
       const auto begin = Clock::now();
-      SyntheticWeights backbone = SyntheticWeights::backbone(seed_backbone);
-      SyntheticWeights head = SyntheticWeights::head(seed_head, seed_backbone.dim);
-      Network network(named.open(number).ops, seed_backbone, seed_head, backbone, head);
+      Network network = bench::load(bench::seed, named.open(number).ops);
       std::vector<float> features;
       const auto flow = run(network, frame_of(first.data(), side, side), frame_of(second.data(), side, side), features);
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
