@@ -1,6 +1,7 @@
 // The predictions of predict.mjs for the cards of cards.mjs: as tables for BUDGET.md, and as data for report.py.
 import { CARDS } from './cards.mjs'
 import { flopOf, predictFrame } from './predict.mjs'
+import { LIMIT, REASONS, checkReasons, familyOf, wastefulOf } from './waste.mjs'
 
 const ms = (us) => (us / 1e3).toFixed(2)
 const us = (value) => value.toFixed(1)
@@ -41,9 +42,6 @@ function summary(frames) {
     ]),
   )
 }
-
-/** The kernels that are instances of one template: "gemm_add" of "gemm_add_f16_128x64". */
-const familyOf = (kernel) => kernel.replace(/_(f16|bf16|f32).*$/, '')
 
 /** Microseconds of all launches, by family of kernels, longest first. */
 function families(frame) {
@@ -196,6 +194,23 @@ function limiters(frames) {
   )
 }
 
+/** The exceptions to waste of at most LIMIT, each with its reason. */
+function waste(predicted) {
+  const wasteful = wastefulOf(predicted)
+  checkReasons(wasteful, REASONS)
+  return table(
+    ['kernel', 'why', 'worst on', 'of the launch', 'of the frame'],
+    wasteful.map(({ family, waste, card, share }) => [
+      `\`${family}\``,
+      REASONS[family],
+      card,
+      `${(100 * waste).toFixed(1)} %`,
+      `${(100 * share).toFixed(2)} %`,
+    ]),
+    3,
+  )
+}
+
 /** The prediction of each card's frame. */
 function predict({ frames, registers }) {
   return Object.entries(frames).map(([id, nodes]) => {
@@ -230,6 +245,7 @@ const rounded = (value) => Number(value.toPrecision(4))
 /**
  * @param {object} counts counts.json
  * @param {object} countsBefore those of the kernels that the predictions are compared with
+ * Throws if a kernel that wastes time has no reason in waste.mjs, or a reason there has no such kernel.
  */
 export function renderBudget(counts, countsBefore) {
   const { height, width } = counts
@@ -262,6 +278,14 @@ ${beforeAndNow(predicted)}
 ## What limits, by time
 
 ${limiters(predicted)}
+
+## Waste that is left
+
+Bank conflicts and unused bytes of sectors cost at most ${100 * LIMIT} % of a launch, on every card, except in these kernels. The
+reasons are in [waste.mjs](waste.mjs). "Stored from fragments": the fragment of an mma gives a lane two neighbouring columns, so
+four lanes store 16 of the 32 bytes of a sector at a time, and each sector goes to L2 twice.
+
+${waste(predicted)}
 
 ## How it is counted
 

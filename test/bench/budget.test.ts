@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { predictions, renderBudget } from '../../bench/gpu/budget.mjs'
 import type { Card } from '../../bench/gpu/cards.mjs'
 import { mergeLaunches, predictFrame } from '../../bench/gpu/predict.mjs'
+import { checkReasons, wastefulOf } from '../../bench/gpu/waste.mjs'
 
 const file = (name: string) => fileURLToPath(new URL(`../../bench/gpu/${name}`, import.meta.url))
 
@@ -119,6 +120,42 @@ describe('the prediction of a frame', () => {
     const host = { copy: 'cuMemcpyHtoDAsync', bytes: 1e9 }
     const frame = predictFrame(mergeLaunches([...lines, host]), card, {})
     expect(frame).toMatchObject({ nodes: 4, frameUs: 29 })
+  })
+})
+
+describe('waste', () => {
+  const frame = (...lines: object[]) => [{ card, frame: predictFrame(mergeLaunches(lines), card, {}) }]
+  // 4 microseconds of L2, a tenth of them for bytes that nobody asks for; or of shared memory, half of it conflicts.
+  const sectors = (kernel: string, unused = 200_000) => ({
+    ...launch({ l2_sectors: 62_500, l2_unused_bytes: unused }),
+    kernel,
+  })
+  const conflicts = { ...launch({ shared_wavefronts: 40_000, shared_least: 20_000 }), kernel: 'b_f16' }
+
+  test('is named where a launch wastes more than 2 % of its time', () => {
+    const predicted = frame(
+      sectors('a_f16_64x64'),
+      sectors('a_f16_32x32', 0),
+      conflicts,
+      sectors('c_f32', 30_000),
+    )
+    expect(wastefulOf(predicted)).toMatchObject([
+      { family: 'b', waste: 0.5, card: 'a card' },
+      { family: 'a', waste: expect.closeTo(0.1), share: expect.closeTo(0.4 / predicted[0]!.frame.frameUs) },
+    ])
+    const tensor = { ...launch({ mma: 10_000, shared_wavefronts: 30_000 }), kernel: 'd_f16' }
+    expect(wastefulOf(frame(tensor))).toEqual([]) // another resource limits it
+  })
+
+  test('needs a reason, and a reason needs waste', () => {
+    const wasteful = wastefulOf(frame(sectors('a_f16'), conflicts))
+    expect(() => checkReasons(wasteful, { a: 'so', b: 'so' })).not.toThrow()
+    expect(() => checkReasons(wasteful, { b: 'so' })).toThrow(
+      'waste.mjs: a wastes 10.0 % of a launch on a card: mend it, or say why not',
+    )
+    expect(() => checkReasons(wasteful, { a: 'so', b: 'so', c: 'so' })).toThrow(
+      'waste.mjs: c: no launch wastes over 2 %, so take the reason out',
+    )
   })
 })
 
