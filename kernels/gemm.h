@@ -39,11 +39,12 @@ constexpr GemmTile gemm_tiles[] = {
 /// compute capability 8.0 on: a product that pays for the machine code, with an epilogue that loads nothing.
 constexpr bool is_wide(GemmTile tile) { return tile.cols > 128; }
 
-/// The tiles that a kernel is compiled for. float32 has the last one only.
-constexpr std::span<const GemmTile> gemm_tiles_of(std::string_view op, int element_bytes) {
+/// The tiles that a kernel is compiled for, in an image for a compute capability, 80 for 8.0. float32 has the last one
+/// only.
+constexpr std::span<const GemmTile> gemm_tiles_of(std::string_view op, int element_bytes, int capability) {
   const std::span<const GemmTile> all = gemm_tiles;
   if (element_bytes == 4) return all.last(1);
-  return op == "swiglu" ? all : all.subspan(2);
+  return op == "swiglu" && capability >= 80 ? all : all.subspan(2);
 }
 static_assert(is_wide(gemm_tiles[1]) && !is_wide(gemm_tiles[2]));
 

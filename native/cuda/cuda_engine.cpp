@@ -13,12 +13,14 @@ CudaEngine::CudaEngine(int device, Precision precision, bool may_widen, std::opt
       may_widen_(may_widen),
       wait_(wait.value_or(default_wait(context_->device().integrated))),
       marks_(std::make_shared<EventPool>(context_)) {
-  const DeviceInfo& info = context_->device();
-  if (!has_precision(info.capability_major, precision)) {
-    throw Error(ErrorCode::device, "precision 'bf16' needs a GPU of compute capability 8.0 or more, and " + info.name +
-                                       " has " + info.capability() + ": use 'fp16' or 'fp32'");
-  }
   images_ = &choose_images(*context_);
+  if (!kernels_have(precision, capability_of(*images_))) {
+    const DeviceInfo& info = context_->device();
+    throw Error(ErrorCode::device, "precision 'bf16' needs a GPU, and kernels, of compute capability 8.0 or more. " +
+                                       info.name + " has " + info.capability() +
+                                       ", and this build's kernels for it are " + images_->architecture +
+                                       ": use 'fp16' or 'fp32'");
+  }
   in_place_ = computes_in_place(context_);
   tensors_ = TensorPool::of(context_);
 }

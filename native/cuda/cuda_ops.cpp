@@ -209,8 +209,7 @@ void CudaOps::let_wait(const OtherStream& stream) {
 const char* CudaOps::wider_precision() const {
   if (precision_ == Precision::fp32) return "";
   const bool narrow = precision_ == Precision::fp16;
-  return name_of(narrow && has_precision(device().capability_major, Precision::bf16) ? Precision::bf16
-                                                                                     : Precision::fp32);
+  return name_of(narrow && kernels_have(Precision::bf16, modules_.capability()) ? Precision::bf16 : Precision::fp32);
 }
 
 bool CudaOps::in_range() {
@@ -252,7 +251,7 @@ bool CudaOps::norm_apart(Packed& weights) {
 
 bool CudaOps::widen() {
   if (!may_widen_ || precision_ != Precision::fp16) return false;
-  if (!has_precision(device().capability_major, Precision::bf16)) return false;
+  if (!kernels_have(Precision::bf16, modules_.capability())) return false;
   guarded([&] {
     recordings_.clear();
     stream_.synchronize();
@@ -432,10 +431,11 @@ kernels::GemmParams CudaOps::gemm_params(const void* a, int lda, int rows, const
 
 kernels::GemmTile CudaOps::gemm_tile(const char* op, const kernels::GemmParams& params) const {
   const int bytes = static_cast<int>(operand_bytes());
-  if (gemm_tile_ == nullptr) return choose_gemm_tile(op, params.m, params.n, params.k, bytes, device());
+  const int capability = modules_.capability();
+  if (gemm_tile_ == nullptr) return choose_gemm_tile(op, capability, params.m, params.n, params.k, bytes, device());
   const auto area = [](const kernels::GemmTile& tile) { return tile.rows * tile.cols; };
-  const auto tiles = kernels::gemm_tiles_of(op, bytes);
-  return *std::ranges::find_if(tiles, [&](const auto& tile) { return area(tile) <= area(*gemm_tile_); });
+  return *std::ranges::find_if(kernels::gemm_tiles_of(op, bytes, capability),
+                               [&](const auto& tile) { return area(tile) <= area(*gemm_tile_); });
 }
 
 void CudaOps::run_gemm(const char* op, const kernels::GemmParams& params) {

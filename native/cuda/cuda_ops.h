@@ -30,9 +30,9 @@ namespace flow::cuda {
 /// again.
 class CudaOps : public Ops {
  public:
-  /// `precision` is one that the device has. `may_widen`: whether float16 may become bfloat16 where it is too narrow.
-  /// `wait`: how the caller's thread waits for the device. Throws Error(device) in a build without kernels for the
-  /// device.
+  /// `precision` is one that the device's kernels have. `may_widen`: whether float16 may become bfloat16 where it is
+  /// too narrow. `wait`: how the caller's thread waits for the device. Throws Error(device) in a build without kernels
+  /// for the device.
   CudaOps(ContextPtr context, Precision precision, bool may_widen = false, Wait wait = Wait::spin);
   ~CudaOps() override;
 

@@ -117,10 +117,11 @@ const ImageSet& choose_images(const Context& context, std::span<const ImageSet> 
                                      "); update the driver, or " + build_here);
 }
 
+int capability_of(const ImageSet& set) { return Architecture(set.architecture).number; }
+
 bool may_launch_programmatically(const ImageSet& set, int driver_version, const DeviceInfo& device) {
   constexpr int first_driver = 12030, first_number = 90;
-  return driver_version >= first_driver && number_of(device) >= first_number &&
-         Architecture(set.architecture).number >= first_number;
+  return driver_version >= first_driver && number_of(device) >= first_number && capability_of(set) >= first_number;
 }
 
 }  // namespace flow::cuda

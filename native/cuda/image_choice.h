@@ -24,6 +24,10 @@ std::string why_no_candidates(std::span<const ImageSet> sets, int driver_version
 /// to do.
 const ImageSet& choose_images(const Context& context, std::span<const ImageSet> sets = image_sets());
 
+/// The compute capability that a set's kernels are compiled for, 80 for 8.0. They have no instructions of later ones,
+/// though the device may be newer.
+int capability_of(const ImageSet& set);
+
 /// Whether the kernels of a set, on a device that can run them, may be launched before the kernels before them are done
 /// (programmatic dependent launch). Kernels compiled for 9.0 and later wait for those before them, as kernel.cuh says.
 /// Others do not, and would compute with half of the results. Drivers record such launches from CUDA 12.3 on.

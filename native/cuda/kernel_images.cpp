@@ -86,12 +86,16 @@ std::string built_architectures() { return architectures(image_sets()); }
 #else
 
 std::span<const ImageSet> image_sets() {
-  // A module without kernels, so that the rest of the code is the same. An emulated driver has its own kernels.
-  static constexpr char old[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
+  // Modules without kernels, for the capabilities that kernels differ by, so that the rest of the code is the same. An
+  // emulated driver has its own kernels.
+  static constexpr char turing[] = ".version 7.0\n.target sm_75\n.address_size 64\n";
+  static constexpr char ampere[] = ".version 7.0\n.target sm_80\n.address_size 64\n";
   static constexpr char hopper[] = ".version 7.8\n.target sm_90\n.address_size 64\n";
-  static constexpr KernelImage old_images[] = {{"empty", old, sizeof old}};
+  static constexpr KernelImage turing_images[] = {{"empty", turing, sizeof turing}};
+  static constexpr KernelImage ampere_images[] = {{"empty", ampere, sizeof ampere}};
   static constexpr KernelImage hopper_images[] = {{"empty", hopper, sizeof hopper}};
-  static constexpr ImageSet sets[] = {{"compute_75", 11040, old_images}, {"compute_90", 11080, hopper_images}};
+  static constexpr ImageSet sets[] = {
+      {"compute_75", 11040, turing_images}, {"compute_80", 11040, ampere_images}, {"compute_90", 11080, hopper_images}};
   return sets;
 }
 

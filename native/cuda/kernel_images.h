@@ -27,7 +27,7 @@ struct ImageSet {
   std::span<const KernelImage> images;
 };
 
-/// The sets of this build. A build without nvcc has one, with a single, empty image. Throws Error(device) if the file
+/// The sets of this build. Those of a build without nvcc have one empty image each. Throws Error(device) if the file
 /// that they are in cannot be used (image_file.h).
 std::span<const ImageSet> image_sets();
 

@@ -14,6 +14,7 @@ constexpr int shared_bytes_of_all = 48 << 10;
 Modules::Modules(ContextPtr context) : context_(std::move(context)) {
   const Context::Scope scope(*context_);
   const ImageSet& chosen = choose_images(*context_);
+  capability_ = capability_of(chosen);
   programmatic_ =
       driver().cuLaunchKernelEx != nullptr && may_launch_programmatically(chosen, driver().version, context_->device());
   for (const KernelImage& image : chosen.images) {

@@ -21,6 +21,8 @@ class Modules {
  public:
   explicit Modules(ContextPtr context);
 
+  /// The compute capability that the kernels are compiled for, 80 for 8.0.
+  int capability() const { return capability_; }
   CUfunction find(const std::string& name) { return look_up(name).function; }
   /// The kernel, ready for launches with `shared_bytes` of dynamic shared memory. The reference stays valid.
   const Kernel& kernel(std::string_view name, int shared_bytes);
@@ -31,6 +33,7 @@ class Modules {
   Kernel& look_up(std::string_view name);
 
   ContextPtr context_;
+  int capability_;
   bool programmatic_;
   std::vector<Module> modules_;
   std::map<std::string, Kernel, std::less<>> kernels_;

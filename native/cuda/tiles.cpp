@@ -56,8 +56,7 @@ bool fits(kernels::GemmTile tile, int element_bytes, const DeviceInfo& device) {
   const auto shared = static_cast<std::size_t>(kernels::gemm_shared_bytes(tile, element_bytes));
   const std::size_t blocks = device.shared_per_multiprocessor / (shared + reserved_per_block);
   if (shared > device.shared_per_block || blocks == 0) return false;
-  if (!kernels::is_wide(tile)) return true;
-  return device.capability_major >= 8 && blocks * tile.threads / 32 >= warps_of_wide_tiles;
+  return !kernels::is_wide(tile) || blocks * tile.threads / 32 >= warps_of_wide_tiles;
 }
 
 }  // namespace
@@ -102,11 +101,11 @@ int choose_gemm_panel(kernels::GemmTile tile, int m, int n, int k, int element_b
   return best;
 }
 
-kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int element_bytes,
+kernels::GemmTile choose_gemm_tile(std::string_view op, int capability, int m, int n, int k, int element_bytes,
                                    const DeviceInfo& device) {
   const kernels::GemmTile* best = nullptr;
   double best_time = 0;
-  for (const kernels::GemmTile& tile : kernels::gemm_tiles_of(op, element_bytes)) {
+  for (const kernels::GemmTile& tile : kernels::gemm_tiles_of(op, element_bytes, capability)) {
     if (!fits(tile, element_bytes, device)) continue;
     const double time = gemm_time(op, tile, m, n, k, element_bytes, device);
     // A round of large blocks often takes as long as two of small ones. Then the larger tile, which reads less from L2.

@@ -25,8 +25,9 @@ constexpr int middle_divisor(int n) {
 double gemm_time(std::string_view op, kernels::GemmTile tile, int m, int n, int k, int element_bytes,
                  const DeviceInfo& device);
 
-/// The fastest of kernels::gemm_tiles_of(op, element_bytes) that fits the device. Throws Error(device) if none does.
-kernels::GemmTile choose_gemm_tile(std::string_view op, int m, int n, int k, int element_bytes,
+/// The fastest of kernels::gemm_tiles_of that fits the device; of equal ones the first. `capability` is that of the
+/// kernels. Throws Error(device) if none fits.
+kernels::GemmTile choose_gemm_tile(std::string_view op, int capability, int m, int n, int k, int element_bytes,
                                    const DeviceInfo& device);
 
 /// Columns of blocks that run before the next ones, a divisor of their number: the one with the least traffic between

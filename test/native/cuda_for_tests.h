@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "check.h"
-#include "cuda/device.h"
+#include "cuda/image_choice.h"
 #include "ops/error.h"
 
 namespace flow {
@@ -21,6 +21,9 @@ inline bool cuda_is_here() {
     return false;
   }
 }
+
+/// The compute capability that the GPU's kernels are compiled for, 80 for 8.0.
+inline int kernels_capability() { return cuda::capability_of(cuda::choose_images(*cuda::Context::of(0))); }
 
 /// Skips a test if there is no GPU to run it on.
 inline void need_cuda() { check::need(cuda_is_here(), "a GPU or the emulated driver"); }

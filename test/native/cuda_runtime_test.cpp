@@ -576,6 +576,42 @@ const OnEmulator load_errors("a failure to load the kernels is explained", [](Gp
   expect_error(ErrorCode::out_of_memory, "cuModuleLoadData", [&] { Modules modules(gpu.context); });
 });
 
+/// An engine whose kernels are compiled for 7.5, on a GPU of 9.0 whose driver refuses those for 9.0 and 8.0.
+std::unique_ptr<CudaOps> ops_of_old_kernels(const ContextPtr& context) {
+  const Fault fault("cuModuleLoadData:1:209,cuModuleLoadData:2:209");
+  return std::make_unique<CudaOps>(context, Precision::fp16, true);
+}
+
+const OnEmulator old_tiles("a product whose fastest tile the kernels lack takes another one", [](Gpu&) {
+  const Variable one("EMULATOR_SMS", "1");
+  const auto context = std::make_shared<const Context>(devices().front());
+  constexpr int rows = 6, dim = 256, hidden = 96;
+  const auto tile = choose_gemm_tile("swiglu", 80, rows, 2 * hidden, dim, 2, context->device());
+  check::that(kernels::is_wide(tile), "the fastest tile is not wide, so this tests nothing");
+  const auto ops = ops_of_old_kernels(context);
+  std::vector<std::unique_ptr<Memory>> memory;
+  const auto matrix = [&]<class Kind>(int cols, Matrix<Kind>) {
+    const int stride = ops->stride(cols);
+    memory.push_back(ops->allocate(sizeof(float) * rows * stride));
+    return Matrix<Kind>{memory.back()->data(), rows, cols, stride};
+  };
+  const Residual x{matrix(dim, RealMatrix{}), matrix(dim, OperandMatrix{}),
+                   matrix(ops->moment_columns(dim), RealMatrix{})};
+  const std::vector<float> ones(dim, 1.F), zeros(dim), weight(std::size_t{dim} * hidden);
+  const auto swiglu = ops->pack_swiglu({ones, zeros, 1e-5F}, {dim, hidden, weight}, {dim, hidden, weight});
+  ops->sequence(nullptr, {}, [&] { ops->norm_swiglu(x, *swiglu, matrix(hidden, OperandMatrix{})); });
+  check::that(ops->in_range(), "zeros are out of range");
+});
+
+const OnEmulator old_precision("kernels for 7.5 have no bfloat16, whatever the GPU", [](Gpu& gpu) {
+  const auto ops = ops_of_old_kernels(gpu.context);
+  check::that(!ops->widen() && std::string_view(ops->precision()) == "fp16", "it widens to ", ops->precision());
+  check::that(std::string_view(ops->wider_precision()) == "fp32", "it advises ", ops->wider_precision());
+  const Fault fault("cuModuleLoadData:2:209,cuModuleLoadData:1:209");
+  expect_error(ErrorCode::device, "Emulated GPU has 9.0, and this build's kernels for it are compute_75",
+               [] { CudaEngine(0, Precision::bf16); });
+});
+
 const OnEmulator withdrawn("a request that fails or is given up has stopped reading its frame", [](Gpu& gpu) {
   constexpr int width = 30, height = 20;
   constexpr std::size_t bytes = std::size_t{3} * width * height;

@@ -40,7 +40,7 @@ struct Gpu {
     ok(cuDevicePrimaryCtxRetain(&context, 0), "cuDevicePrimaryCtxRetain");
     ok(cuCtxSetCurrent(context), "cuCtxSetCurrent");
     ok(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    ok(cuModuleLoadData(&module, flow::made_images::ptx("7.4", "75").c_str()), "cuModuleLoadData");
+    ok(cuModuleLoadData(&module, flow::made_images::ptx("7.4", "80").c_str()), "cuModuleLoadData");
   }
   ~Gpu() { cuDevicePrimaryCtxRelease_v2(0); }
 

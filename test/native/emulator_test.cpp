@@ -505,7 +505,7 @@ struct Judge {
   emu::device::Capability gpu;
 
   void expect(const std::string& image, CUresult result, const char* what) const {
-    const CUresult judged = emu::judge_image(image.data(), version, gpu);
+    const CUresult judged = emu::judge_image(image.data(), version, gpu).result;
     check::that(judged == result, what, ": ", judged, " from the driver of ", version, " on ", gpu.major, ".",
                 gpu.minor);
   }

@@ -121,8 +121,8 @@ inline std::vector<TestedEngine> engines() {
     for (const auto& [precision, least] :
          {std::pair{Precision::fp32, 1e-5}, {Precision::fp16, 2e-3}, {Precision::bf16, 1.5e-2}}) {
       const std::string name = std::string("cuda ") + cuda::suffix_of(precision);
-      if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) {
-        all.push_back({name, []() -> Bench { check::skip("this GPU lacks the precision"); }, true});
+      if (!cuda::kernels_have(precision, kernels_capability())) {
+        all.push_back({name, []() -> Bench { check::skip("this GPU's kernels lack the precision"); }, true});
         continue;
       }
       all.push_back(
@@ -130,7 +130,7 @@ inline std::vector<TestedEngine> engines() {
       if (precision != Precision::fp16) continue;  // one is enough; fp32 has one tile only
       // These tiles are too large for the shapes here: choose_gemm_tile would not choose them.
       for (const auto* tile = std::begin(kernels::gemm_tiles); tile != std::end(kernels::gemm_tiles) - 1; ++tile) {
-        if (kernels::is_wide(*tile) && cuda::devices().front().capability_major < 8) continue;  // which has none
+        if (kernels::is_wide(*tile) && kernels_capability() < 80) continue;  // which have none
         const auto* const block =
             std::min(std::begin(kernels::attention_blocks) + (tile - std::begin(kernels::gemm_tiles)),
                      std::end(kernels::attention_blocks) - 1);

@@ -137,6 +137,13 @@ const check::Register early("kernels begin before others are done only if they w
                               check::that(!may("compute_90", 13000, 8), "a GPU before 9.0");
                             });
 
+const check::Register compiled_for("kernels have what they were compiled for, whatever the GPU", [] {
+  for (const auto& [architecture, capability] :
+       {std::pair{"sm_75", 75}, {"compute_80", 80}, {"sm_90a", 90}, {"sm_100f", 100}, {"compute_120", 120}}) {
+    check::that(capability_of({architecture, 11040, {}}) == capability, architecture);
+  }
+});
+
 const check::Register drivers("a set that needs a newer driver is no candidate", [] {
   Sets made = build_of_13();
   const auto sets = made.all();

@@ -91,7 +91,7 @@ std::vector<TestedEngine> engines() {
   add(Precision::fp32, exact);
   add(Precision::fp16, {3e-3, 1.5e-3, .1, .01});
   const Bars coarse{2.5e-2, 1e-2, .5, .06};
-  if (cuda::devices().front().capability_major >= 8) {
+  if (cuda::kernels_have(Precision::bf16, kernels_capability())) {
     add(Precision::bf16, coarse);
   } else {
     const auto skip = []() -> std::unique_ptr<Ops> { check::skip("this GPU has no bfloat16"); };

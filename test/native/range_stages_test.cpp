@@ -176,7 +176,7 @@ const OnEveryEngine queries(
 /// are, or every row keeps a part of its mean.
 const check::Register widened("norms of an engine that goes on in bfloat16 take the whole mean off", [] {
   need_cuda();
-  if (cuda::devices().front().capability_major < 8) check::skip("this GPU has no bfloat16");
+  if (kernels_capability() < 80) check::skip("this GPU has no bfloat16");
   Bench b(cuda::CudaEngine(0, Precision::fp16, true).open(), 0);
   const int rows = 9, n = 64;
   const Values ones(n, 1.F), zeros(n), weight(std::size_t{n} * n, 1 + 0x1p-9F);

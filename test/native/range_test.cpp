@@ -104,7 +104,7 @@ std::vector<TestedEngine> engines() {
   for (const Precision precision : {Precision::fp32, Precision::fp16, Precision::bf16}) {
     all.push_back({std::string("cuda ") + cuda::suffix_of(precision), precision, [=] {
                      need_cuda();
-                     if (!cuda::has_precision(cuda::devices().front().capability_major, precision)) {
+                     if (!cuda::kernels_have(precision, kernels_capability())) {
                        check::skip("this GPU has no bfloat16");
                      }
                      return cuda::CudaEngine(0, precision).open();
@@ -352,7 +352,7 @@ void head_out_of_range(const TestedEngine& engine) {
 
 const check::Register widened("an engine that may choose its precision goes on in bfloat16, with the same frame", [] {
   need_cuda();
-  if (cuda::devices().front().capability_major < 8) check::skip("this GPU has no bfloat16");
+  if (kernels_capability() < 80) check::skip("this GPU has no bfloat16");
   const ChangedWeights weights = massive_in_frame_2(1e5F);
   Model model(cuda::CudaEngine(0, Precision::fp16, true).open(), swiglu, weights);
   const TestedEngine half{"cuda f16, then bf16", Precision::fp16, {}}, brain{half.name, Precision::bf16, {}};

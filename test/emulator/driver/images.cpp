@@ -7,6 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "../block.h"
+#include "kernels/gemm.h"
+
 namespace emu {
 
 using namespace flow::cuda;
@@ -44,18 +47,18 @@ bool runs_machine_code(const Driver& driver, int sm) {
   return sm / 10 == gpu / 10 && sm <= gpu;
 }
 
-CUresult judge_machine_code(const Driver& driver, int abi, int sm) {
+Judgement judge_machine_code(const Driver& driver, int abi, int sm) {
   if (abi > (driver.version < 13000 ? 7 : 8)) return CUDA_ERROR_INVALID_IMAGE;
-  return runs_machine_code(driver, sm) ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
+  return {runs_machine_code(driver, sm) ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU, sm};
 }
 
-CUresult judge_ptx(const Driver& driver, int isa, int target, bool of_one_gpu) {
+Judgement judge_ptx(const Driver& driver, int isa, int target, bool of_one_gpu) {
   if (isa > newest_ptx(driver.version)) return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   const int gpu = number_of(driver.gpu);
-  return (of_one_gpu ? target == gpu : target <= gpu) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_PTX;
+  return {(of_one_gpu ? target == gpu : target <= gpu) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_PTX, target};
 }
 
-CUresult judge_elf(const Driver& driver, const unsigned char* elf) {
+Judgement judge_elf(const Driver& driver, const unsigned char* elf) {
   constexpr int for_cuda = 190;
   if (elf[4] != 2 || read<std::uint16_t>(elf + 18) != for_cuda) return CUDA_ERROR_INVALID_IMAGE;
   const auto flags = read<std::uint32_t>(elf + 48);
@@ -71,7 +74,7 @@ std::string_view after(std::string_view text, std::string_view directive) {
   return text.substr(0, text.find('\n'));
 }
 
-CUresult judge_text(const Driver& driver, const char* text) {
+Judgement judge_text(const Driver& driver, const char* text) {
   const std::string_view all(text);
   const std::string version(after(all, ".version ")), target(after(all, ".target sm_"));
   if (version.empty() || target.empty()) return CUDA_ERROR_INVALID_IMAGE;
@@ -83,7 +86,7 @@ CUresult judge_text(const Driver& driver, const char* text) {
 }
 
 /// The layout is that of `fatbinary` 13.0: a header, then entries of a header and a body each.
-CUresult judge_fatbin(const Driver& driver, const unsigned char* fatbin) {
+Judgement judge_fatbin(const Driver& driver, const unsigned char* fatbin) {
   constexpr std::uint64_t zstandard = 0x8000, of_one_gpu = 0x100000;
   const auto* entry = fatbin + read<std::uint16_t>(fatbin + 6);
   const auto* const end = entry + read<std::uint64_t>(fatbin + 8);
@@ -95,17 +98,17 @@ CUresult judge_fatbin(const Driver& driver, const unsigned char* fatbin) {
     const auto flags = read<std::uint64_t>(entry + 40);
     if ((flags & zstandard) != 0 && driver.version < 12040) continue;
     if (!text && (flags & of_one_gpu) != 0 && sm != number_of(driver.gpu)) continue;
-    const CUresult one = text ? judge_ptx(driver, 10 * major + minor, sm, (flags & of_one_gpu) != 0)
-                              : judge_machine_code(driver, minor, sm);
-    if (one == CUDA_SUCCESS) return CUDA_SUCCESS;
-    if (one == CUDA_ERROR_UNSUPPORTED_PTX_VERSION) answer = one;
+    const Judgement one = text ? judge_ptx(driver, 10 * major + minor, sm, (flags & of_one_gpu) != 0)
+                               : judge_machine_code(driver, minor, sm);
+    if (one.result == CUDA_SUCCESS) return one;
+    if (one.result == CUDA_ERROR_UNSUPPORTED_PTX_VERSION) answer = one.result;
   }
   return answer;
 }
 
 }  // namespace
 
-CUresult judge_image(const void* image, int driver_version, Capability capability) {
+Judgement judge_image(const void* image, int driver_version, Capability capability) {
   const Driver driver{driver_version, capability};
   const auto* const bytes = static_cast<const unsigned char*>(image);
   if (std::memcmp(bytes,
@@ -115,6 +118,13 @@ CUresult judge_image(const void* image, int driver_version, Capability capabilit
     return judge_elf(driver, bytes);
   if (read<std::uint32_t>(bytes) == 0xba55ed50) return judge_fatbin(driver, bytes);
   return judge_text(driver, static_cast<const char*>(image));
+}
+
+bool image_holds(std::string_view kernel, int capability) {
+  namespace kernels = flow::kernels;
+  return capability >= 80 || std::ranges::none_of(kernels::gemm_tiles, [&](kernels::GemmTile tile) {
+           return kernels::is_wide(tile) && kernel.ends_with(format("_%dx%d", tile.rows, tile.cols));
+         });
 }
 
 }  // namespace emu

@@ -8,8 +8,9 @@
 #include "exports.h"
 #include "images.h"
 
-// Modules, functions, launches. An image is only judged by its headers: whatever it is, its module holds the kernels
-// that were compiled into this library.
+// Modules, functions, launches. An image is only judged by its headers. Whatever it is, its module holds the kernels of
+// this library that nvcc compiles for the image's compute capability. They take the paths of that capability, as on a
+// GPU.
 
 namespace flow::cuda {
 
@@ -37,9 +38,9 @@ double milliseconds_of(dim3 grid, dim3 block) {
 /// Runs a kernel. Its mistakes become the error of the context, as on a GPU, where the call has already returned when
 /// they happen.
 void run(Context& context, const Kernel& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
-         const void* parameters, Begin begins) {
+         const void* parameters, bool ampere, Begin begins) {
   try {
-    launch(kernel, grid, block, shared_bytes, parameters, device::capability().major >= 8, begins);
+    launch(kernel, grid, block, shared_bytes, parameters, ampere, begins);
     const bool is_slow = device::slow_host() && reaches_host(context, kernel, parameters);
     context.milliseconds += milliseconds_of(grid, block) * (is_slow ? 5 : 1);
     check_guards(context, kernel.name);
@@ -62,10 +63,11 @@ CUresult queue(State& s, Context& context, CUfunction function, dim3 grid, dim3 
     return CUDA_ERROR_INVALID_VALUE;
   }
   const auto* const first = static_cast<const unsigned char*>(parameters[0]);
+  const bool ampere = f->capability >= 80;
   return submit(s, context, stream,
-                [&context, &kernel, grid, block, shared_bytes, begin,
+                [&context, &kernel, ampere, grid, block, shared_bytes, begin,
                  copy = std::vector<unsigned char>(first, first + kernel.parameter_bytes)] {
-                  run(context, kernel, grid, block, shared_bytes, copy.data(), begin);
+                  run(context, kernel, grid, block, shared_bytes, copy.data(), ampere, begin);
                   return CUDA_SUCCESS;
                 });
 }
@@ -75,9 +77,9 @@ CUresult queue(State& s, Context& context, CUfunction function, dim3 grid, dim3 
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   return context_call("cuModuleLoadData", Capture::unsafe, [&](State& s, Context& context) {
     if (module == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    const CUresult judged = judge_image(image, device::driver_version(), device::capability());
-    if (judged == CUDA_SUCCESS) *module = s.modules.add(&context);
-    return judged;
+    const Judgement judged = judge_image(image, device::driver_version(), device::capability());
+    if (judged.result == CUDA_SUCCESS) *module = s.modules.add(&context, judged.capability);
+    return judged.result;
   });
 }
 
@@ -95,8 +97,8 @@ CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* 
     const Module* const found = s.modules.find(module);
     if (found == nullptr || found->context != &context) return CUDA_ERROR_INVALID_HANDLE;
     const Kernel* const kernel = find_kernel(name);
-    if (kernel == nullptr) return CUDA_ERROR_NOT_FOUND;
-    *function = s.functions.add(&context, module, kernel);
+    if (kernel == nullptr || !image_holds(name, found->capability)) return CUDA_ERROR_NOT_FOUND;
+    *function = s.functions.add(&context, module, kernel, found->capability);
     return CUDA_SUCCESS;
   });
 }

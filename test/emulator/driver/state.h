@@ -80,12 +80,14 @@ struct Context {
 
 struct Module {
   Context* context;
+  int capability;  // of its image, 80 for 8.0
 };
 
 struct Function {
   Context* context;
   CUmodule module;
   const Kernel* kernel;
+  int capability;                       // of its module
   std::size_t shared_bytes = 48 << 10;  // limit of a launch
 };
 
