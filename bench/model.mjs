@@ -3,11 +3,13 @@
 //   npm run bench:model
 //   npm run bench:model -- --rates   with the counts that are there: after a change of cards.mjs or of the model
 import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { predictions, renderBudget } from './gpu/budget.mjs'
 import { CARDS } from './gpu/cards.mjs'
 import { buildCounter, countFrame, registersOf } from './gpu/count.mjs'
+import { each } from '../scripts/pool.mjs'
 import { ROOT } from './lib.mjs'
 
 const fileOf = (name) => path.join(ROOT, 'bench', 'gpu', name)
@@ -26,13 +28,13 @@ const FILES = [
   'resize_flow.cu',
 ]
 
-function count() {
+async function count() {
   buildCounter()
-  const frames = {}
-  for (const [id, card] of Object.entries(CARDS)) {
+  const frames = Object.fromEntries(Object.keys(CARDS).map((id) => [id, []])) // in this order, whichever is done first
+  await each(Object.entries(CARDS), availableParallelism(), async ([id, card]) => {
     console.log(`counting for ${card.name}`)
-    frames[id] = countFrame(card, SIZE)
-  }
+    frames[id] = await countFrame(card, SIZE)
+  })
   const kernels = new Set(Object.values(frames).flatMap((nodes) => nodes.map((node) => node.kernel)))
   const registers = {}
   for (const image of new Set(Object.values(CARDS).map((card) => card.image))) {
@@ -64,7 +66,7 @@ ${images.join(',\n')}
 }
 
 const { values } = parseArgs({ options: { rates: { type: 'boolean' } } })
-if (!values.rates) writeFileSync(COUNTS, textOf(count()))
+if (!values.rates) writeFileSync(COUNTS, textOf(await count()))
 const [counts, before] = [COUNTS, fileOf('counts-before.json')].map((file) =>
   JSON.parse(readFileSync(file, 'utf8')),
 )

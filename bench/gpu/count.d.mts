@@ -6,4 +6,4 @@ export function buildCounter(): void
 export function countFrame(
   card: Card,
   size: { readonly height: number; readonly width: number },
-): readonly object[]
+): Promise<readonly object[]>

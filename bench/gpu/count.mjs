@@ -1,8 +1,9 @@
 // What predict.mjs computes with: the counts of a stream's frame on the emulated driver, and the registers of its kernels.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { ROOT } from '../lib.mjs'
 import { mergeLaunches } from './predict.mjs'
 
@@ -18,10 +19,10 @@ export function buildCounter() {
 }
 
 /**
- * The nodes of one frame on a card, in fp16, equal ones merged. The division into blocks is the card's own.
+ * The nodes of one frame on a card, in fp16, equal ones merged. The division into blocks is the card's own. Takes one core.
  * @param {import('./cards.mjs').Card} card
  */
-export function countFrame(card, { height, width }) {
+export async function countFrame(card, { height, width }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'flow-count-'))
   const file = path.join(folder, 'counts')
   const env = {
@@ -34,7 +35,7 @@ export function countFrame(card, { height, width }) {
   try {
     const size = ['--height', String(height), '--width', String(width)]
     const program = path.join(BUILD, 'bench', 'gpu', 'count_frame')
-    execFileSync(program, ['--counts', file, ...size], { ...OUTPUT, env })
+    await promisify(execFile)(program, ['--counts', file, ...size], { env })
     const lines = readFileSync(file, 'utf8').trim().split('\n')
     return mergeLaunches(lines.map((line) => withoutZeros(JSON.parse(line))))
   } finally {

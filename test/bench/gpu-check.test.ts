@@ -78,11 +78,11 @@ test(
 test(
   'the counts behind BUDGET.md are those of these kernels',
   { tags: ['slow'], timeout: 15 * MINUTES },
-  () => {
+  async () => {
     const { height, width, frames } = JSON.parse(
       readFileSync(path.join(ROOT, 'bench', 'gpu', 'counts.json'), 'utf8'),
     ) as { height: number; width: number; frames: Record<string, object[]> }
     buildCounter()
-    expect(countFrame(CARDS['h200']!, { height, width })).toEqual(frames['h200'])
+    expect(await countFrame(CARDS['h200']!, { height, width })).toEqual(frames['h200'])
   },
 )
