@@ -63,7 +63,7 @@ CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen, Wait w
       stream_(context_, wait),
       reached_(context_),
       copy_stream_(context_, wait),
-      branch_stream_(context_),
+      branch_stream_(context_, wait),
       forked_(context_),
       branched_(context_),
       modules_(context_),
@@ -264,8 +264,14 @@ bool CudaOps::widen() {
 void CudaOps::abandon() {
   forget_outputs();
   const Context::Scope scope(*context_);
-  // An error of these calls would be one more of the same device: the next request meets it.
-  for (const Stream* stream : {&copy_stream_, &branch_stream_, &stream_}) driver().cuStreamSynchronize(stream->get());
+  for (const Stream* stream : {&copy_stream_, &branch_stream_, &stream_}) {
+    try {
+      stream->synchronize();
+    } catch (const Error&) {
+      // Without an event, the driver itself must wait. An error of that is the device's, and the next request meets it.
+      driver().cuStreamSynchronize(stream->get());
+    }
+  }
 }
 
 // ---- sequences ------------------------------------------------------------------------------------------------------

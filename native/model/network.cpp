@@ -123,8 +123,8 @@ Outcome Network::answer(const Request& request, const std::function<void()>& whi
       if (const auto* frame = std::get_if<Frame>(&request.from)) job.from.slot->frame.assign(*frame);
       if (const auto* frame = std::get_if<Frame>(&request.to)) job.to.slot->frame.assign(*frame);
     }
-    for (int attempt = 1; !ops_->in_range(); attempt++) {
-      make_room(attempt);
+    for (int scalings = 0; !ops_->in_range();) {
+      make_room(scalings);
       if (request.trace != nullptr) request.trace->clear();
       run_calls();
     }
@@ -139,12 +139,14 @@ Outcome Network::answer(const Request& request, const std::function<void()>& whi
 }
 
 /// Changes scales, or the precision, so that the values of the sequence that has just run are in range when it runs
-/// again. Throws Error(precision) if nothing helps.
-void Network::make_room(int attempt) {
-  // A scale follows from magnitudes that saturation in earlier blocks has changed, so one attempt may not be enough.
-  constexpr int most_attempts = 8;
+/// again. Throws Error(precision) if nothing helps. `scalings` counts those of this request.
+void Network::make_room(int& scalings) {
+  // A scale follows from magnitudes that saturation in earlier blocks has changed, so one may not be enough. A norm is
+  // taken apart only once, so these rounds end by themselves.
+  constexpr int most_scalings = 8;
   numerics_changed_ = true;
-  if (attempt <= most_attempts && vit_.make_room()) return;
+  if (vit_.take_norms_apart()) return;
+  if (scalings++ < most_scalings && vit_.scale_operands()) return;
   if (ops_->widen()) {
     compiled_.clear();  // it reads operands of the precision before
     return;

@@ -89,7 +89,7 @@ class Network {
   Source source(const Input& input, const std::optional<Frame>& staged, Grid grid, std::optional<PixelSize> refined);
   Job place(const Request& request);
   RealMatrix flow_output(std::span<float> host, int slot, const Request& request);
-  void make_room(int attempt);
+  void make_room(int& scalings);
   void compute(const Job& job, Trace* trace) const;
   void find_flow(const Job& job, const FeatureSlot& from, const FeatureSlot& to, bool after_back, RealMatrix out,
                  RealMatrix similarity, Trace* trace) const;

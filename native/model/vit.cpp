@@ -218,12 +218,16 @@ void Vit::scale(Block& block, Operands operands, int exponent) {
   block.exponents.at(operands) = exponent;
 }
 
-bool Vit::make_room() {
+bool Vit::take_norms_apart() {
   bool changed = false;
   for (Block& block : blocks_) {
     for (Packed* const weights : {block.qkv.get(), block.ffn_in.get()}) changed |= ops_.norm_apart(*weights);
   }
-  if (changed) return true;  // what follows a norm that is not right tells nothing about its own range
+  return changed;
+}
+
+bool Vit::scale_operands() {
+  bool changed = false;
   for (Block& block : blocks_) {
     for (int i = 0; i < operands_count; i++) {
       const auto operands = static_cast<Operands>(i);

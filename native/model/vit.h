@@ -51,11 +51,13 @@ class Vit {
   /// The pass from the patches of its images, which are in the plan, to the features of each.
   void encode(Plan& plan, std::span<const RealMatrix> features, Trace* trace) const;
 
-  /// After a pass whose values were out of range: makes each norm that was a stage of its own, or scales each of the
-  /// operands that were, so that the next pass is right.
-  /// Returns false if that does not help, or nothing of the blocks was out of range.
-  bool make_room();
-  /// The operands that `make_room` has scaled.
+  /// After a pass whose values were out of range: makes each norm that was a stage of its own. Returns whether there
+  /// was one. Then nothing is known of the range of what follows it.
+  bool take_norms_apart();
+  /// After such a pass without such a norm: scales each of the operands that were out of range, so that the next pass
+  /// is right. Returns false if that does not help, or nothing of the blocks was out of range.
+  bool scale_operands();
+  /// The operands that `scale_operands` has scaled.
   std::vector<Numerics::Scaled> scaled() const;
 
  private:

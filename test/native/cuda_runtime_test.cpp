@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -638,6 +640,27 @@ const OnEmulator withdrawn("a request that fails or is given up has stopped read
     std::ranges::fill(block->bytes(), std::byte{2});
     check::that(all_are(on_device(), 1), "the frame is read afterwards");
   }
+});
+
+const OnEmulator given_up("work that is given up is waited for as the engine waits", [](Gpu& gpu) {
+  constexpr const char* path = "cuda_runtime_test.waits";
+  for (const Wait wait : {Wait::spin, Wait::block}) {
+    CudaOps ops(gpu.context, Precision::fp32, false, wait);
+    std::remove(path);
+    {
+      const Variable trace("EMULATOR_TRACE", path);
+      ops.abandon();
+    }
+    std::ifstream file(path);
+    int waits = 0;
+    for (std::string line; std::getline(file, line);) {
+      if (!line.starts_with("wait-")) continue;
+      waits++;
+      check::that(line.starts_with(std::string("wait-") + name_of(wait) + " "), line);
+    }
+    check::that(waits > 0, "it does not wait");
+  }
+  std::remove(path);
 });
 
 const OnEmulator failures("a constructor that fails leaves nothing behind", [](Gpu& gpu) {

@@ -53,6 +53,26 @@ const check::Register threads("results are the same bits on any number of thread
   }
 });
 
+/// An engine that shows in each of the first rounds another norm that must be apart, and then twice that operands are
+/// out of range.
+class ManyRounds : public cpu::CpuOps {
+ public:
+  explicit ManyRounds(int norms) : CpuOps(1), norms_(norms) {}
+  bool in_range() override { return CpuOps::in_range() && ++round_ > norms_ + 2; }
+  bool norm_apart(Packed& /*weights*/) override { return round_ <= norms_; }
+  float excess(const Packed& /*weights*/, int /*part*/) const override { return 4; }
+
+ private:
+  int norms_, round_ = 0;
+};
+
+const check::Register rounds("norms that come apart one after the other leave the scales all of their attempts", [] {
+  MadeUpWeights weights(3);
+  Network network(std::make_unique<ManyRounds>(20), swiglu, refined, weights, weights);
+  run(network, {2, 3}, 16, 24);
+  check::that(!network.numerics().scaled.empty(), "nothing is scaled");
+});
+
 const check::Register sizes("sizes do not disturb each other, and a size that comes back gives the same flow", [] {
   Network network = make_network(2, mlp, unrefined);
   const auto first = run(network, {3, 4}, 50, 61);
