@@ -55,7 +55,7 @@ void cp_wait(int left, const char* file, int line) {
   for (int i = 0; i < done; i++) {
     const AsyncCopy& c = fiber.copies[static_cast<std::size_t>(i)];
     note_access(c.from, c.source_bytes, Access::read);
-    note_access(c.to, c.bytes, Access::write);
+    note_access(c.to, c.bytes, Access::async_end);
     copy(c);
   }
   fiber.copies.erase(fiber.copies.begin(), fiber.copies.begin() + done);

@@ -34,6 +34,30 @@ KERNEL(probe_async_wait, ProbeParams, 128, 1) {
   p.out[t] = s[127 - t];
 }
 
+/// Nothing says which of two copies to the same place arrives last.
+KERNEL(probe_async_twice, ProbeParams, 32, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = threadIdx.x;
+  for (int half = 0; half < 2; half++) {
+    cp_async16(s + 4 * t, p.in + 4 * (t % 16) + 64 * half, true);
+    cp_async_commit();
+    if (!p.bug) cp_async_wait<0>();
+  }
+  cp_async_wait<0>();
+  p.out[t] = s[4 * t];
+}
+
+KERNEL(probe_async_over, ProbeParams, 32, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = threadIdx.x;
+  cp_async16(s + 4 * t, p.in + 4 * t, true);
+  cp_async_commit();
+  if (!p.bug) cp_async_wait<0>();
+  s[4 * t] = 1;
+  cp_async_wait<0>();
+  p.out[t] = s[4 * t] + s[4 * t + 1];
+}
+
 KERNEL(probe_async_reuse, ProbeParams, 64, 1) {
   SHARED_MEMORY(float, s);
   const int t = threadIdx.x, other = (t + 32) % 64;
@@ -47,6 +71,56 @@ KERNEL(probe_async_reuse, ProbeParams, 64, 1) {
     if (!p.bug) __syncthreads();
   }
   p.out[t] = sum;
+}
+
+/// The 16 bytes of a lane's row, as ldmatrix gives them to the warp.
+DEVICE float first_of_matrices(const float* rows) {
+  std::uint32_t r[4];
+  ldmatrix_x4(r, rows + 4 * lane_id());
+  return static_cast<float>((r[0] ^ r[1] ^ r[2] ^ r[3]) % 4096);
+}
+
+KERNEL(probe_matrix_wait, ProbeParams, 64, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = threadIdx.x;
+  cp_async16(s + 4 * t, p.in + 4 * (t % 32), true);
+  cp_async_commit();
+  if (!p.bug) cp_async_wait<0>();
+  __syncthreads();
+  p.out[t] = first_of_matrices(s + 128 * (1 - warp_id()));
+}
+
+/// Each warp fills what the other one has read.
+KERNEL(probe_matrix_reuse, ProbeParams, 64, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = threadIdx.x;
+  float sum = 0;
+  for (int half = 0; half < 2; half++) {
+    cp_async16(s + 4 * t, p.in + 4 * (t % 16) + 64 * half, true);
+    cp_async_commit();
+    cp_async_wait<0>();
+    __syncthreads();
+    sum += first_of_matrices(s + 128 * (1 - warp_id())) * static_cast<float>(half + 1);
+    if (!p.bug) __syncthreads();
+  }
+  p.out[t] = sum;
+}
+
+/// Each lane fills the row that another lane of its warp has read.
+KERNEL(probe_matrix_lanes, ProbeParams, 32, 1) {
+  SHARED_MEMORY(float, s);
+  const int t = threadIdx.x;
+  cp_async16(s + 4 * t, p.in + 4 * t, true);
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncwarp();
+  const float x = first_of_matrices(s);
+  if (!p.bug) __syncwarp();
+  cp_async16(s + 4 * (t ^ 1), p.in + 4 * t, true);
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncwarp();
+  p.out[t] = x + first_of_matrices(s);
 }
 
 KERNEL(probe_global_write, ProbeParams, 128, 1) {

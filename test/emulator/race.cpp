@@ -2,9 +2,10 @@
 
 // The race build. Its kernels are instrumented (instrumented.cpp). Cells of shadow memory record who read and wrote a
 // place, and after which barrier. Blocks run one after the other, so that an error does not depend on luck. The build
-// finds: reads and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, uses
-// of a cp.async's destination before the wait, and, in a launch that may begin before others are done, what conflicts
-// with them before its wait: any write to global memory, and reads of what a kernel wrote.
+// finds: reads and writes of two threads with no barrier between them, reads of shared memory that nobody wrote, reads
+// of and writes to a cp.async's destination before the wait, by instructions, ldmatrix and other cp.async, and, in a
+// launch that may begin before others are done, what conflicts with them before its wait: any write to global memory,
+// and reads of what a kernel wrote.
 //
 // Only atomics between fences order the global memory of two blocks A and B. A thread of A writes. Then it calls
 // __threadfence(), or it passes a barrier and another thread of A calls it. Then A updates a place atomically, and
@@ -231,10 +232,13 @@ void note(Block& b, Cell& cell, Access access, bool shared, std::size_t offset, 
     if (cell.write.epoch != 0)
       fail_at(b, "read of a kernel's result before the wait for other launches", shared, offset, place, &cell.write);
   }
-  if (access == Access::read) {
-    if (cell.pending && in_this_block)
-      fail_at(b, "read before the wait for cp.async", shared, offset, place, &cell.write);
-    if (shared && !in_this_block) fail_at(b, "read of uninitialised memory", shared, offset, place);
+  if (cell.pending && in_this_block && access != Access::async_end) {
+    const char* const what =
+        access == Access::read ? "read before the wait for cp.async" : "write before the wait for cp.async";
+    fail_at(b, what, shared, offset, place, &cell.write);
+  }
+  if (access == Access::read && shared && !in_this_block) {
+    fail_at(b, "read of uninitialised memory", shared, offset, place);
   }
   if (cell.write.epoch != 0 && !both_atomic && !ordered(b, cell.write, shared)) {
     fail_at(b, access == Access::read ? "race: read after an unsynchronised write" : "race: two unsynchronised writes",

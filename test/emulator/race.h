@@ -4,7 +4,8 @@
 
 namespace emu {
 
-enum class Access { read, write, atomic, async_write };
+/// `async_write` is the begin of a cp.async, `async_end` the wait for it.
+enum class Access { read, write, atomic, async_write, async_end };
 
 #ifdef FLOW_EMULATOR_RACE
 /// Records an access of the running thread that the compiler's instrumentation does not see. Its place is the fiber's

@@ -144,6 +144,16 @@ const Notices pending("a read before the wait for cp.async", {"probe_async_wait"
                       "read before the wait for cp.async");
 const Notices reuse("a buffer that cp.async fills while it is read", {"probe_async_reuse", 64, 1, 64 * 16}, every);
 const Notices reuse_race("a cp.async that races with readers", {"probe_async_reuse", 64, 1, 64 * 16}, race, "race:");
+const Notices twice("a second cp.async to a place before the wait for the first", {"probe_async_twice", 32, 1, 32 * 16},
+                    race, "write before the wait for cp.async");
+const Notices over("a write to a place that cp.async fills", {"probe_async_over", 32, 1, 32 * 16}, race,
+                   "write before the wait for cp.async");
+const Notices matrix_wait("an ldmatrix before the wait for cp.async", {"probe_matrix_wait", 64, 1, 64 * 16}, race,
+                          "read before the wait for cp.async");
+const Notices matrix_reuse("a cp.async that races with an ldmatrix", {"probe_matrix_reuse", 64, 1, 64 * 16}, race,
+                           "race:");
+const Notices matrix_lanes("a cp.async that races with an ldmatrix of its own warp",
+                           {"probe_matrix_lanes", 32, 1, 32 * 16}, race, "race:");
 const Notices behind("a write behind global memory", {"probe_global_write"}, plain | race,
                      "wrote 0 bytes behind device");
 const Notices before("a write before global memory", {"probe_global_write_before"}, plain | race,
