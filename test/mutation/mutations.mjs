@@ -32,8 +32,8 @@ export const MUTATIONS = [
   {
     mistake: 'prefix tokens in the columns of the first blocks alone',
     file: 'gemm_epilogues.cuh',
-    find: 'group = Block::col_block() * groups + i % groups,',
-    replace: 'group = i % groups,',
+    find: 'group = Block::col_block() * groups + item % groups,',
+    replace: 'group = item % groups,',
     kernels: ['gemm.cu'],
     test: 'embed',
     builds: ['host', 'race'],
@@ -677,7 +677,7 @@ export const MUTATIONS = [
   {
     mistake: 'a SwiGLU that saturates in silence',
     file: 'gemm_epilogues.cuh',
-    find: '    this->largest.template note_as<T>(x);\n    this->largest.template note_as<T>(y);\n',
+    find: '    this->largest.template note_as<T>(product.x);\n    this->largest.template note_as<T>(product.y);\n',
     replace: '',
     kernels: ['gemm.cu'],
     test: 'are reported: activations',
@@ -686,8 +686,8 @@ export const MUTATIONS = [
   {
     mistake: 'a GELU without its scale',
     file: 'gemm_epilogues.cuh',
-    find: 'make_float2(scale * gelu(y.x), scale * gelu(y.y))',
-    replace: 'make_float2(gelu(y.x), scale * gelu(y.y))',
+    find: 'return scale * gelu(x);',
+    replace: 'return gelu(x);',
     kernels: ['gemm.cu'],
     test: 'are reported: activations',
     builds: ['host'],
