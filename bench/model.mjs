@@ -70,6 +70,7 @@ if (!values.rates) writeFileSync(COUNTS, textOf(await count()))
 const [counts, before] = [COUNTS, fileOf('counts-before.json')].map((file) =>
   JSON.parse(readFileSync(file, 'utf8')),
 )
+const budget = renderBudget(counts, before) // throws where a reason for waste is missing, before anything is written
 writeFileSync(fileOf('predictions.json'), `${JSON.stringify(predictions(counts), null, 1)}\n`)
-writeFileSync(fileOf('BUDGET.md'), renderBudget(counts, before))
+writeFileSync(fileOf('BUDGET.md'), budget)
 console.log('wrote bench/gpu/BUDGET.md and predictions.json')

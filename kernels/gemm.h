@@ -14,7 +14,7 @@
 
 namespace flow::kernels {
 
-//   OP          a          out                                        columns of b
+//   OP          a          out                                        columns of the product
 //   embed       T          float32: y, and PrefixRows before it       as they are
 //   add         T          float32: out += gain * y                   as they are
 //   gelu        T, norm    T: out_scale * gelu(y)                     as they are
@@ -130,7 +130,7 @@ struct ResidualOutput {
 /// the product is.
 struct RowNorm {
   const float* moments;  // as ResidualOutput; null if the rows of `a` are normalised already
-  const float* sums;     // of the rows of `b`, as they are rounded, times `scale`; as long as bias; null without a norm
+  const float* sums;     // for each column of the product, of its row of `b` as it is rounded, times `scale`; or null
   int ld_moments;
   int cols;  // of x, without padding
   float epsilon;

@@ -46,9 +46,9 @@ struct GemmBlock {
   static DEVICE int warp_col() { return warp_id() / warp_rows * 8 * col_tiles; }
   /// Index of the block's columns. The grid walks panels of columns: gridDim.x of them for all rows, then the next.
   static DEVICE int col_block() { return static_cast<int>(blockIdx.z * gridDim.x + blockIdx.x); }
-  /// Row and column, in the result, of the thread's acc[0][0][0].
+  /// Of the thread's acc[0][0][0]: its row in the result, and the row of `b` that it is a product of.
   static DEVICE int first_row() { return static_cast<int>(blockIdx.y) * rows + warp_row() + lane_id() / 4; }
-  static DEVICE int first_col() { return col_block() * cols + warp_col() + lane_id() % 4 * 2; }
+  static DEVICE int first_b_row() { return col_block() * cols + warp_col() + lane_id() % 4 * 2; }
 };
 
 /// The chunks of a slice of `Rows` rows that one thread loads: the same chunk of every `step`th row.

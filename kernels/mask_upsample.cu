@@ -63,7 +63,7 @@ DEVICE void mask_upsample(const MaskUpsampleParams& p) {
   typename Block::Accumulators acc = {};
   multiply<Block>(a, b, p.k, shared, acc);
 
-  const int column = Block::first_col();
+  const int column = Block::first_b_row();
 #pragma unroll
   for (int tap = 0; tap < mask_taps; tap++) {
     const float2 bias = *reinterpret_cast<const float2*>(p.bias + column + 8 * tap);

@@ -30,12 +30,13 @@ struct PackedNorm : Packed {
 /// The norm of what a product reads. Gamma and beta are parts of the product's weights and bias.
 struct ProductNorm {
   std::unique_ptr<PackedNorm> plain;   // gamma 1, beta 0: the norm as a stage of its own
-  std::shared_ptr<DeviceMemory> sums;  // of the rows of the weights, as they are rounded
+  std::shared_ptr<DeviceMemory> sums;  // of the weights of each column of the product, as they are rounded
   int cols = 0;                        // of the residual stream
   bool apart = false;                  // whether it is a stage of its own
 };
 
-/// Weights of a GEMM or of mask_upsample: n rows of k operands, padded with zeros.
+/// Weights of a GEMM or of mask_upsample: n rows of k operands, padded with zeros. Those of a GEMM are in the order of
+/// kernels::gemm_row.
 struct PackedMatrix : Packed {
   std::shared_ptr<DeviceMemory> weights;
   std::unique_ptr<DeviceMemory> bias;

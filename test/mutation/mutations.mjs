@@ -686,8 +686,8 @@ export const MUTATIONS = [
   {
     mistake: 'a GELU without its scale',
     file: 'gemm_epilogues.cuh',
-    find: 'return scale * gelu(x);',
-    replace: 'return gelu(x);',
+    find: 'const float scale = this->p.out_scale;\n    this->template store',
+    replace: 'const float scale = 1.F;\n    this->template store',
     kernels: ['gemm.cu'],
     test: 'are reported: activations',
     builds: ['host'],

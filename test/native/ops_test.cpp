@@ -1,6 +1,6 @@
 // Compares every stage of `Ops` with loops in double precision, on every engine. Shapes are ragged: they end inside a
 // tile, a vector or a block. Those of a frame are not: 40 x 40 pixels and 384 channels hardly end inside anything, and
-// the loops would take minutes. seed_parity compares that frame, which the benchmarks time (bench/stream.h).
+// the loops would take minutes. seed_parity compares the benchmarks' model at their size.
 
 #include <array>
 #include <fstream>
