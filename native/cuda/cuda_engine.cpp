@@ -13,14 +13,15 @@ CudaEngine::CudaEngine(int device, Precision precision, bool may_widen, std::opt
       may_widen_(may_widen),
       wait_(wait.value_or(default_wait(context_->device().integrated))),
       marks_(std::make_shared<EventPool>(context_)) {
-  images_ = &choose_images(*context_);
-  if (!kernels_have(precision, capability_of(*images_))) {
-    const DeviceInfo& info = context_->device();
+  const DeviceInfo& info = context_->device();
+  const auto require = [&](int capability, const std::string& of_kernels) {
+    if (kernels_have(precision, capability)) return;
     throw Error(ErrorCode::device, "precision 'bf16' needs a GPU, and kernels, of compute capability 8.0 or more. " +
-                                       info.name + " has " + info.capability() +
-                                       ", and this build's kernels for it are " + images_->architecture +
-                                       ": use 'fp16' or 'fp32'");
-  }
+                                       info.name + " has " + info.capability() + of_kernels + ": use 'fp16' or 'fp32'");
+  };
+  require(10 * info.capability_major + info.capability_minor, "");
+  images_ = &choose_images(*context_);
+  require(capability_of(*images_), std::string(", and this build's kernels for it are ") + images_->architecture);
   in_place_ = computes_in_place(context_);
   tensors_ = TensorPool::of(context_);
 }
