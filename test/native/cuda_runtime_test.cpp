@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -609,7 +610,7 @@ const OnEmulator old_precision("kernels for 7.5 have no bfloat16, whatever the G
   const auto ops = ops_of_old_kernels(gpu.context);
   check::that(!ops->widen() && std::string_view(ops->precision()) == "fp16", "it widens to ", ops->precision());
   check::that(std::string_view(ops->wider_precision()) == "fp32", "it advises ", ops->wider_precision());
-  const Fault fault("cuModuleLoadData:2:209,cuModuleLoadData:1:209");
+  const Fault fault("cuModuleLoadData:2:209,cuModuleLoadData:1:209");  // another text, so that it counts anew
   expect_error(ErrorCode::device, "Emulated GPU has 9.0, and this build's kernels for it are compute_75",
                [] { CudaEngine(0, Precision::bf16); });
 });
@@ -643,12 +644,14 @@ const OnEmulator withdrawn("a request that fails or is given up has stopped read
 });
 
 const OnEmulator given_up("work that is given up is waited for as the engine waits", [](Gpu& gpu) {
-  constexpr const char* path = "cuda_runtime_test.waits";
+  std::string folder = (std::filesystem::temp_directory_path() / "flow-waits-XXXXXX").string();
+  check::that(mkdtemp(folder.data()) != nullptr, "no folder");
+  const std::string path = folder + "/trace";
   for (const Wait wait : {Wait::spin, Wait::block}) {
     CudaOps ops(gpu.context, Precision::fp32, false, wait);
-    std::remove(path);
+    std::filesystem::remove(path);
     {
-      const Variable trace("EMULATOR_TRACE", path);
+      const Variable trace("EMULATOR_TRACE", path.c_str());
       ops.abandon();
     }
     std::ifstream file(path);
@@ -660,7 +663,7 @@ const OnEmulator given_up("work that is given up is waited for as the engine wai
     }
     check::that(waits > 0, "it does not wait");
   }
-  std::remove(path);
+  std::filesystem::remove_all(folder);
 });
 
 const OnEmulator failures("a constructor that fails leaves nothing behind", [](Gpu& gpu) {
