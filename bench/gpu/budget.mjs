@@ -282,8 +282,7 @@ ${limiters(predicted)}
 ## Waste that is left
 
 Bank conflicts and unused bytes of sectors cost at most ${100 * LIMIT} % of a launch, on every card, except in these kernels. The
-reasons are in [waste.mjs](waste.mjs). "Stored from fragments": the fragment of an mma gives a lane two neighbouring columns, so
-four lanes store 16 of the 32 bytes of a sector at a time, and each sector goes to L2 twice.
+reasons are in [waste.mjs](waste.mjs).
 
 ${waste(predicted)}
 

@@ -6,22 +6,16 @@ export const LIMIT = 0.02
 /** "gemm_add" of "gemm_add_f16_128x64": the kernels that are instances of one template. */
 export const familyOf = (kernel) => kernel.replace(/_(f16|bf16|f32).*$/, '')
 
-const FRAGMENTS = 'Its 16-bit result is stored from fragments.'
-
 /** By family of kernels. */
 export const REASONS = {
-  attention: FRAGMENTS,
+  attention:
+    'Its result is stored from fragments of mma: a lane has two neighbouring columns, so four lanes store 16 of the 32 bytes of a sector at a time, and each sector goes to L2 twice.',
   correlation:
     'A lane stores its costs of 2 bytes one by one, from an mma’s fragment: four of them, of every second offset, in a sector. A sector of costs goes to L2 for each of its parts.',
   depthwise:
     'Where there is a scale, lanes read it for channels that are 8 floats apart: eight addresses in four banks. Where flow is appended, its two channels are a group of eight of their own, whose loads and stores are 16 bytes of a sector or less.',
-  gemm_add:
-    'The copy of the residual stream in 16 bits is stored from fragments; the stream itself is float32, in whole sectors. The moments of a row are 8 bytes of a sector.',
-  gemm_embed: 'As `gemm_add`.',
-  gemm_project: FRAGMENTS,
-  gemm_qkv: FRAGMENTS,
-  gemm_silu: `${FRAGMENTS} And rows of weights are padded to 8 elements: of 849 or 322 channels, every second row begins in the middle of a sector, so a slice of it is three sectors instead of two.`,
-  gemm_swiglu: FRAGMENTS,
+  gemm_silu:
+    'Rows of weights are padded to 8 elements: of 849 or 322 channels, every second row begins in the middle of a sector, so a slice of it is three sectors instead of two.',
   mask_upsample:
     'Four lanes store every second subpixel of a row of eight, in float32, then the others: 16 bytes of a sector at a time.',
   predict_flow:
