@@ -63,6 +63,8 @@ CudaOps::CudaOps(ContextPtr context, Precision precision, bool may_widen, Wait w
       stream_(context_, wait),
       reached_(context_),
       copy_stream_(context_, wait),
+      send_stream_(context_, wait),
+      computed_(context_, Event::Timing::off, wait),
       branch_stream_(context_, wait),
       forked_(context_),
       branched_(context_),
@@ -173,24 +175,55 @@ void CudaOps::copy(const RowCopy& rows) {
   });
 }
 
-/// Waits for all calls and for the copies of their outputs.
-void CudaOps::download_outputs() {
+/// Waits for all calls, and for the copies of their outputs unless they are sent apart.
+void CudaOps::complete_outputs() {
   guarded([&] {
+    if (sent_apart_) return computed_.synchronize();
     for (HostOutput& output : outputs_) output.download();
     stream_.synchronize();
   });
+  completed_ = true;
 }
 
 void CudaOps::finish() {
-  if (!downloaded_) download_outputs();
-  for (HostOutput& output : outputs_) output.deliver();
+  if (!completed_) complete_outputs();
+  if (std::exchange(sent_apart_, false)) {
+    sending_ = true;
+  } else {
+    for (HostOutput& output : outputs_) output.deliver();
+  }
   forget_outputs();
+}
+
+/// The copy on the device lets the next sequence write the same outputs, which are parameters of recorded kernels. Two
+/// sets of outputs would need twice as many recordings. The copy takes a few percent of the time of that to the host.
+void CudaOps::send_apart() {
+  deliver();
+  guarded([&] {
+    sent_apart_ = true;  // before the first, so that an error below has all forgotten
+    bool any = false;
+    for (HostOutput& output : outputs_) any |= output.set_aside();
+    sent_apart_ = any;
+    if (!any) return;
+    computed_.record(stream_);
+    send_stream_.wait(computed_);
+    for (HostOutput& output : outputs_) output.send(send_stream_);
+  });
+}
+
+void CudaOps::deliver() {
+  if (!std::exchange(sending_, false)) return;
+  guarded([&] { send_stream_.synchronize(); });
+  for (HostOutput& output : outputs_) output.deliver_sent();
 }
 
 void CudaOps::forget_outputs() {
   for (HostOutput& output : outputs_) output.forget();
+  if (std::exchange(sent_apart_, false)) {
+    for (HostOutput& output : outputs_) output.forget_sent();
+  }
   places_ = {};
-  downloaded_ = false;
+  completed_ = false;
 }
 
 void CudaOps::wait_for(const OtherStream& stream) {
@@ -213,8 +246,7 @@ const char* CudaOps::wider_precision() const {
 }
 
 bool CudaOps::in_range() {
-  download_outputs();
-  downloaded_ = true;
+  complete_outputs();
   return !excess_.any();
 }
 
@@ -264,7 +296,7 @@ bool CudaOps::widen() {
 void CudaOps::abandon() {
   forget_outputs();
   const Context::Scope scope(*context_);
-  for (const Stream* stream : {&copy_stream_, &branch_stream_, &stream_}) {
+  for (const Stream* stream : {&copy_stream_, &branch_stream_, &stream_, &send_stream_}) {
     try {
       stream->synchronize();
     } catch (const Error&) {
@@ -298,7 +330,11 @@ StagedFrame& CudaOps::staged(const Frame& frame) {
 void CudaOps::sequence(const SequenceKey* key, std::span<const Frame> frames, const std::function<void()>& calls) {
   Places places = places_;
   if (excess_.any()) excess_.clear();
-  downloaded_ = false;
+  completed_ = false;
+  if (std::exchange(sent_apart_, false)) {  // it runs again, so what it sent is of no use
+    guarded([&] { send_stream_.synchronize(); });
+    for (HostOutput& output : outputs_) output.forget_sent();
+  }
   guarded([&] {
     for (std::size_t i = 0; i < frames.size(); i++) {
       const StagedFrame& frame = staged(frames[i]);

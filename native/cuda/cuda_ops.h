@@ -63,6 +63,9 @@ class CudaOps : public Ops {
   void write(std::span<const float> host, OperandMatrix to) override;
   void copy(const RowCopy& rows) override;
   void finish() override;
+  void send_apart() override;
+  bool is_sending() const override { return sending_; }
+  void deliver() override;
   void wait_for(const OtherStream& stream) override;
   void let_wait(const OtherStream& stream) override;
   BackboneCompiler* compiler() override;
@@ -197,7 +200,7 @@ class CudaOps : public Ops {
   kernels::GemmParams norm_gemm_params(const Residual& x, const Packed& weights, void* out, int ldo);
   template <class Pack>
   PackedPtr packed(const Pack& pack);
-  void download_outputs();
+  void complete_outputs();
   void forget_outputs();
   float largest_operand() const;
   void rescaled(float& scale, int exponent);
@@ -214,6 +217,8 @@ class CudaOps : public Ops {
   Stream stream_;
   Event reached_;       // a point of `stream_` that streams of others wait for
   Stream copy_stream_;  // brings frames to the device while `stream_` computes
+  Stream send_stream_;  // brings results to the host while `stream_` computes
+  Event computed_;      // a point of `stream_`: the results that go out are set aside
   Stream branch_stream_;
   Event forked_, branched_;            // points of `stream_` and `branch_stream_`: the begin and the end of a branch
   const Stream* launches_ = &stream_;  // the stream of launches: `branch_stream_` within a branch
@@ -229,7 +234,9 @@ class CudaOps : public Ops {
   std::vector<StagedFrame> frames_;
   std::vector<HostOutput> outputs_;
   Places places_{};                  // of outputs, since `finish`
-  bool downloaded_ = false;          // the outputs, since the last sequence
+  bool completed_ = false;           // the last sequence, and its outputs unless they are sent apart
+  bool sent_apart_ = false;          // the outputs of the last sequence
+  bool sending_ = false;             // outputs of a sequence before the last `finish`
   std::list<Recording> recordings_;  // most recent first
   std::optional<Clock> clock_;
   std::unique_ptr<BackboneCompiler> compiler_;  // once it was asked for

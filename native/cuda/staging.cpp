@@ -116,7 +116,7 @@ std::byte* HostOutput::prepare(std::span<std::byte> host) {
   if (way_ == Way::in_place) {
     at = block->device_address(host.data());
   } else {
-    buffer_.reserve(host.size_bytes(), way_ == Way::direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
+    buffer_.reserve(host.size_bytes(), sides());
     at = buffer_.device();
   }
   host_ = host;
@@ -132,6 +132,25 @@ void HostOutput::download() {
 void HostOutput::deliver() {
   if (way_ == Way::staged && !host_.empty()) std::memcpy(host_.data(), buffer_.host(), host_.size_bytes());
   host_ = {};
+}
+
+bool HostOutput::set_aside() {
+  if (host_.empty() || way_ == Way::in_place || buffer_.is_one_memory()) return false;
+  aside_.reserve(host_.size_bytes(), sides());
+  copy_on_device(buffer_.device(), host_.size_bytes(), aside_.device(), stream_);
+  sent_ = host_;
+  sent_way_ = way_;
+  return true;
+}
+
+void HostOutput::send(const Stream& by) {
+  if (sent_.empty()) return;
+  copy_to_host(aside_.device(), sent_.size_bytes(), sent_way_ == Way::direct ? sent_.data() : aside_.host(), by);
+}
+
+void HostOutput::deliver_sent() {
+  if (sent_way_ == Way::staged && !sent_.empty()) std::memcpy(sent_.data(), aside_.host(), sent_.size_bytes());
+  sent_ = {};
 }
 
 }  // namespace flow::cuda

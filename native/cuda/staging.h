@@ -22,6 +22,7 @@ class SharedBuffer {
   /// Growing loses the content.
   void reserve(std::size_t bytes, Sides sides = Sides::both);
   std::byte* host() const { return host_ ? static_cast<std::byte*>(host_->data()) : nullptr; }
+  bool is_one_memory() const { return one_memory_; }
   /// An address of the device; null before the first `reserve`.
   std::byte* device() const { return device_address_; }
   /// Enqueue copies of the first `bytes` bytes; nothing if both sides are one memory.
@@ -70,9 +71,12 @@ class StagedFrame {
 };
 
 /// A result on its way to the caller's memory, which may be known memory of the device.
+///
+/// It reaches the host in one of two ways: by `download` and `deliver`, or by `set_aside`, `send` and `deliver_sent`.
+/// The second way copies the result on the device first, so kernels may write the next result meanwhile.
 class HostOutput {
  public:
-  explicit HostOutput(const Stream& stream) : stream_(stream), buffer_(stream) {}
+  explicit HostOutput(const Stream& stream) : stream_(stream), buffer_(stream), aside_(stream) {}
 
   /// The device address where kernels write the result that is meant for `host`; aligned for any type.
   std::byte* prepare(std::span<std::byte> host);
@@ -82,6 +86,15 @@ class HostOutput {
   void deliver();
   void forget() { host_ = {}; }
 
+  /// Enqueues a copy to other memory of the device. Returns false, and does nothing, if there is no result, or if
+  /// kernels write where the caller or the host reads. The result that was set aside before must be delivered.
+  bool set_aside();
+  /// Enqueues the copy to the host of what was set aside, on `by`, which must have waited for `set_aside`.
+  void send(const Stream& by);
+  /// Call once that copy is done. `prepare` and `forget` do not change what this delivers.
+  void deliver_sent();
+  void forget_sent() { sent_ = {}; }
+
  private:
   enum class Way {
     staged,    // copied to a page-locked staging buffer, then to the caller's memory
@@ -89,10 +102,18 @@ class HostOutput {
     in_place,  // written by kernels to the caller's memory: the device's, or a HostBlock that the device shares
   };
 
+  /// The sides of a buffer that a result needs on its way.
+  SharedBuffer::Sides sides() const {
+    return way_ == Way::direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both;
+  }
+
   const Stream& stream_;
   SharedBuffer buffer_;
   std::span<std::byte> host_;
   Way way_ = Way::staged;
+  SharedBuffer aside_;
+  std::span<std::byte> sent_;
+  Way sent_way_ = Way::staged;
 };
 
 }  // namespace flow::cuda

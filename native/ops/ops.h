@@ -163,6 +163,14 @@ class Ops : public RefineStages, public LabelStages {
   virtual void copy(const RowCopy& rows) = 0;
   /// Waits until all calls are done.
   virtual void finish() = 0;
+  /// Lets the outputs of the last sequence go to the host while later sequences run, if the engine gains by it. Call it
+  /// after the sequence, before `in_range`. Then `finish` does not wait for these outputs: `deliver` does. If the
+  /// sequence runs again, call it again, or `finish` waits.
+  virtual void send_apart() {}
+  /// Whether outputs are on their way to the host since the last `finish`.
+  virtual bool is_sending() const { return false; }
+  /// Waits for the outputs that are on their way. Does nothing if none are.
+  virtual void deliver() {}
   /// Lets the device begin all later calls, except `stage`, when it has reached the point in that stream. Does not
   /// wait.
   virtual void wait_for(const OtherStream& /*stream*/) {}
@@ -198,8 +206,8 @@ class Ops : public RefineStages, public LabelStages {
   /// Goes on in `wider_precision`, if the engine may choose. Returns whether it does. The weights are converted from
   /// what they were packed as, so they do not regain digits.
   virtual bool widen() { return false; }
-  /// Gives up the outputs since the last `finish`. Once this returns, no work that was queued before reads or writes
-  /// the caller's memory. Copies of frames that were staged are done.
+  /// Gives up the outputs since the last `finish`, but not those on their way since then. Once this returns, no work
+  /// that was queued before reads or writes the caller's memory. Copies of frames that were staged are done.
   virtual void abandon() {}
 
   // ---- sequences --------------------------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ class ProfiledOps : public Ops {
   void write(std::span<const float> host, RealMatrix to) override { inner_->write(host, to); }
   void write(std::span<const float> host, OperandMatrix to) override { inner_->write(host, to); }
   void finish() override { inner_->finish(); }
+  void send_apart() override { inner_->send_apart(); }
+  bool is_sending() const override { return inner_->is_sending(); }
+  void deliver() override { inner_->deliver(); }
   const char* precision() const override { return inner_->precision(); }
   const char* wider_precision() const override { return inner_->wider_precision(); }
   bool in_range() override { return inner_->in_range(); }
