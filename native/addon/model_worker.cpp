@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <utility>
 
 namespace flow::addon {
 
@@ -11,14 +12,17 @@ Error disposed() { return {ErrorCode::disposed, "the model was disposed"}; }
 
 Failure aborted() { return {ErrorCode::aborted, "the call was aborted before it started"}; }
 
+double milliseconds(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
 /// Context of the thread-safe function. A weak pointer, because the function may outlive the worker.
 using Context = std::weak_ptr<ModelWorker>;
 
 }  // namespace
 
 void ModelWorker::Job::work() {
-  using Milliseconds = std::chrono::duration<double, std::milli>;
-  const auto begin = std::chrono::steady_clock::now();
+  started = std::chrono::steady_clock::now();
   try {
     if (cancelled) {
       call.withdraw();
@@ -29,7 +33,17 @@ void ModelWorker::Job::work() {
     failure = current_failure();
   }
   if (cancelled) failure = aborted();
-  timing = {Milliseconds(begin - posted).count(), Milliseconds(std::chrono::steady_clock::now() - begin).count()};
+  timing = {milliseconds(posted, started), milliseconds(started, std::chrono::steady_clock::now())};
+}
+
+void ModelWorker::Job::finish() {
+  if (!is_unfinished()) return;
+  try {
+    call.finish();
+  } catch (...) {
+    failure = current_failure();
+  }
+  timing.work = milliseconds(started, std::chrono::steady_clock::now());
 }
 
 Napi::Value ModelWorker::Job::answer(Napi::Env env) const {
@@ -96,28 +110,82 @@ void ModelWorker::loop() {
       queue_.pop_front();
       working_ = true;
     }
-    job->work();
-    const std::lock_guard lock(mutex_);
-    working_ = false;
-    done_.push_back(std::move(job));
-    napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
+    work_through(std::move(job));
   }
   last_();
 }
 
-void ModelWorker::prepare_next() {
+/// Runs a call, and those after it as long as each leaves something to `finish` that the next one need not wait for.
+void ModelWorker::work_through(JobPtr job) {
+  for (;;) {
+    job->work();
+    finish_last();
+    JobPtr next = job->is_unfinished() ? take_successor() : nullptr;
+    if (!next) break;
+    last_job_ = std::exchange(job, std::move(next));
+  }
+  job->finish();
+  const std::lock_guard lock(mutex_);
+  working_ = false;
+  answer_later(std::move(job));
+}
+
+/// Hands a call that is done to JavaScript's thread. Call this under the mutex.
+void ModelWorker::answer_later(JobPtr job) {
+  done_.push_back(std::move(job));
+  napi_call_threadsafe_function(wake_js_, nullptr, napi_tsfn_nonblocking);
+}
+
+bool ModelWorker::finish_last() {
+  if (!last_job_) return false;
+  last_job_->finish();
+  const std::lock_guard lock(mutex_);
+  answer_later(std::move(last_job_));
+  return true;
+}
+
+/// The call at the front of the queue if it may run before the one before it is finished, else null.
+ModelWorker::JobPtr ModelWorker::take_successor() {
+  do_short_work();
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty() || !queue_.front()->call.prepare) return nullptr;
+  JobPtr job = std::move(queue_.front());
+  queue_.pop_front();
+  return job;
+}
+
+/// A stream frees the features of a frame whenever one is answered. That must not keep the next frame from preparation.
+void ModelWorker::do_short_work() {
+  for (;;) {
+    JobPtr job;
+    {
+      const std::lock_guard lock(mutex_);
+      if (queue_.empty() || !queue_.front()->is_short) return;
+      job = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    job->work();
+    const std::lock_guard lock(mutex_);
+    answer_later(std::move(job));
+  }
+}
+
+bool ModelWorker::work_ahead() {
+  const bool was_unfinished = finish_last();
+  do_short_work();
   Job* next = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.empty() || !queue_.front()->call.prepare || abandoned_) return;
+    if (queue_.empty() || !queue_.front()->call.prepare || abandoned_) return was_unfinished;
     next = queue_.front().get();
-    next->prepared = true;
+    if (std::exchange(next->prepared, true)) return true;
   }
   try {
     next->call.prepare();
   } catch (const std::exception&) {
     // `work` meets the same error, and reports it.
   }
+  return true;
 }
 
 void ModelWorker::notify() {
@@ -153,11 +221,17 @@ void ModelWorker::post_and_forget(std::function<void()> work) {
   enqueue(std::move(job));
 }
 
-void ModelWorker::do_or_post(Napi::Env env, std::function<void()> work) {
+void ModelWorker::do_soon(Napi::Env env, std::function<void()> work) {
   if (stopping_) return;
-  if (!is_idle()) return post_and_forget(std::move(work));
-  work();
-  if (after_work_) after_work_(env);
+  if (is_idle()) {
+    work();
+    if (after_work_) after_work_(env);
+    return;
+  }
+  auto job = std::make_unique<Job>();
+  job->call.work = std::move(work);
+  job->is_short = true;
+  enqueue(std::move(job));
 }
 
 Napi::Value ModelWorker::run(Napi::Env env, Call call) {
@@ -167,6 +241,7 @@ Napi::Value ModelWorker::run(Napi::Env env, Call call) {
   // An idle thread stays idle, because only this thread posts calls. Work on this thread saves two thread switches.
   if (is_idle()) {
     job.work();
+    job.finish();
     if (after_work_) after_work_(env);
   } else {
     run_on_thread(job);
@@ -185,6 +260,7 @@ void ModelWorker::run_on_thread(Job& job) {
   const auto done = std::make_shared<std::promise<void>>();
   post_and_forget([&job, done] {
     job.work();
+    job.finish();
     done->set_value();
   });
   done->get_future().get();

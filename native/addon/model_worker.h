@@ -28,6 +28,10 @@ struct CallTiming {
 struct Call {
   /// Runs on the model's thread.
   std::function<void()> work;
+  /// Runs on the model's thread after `work` if `unfinished` says so. The work of the next call may begin before.
+  std::function<void()> finish = {};
+  /// Whether `work` has left something to `finish`. Set it with `finish`.
+  std::function<bool()> unfinished = {};
   /// May run on the model's thread before `work`, while the work of another call waits for a device.
   std::function<void()> prepare = {};
   /// Runs on the model's thread instead of `work` if the call is cancelled after `prepare` has begun: ends what that
@@ -46,9 +50,9 @@ struct Call {
 };
 
 /// A model's own thread. So libuv's thread pool, which file I/O and DNS share, is never blocked. Calls run one after
-/// the other, in the order in which they were posted. A synchronous call runs on JavaScript's thread if the model's
-/// thread is idle. All member functions except `prepare_next`, `notify` and `abandoned` must be called on JavaScript's
-/// thread.
+/// the other, in the order in which they were posted, and are answered in this order. A synchronous call runs on
+/// JavaScript's thread if the model's thread is idle. All member functions except `work_ahead`, `notify` and
+/// `abandoned` must be called on JavaScript's thread.
 ///
 /// A pending promise keeps the process alive; an idle worker does not. When the environment ends (the process exits, or
 /// a worker thread is terminated), queued calls are dropped. The running call is waited for, because it uses memory of
@@ -66,8 +70,9 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
   /// As post, without a promise. Does nothing after `stop`.
   void post_and_forget(std::function<void()> work);
-  /// As post_and_forget, but does short work at once if the thread is idle. `work` must not throw.
-  void do_or_post(Napi::Env env, std::function<void()> work);
+  /// Does short work at once if the thread is idle; else after the running call, or within its `work_ahead`. Does
+  /// nothing after `stop`. `work` must not throw.
+  void do_soon(Napi::Env env, std::function<void()> work);
   /// Waits for the queued calls and for this one. Returns its answer, or throws the error of its work.
   Napi::Value run(Napi::Env env, Call call);
   /// If the call has not started, rejects it with ERR_ABORTED and returns true. A call that is prepared already is
@@ -78,8 +83,10 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   /// As stop, but blocks. The promises of the queued calls are settled when it returns.
   void stop_sync(Napi::Env env);
 
-  /// Prepares the next call in the queue, if there is one. The running call uses this while it waits for a device.
-  void prepare_next();
+  /// Finishes the call before the running one, if it is unfinished, does short work, and prepares the next call in the
+  /// queue, if there is one. The running call uses this while it waits for a device. Returns whether the call before
+  /// was unfinished or the next one is prepared: calls come faster than they are answered.
+  bool work_ahead();
 
   /// Schedules `on_notice` on JavaScript's thread. Several calls of `notify` may result in one call of `on_notice`, the
   /// last of which comes before the answer of the call that notified.
@@ -97,10 +104,14 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
     std::optional<Napi::Promise::Deferred> promise;
     std::optional<Failure> failure;
     std::chrono::steady_clock::time_point posted = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point started = {};
     CallTiming timing;
+    bool is_short = false;   // posted by do_soon
     bool prepared = false;   // `prepare` has begun, so the job stays in the queue until its turn. Under the mutex
     bool cancelled = false;  // after `prepare` had begun. Under the mutex while the job is in the queue
     void work();
+    bool is_unfinished() const { return !failure && call.unfinished && call.unfinished(); }
+    void finish();
     Napi::Value answer(Napi::Env env) const;
   };
   using JobPtr = std::unique_ptr<Job>;
@@ -111,6 +122,11 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   static void on_environment_end(void* worker);
   void loop();
   bool is_idle();
+  void work_through(JobPtr job);
+  bool finish_last();
+  void do_short_work();
+  void answer_later(JobPtr job);
+  JobPtr take_successor();
   void run_on_thread(Job& job);
   void enqueue(JobPtr job);
   void settle_all(Napi::Env env);
@@ -129,6 +145,7 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   std::mutex mutex_;
   std::condition_variable wake_thread_;
   bool working_ = false;  // the thread runs a call
+  JobPtr last_job_;       // unfinished, while the next one runs. Of the model's thread
   std::deque<JobPtr> queue_;
   std::deque<JobPtr> done_;
   std::atomic<bool> stopping_{false};

@@ -149,7 +149,9 @@ Call NativeModel::request_call(const Napi::Value& value, BoundMemory& memory) {
   // `worker` is a raw pointer: a job must not own the worker that runs it.
   const auto outcome = std::make_shared<Outcome>();
   return {.work = [session = session_.get(), worker = worker_.get(), request,
-                   outcome] { *outcome = session->run(*request, [worker] { worker->prepare_next(); }); },
+                   outcome] { *outcome = session->run(*request, [worker] { return worker->work_ahead(); }); },
+          .finish = [session = session_.get()] { session->deliver(); },
+          .unfinished = [outcome] { return outcome->sending; },
           .prepare = [session = session_.get(), request] { session->stage_ahead(*request); },
           .withdraw = [session = session_.get()] { session->withdraw(); },
           .result = [this, trace, outcome](Napi::Env env, const CallTiming& timing) -> Napi::Value {
@@ -187,7 +189,7 @@ Napi::Value NativeModel::cancel(const Info& info) {
 Napi::Value NativeModel::release(const Info& info) {
   return guarded(info.Env(), [&] {
     const FeatureId id = to_feature_id(info[0]);
-    worker_->do_or_post(info.Env(), [session = session_.get(), id] { session->release(id); });
+    worker_->do_soon(info.Env(), [session = session_.get(), id] { session->release(id); });
     return info.Env().Undefined();
   });
 }

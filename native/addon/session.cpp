@@ -30,7 +30,7 @@ void Session::close() {
   held_bytes_ = 0;
 }
 
-Outcome Session::run(const Request& request, const std::function<void()>& while_computing) {
+Outcome Session::run(const Request& request, const std::function<bool()>& while_computing) {
   Outcome outcome = network().run(request, while_computing);
   count_bytes();
   return outcome;

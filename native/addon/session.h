@@ -29,8 +29,9 @@ class Session {
   /// Frees everything. May be called twice.
   void close();
 
-  /// As the functions of Network. `run`, `stage_ahead` and `withdraw` throw Error(native) unless the session is open.
-  Outcome run(const Request& request, const std::function<void()>& while_computing);
+  /// As the functions of Network. All but `release` throw Error(native) unless the session is open.
+  Outcome run(const Request& request, const std::function<bool()>& while_computing);
+  void deliver() { network().deliver(); }
   void stage_ahead(const Request& request) { network().stage_ahead(request); }
   void withdraw() { network().withdraw(); }
   void release(FeatureId id);

@@ -78,7 +78,7 @@ Network::Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const
       stager_(*ops_, backbone.patch),
       patch_(backbone.patch) {}
 
-Outcome Network::run(const Request& request, const std::function<void()>& while_computing) {
+Outcome Network::run(const Request& request, const std::function<bool()>& while_computing) {
   try {
     return answer(request, while_computing);
   } catch (...) {
@@ -87,12 +87,13 @@ Outcome Network::run(const Request& request, const std::function<void()>& while_
   }
 }
 
-Outcome Network::answer(const Request& request, const std::function<void()>& while_computing) {
+Outcome Network::answer(const Request& request, const std::function<bool()>& while_computing) {
   if (request.skip_duplicate && answer_duplicate(request)) {
     ops_->abandon();  // the frame may have been staged ahead
     return {.duplicate = true};
   }
   const Job job = place(request);
+  bool others = false;  // whether other requests wait
   if (job.plan != nullptr) {
     KeyWriter key;
     key.add(job.plan->id).add(job.from.frame).add(job.from.slot).add(job.to.frame).add(job.to.slot);
@@ -118,22 +119,27 @@ Outcome Network::answer(const Request& request, const std::function<void()>& whi
     };
     for (const OtherStreamPtr& stream : request.streams) ops_->wait_for(*stream);
     run_calls();
-    if (while_computing && ops_->stages_ahead()) while_computing();
+    const auto others_wait = [&] { return while_computing && ops_->stages_ahead() && while_computing(); };
+    others = others_wait();
     if (request.skip_duplicate) {  // here, so that it overlaps with the device
       if (const auto* frame = std::get_if<Frame>(&request.from)) job.from.slot->frame.assign(*frame);
       if (const auto* frame = std::get_if<Frame>(&request.to)) job.to.slot->frame.assign(*frame);
     }
+    others |= others_wait();
+    if (others) ops_->send_apart();
     for (int scalings = 0; !ops_->in_range();) {
       make_room(scalings);
       if (request.trace != nullptr) request.trace->clear();
       run_calls();
     }
   }
-  ops_->finish();
   if (!request.features.empty()) ops_->read(job.from.slot->matrix, request.features);
   if (request.keep_from != 0) features_.keep(request.keep_from, job.from.slot);
   if (request.keep_to != 0) features_.keep(request.keep_to, job.to.slot);
+  // Last: the results of a request that fails must not be on their way.
+  ops_->finish();
   Outcome outcome;
+  outcome.sending = others && ops_->is_sending();
   if (std::exchange(numerics_changed_, false)) outcome.numerics = numerics();
   return outcome;
 }

@@ -23,13 +23,21 @@ class Network {
   Network(std::unique_ptr<Ops> ops, const BackboneConfig& backbone, const HeadConfig& head,
           WeightSource& backbone_weights, WeightSource& head_weights);
 
-  /// Computes the results that `request` asks for. They are written when this returns. Throws Error: `argument` for
-  /// inputs of different sizes, `disposed` for features that are not kept any more, `out_of_memory`, `device`,
-  /// `precision` for values that are out of range whatever their scale. After an error nothing is kept. Once this
-  /// returns or throws, the memory of the request's frames and results is not used any more.
+  /// Computes the results that `request` asks for. They are written when this returns, unless the outcome says that
+  /// they are still being sent. Throws Error: `argument` for inputs of different sizes, `disposed` for features that
+  /// are not kept any more, `out_of_memory`, `device`, `precision` for values that are out of range whatever their
+  /// scale. After an error nothing is kept. Once this returns or throws, the memory of the request's frames is not used
+  /// any more, nor that of its results, unless they are being sent.
   ///
-  /// Calls `while_computing` while a device computes, if the engine gains by stage_ahead.
-  Outcome run(const Request& request, const std::function<void()>& while_computing = {});
+  /// Calls `while_computing` while a device computes, if the engine gains by stage_ahead. It returns whether other
+  /// requests wait. Only then results may be sent while the next request is computed. It may be called twice, because a
+  /// request may arrive meanwhile.
+  Outcome run(const Request& request, const std::function<bool()>& while_computing = {});
+
+  /// Waits for the results that are being sent; does nothing if none are. Call it in `while_computing` of the next
+  /// request, or before any other call. Throws Error(device). The features that the request kept stay, but after this
+  /// error the network cannot be used any more.
+  void deliver() { ops_->deliver(); }
 
   /// Copies the frames of the next request to the device. Call it in `while_computing` of the running request.
   void stage_ahead(const Request& request) { stager_.stage_ahead(request); }
@@ -79,7 +87,7 @@ class Network {
   };
   struct Source;  // an input in the engine's memory
   struct Job;     // a request whose inputs and results are there
-  Outcome answer(const Request& request, const std::function<void()>& while_computing);
+  Outcome answer(const Request& request, const std::function<bool()>& while_computing);
   bool answer_duplicate(const Request& request);
   CompiledBackbone* compiled(Grid grid) const;
   Grid grid_of(const Request& request) const;

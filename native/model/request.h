@@ -64,6 +64,7 @@ struct Request {
 /// How a request was answered.
 struct Outcome {
   bool duplicate = false;                 // skip_duplicate answered it
+  bool sending = false;                   // results are still on their way: they are there after Network::deliver
   std::optional<Numerics> numerics = {};  // if they have changed since the outcome before
 };
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { FlowModel, LoadOptions } from '../../lib/index.js'
+import type { FlowModel, LoadOptions, StreamResult } from '../../lib/index.js'
 import { cosine, flowError, relativeL2, sameBits, transpose } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { figure } from '../support/figures.js'
@@ -116,6 +116,31 @@ describe('hidden values beyond the range of float16', () => {
       const result = await stream.push(a)
       expect(result?.flow?.data.every(Number.isFinite) ?? true).toBe(true)
     })
+  })
+
+  it('concern one frame of those in flight, and are gone before the next one reads its features', async () => {
+    const alike = [1, 2, 3].map((n) => ({ ...a, data: a.data.map((value, i) => (i < 100 * n ? 9 : value)) }))
+    const frames = [a, alike[0]!, b, alike[1]!, alike[2]!]
+    const settled = async (results: readonly Promise<StreamResult | undefined>[]) =>
+      (await Promise.allSettled(results)).map((result) =>
+        result.status === 'rejected' ? (result.reason as unknown) : result.value?.flow?.data,
+      )
+    for (const options of [{ precision: 'fp16' }, {}] as const) {
+      const expected: unknown[] = []
+      await withModel(massiveInB(1e5), options, async (model) => {
+        using stream = model.stream()
+        for (const frame of frames) expected.push(...(await settled([stream.push(frame)])))
+      })
+      await withModel(massiveInB(1e5), options, async (model) => {
+        using stream = model.stream()
+        const results = await settled(frames.map((frame) => stream.push(frame)))
+        for (const [i, result] of results.entries())
+          if (result instanceof Float32Array) expect(sameBits(result, expected[i] as Float32Array)).toBe(true)
+          else if (result === undefined) expect(i).toBe(0)
+          else expect([i, result, options]).toEqual([2, flowError('ERR_PRECISION'), { precision: 'fp16' }])
+        expect(model.numerics.precision).toBe('precision' in options ? 'fp16' : 'bf16')
+      })
+    }
   })
 })
 

@@ -24,6 +24,7 @@ describe.each(['spin', 'block'] as const)('wait: %j', (wait) => {
       using features = await model.features(a)
       await features.read()
       for (const frame of [a, b, a]) await stream.push(frame)
+      await Promise.all([b, a].map((frame) => stream.push(frame)))
       stream.pushSync(b)
       return flow
     })

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <utility>
 
 #include "check.h"
 #include "cpu/cpu_engine.h"
@@ -344,9 +345,12 @@ void staged_ahead(const TestedEngine& engine) {
                    .flow = flow};
   };
   const auto stage = [&](const Request& next) {
-    return [&, next] {
-      network.stage_ahead(next);
-      staged++;
+    return [&, next, is_staged = false]() mutable {
+      if (!std::exchange(is_staged, true)) {
+        network.stage_ahead(next);
+        staged++;
+      }
+      return false;
     };
   };
   for (int round = 0; round < 4; round++) {
@@ -362,6 +366,50 @@ void staged_ahead(const TestedEngine& engine) {
   }
   const bool copies = engine.name != "cpu";
   check::that(staged == (copies ? 8 : 0), staged, " frames were staged ahead");
+}
+
+/// The results of a request are sent to the host while the next one is computed, if the engine sends results.
+void sent_apart(const TestedEngine& engine) {
+  Network network = tiny_network(engine);
+  NetworkCalls calls(network);
+  const Frames frames;
+  const std::size_t size = std::size_t{2} * height * width;
+  Values forward(size), backward(size), first(size), second(size);
+  calls.flow(frames.a.frame(), frames.b.frame(), grid, forward, height, width);
+  calls.flow(frames.b.frame(), frames.a.frame(), grid, backward, height, width);
+  const auto request = [&](const Image& from, const Image& to, Values& flow) {
+    return Request{
+        .from = from.frame(), .to = to.frame(), .grid = grid, .height = height, .width = width, .flow = flow};
+  };
+  const bool may_send = engine.name != "cpu";
+  const auto others_wait = [] { return true; };
+  for (int round = 0; round < 4; round++) {
+    std::ranges::fill(first, 0.F);
+    std::ranges::fill(second, 0.F);
+    const Outcome one = network.run(request(frames.a, frames.b, first), others_wait);
+    check::that(!one.sending || may_send, "the first is sent, round ", round);
+    const Outcome two = network.run(request(frames.b, frames.a, second), [&] {
+      network.deliver();
+      check::that(first == forward, "what is delivered while the next is computed, round ", round);
+      return true;
+    });
+    check::that(!two.sending || may_send, "the second is sent, round ", round);
+    network.deliver();
+    check::that(first == forward && second == backward, "round ", round);
+    network.deliver();  // does nothing
+    // A request that fails does not take the results before it along.
+    std::ranges::fill(first, 0.F);
+    network.run(request(frames.a, frames.b, first), others_wait);
+    bool failed = false;
+    try {
+      calls.flow(FeatureId{12345}, frames.b.frame(), grid, second, height, width);
+    } catch (const Error& error) {
+      failed = error.code() == ErrorCode::disposed;
+    }
+    check::that(failed, "features of no name are found");
+    network.deliver();
+    check::that(first == forward, "beside a request that fails, round ", round);
+  }
 }
 
 void same_as_file(const SyntheticWeights& made, const std::string& name) {
@@ -400,6 +448,7 @@ void register_on(const TestedEngine& engine) {
   add("an MLP backbone, radius 3 and no refinement give the oracle's features and flow", other_configuration);
   add("frames of every format and stride are resized to the CPU engine's pixels", frame_formats);
   add("frames that are staged ahead give the same bits", staged_ahead);
+  add("results that are sent while the next request is computed are the same bits", sent_apart);
   add("a frame that is replayed, and one from features, gives the same bits", replays);
 }
 
