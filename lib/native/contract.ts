@@ -262,7 +262,7 @@ export interface NativeCopyRequest {
 export interface NativeResult {
   /** From the call to the start of its work. */
   readonly wait: number
-  /** Of the work on the model's thread. */
+  /** Of the work on the model's thread, without what it leaves for the work of the next call. */
   readonly work: number
   /** Whether `skipDuplicate` answered the request. */
   readonly duplicate: boolean
@@ -310,7 +310,7 @@ export interface NativeModel {
    * is rejected once that does not read the frame any more.
    */
   cancel(ticket: number): boolean
-  /** Frees features once the requests before are answered. Does nothing for a name that is not in use. */
+  /** Frees features once the requests before have begun; these keep theirs. Does nothing for a name that is not in use. */
   release(features: FeatureId): void
   /**
    * Zeroed memory that the engine reads frames from and writes results to without a copy. Undefined on a CPU, where ordinary

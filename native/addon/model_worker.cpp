@@ -22,7 +22,7 @@ using Context = std::weak_ptr<ModelWorker>;
 }  // namespace
 
 void ModelWorker::Job::work() {
-  started = std::chrono::steady_clock::now();
+  const auto started = std::chrono::steady_clock::now();
   try {
     if (cancelled) {
       call.withdraw();
@@ -43,7 +43,6 @@ void ModelWorker::Job::finish() {
   } catch (...) {
     failure = current_failure();
   }
-  timing.work = milliseconds(started, std::chrono::steady_clock::now());
 }
 
 Napi::Value ModelWorker::Job::answer(Napi::Env env) const {

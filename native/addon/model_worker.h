@@ -104,7 +104,6 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
     std::optional<Napi::Promise::Deferred> promise;
     std::optional<Failure> failure;
     std::chrono::steady_clock::time_point posted = std::chrono::steady_clock::now();
-    std::chrono::steady_clock::time_point started = {};
     CallTiming timing;
     bool is_short = false;   // posted by do_soon
     bool prepared = false;   // `prepare` has begun, so the job stays in the queue until its turn. Under the mutex

@@ -202,7 +202,13 @@ void CudaOps::send_apart() {
   guarded([&] {
     sent_apart_ = true;  // before the first, so that an error below has all forgotten
     bool any = false;
-    for (HostOutput& output : outputs_) any |= output.set_aside();
+    try {
+      for (HostOutput& output : outputs_) any |= output.set_aside();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::out_of_memory) throw;
+      for (HostOutput& output : outputs_) output.forget_sent();
+      any = false;  // they go as they would if no request waited
+    }
     sent_apart_ = any;
     if (!any) return;
     computed_.record(stream_);
@@ -213,8 +219,11 @@ void CudaOps::send_apart() {
 
 void CudaOps::deliver() {
   if (!std::exchange(sending_, false)) return;
+  // The error of a later request does not touch results that reach the host all the same.
+  const std::string error_of_later = std::exchange(poison_, {});
   guarded([&] { send_stream_.synchronize(); });
   for (HostOutput& output : outputs_) output.deliver_sent();
+  poison_ = error_of_later;
 }
 
 void CudaOps::forget_outputs() {

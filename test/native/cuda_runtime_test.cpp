@@ -11,8 +11,10 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "check.h"
 #include "cuda/copy.h"
@@ -641,6 +643,56 @@ const OnEmulator withdrawn("a request that fails or is given up has stopped read
     std::ranges::fill(block->bytes(), std::byte{2});
     check::that(all_are(on_device(), 1), "the frame is read afterwards");
   }
+});
+
+/// An engine with a sequence whose result goes to `host`.
+struct Resize {
+  static constexpr int rows = 2 * 4, cols = 6;
+
+  CudaOps ops;
+  std::unique_ptr<Memory> from;
+  std::vector<float> host = std::vector<float>(std::size_t{4} * rows * cols), expected;
+
+  explicit Resize(const Gpu& gpu) : ops(gpu.context, Precision::fp32) {
+    std::vector<float> values(std::size_t{rows} * cols);
+    std::iota(values.begin(), values.end(), 1.F);
+    from = ops.allocate(sizeof(float) * values.size());
+    ops.write(values, in());
+    run();
+    ops.finish();
+    expected = std::exchange(host, std::vector<float>(host.size()));
+  }
+  RealMatrix in() const { return {from->data(), rows, cols, cols}; }
+  void run() {
+    const RealMatrix out = ops.output(host, 0, 2 * rows, 2 * cols);
+    ops.sequence(nullptr, {}, [&] { ops.resize_flow(in(), out); });
+  }
+};
+
+const OnEmulator on_their_way("results that are on their way arrive although a later request fails", [](Gpu& gpu) {
+  Resize resize(gpu);
+  const Variable late("EMULATOR_STREAMS", "late");
+  resize.run();
+  resize.ops.send_apart();
+  resize.ops.finish();
+  check::that(resize.ops.is_sending() && resize.host != resize.expected, "nothing is on its way");
+  {
+    const Fault fault("cuLaunchKernelEx:1:1,cuLaunchKernel:1:1");
+    expect_error(ErrorCode::device, "cannot be used any more", [&] { resize.run(); });
+  }
+  resize.ops.deliver();
+  check::that(resize.host == resize.expected, "they are lost");
+});
+
+const OnEmulator no_room("without memory to send results apart, they go to the host as ever", [](Gpu& gpu) {
+  Resize resize(gpu);
+  resize.run();
+  {
+    const Fault fault("cuMemHostAlloc:1:2,cuMemAlloc:1:2");
+    resize.ops.send_apart();
+  }
+  resize.ops.finish();
+  check::that(!resize.ops.is_sending() && resize.host == resize.expected, "they are not there");
 });
 
 const OnEmulator given_up("work that is given up is waited for as the engine waits", [](Gpu& gpu) {
