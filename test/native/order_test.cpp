@@ -182,6 +182,7 @@ class Modules {
       network_->run(request, [&] {  // the network has queued its work, and does not wait yet
         if (i + 1 < frames) produce(video[i + 1]);
         if (i > 0) consume(i);
+        return false;
       });
       network_->release(std::exchange(last, ids_));
     }
