@@ -69,7 +69,7 @@ export class FlowModel {
   readonly #preparer: Preparer
 
   private constructor({ native, info, source }: LoadedModel, defaults: Defaults) {
-    this.#calls = new CallQueue(native)
+    this.#calls = new CallQueue(native, info.gpu === null ? 'cpu' : 'gpu')
     this.info = info
     this.#requests = new RequestPlanner(this.#calls, info, defaults)
     this.#preparer = new Preparer(this.#calls, info, source, new PlanCache(cacheFolder()))

@@ -67,7 +67,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
   readonly #options: StreamOptions | OnDevice<StreamOptions>
   readonly #depth: number
   readonly #policy: QueuePolicy
-  /** Frames that the model's thread may have at a time: 2, or 1 if the freshest frame is wanted. */
+  /** Frames that the model's thread may have at a time: 1 if the freshest frame is wanted. */
   readonly #most: number
   readonly #lane: Lane
   readonly #counter = new StreamCounter()
@@ -93,7 +93,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
     this.#options = options
     this.#depth = options.queue?.depth ?? DEFAULT_DEPTH
     this.#policy = options.queue?.policy ?? 'wait'
-    this.#most = this.#policy === 'drop-oldest' || options.deadline !== undefined ? 1 : 2
+    this.#most = this.#policy === 'drop-oldest' || options.deadline !== undefined ? 1 : calls.scheduler.most
     this.#lane = {
       pending: () => this.#waiting.length > 0,
       close: () => this.close(),
@@ -120,7 +120,16 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
    *   starts from the frame before this one.
    */
   push(frame: FrameSource, options: PushOptions<Maps['flow']> = {}): Promise<StreamResult<Maps> | undefined> {
-    const site = callSite(FlowStream.prototype.push)
+    return this.#push(callSite(FlowStream.prototype.push), frame, options)
+  }
+
+  /** @param onResult called with the result before another frame starts, unlike what awaits the promise */
+  #push(
+    site: CallSite,
+    frame: FrameSource,
+    options: PushOptions<Maps['flow']>,
+    onResult?: (result: StreamResult<Maps> | undefined) => void,
+  ): Promise<StreamResult<Maps> | undefined> {
     return this.#calls.track(async () => {
       this.#check(options)
       const { signal } = options
@@ -131,7 +140,11 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
         signal,
         () => this.#withdraw(entry),
         () =>
-          new Promise<StreamResult<Maps> | undefined>((resolve, reject) => {
+          new Promise<StreamResult<Maps> | undefined>((fulfill, reject) => {
+            const resolve = (result: StreamResult<Maps> | undefined) => {
+              onResult?.(result)
+              fulfill(result)
+            }
             entry = { ...pushed, site, options, frame: decoded, resolve, reject }
             this.#enqueue(entry)
             if (decoded === undefined) void this.#decode(entry, frame as EncodedSource)
@@ -189,11 +202,10 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
       result !== undefined && !(live && reasonOf(result) === 'dropped')
     // A frame that cannot be used fails at once, also behind frames that wait. So it must not hold them up.
     const holds = (result: StreamResult<Maps> | undefined) => wanted(result) && reasonOf(result!) !== 'failed'
-    const push = async (frame: FrameSource) => {
-      const result = await this.#tryPush(frame)
-      if (holds(result)) count(1)
-      return result
-    }
+    const push = (frame: FrameSource) =>
+      this.#tryPush(frame, (result) => {
+        if (holds(result)) count(1)
+      })
     const limit = live ? Infinity : this.#policy === 'wait' ? this.#depth + 1 : Math.max(1, this.#depth)
     try {
       for await (const result of readAhead(frames, push, wanted, limit)) {
@@ -250,10 +262,13 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
   // ---- the queue
 
   /** As `push`, but the error of a frame becomes a result. */
-  async #tryPush(frame: FrameSource): Promise<StreamResult<Maps> | undefined> {
+  async #tryPush(
+    frame: FrameSource,
+    onResult: (result: StreamResult<Maps> | undefined) => void,
+  ): Promise<StreamResult<Maps> | undefined> {
     const [index, timestamp] = [this.#index, performance.now()]
     try {
-      return await this.push(frame)
+      return await this.#push(callSite(this.#tryPush), frame, {}, onResult)
     } catch (error) {
       if (this.#closed) throw error
       const timing = { queue: 0, engine: 0, total: performance.now() - timestamp }

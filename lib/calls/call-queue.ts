@@ -48,15 +48,16 @@ type Entry = (...args: never[]) => unknown
 export class CallQueue {
   readonly native: NativeModel
   /** Lets the streams of the model take turns. */
-  readonly scheduler = new Scheduler()
+  readonly scheduler: Scheduler
   readonly #inFlight = new Set<Promise<unknown>>()
   #ticket = 0
   #featureId = 0
   #closed = false
   #end: Promise<void> | undefined
 
-  constructor(native: NativeModel) {
+  constructor(native: NativeModel, engine: 'cpu' | 'gpu') {
     this.native = native
+    this.scheduler = new Scheduler(engine)
   }
 
   /** Whether `close` or `closeSync` was called. */

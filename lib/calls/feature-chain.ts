@@ -6,16 +6,20 @@ export interface Link<Frame> {
   readonly frame: Frame
   /** The frame before; undefined once this one is answered. */
   before: Link<Frame> | undefined
+  /** Its request has failed, or must fail. */
   failed: boolean
 }
 
 /**
  * The features that the next frame of a stream starts from. A frame's request is made before the request of the frame before it
- * is answered. If a request fails, the chain goes back to the last frame that has not failed.
+ * is answered. If a request fails, so do those after it, which start from features that are not kept. The chain goes back to the
+ * last frame that has not failed, and they are made again from there, in their order.
  */
 export class FeatureChain<Frame> {
   readonly #release: (id: FeatureId) => void
   #last: Link<Frame> | undefined
+  /** Requests that must fail, and have not been answered yet. */
+  #doomed = 0
 
   constructor(release: (id: FeatureId) => void) {
     this.#release = release
@@ -27,12 +31,9 @@ export class FeatureChain<Frame> {
     return this.#last
   }
 
-  /**
-   * Whether the request of the last frame cannot succeed, because the frame before has failed. The next frame must wait until
-   * the last one starts again.
-   */
+  /** Whether requests must fail because one before them has. The next frame must wait until they are made again. */
   get broken(): boolean {
-    return this.last?.before?.failed === true
+    return this.#doomed > 0
   }
 
   add(id: FeatureId, frame: Frame): Link<Frame> {
@@ -47,8 +48,17 @@ export class FeatureChain<Frame> {
     link.before = undefined
   }
 
-  /** The request of a frame failed. Its features were not kept. */
+  /** The request of a frame failed, or was answered for a frame after one that failed. Its features are not needed. */
   failed(link: Link<Frame>): void {
+    this.#release(link.id)
+    if (link.failed) {
+      this.#doomed -= 1
+      return
+    }
+    for (let { last } = this; last !== undefined && last !== link; last = last.before) {
+      last.failed = true
+      this.#doomed += 1
+    }
     link.failed = true
   }
 

@@ -10,19 +10,22 @@ export interface Lane {
   close(): void
 }
 
-/**
- * Parts that the model's thread has at a time: the running one and the next one. So the thread never waits for the event loop,
- * and can copy the next frame to a GPU while one runs.
- */
-const RUNNING = 2
-
 /** Shares one model between lanes. The next part comes from the ready lane whose last turn is longest ago. */
 export class Scheduler {
+  /**
+   * Parts that the model's thread has at a time: the running one and the next one, so that the thread never waits for the event
+   * loop. With a GPU there is one more: a frame comes to the GPU and one is computed, while the results of a third go out.
+   */
+  readonly most: number
   /** Lanes with pending parts. Other lanes are not kept in memory. */
   #lanes: Lane[] = []
   readonly #lastTurns = new WeakMap<Lane, number>()
   #turns = 0
   #running = 0
+
+  constructor(engine: 'cpu' | 'gpu') {
+    this.most = engine === 'gpu' ? 3 : 2
+  }
 
   /** Starts as many parts as may run. Call it whenever a lane may have become ready. */
   wake(lane: Lane): void {
@@ -35,7 +38,7 @@ export class Scheduler {
   }
 
   #startAll(): void {
-    while (this.#running < RUNNING) {
+    while (this.#running < this.most) {
       const lane = this.#next()
       if (lane === undefined) break
       this.#lastTurns.set(lane, ++this.#turns)

@@ -52,21 +52,25 @@ export function tensorMaker(wanted: FlowMapOptions, calls: CallQueue): ResultMak
 
 const tensorsOf = (maps: TensorMaps): readonly Tensor[] => Object.values(maps)
 
-/** Results in use at a time with `reuse`: two in the engine, two that the consumer of `from` has not taken, one that it has. */
-const RING = 5
-
-/** The memory of the last results, which is written again. */
+/**
+ * The memory of the last results, which is written again.
+ *
+ * As many results as may be computed at a time may be given at once, and as many frames start before they are read. So the ring
+ * is twice as large.
+ */
 export class ResultRing<Maps extends FlowMaps | TensorMaps> {
   readonly #maker: ResultMaker<Maps>
+  readonly #size: number
   #ring: Maps[] = []
 
-  constructor(maker: ResultMaker<Maps>) {
+  constructor(maker: ResultMaker<Maps>, size: number) {
     this.#maker = maker
+    this.#size = size
   }
 
   /** The oldest maps, which nobody has any more. If they are of another size, new ones instead. */
   next(size: OutputSize): Maps {
-    const oldest = this.#ring.length === RING ? this.#ring.shift()! : undefined
+    const oldest = this.#ring.length === this.#size ? this.#ring.shift()! : undefined
     const fits = oldest !== undefined && this.#maker.fits(oldest, size)
     if (oldest !== undefined && !fits) this.#maker.free(oldest)
     const maps = fits ? oldest : this.#maker.make(size)

@@ -75,7 +75,7 @@ export class StreamSteps<Maps extends FlowMaps | TensorMaps> {
     this.#calls = calls
     this.#planner = planner
     this.#maker = maker
-    this.#ring = options.reuse === true ? new ResultRing(maker) : undefined
+    this.#ring = options.reuse === true ? new ResultRing(maker, 2 * calls.scheduler.most) : undefined
     this.#options = options
     const { output } = options
     const onDevice = isDeviceOutput(output)

@@ -416,8 +416,8 @@ describe('a stream with results on the device', () => {
       for (const [i, frame] of given.entries()) {
         const step = await traced(() => stream.push(frame))
         const expected = await ordinary.push(frames[i]!)
-        // The first round fills tables for this size.
-        if (round > 0) expect([copies(step), step.onDevice]).toEqual([[], []])
+        // The first frames fill tables for this size, and each of six results is allocated once.
+        if (round * given.length + i > 6) expect([copies(step), step.onDevice]).toEqual([[], []])
         captures += step.captures
         if (round === 0 && i === 0) continue
         const { flow, backward, occlusion, confidence } = withFlow(step.result)
@@ -428,10 +428,10 @@ describe('a stream with results on the device', () => {
         expect(await occlusion!.toHost()).toEqual(bits.occlusion!.data)
         expect(sameBits(await confidence!.toHost(), bits.confidence!.data)).toBe(true)
       }
-      // Six frames, five results and three slots of features take 30 turns until a graph fits again.
-      if (round === 4) expect(captures).toBeLessThan(given.length)
+      // Six frames, six results and three slots of features: each graph fits again after six turns, and is recorded then.
+      if (round > 2) expect(captures).toBe(0)
     }
-    expect(pointers.size).toBe(5)
+    expect(pointers.size).toBe(6)
   })
 
   it('replays one graph for each result if the frames take turns with them', async () => {
@@ -492,7 +492,7 @@ describe('a stream with results on the device', () => {
       ])
     expect(tensors(large).every(({ disposed }) => disposed)).toBe(true)
     expect(tensors(small).some(({ disposed }) => disposed)).toBe(false)
-    expect(new Set(small.map(({ flow }) => flow)).size).toBe(5)
+    expect(new Set(small.map(({ flow }) => flow)).size).toBe(6)
     stream.close()
     expect(small.at(-1)!.flow.disposed).toBe(false)
   })
