@@ -62,7 +62,7 @@ export type Outcome = 'computed' | 'first' | 'cuts' | 'duplicates'
 export interface Timing {
   /** From the push to the start of the computation, or to the drop. */
   readonly queue: number
-  /** The computation. */
+  /** The computation. Without the way of the result from a GPU, if another frame waits: it then takes that way beside the next one. */
   readonly engine: number
   /** From the push to the result. */
   readonly total: number
