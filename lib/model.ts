@@ -1,4 +1,5 @@
 import { CallQueue } from './calls/call-queue.js'
+import { partsInFlight } from './calls/scheduler.js'
 import { fieldMaker, tensorMaker } from './calls/stream-results.js'
 import type { FeatureMap } from './feature-map.js'
 import { fieldLength, FlowField } from './flow-field.js'
@@ -69,7 +70,7 @@ export class FlowModel {
   readonly #preparer: Preparer
 
   private constructor({ native, info, source }: LoadedModel, defaults: Defaults) {
-    this.#calls = new CallQueue(native, info.gpu === null ? 'cpu' : 'gpu')
+    this.#calls = new CallQueue(native, partsInFlight(info))
     this.info = info
     this.#requests = new RequestPlanner(this.#calls, info, defaults)
     this.#preparer = new Preparer(this.#calls, info, source, new PlanCache(cacheFolder()))

@@ -14,7 +14,11 @@ export type QueuePolicy = 'wait' | 'reject' | 'drop-oldest'
 
 /** The queue of a stream: frames that wait for the model. */
 export interface QueueOptions {
-  /** Frames that may wait, besides the one that is computed: 0 to 10000, 1 or more for `'drop-oldest'`. Default 2. */
+  /**
+   * Frames that may wait, besides those that the model's thread has: the one that is computed and the next one, and on a GPU with
+   * memory of its own another one; with `'drop-oldest'` or a `deadline` only the one that is computed. 0 to 10000, 1 or more for
+   * `'drop-oldest'`. Default 2.
+   */
   readonly depth?: number | undefined
   /**
    * - `'wait'` (default): every frame is computed. A producer should await {@link FlowStream.ready}, or its pushes.

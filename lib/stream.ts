@@ -89,11 +89,11 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
   ) {
     checkStreamOptions(options)
     this.#calls = calls
-    this.#steps = new StreamSteps(calls, planner, maker, options)
     this.#options = options
     this.#depth = options.queue?.depth ?? DEFAULT_DEPTH
     this.#policy = options.queue?.policy ?? 'wait'
     this.#most = this.#policy === 'drop-oldest' || options.deadline !== undefined ? 1 : calls.scheduler.most
+    this.#steps = new StreamSteps(calls, planner, maker, options, this.#most)
     this.#lane = {
       pending: () => this.#waiting.length > 0,
       close: () => this.close(),
@@ -170,7 +170,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
         const result = callNative(site, () => this.#calls.native.run(step.request))
         return this.#count(this.#steps.finish(pushed, step, result))
       } catch (error) {
-        this.#steps.chain.failed(step.link)
+        this.#steps.failed(step)
         throw error
       }
     })
@@ -412,7 +412,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
         const result = await sent
         return this.#count(this.#steps.finish(entry, step, result))
       } catch (error) {
-        this.#steps.chain.failed(step.link)
+        this.#steps.failed(step)
         // The frame before this one has failed meanwhile. Plan this frame again, from the last frame that has not failed.
         if (before?.failed !== true) throw error
       }

@@ -55,9 +55,9 @@ export class CallQueue {
   #closed = false
   #end: Promise<void> | undefined
 
-  constructor(native: NativeModel, engine: 'cpu' | 'gpu') {
+  constructor(native: NativeModel, partsInFlight: number) {
     this.native = native
-    this.scheduler = new Scheduler(engine)
+    this.scheduler = new Scheduler(partsInFlight)
   }
 
   /** Whether `close` or `closeSync` was called. */

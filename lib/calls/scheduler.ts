@@ -1,3 +1,5 @@
+import type { FlowModelInfo } from '../load.js'
+
 /** A source of work that is done in order, one part after the other. */
 export interface Lane {
   /** Whether there is a part, ready or not. */
@@ -10,12 +12,18 @@ export interface Lane {
   close(): void
 }
 
+/**
+ * Parts that the thread of a model should have at a time: the running one and the next one, so that it never waits for the event
+ * loop. With a GPU that has memory of its own there is one more: one frame comes in and one is computed, while the results of a
+ * third go out.
+ */
+export function partsInFlight({ gpu }: Pick<FlowModelInfo, 'gpu'>): number {
+  return gpu === null || gpu.inPlace ? 2 : 3
+}
+
 /** Shares one model between lanes. The next part comes from the ready lane whose last turn is longest ago. */
 export class Scheduler {
-  /**
-   * Parts that the model's thread has at a time: the running one and the next one, so that the thread never waits for the event
-   * loop. With a GPU there is one more: a frame comes to the GPU and one is computed, while the results of a third go out.
-   */
+  /** Parts that the model's thread has at a time. */
   readonly most: number
   /** Lanes with pending parts. Other lanes are not kept in memory. */
   #lanes: Lane[] = []
@@ -23,8 +31,8 @@ export class Scheduler {
   #turns = 0
   #running = 0
 
-  constructor(engine: 'cpu' | 'gpu') {
-    this.most = engine === 'gpu' ? 3 : 2
+  constructor(most: number) {
+    this.most = most
   }
 
   /** Starts as many parts as may run. Call it whenever a lane may have become ready. */

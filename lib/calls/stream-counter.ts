@@ -36,7 +36,7 @@ export interface StreamStats {
   readonly pushed: number
   /** In the queue. */
   readonly waiting: number
-  /** On the model's thread, or next there. */
+  /** With the model's thread: next, running, or with the result on its way. */
   readonly running: number
   /** With a flow. */
   readonly computed: number
@@ -62,7 +62,7 @@ export type Outcome = 'computed' | 'first' | 'cuts' | 'duplicates'
 export interface Timing {
   /** From the push to the start of the computation, or to the drop. */
   readonly queue: number
-  /** The computation. Without the way of the result from a GPU, if another frame waits: it then takes that way beside the next one. */
+  /** The computation, with the copy of the result from a GPU. If that copy overlaps the next computation, it is not counted. */
   readonly engine: number
   /** From the push to the result. */
   readonly total: number

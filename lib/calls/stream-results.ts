@@ -52,29 +52,35 @@ export function tensorMaker(wanted: FlowMapOptions, calls: CallQueue): ResultMak
 
 const tensorsOf = (maps: TensorMaps): readonly Tensor[] => Object.values(maps)
 
-/**
- * The memory of the last results, which is written again.
- *
- * As many results as may be computed at a time may be given at once, and as many frames start before they are read. So the ring
- * is twice as large.
- */
+/** The memory of the last results, which is written again. */
 export class ResultRing<Maps extends FlowMaps | TensorMaps> {
   readonly #maker: ResultMaker<Maps>
   readonly #size: number
   #ring: Maps[] = []
+  /** Maps that nothing was written to. */
+  readonly #spare: Maps[] = []
 
-  constructor(maker: ResultMaker<Maps>, size: number) {
+  /** @param inFlight how many frames of the stream may be computed at a time */
+  constructor(maker: ResultMaker<Maps>, inFlight: number) {
     this.#maker = maker
-    this.#size = size
+    // So many results may be given in one turn of the event loop, and so many frames start before the consumer reads them. Or the
+    // consumer has one, and the buffer of `node()` another one.
+    this.#size = Math.max(2 * inFlight, inFlight + 2)
   }
 
   /** The oldest maps, which nobody has any more. If they are of another size, new ones instead. */
   next(size: OutputSize): Maps {
-    const oldest = this.#ring.length === this.#size ? this.#ring.shift()! : undefined
+    const oldest = this.#spare.pop() ?? (this.#ring.length === this.#size ? this.#ring.shift() : undefined)
     const fits = oldest !== undefined && this.#maker.fits(oldest, size)
     if (oldest !== undefined && !fits) this.#maker.free(oldest)
     const maps = fits ? oldest : this.#maker.make(size)
     this.#ring.push(maps)
     return maps
+  }
+
+  /** Takes back maps of a frame that has failed, so that they do not push out a result that somebody has. */
+  giveBack(maps: Maps): void {
+    const at = this.#ring.indexOf(maps)
+    if (at !== -1) this.#spare.push(...this.#ring.splice(at, 1))
   }
 }

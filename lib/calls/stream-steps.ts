@@ -66,16 +66,18 @@ export class StreamSteps<Maps extends FlowMaps | TensorMaps> {
   /** The features that the next frame starts from. */
   readonly chain: FeatureChain<KeptFrame>
 
+  /** @param inFlight how many frames may have a request at a time */
   constructor(
     calls: CallQueue,
     planner: RequestPlanner,
     maker: ResultMaker<Maps>,
     options: StreamOptions | OnDevice<StreamOptions>,
+    inFlight: number,
   ) {
     this.#calls = calls
     this.#planner = planner
     this.#maker = maker
-    this.#ring = options.reuse === true ? new ResultRing(maker, 2 * calls.scheduler.most) : undefined
+    this.#ring = options.reuse === true ? new ResultRing(maker, inFlight) : undefined
     this.#options = options
     const { output } = options
     const onDevice = isDeviceOutput(output)
@@ -127,6 +129,12 @@ export class StreamSteps<Maps extends FlowMaps | TensorMaps> {
     const link = this.chain.add(id, kept)
     const request = { ...common, from: before.id, to: frame, keepTo: id, ...filled.request, similarity }
     return { ...step, request, link, filled, similarity }
+  }
+
+  /** The request of a frame has failed, or its answer is of no use. */
+  failed({ link, filled }: Step<Maps>): void {
+    this.chain.failed(link)
+    if (filled !== undefined) this.#ring?.giveBack(filled.maps)
   }
 
   /** The result of a frame whose request was answered. */

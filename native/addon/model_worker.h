@@ -70,8 +70,8 @@ class ModelWorker : public std::enable_shared_from_this<ModelWorker> {
   Napi::Promise post(Napi::Env env, std::uint32_t ticket, Call call);
   /// As post, without a promise. Does nothing after `stop`.
   void post_and_forget(std::function<void()> work);
-  /// Does short work at once if the thread is idle; else after the running call, or within its `work_ahead`. Does
-  /// nothing after `stop`. `work` must not throw.
+  /// Does short work at once if the thread is idle; else once the calls before have begun: after them, or within
+  /// `work_ahead` of the last of them. Does nothing after `stop`. `work` must not throw.
   void do_soon(Napi::Env env, std::function<void()> work);
   /// Waits for the queued calls and for this one. Returns its answer, or throws the error of its work.
   Napi::Value run(Napi::Env env, Call call);

@@ -28,9 +28,10 @@ namespace flow::cuda {
 
 namespace {
 
-/// The number of graphs that are kept. A stream needs two (two feature maps take turns), twice as many with its
-/// backward flow, and a multiple of that for a few sizes.
-constexpr std::size_t kept_recordings = 24;
+/// The number of graphs that are kept. A stream whose frames come one by one needs two, because two feature maps take
+/// turns; one whose frames wait needs six to twelve: three maps, or four, with two staging slots. There are more for
+/// backward flow, and for each size.
+constexpr std::size_t kept_recordings = 48;
 
 template <class T>
 const T& as(const Packed& packed) {
@@ -221,7 +222,14 @@ void CudaOps::deliver() {
   if (!std::exchange(sending_, false)) return;
   // The error of a later request does not touch results that reach the host all the same.
   const std::string error_of_later = std::exchange(poison_, {});
-  guarded([&] { send_stream_.synchronize(); });
+  try {
+    guarded([&] { send_stream_.synchronize(); });
+  } catch (const Error& error) {
+    // The later request has been given up, too, so it must not go on.
+    for (HostOutput& output : outputs_) output.forget_sent();
+    if (poison_.empty()) poison_ = error_of_later.empty() ? std::string(error.what()) : error_of_later;
+    throw Error(ErrorCode::device, poison_);
+  }
   for (HostOutput& output : outputs_) output.deliver_sent();
   poison_ = error_of_later;
 }

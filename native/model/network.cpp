@@ -136,11 +136,11 @@ Outcome Network::answer(const Request& request, const std::function<bool()>& whi
   if (!request.features.empty()) ops_->read(job.from.slot->matrix, request.features);
   if (request.keep_from != 0) features_.keep(request.keep_from, job.from.slot);
   if (request.keep_to != 0) features_.keep(request.keep_to, job.to.slot);
+  Outcome outcome;
+  if (std::exchange(numerics_changed_, false)) outcome.numerics = numerics();
   // Last: the results of a request that fails must not be on their way.
   ops_->finish();
-  Outcome outcome;
   outcome.sending = others && ops_->is_sending();
-  if (std::exchange(numerics_changed_, false)) outcome.numerics = numerics();
   return outcome;
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../../lib/index.js'
 import { flowError, sameBits } from '../support/compare.js'
 import { fixture, loadTiny, noiseFrame, type RgbFrame, tinyFrames } from '../support/fixtures.js'
-import { expectAccounted, expectMapsOf, withFlow } from '../support/streams.js'
+import { expectAccounted, expectHeldResult, expectMapsOf, withFlow } from '../support/streams.js'
 
 let model: FlowModel
 let a: RgbFrame
@@ -208,6 +208,8 @@ describe('a stream', () => {
     }
     expect(seen.size).toBe(4)
   })
+
+  it('reuses no result that somebody has, if frames are made again', () => expectHeldResult(model))
 
   it('reuses no result that the consumer of `from` still has', async () => {
     const many = Array.from({ length: 12 }, (_, i) => frames[i % frames.length]!)

@@ -11,7 +11,7 @@ import { flowError, sameBits } from '../support/compare.js'
 import { useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame, tinyFrames } from '../support/fixtures.js'
 import { holding, type HostEvent, madeCopy, traced, waitUntil } from '../support/host-trace.js'
-import { expectAccounted, expectMapsOf, withFlow } from '../support/streams.js'
+import { expectAccounted, expectHeldResult, expectMapsOf, withFlow } from '../support/streams.js'
 
 useEmulator()
 const [a, b] = await tinyFrames()
@@ -148,6 +148,11 @@ describe('a stream on a GPU', () => {
         expectAccounted(stream.stats())
       })
     }
+  })
+
+  it('reuses no result that somebody has, if frames are made again', async () => {
+    await using model = await load()
+    await expectHeldResult(model)
   })
 })
 

@@ -684,6 +684,22 @@ const OnEmulator on_their_way("results that are on their way arrive although a l
   check::that(resize.host == resize.expected, "they are lost");
 });
 
+const OnEmulator lost("results that are lost on their way end the engine, whatever the error is", [](Gpu& gpu) {
+  for (const char* const fault : {"cuEventSynchronize:1", "cuEventSynchronize:1:2"}) {
+    Resize resize(gpu);
+    const Variable late("EMULATOR_STREAMS", "late");
+    resize.run();
+    resize.ops.send_apart();
+    resize.ops.finish();
+    resize.run();
+    {
+      const Fault injected(fault);
+      expect_error(ErrorCode::device, "", [&] { resize.ops.deliver(); });
+    }
+    expect_error(ErrorCode::device, "", [&] { resize.ops.finish(); });
+  }
+});
+
 const OnEmulator no_room("without memory to send results apart, they go to the host as ever", [](Gpu& gpu) {
   Resize resize(gpu);
   resize.run();

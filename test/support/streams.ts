@@ -8,7 +8,7 @@ import type {
   TensorMaps,
 } from '../../lib/index.js'
 import { relativeL2, sameBits } from './compare.js'
-import type { RgbFrame } from './fixtures.js'
+import { noiseFrame, type RgbFrame } from './fixtures.js'
 
 /** The result of a frame that has a flow. */
 export function withFlow<Maps extends FlowMaps | TensorMaps>(
@@ -71,4 +71,23 @@ async function expectFlowsOf(...[model, result, before, frame]: MapsOf) {
   const maps = roundTrip(result)
   expect(result.occlusion!.data).toEqual(maps.occlusion)
   return maps
+}
+
+/** Checks that a stream with `reuse` does not write a result again because frames after it were made anew. */
+export async function expectHeldResult(model: FlowModel): Promise<void> {
+  using stream = model.stream({ reuse: true, queue: { depth: 10 } })
+  const frames = Array.from({ length: 7 }, (_, i) => noiseFrame(32, 32, i))
+  await stream.push(frames[0]!)
+  const held = withFlow(await stream.push(frames[1]!)).flow
+  const pushes = frames.slice(2).map((frame) => stream.push(frame))
+  const { buffer } = frames[2]!.data
+  structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
+  const [failed, ...others] = await Promise.allSettled(pushes)
+  expect(failed).toMatchObject({ reason: { code: 'ERR_FRAME' } })
+  // The consumer may hold the result until the next one is given.
+  const started = others.slice(0, model.info.gpu === null ? 2 : 3)
+  for (const result of started) {
+    if (result.status === 'rejected') throw result.reason
+    expect(withFlow(result.value).flow).not.toBe(held)
+  }
 }

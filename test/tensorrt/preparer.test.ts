@@ -74,7 +74,7 @@ function machine(folder: string) {
       const gpu = { computeCapability: '8.7', driver: '13.0' }
       const backbone = { patch: 16 }
       const all = { device, precision: 'fp16', gpu, backbone, backboneEngine, ...info } as FlowModelInfo
-      const calls = new CallQueue(native as unknown as NativeModel, 'gpu')
+      const calls = new CallQueue(native as unknown as NativeModel, 3)
       const preparer = new Preparer(calls, all, TINY, new PlanCache(folder))
       const prepare = (options: PrepareOptions = {}, grid = GRID) =>
         preparer.prepare(callSite(machine), grid, options)
@@ -312,7 +312,7 @@ describe('a build ends', () => {
 test('a checkpoint that is gone is a reason, no error', async () => {
   await withFolder(async (folder) => {
     const native = new Native()
-    const calls = new CallQueue(native as unknown as NativeModel, 'gpu')
+    const calls = new CallQueue(native as unknown as NativeModel, 3)
     const info = {
       backboneEngine: 'auto',
       precision: 'fp16',

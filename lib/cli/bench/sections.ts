@@ -195,8 +195,8 @@ function partsSection({ scenario, results }: ScenarioReport): Section {
       }),
     ],
     notes: [
-      'Copy is the call, which checks the frame and copies what cannot be read in place; engine has the copies to a GPU and back; ' +
-        'result is the way back to JavaScript.' +
+      'Copy is the call, which checks the frame and copies what cannot be read in place; engine has the copies to a GPU and back, ' +
+        'unless the copy back overlaps the next frame; result is what remains until JavaScript has it.' +
         (late ? ' Late is from when a frame was due until it was pushed.' : ''),
     ],
   }
