@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FlowField, FlowModel, LoadOptions } from '../../lib/index.js'
+import { runScript } from '../support/child.js'
 import { flowError, sameBits } from '../support/compare.js'
-import { useEmulator } from '../support/emulator.js'
+import { EMULATOR, useEmulator } from '../support/emulator.js'
 import { loadTiny, noiseFrame } from '../support/fixtures.js'
 import { holding, made, madeCopy, traced } from '../support/host-trace.js'
 
@@ -202,5 +203,10 @@ describe('with frames in flight', () => {
         else if (result.status === 'rejected') throw result.reason
         else expectSame([result.value], [expected[i + 1]])
     })
+  })
+
+  it('a process can exit', async () => {
+    const env = { DINOV3_FLOW_CUDA_DRIVER: EMULATOR, EMULATOR_STREAMS: 'late' }
+    expect(await runScript('exit-while-busy.mjs', [], env)).toMatchObject({ code: 7, signal: null })
   })
 })
