@@ -38,6 +38,9 @@ export const SCHEDULES = ['forward', 'reverse', '7']
 /** Filter of ops_test. Addresses and barriers of bfloat16 kernels are those of float16. */
 const NOT_TWICE = ['~[cuda bf16']
 
+/** Not run where they take minutes: orders of streams neither depend on the host nor concern the threads of a kernel. */
+const OF_ORDERS = ['order_test']
+
 /** Each variant has a build of its own, unless `build` names that of another one. */
 const VARIANTS = {
   host: {
@@ -57,6 +60,7 @@ const VARIANTS = {
   race: {
     options: ['-DFLOW_EMULATOR_MODE=race'],
     run: (program) => [program],
+    without: OF_ORDERS,
     ops: NOT_TWICE,
   },
   count: {
@@ -67,6 +71,7 @@ const VARIANTS = {
   arm64: {
     options: [`-DCMAKE_TOOLCHAIN_FILE=${path.join(root, 'tools/cmake/aarch64.cmake')}`],
     run: (program) => ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', program],
+    without: OF_ORDERS,
     tools: ['aarch64-linux-gnu-g++', 'qemu-aarch64-static'],
     ops: ['~[cuda'], // filter of the tests of ops_test
   },
@@ -99,7 +104,7 @@ export async function runNativeTests(variant) {
     throw new Error(
       `unknown option --${variant}; there are --schedules, --arm64, --sanitize, --race and --count`,
     )
-  const { options, run, ops = [], tools = [], programs } = VARIANTS[variant]
+  const { options, run, ops = [], tools = [], programs, without = [] } = VARIANTS[variant]
   const absent = tools.filter((tool) => spawnSync(tool, ['--version']).error !== undefined)
   if (absent.length > 0) return missing(`C++ tests (${variant})`, absent.join(' and '))
 
@@ -168,7 +173,7 @@ export async function runNativeTests(variant) {
       ...shared('capability 7.5', ['[cuda', '~[cuda bf16', '~[cuda f32'], { EMULATOR_CAPABILITY: '7.5' }),
     )
   } else
-    for (const program of programs ?? PROGRAMS)
+    for (const program of (programs ?? PROGRAMS).filter((each) => !without.includes(each)))
       tasks.push(...(program === 'ops_test' ? shared(variant, ops) : [() => test(program, variant)]))
   await each(tasks, processes, (task) => task())
   const total = addTotals(totals)
