@@ -49,10 +49,6 @@ void SharedBuffer::to_device(std::size_t bytes) {
   if (!one_memory_) copy_to_device(host_->data(), bytes, device_address_, stream_);
 }
 
-void SharedBuffer::to_host(std::size_t bytes) {
-  if (!one_memory_) copy_to_host(device_address_, bytes, host_->data(), stream_);
-}
-
 // ---- StagedFrame ----------------------------------------------------------------------------------------------------
 
 Frame StagedFrame::put(const Frame& frame, int height, int width) {
@@ -104,53 +100,49 @@ Frame StagedFrame::put_pixels(const Frame& frame) {
 std::byte* HostOutput::prepare(std::span<std::byte> host) {
   const MemoryPtr memory = holding(host);
   if (memory && memory->device() != Memory::host) {
-    way_ = Way::in_place;
-    host_ = host;
+    written_.way = Way::in_place;
+    written_.host = host;
     return host.data();
   }
   const auto block = std::dynamic_pointer_cast<const HostBlock>(memory);
   const bool one_memory = computes_in_place(stream_.context());
   const bool aligned = reinterpret_cast<std::uintptr_t>(host.data()) % alignment == 0;
-  way_ = !block ? Way::staged : !one_memory ? Way::direct : aligned ? Way::in_place : Way::staged;
+  written_.way = !block ? Way::staged : !one_memory ? Way::direct : aligned ? Way::in_place : Way::staged;
   std::byte* at = nullptr;
-  if (way_ == Way::in_place) {
+  if (written_.way == Way::in_place) {
     at = block->device_address(host.data());
   } else {
-    buffer_.reserve(host.size_bytes(), sides());
-    at = buffer_.device();
+    written_.reserve(host.size_bytes());
+    at = written_.buffer.device();
   }
-  host_ = host;
+  written_.host = host;
   return at;
 }
 
-void HostOutput::download() {
-  if (host_.empty()) return;
-  if (way_ == Way::staged) buffer_.to_host(host_.size_bytes());
-  if (way_ == Way::direct) copy_to_host(buffer_.device(), host_.size_bytes(), host_.data(), stream_);
-}
-
-void HostOutput::deliver() {
-  if (way_ == Way::staged && !host_.empty()) std::memcpy(host_.data(), buffer_.host(), host_.size_bytes());
-  host_ = {};
-}
-
 bool HostOutput::set_aside() {
-  if (host_.empty() || way_ == Way::in_place || buffer_.is_one_memory()) return false;
-  aside_.reserve(host_.size_bytes(), sides());
-  copy_on_device(buffer_.device(), host_.size_bytes(), aside_.device(), stream_);
-  sent_ = host_;
-  sent_way_ = way_;
+  if (!written_.needs_copy()) return false;
+  const std::size_t bytes = written_.host.size_bytes();
+  aside_.way = written_.way;
+  aside_.reserve(bytes);
+  copy_on_device(written_.buffer.device(), bytes, aside_.buffer.device(), stream_);
+  aside_.host = written_.host;
   return true;
 }
 
-void HostOutput::send(const Stream& by) {
-  if (sent_.empty()) return;
-  copy_to_host(aside_.device(), sent_.size_bytes(), sent_way_ == Way::direct ? sent_.data() : aside_.host(), by);
+void HostOutput::Result::reserve(std::size_t bytes) {
+  buffer.reserve(bytes, way == Way::direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both);
 }
 
-void HostOutput::deliver_sent() {
-  if (sent_way_ == Way::staged && !sent_.empty()) std::memcpy(sent_.data(), aside_.host(), sent_.size_bytes());
-  sent_ = {};
+bool HostOutput::Result::needs_copy() const { return !host.empty() && way != Way::in_place && !buffer.is_one_memory(); }
+
+void HostOutput::Result::send(const Stream& by) {
+  if (!needs_copy()) return;
+  copy_to_host(buffer.device(), host.size_bytes(), way == Way::direct ? host.data() : buffer.host(), by);
+}
+
+void HostOutput::Result::deliver() {
+  if (way == Way::staged && !host.empty()) std::memcpy(host.data(), buffer.host(), host.size_bytes());
+  host = {};
 }
 
 }  // namespace flow::cuda

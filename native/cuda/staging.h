@@ -25,9 +25,8 @@ class SharedBuffer {
   bool is_one_memory() const { return one_memory_; }
   /// An address of the device; null before the first `reserve`.
   std::byte* device() const { return device_address_; }
-  /// Enqueue copies of the first `bytes` bytes; nothing if both sides are one memory.
+  /// Enqueues a copy of the first `bytes` bytes; nothing if both sides are one memory.
   void to_device(std::size_t bytes);
-  void to_host(std::size_t bytes);
 
  private:
   const Stream& stream_;
@@ -76,24 +75,24 @@ class StagedFrame {
 /// The second way copies the result on the device first, so kernels may write the next result meanwhile.
 class HostOutput {
  public:
-  explicit HostOutput(const Stream& stream) : stream_(stream), buffer_(stream), aside_(stream) {}
+  explicit HostOutput(const Stream& stream) : stream_(stream), written_(stream), aside_(stream) {}
 
   /// The device address where kernels write the result that is meant for `host`; aligned for any type.
   std::byte* prepare(std::span<std::byte> host);
   /// Enqueues the copy from the device, if one is needed.
-  void download();
+  void download() { written_.send(stream_); }
   /// Call once the copy is done: copies a staged result to the caller's memory.
-  void deliver();
-  void forget() { host_ = {}; }
+  void deliver() { written_.deliver(); }
+  void forget() { written_.host = {}; }
 
   /// Enqueues a copy to other memory of the device. Returns false, and does nothing, if there is no result, or if
   /// kernels write where the caller or the host reads. The result that was set aside before must be delivered.
   bool set_aside();
   /// Enqueues the copy to the host of what was set aside, on `by`, which must have waited for `set_aside`.
-  void send(const Stream& by);
+  void send(const Stream& by) { aside_.send(by); }
   /// Call once that copy is done. `prepare` and `forget` do not change what this delivers.
-  void deliver_sent();
-  void forget_sent() { sent_ = {}; }
+  void deliver_sent() { aside_.deliver(); }
+  void forget_sent() { aside_.host = {}; }
 
  private:
   enum class Way {
@@ -102,18 +101,24 @@ class HostOutput {
     in_place,  // written by kernels to the caller's memory: the device's, or a HostBlock that the device shares
   };
 
-  /// The sides of a buffer that a result needs on its way.
-  SharedBuffer::Sides sides() const {
-    return way_ == Way::direct ? SharedBuffer::Sides::device : SharedBuffer::Sides::both;
-  }
+  /// A result on the device, and where it goes.
+  struct Result {
+    explicit Result(const Stream& stream) : buffer(stream) {}
+
+    /// Gives the buffer room for a result of that size, on the sides that it needs on its way. Set `way` first.
+    void reserve(std::size_t bytes);
+    bool needs_copy() const;
+    void send(const Stream& by);
+    void deliver();
+
+    SharedBuffer buffer;
+    std::span<std::byte> host;
+    Way way = Way::staged;
+  };
 
   const Stream& stream_;
-  SharedBuffer buffer_;
-  std::span<std::byte> host_;
-  Way way_ = Way::staged;
-  SharedBuffer aside_;
-  std::span<std::byte> sent_;
-  Way sent_way_ = Way::staged;
+  Result written_;  // by kernels
+  Result aside_;
 };
 
 }  // namespace flow::cuda
