@@ -324,15 +324,23 @@ void replays(const TestedEngine& engine) {
   }
 }
 
+/// The flow of a pair of frames and its backward flow, one request at a time.
+struct BothWays {
+  Values forward, backward;
+  BothWays(NetworkCalls& calls, const Frames& frames)
+      : forward(std::size_t{2} * height * width), backward(forward.size()) {
+    calls.flow(frames.a.frame(), frames.b.frame(), grid, forward, height, width);
+    calls.flow(frames.b.frame(), frames.a.frame(), grid, backward, height, width);
+  }
+};
+
 /// The frames of the next request are copied to the device while a request runs, if the engine copies frames.
 void staged_ahead(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   NetworkCalls calls(network);
   const Frames frames;
-  const std::size_t size = std::size_t{2} * height * width;
-  Values forward(size), backward(size), first(size), second(size);
-  calls.flow(frames.a.frame(), frames.b.frame(), grid, forward, height, width);
-  calls.flow(frames.b.frame(), frames.a.frame(), grid, backward, height, width);
+  const BothWays expected(calls, frames);
+  Values first(expected.forward.size()), second(first.size());
   std::uint64_t number = 0;
   int staged = 0;
   const auto request = [&](const Image& from, const Image& to, Values& flow) {
@@ -357,12 +365,12 @@ void staged_ahead(const TestedEngine& engine) {
     const Request one = request(frames.a, frames.b, first), two = request(frames.b, frames.a, second);
     network.run(one, stage(two));
     network.run(two);
-    check::that(first == forward && second == backward, "round ", round);
+    check::that(first == expected.forward && second == expected.backward, "round ", round);
     // The request whose frames were staged ahead never runs.
     const Request three = request(frames.a, frames.b, second);
     network.run(one, stage(two));
     network.run(three);
-    check::that(second == forward, "a cancelled request, round ", round);
+    check::that(second == expected.forward, "a cancelled request, round ", round);
   }
   const bool copies = engine.name != "cpu";
   check::that(staged == (copies ? 8 : 0), staged, " frames were staged ahead");
@@ -373,10 +381,8 @@ void sent_apart(const TestedEngine& engine) {
   Network network = tiny_network(engine);
   NetworkCalls calls(network);
   const Frames frames;
-  const std::size_t size = std::size_t{2} * height * width;
-  Values forward(size), backward(size), first(size), second(size);
-  calls.flow(frames.a.frame(), frames.b.frame(), grid, forward, height, width);
-  calls.flow(frames.b.frame(), frames.a.frame(), grid, backward, height, width);
+  const BothWays expected(calls, frames);
+  Values first(expected.forward.size()), second(first.size());
   const auto request = [&](const Image& from, const Image& to, Values& flow) {
     return Request{
         .from = from.frame(), .to = to.frame(), .grid = grid, .height = height, .width = width, .flow = flow};
@@ -390,12 +396,12 @@ void sent_apart(const TestedEngine& engine) {
     check::that(one.sending == may_send, "the first is sent, round ", round);
     const Outcome two = network.run(request(frames.b, frames.a, second), [&] {
       network.deliver();
-      check::that(first == forward, "what is delivered while the next is computed, round ", round);
+      check::that(first == expected.forward, "what is delivered while the next is computed, round ", round);
       return true;
     });
     check::that(two.sending == may_send, "the second is sent, round ", round);
     network.deliver();
-    check::that(first == forward && second == backward, "round ", round);
+    check::that(first == expected.forward && second == expected.backward, "round ", round);
     network.deliver();  // does nothing
     // A request that fails does not take the results before it along.
     std::ranges::fill(first, 0.F);
@@ -408,7 +414,7 @@ void sent_apart(const TestedEngine& engine) {
     }
     check::that(failed, "features of no name are found");
     network.deliver();
-    check::that(first == forward, "beside a request that fails, round ", round);
+    check::that(first == expected.forward, "beside a request that fails, round ", round);
   }
 }
 
