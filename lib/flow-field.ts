@@ -5,6 +5,7 @@ import { sampleFlow } from './motion/sample.js'
 import { type MagnitudeOptions, type MotionStatistics, motionStatistics } from './motion/statistics.js'
 import { allocateFloats, refuseOverlap } from './support/allocate.js'
 import { isFloat32Array } from './support/brands.js'
+import { shown } from './support/quote.js'
 
 /**
  * Dense optical flow: for every pixel of the first frame, its displacement to the second frame.
@@ -134,7 +135,7 @@ export function fieldLength(width: number, height: number): number {
   if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
     throw new FlowError(
       'ERR_ARGUMENT',
-      `a flow field needs a positive integer width and height, got ${width} x ${height}`,
+      `a flow field needs a positive integer width and height, got ${shown(width)} x ${shown(height)}`,
     )
   }
   return 2 * width * height

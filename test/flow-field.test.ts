@@ -42,6 +42,8 @@ describe('a field and an array (height, width, 2)', () => {
       () => FlowField.fromInterleaved(0.5, 4, new Float32Array(4)),
       'positive integer',
     ],
+    // All values of the array in a message would be megabytes.
+    ['the array first', () => new FlowField(new Float32Array(8) as never, 2, 2 as never), 'an object x 2'],
   ])('%s make none', (_, make, reason) => {
     let error: unknown
     try {

@@ -9,8 +9,8 @@ export function quoted(text: string): string {
 }
 
 /**
- * Any value from a file for an error message. Objects and lists are only named: the file may give them a `toString` that
- * makes `String` throw.
+ * Any value from a file or a caller for an error message. Objects and lists are only named: they may be long, or have a
+ * `toString` that makes `String` throw.
  */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
