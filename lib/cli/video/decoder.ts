@@ -39,7 +39,7 @@ export interface VideoFormat {
 }
 
 /** ffmpeg's names of the formats that are asked for, and the frame's. */
-const FORMATS = { nv12: 'nv12', yuv444p: 'i444', rgb24: 'rgb' } as const
+const FORMATS = { yuv420p: 'i420', yuv444p: 'i444', rgb24: 'rgb' } as const
 const MOST_FAULTS = 1000
 /** Frames per second of a video that tells neither times nor a rate. */
 const DEFAULT_RATE = 25

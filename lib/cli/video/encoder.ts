@@ -24,7 +24,7 @@ const ENCODERS: readonly (readonly string[])[] = [
     '-preset',
     'ultrafast',
     '-crf',
-    '18',
+    '20',
     '-x264-params',
     'cabac=1:8x8dct=1:no-deblock=0:deblock=0,0',
   ],

@@ -30,7 +30,7 @@ export function layersOf({ overlay, arrows, sideBySide, occlusion }: LookOptions
 
 /** The layout of a layer's pixels. */
 export function trackFormatOf(layer: Layer, { format }: FrameBuffer): TrackFormat {
-  if (layer === 'frame') return format === 'nv12' ? 'nv12' : format === 'i444' ? 'yuv444p' : 'rgb24'
+  if (layer === 'frame') return format === 'i420' ? 'yuv420p' : format === 'i444' ? 'yuv444p' : 'rgb24'
   return ({ colors: 'yuv420p', arrows: 'rgba', occlusion: 'gray' } as const)[layer]
 }
 

@@ -7,7 +7,6 @@ import type { OutputSize } from '../../size.js'
 export const FOURCC = {
   rgb24: 'RGB\x18',
   rgba: 'RGBA',
-  nv12: 'NV12',
   yuv420p: 'I420',
   yuv444p: '444P',
   gray: 'Y800',
