@@ -37,7 +37,7 @@ describe('a field that a model makes', () => {
   ])('is not of %s x %s', async (width, height) => {
     await using model = await loadTiny()
     expect(() => model.createField(width as number, height)).toThrow(
-      flowError('ERR_ARGUMENT', `${width} x ${height}`),
+      flowError('ERR_ARGUMENT', `${typeof width === 'string' ? `"${width}"` : width} x ${height}`),
     )
   })
 

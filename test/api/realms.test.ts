@@ -137,10 +137,11 @@ describe('a signal of another realm or of a polyfill', () => {
     const options = { signal: signal as unknown as AbortSignal }
     expect(sameBits((await model.flow(a, b, options)).data, expected.data)).toBe(true)
     expect(signal.listeners).toBe(0)
-    const calls = Array.from({ length: 4 }, () => model.flow(a, b, options))
+    // The engine computes the first of them meanwhile, but not all.
+    const calls = Array.from({ length: 64 }, () => model.flow(a, b, options))
     signal.abort()
     const settled = await Promise.allSettled(calls)
-    expect(settled[3]).toMatchObject({
+    expect(settled.at(-1)).toMatchObject({
       reason: { code: 'ERR_ABORTED', cause: { name: 'AbortError' } },
     })
     await expect(model.flow(a, b, options)).rejects.toThrow(flowError('ERR_ABORTED'))
