@@ -1,4 +1,5 @@
 import { FlowError } from './errors.js'
+import { inJson } from './support/quote.js'
 
 /** Where to compute: `cuda` is the first NVIDIA GPU that the process sees, `cuda:N` is the GPU of index N. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
@@ -25,6 +26,6 @@ export function checkDevice(device: Device): void {
   if (!isDevice(device))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `device: must be one of auto, cpu, cuda, cuda:N (N from 0 to 999), not ${JSON.stringify(device) ?? String(device)}`,
+      `device: must be one of auto, cpu, cuda, cuda:N (N from 0 to 999), not ${inJson(device)}`,
     )
 }

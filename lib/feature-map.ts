@@ -5,6 +5,7 @@ import type { FeatureId, NativeModel } from './native/contract.js'
 import type { OutputSize } from './size.js'
 import { callNative, callSite } from './native/failure.js'
 import { allocateFloats } from './support/allocate.js'
+import { described } from './support/arguments.js'
 import { isFloat32Array } from './support/brands.js'
 import { readOnlyTensor, type Tensor } from './tensor.js'
 import { EngineMemory } from './tensor/memory.js'
@@ -176,7 +177,10 @@ export class FeatureMap implements FeatureMapShape {
       new FeatureMap(queue, id, shape, release)
     featureIdOf = (map, queue, name) => {
       if (!(map instanceof FeatureMap))
-        throw new FlowError('ERR_ARGUMENT', `${name}: must be a FeatureMap that model.features() returned`)
+        throw new FlowError(
+          'ERR_ARGUMENT',
+          `${name}: must be a FeatureMap that model.features() returned, not ${described(map)}`,
+        )
       map.#requireLive()
       if (map.#queue !== queue)
         throw new FlowError(

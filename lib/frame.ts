@@ -1,3 +1,4 @@
+import { isPromise } from 'node:util/types'
 import { FlowError } from './errors.js'
 import type { NativeFrame, NativePlane, NativeRange } from './native/contract.js'
 import {
@@ -13,6 +14,7 @@ import {
   yuvToRgb,
 } from './pixel-formats.js'
 import { isResizable } from './support/allocate.js'
+import { described } from './support/arguments.js'
 import { isBytes, isUint8Array, isUrl } from './support/brands.js'
 import { quoted } from './support/quote.js'
 import { placeOf, Tensor } from './tensor.js'
@@ -137,8 +139,8 @@ export function isFile(source: unknown): source is EncodedSource {
  */
 export function checkFrame(source: DecodedFrame, name: string): NativeFrame {
   const fail = failing(name)
-  if (typeof source !== 'object' || source === null)
-    fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${describe(source)}`)
+  if (typeof source !== 'object' || source === null || isPromise(source))
+    fail(`a frame is { data, width, height }, a path or the bytes of a picture, not ${described(source)}`)
   const frame = isCudaArray(source) ? frameOfArray(source, fail) : source
   const { width, height } = frame
   if (!('pointer' in frame) && typeof (frame as { readonly stream?: unknown }).stream === 'bigint')
@@ -176,7 +178,7 @@ function pixelsOf(data: unknown, fail: Fail): NativeFrame['data'] {
   if (isBytes(data)) return isResizable(data) ? new Uint8Array(data) : data
   if (!(data instanceof Tensor))
     fail(
-      `its data must be a Uint8Array, Buffer, Uint8ClampedArray or Tensor, not ${describe(data)}: give its bytes as new Uint8Array(...)`,
+      `its data must be a Uint8Array, Buffer, Uint8ClampedArray or Tensor, not ${described(data)}: give its bytes as new Uint8Array(...)`,
     )
   if (data.dtype !== 'uint8') fail(`its data are a tensor of ${data.dtype}: it must be of uint8`)
   return placeOf(data as Tensor<'uint8'>)
@@ -191,7 +193,7 @@ const ARRAY_FORMATS: Readonly<Record<number, readonly PixelFormat[]>> = {
 
 function frameOfArray(source: CudaArrayFrame, fail: Fail): PointerFrame {
   const typestr = typestrOf(source)
-  if (typestr !== '|u1') fail(`its typestr must be '|u1', for bytes, not ${describe(typestr)}`)
+  if (typestr !== '|u1') fail(`its typestr must be '|u1', for bytes, not ${described(typestr)}`)
   const { pointer, shape, strides, stream } = checkCudaArray(source, 1, fail)
   const [height, width, channels = 1] = shape
   const formats = ARRAY_FORMATS[channels]
@@ -201,7 +203,7 @@ function frameOfArray(source: CudaArrayFrame, fail: Fail): PointerFrame {
     )
   const { format = formats[0]! } = source
   if (!formats.includes(format))
-    fail(`its format must be ${formats.join(' or ')}, for ${channels} channels, not ${describe(format)}`)
+    fail(`its format must be ${formats.join(' or ')}, for ${channels} channels, not ${described(format)}`)
   const [pitch, pixel, sample = 1] = strides
   if (pixel !== channels || sample !== 1)
     fail(
@@ -221,12 +223,12 @@ function rangeAt(
 ): NativeRange {
   const { pointer, data, stream } = frame as Readonly<Record<'pointer' | 'data' | 'stream', unknown>>
   if (data !== undefined) fail('it has data and a pointer: give one of them')
-  if (!isAddress(pointer)) fail(`its pointer must be an address as a bigint, not ${describe(pointer)}`)
+  if (!isAddress(pointer)) fail(`its pointer must be an address as a bigint, not ${described(pointer)}`)
   const bytes = Math.max(
     ...sizes.map(({ row, rows }, p) => planes[p]!.offset + planes[p]!.stride * (rows - 1) + row),
   )
   if (stream !== undefined && !isHandle(stream))
-    fail(`its stream must be a handle as a bigint, not ${describe(stream)}`)
+    fail(`its stream must be a handle as a bigint, not ${described(stream)}`)
   return { pointer: pointer as bigint, bytes, stream: stream as bigint | undefined }
 }
 
@@ -247,7 +249,7 @@ export function makeFrame(
 ): FrameBuffer {
   const fail = failing('frame')
   if (typeof shape !== 'object' || shape === null)
-    fail(`a frame is made from { width, height, format }, not ${describe(shape)}`)
+    fail(`a frame is made from { width, height, format }, not ${described(shape)}`)
   const { width, height, format = 'rgb', range, matrix } = shape
   checkSides(width, height, fail)
   const row = checkFormat(format, fail)
@@ -279,7 +281,7 @@ function failing(name: string): Fail {
 function checkSides(width: number, height: number, fail: Fail): void {
   for (const [side, value] of Object.entries({ width, height }))
     if (!Number.isInteger(value) || value < 1 || value > MAX_SIDE)
-      fail(`its ${side} must be an integer from 1 to ${MAX_SIDE}, not ${describe(value)}`)
+      fail(`its ${side} must be an integer from 1 to ${MAX_SIDE}, not ${described(value)}`)
 }
 
 function checkFormat(format: unknown, fail: Fail): FormatRow {
@@ -292,7 +294,7 @@ const DEEP =
 
 /** What was given instead of a format, and what to do about it. */
 function hint(format: unknown): string {
-  const given = `not ${describe(format)}`
+  const given = `not ${described(format)}`
   if (typeof format !== 'string') return given
   const lower = format.toLowerCase()
   if (formatRow(lower) !== undefined) return `${given}: write ${quoted(lower)}`
@@ -316,9 +318,9 @@ function conversionOf(
     return undefined
   }
   if (range !== undefined && !YUV_RANGES.includes(range))
-    fail(`its range must be ${YUV_RANGES.join(' or ')}, not ${describe(range)}`)
+    fail(`its range must be ${YUV_RANGES.join(' or ')}, not ${described(range)}`)
   if (matrix !== undefined && !YUV_MATRICES.includes(matrix))
-    fail(`its matrix must be one of ${YUV_MATRICES.join(', ')}, not ${describe(matrix)}`)
+    fail(`its matrix must be one of ${YUV_MATRICES.join(', ')}, not ${described(matrix)}`)
   return yuvToRgb(matrix ?? 'bt601', range ?? 'video')
 }
 
@@ -338,7 +340,7 @@ function placePlanes(frame: SizedFrame, format: FormatRow, size: string, fail: F
   const least = Math.max(...sizes.map(({ row }, p) => Math.ceil(row / format.strides[p]!)))
   if (!Number.isInteger(stride) || stride < least || stride > MAX_STRIDE)
     fail(
-      `its stride must be an integer of at least ${least} bytes (a row of ${size}), not ${describe(stride)}`,
+      `its stride must be an integer of at least ${least} bytes (a row of ${size}), not ${described(stride)}`,
     )
   const strides = format.strides.map((part) => part * stride)
   if (!strides.every(Number.isInteger))
@@ -389,9 +391,9 @@ function checkPlanes(
     const { offset, stride: step } = (plane ?? {}) as Partial<FramePlane>
     const { row, rows } = sizes[p]!
     if (!Number.isSafeInteger(offset) || offset! < 0)
-      fail(`the offset of its plane ${p} must be an integer of at least 0, not ${describe(offset)}`)
+      fail(`the offset of its plane ${p} must be an integer of at least 0, not ${described(offset)}`)
     if (!Number.isInteger(step) || step! < row || step! > MAX_STRIDE)
-      fail(`the stride of its plane ${p} must be an integer of at least ${row} bytes, not ${describe(step)}`)
+      fail(`the stride of its plane ${p} must be an integer of at least ${row} bytes, not ${described(step)}`)
     const end = offset! + step! * (rows - 1) + row
     if (bytes !== undefined && end > bytes)
       fail(`plane ${p} of a ${size} frame (${rows} rows) ends at byte ${end}, its data are ${bytes} bytes`)
@@ -399,7 +401,7 @@ function checkPlanes(
   })
   if (stride !== undefined && stride !== placed[0]!.stride)
     fail(
-      `its stride is ${describe(stride)}, but that of its first plane ${placed[0]!.stride}: give planes alone`,
+      `its stride is ${described(stride)}, but that of its first plane ${placed[0]!.stride}: give planes alone`,
     )
   return placed
 }
@@ -422,13 +424,5 @@ function defaultFormat({ bytes, width, height, stride, planes }: SizedFrame, fai
 }
 
 function listOf(planes: unknown): string {
-  return Array.isArray(planes) ? `${planes.length}` : describe(planes)
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'object' && value !== null) {
-    const name: unknown = value.constructor?.name
-    return `an object of class ${typeof name === 'string' ? name.slice(0, 60) : 'null'}`
-  }
-  return typeof value === 'string' ? quoted(value) : String(value).slice(0, 60)
+  return Array.isArray(planes) ? `${planes.length}` : described(planes)
 }

@@ -17,7 +17,7 @@ import type { NativeGpu, NativeModel } from './native/contract.js'
 import { awaitNative, callNative, type CallSite } from './native/failure.js'
 import { checkRefine, type Refine } from './refine.js'
 import type { FlowSize } from './size.js'
-import { shown } from './support/quote.js'
+import { inJson, shown } from './support/quote.js'
 import type { PreparerSource } from './tensorrt/preparer.js'
 
 /** Progress of loading, in bytes of weights. */
@@ -122,7 +122,7 @@ export function defaultsOf({ backbone, preset, size, refine }: LoadOptions): Def
   if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `preset: must be one of ${Object.keys(PRESETS).join(', ')}, not ${JSON.stringify(preset) ?? String(preset)}`,
+      `preset: must be one of ${Object.keys(PRESETS).join(', ')}, not ${inJson(preset)}`,
     )
   if (preset !== undefined && !own)
     throw new FlowError('ERR_ARGUMENT', "preset: is for the package's model; give size and refine instead")
@@ -341,7 +341,7 @@ function checkOptions(options: LoadOptions): void {
   if (!PRECISIONS.includes(precision))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `precision: must be one of ${PRECISIONS.join(', ')}, not ${JSON.stringify(precision) ?? String(precision)}`,
+      `precision: must be one of ${PRECISIONS.join(', ')}, not ${inJson(precision)}`,
     )
   if (!WAITS.includes(wait))
     throw new FlowError('ERR_ARGUMENT', `wait: must be one of ${WAITS.join(', ')}, not ${shown(wait)}`)
@@ -358,7 +358,7 @@ function checkOptions(options: LoadOptions): void {
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `threads: must be an integer from 1 to ${MAX_THREADS}, not ${String(threads)}`,
+      `threads: must be an integer from 1 to ${MAX_THREADS}, not ${shown(threads)}`,
     )
   checkProgress(options.onProgress)
   checkSignal(options.signal)

@@ -1,6 +1,8 @@
 import { FlowError } from './errors.js'
 import type { FlowField } from './flow-field.js'
 import { isTwice, subsample, subsampleValues } from './subsample.js'
+import { checkField, checkOptions, described } from './support/arguments.js'
+import { shown } from './support/quote.js'
 
 /** Errors of flow against its ground truth, over all valid pixels of all fields that were added. */
 export interface FlowErrors {
@@ -98,9 +100,11 @@ export class FlowMetrics {
   readonly #sums: FlowSums = noSums()
 
   /** @throws {FlowError} `ERR_ARGUMENT` if `maxFlow` is not above 0. */
-  constructor({ maxFlow = DEFAULT_MAX_FLOW }: FlowMetricsOptions = {}) {
+  constructor(options: FlowMetricsOptions = {}) {
+    checkOptions(options)
+    const { maxFlow = DEFAULT_MAX_FLOW } = options
     if (!(maxFlow > 0))
-      throw new FlowError('ERR_ARGUMENT', `maxFlow is a length in pixels above 0, got ${maxFlow}`)
+      throw new FlowError('ERR_ARGUMENT', `maxFlow is a length in pixels above 0, got ${shown(maxFlow)}`)
     this.#maxFlow = maxFlow
   }
 
@@ -110,7 +114,11 @@ export class FlowMetrics {
    *
    * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ otherwise; then nothing is added.
    */
-  add(prediction: FlowField, groundTruth: FlowField, { valid, occluded }: EvaluateOptions = {}): this {
+  add(prediction: FlowField, groundTruth: FlowField, options: EvaluateOptions = {}): this {
+    checkField(prediction, 'prediction')
+    checkField(groundTruth, 'groundTruth')
+    checkOptions(options)
+    const { valid, occluded } = options
     const twice = isTwice(groundTruth, prediction)
     const { width, height } = prediction
     if (!twice && (groundTruth.width !== width || groundTruth.height !== height)) {
@@ -143,8 +151,14 @@ export class FlowMetrics {
     return structuredClone(this.#sums)
   }
 
-  /** Adds what `sums` of another one gave, also through JSON: as if its fields were added here. */
+  /**
+   * Adds what `sums` of another one gave, also through JSON: as if its fields were added here.
+   *
+   * @throws {FlowError} `ERR_ARGUMENT` for anything else; then nothing is added.
+   */
   addSums(sums: FlowSums): this {
+    if (!ERRORS.every((key) => Array.isArray((sums as Partial<FlowSums> | undefined)?.[key])))
+      throw new FlowError('ERR_ARGUMENT', `sums: must be what sums() gave, not ${described(sums)}`)
     for (const key of COUNTS) this.#sums[key] += sums[key] ?? NaN
     for (const key of ERRORS) {
       this.#sums[key][0] += sums[key][0]

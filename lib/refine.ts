@@ -1,5 +1,6 @@
 import { FlowError } from './errors.js'
 import type { NativeRefinement } from './native/contract.js'
+import { inJson, shown } from './support/quote.js'
 
 /**
  * How much work refines a flow. `'fast'` ends at half the output's size, and the flow is doubled from there; `'best'` spends
@@ -37,13 +38,13 @@ export function checkRefine(refine: Refine): NativeRefinement | undefined {
   if (typeof refine !== 'object' || refine === null)
     throw new FlowError(
       'ERR_ARGUMENT',
-      `refine: must be 'off', 'fast', 'default', 'best' or { preset, smoothness }, not ${String(refine)}`,
+      `refine: must be 'off', 'fast', 'default', 'best' or { preset, smoothness }, not ${shown(refine)}`,
     )
   const { preset = 'default', smoothness = 1 } = refine
   if (!(typeof smoothness === 'number' && smoothness >= 0.01 && smoothness <= 100))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `refine.smoothness: must be a number from 0.01 to 100, not ${String(smoothness)}`,
+      `refine.smoothness: must be a number from 0.01 to 100, not ${shown(smoothness)}`,
     )
   return { preset: checkPreset(preset, 'refine.preset', ''), smoothness }
 }
@@ -52,6 +53,6 @@ function checkPreset(preset: RefinePreset, name: string, others: string): Refine
   if (PRESETS.includes(preset)) return preset
   throw new FlowError(
     'ERR_ARGUMENT',
-    `${name}: must be one of ${others}'fast', 'default', 'best', not ${JSON.stringify(preset) ?? String(preset)}`,
+    `${name}: must be one of ${others}'fast', 'default', 'best', not ${inJson(preset)}`,
   )
 }

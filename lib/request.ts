@@ -17,6 +17,7 @@ import {
   sameSize,
 } from './size.js'
 import { allocateBytes, allocateFloats, targetOf } from './support/allocate.js'
+import { described } from './support/arguments.js'
 import { isFloat32Array } from './support/brands.js'
 import { placeOf, Tensor } from './tensor.js'
 import {
@@ -526,7 +527,10 @@ function pixelsOf({ pixels }: FeatureMap, name: string): OutputSize {
 function checkInto(into: FlowField, width: number, height: number): FlowField {
   // A FlowField of another realm, or of another copy of this package, serves as well.
   if (typeof into !== 'object' || into === null || into instanceof Tensor || !isFloat32Array(into.data))
-    throw new FlowError('ERR_ARGUMENT', 'into: must be a FlowField, as model.createField makes it')
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `into: must be a FlowField, as model.createField makes it, not ${described(into)}`,
+    )
   if (into.width !== width || into.height !== height)
     throw new FlowError(
       'ERR_ARGUMENT',

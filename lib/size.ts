@@ -1,4 +1,5 @@
 import { FlowError } from './errors.js'
+import { inJson, shown } from './support/quote.js'
 
 /**
  * The size that a frame is resized to before it enters the network.
@@ -56,7 +57,7 @@ export function checkFrameSize(frame: OutputSize): OutputSize {
   if (isSide(height) && isSide(width)) return { height, width }
   throw new FlowError(
     'ERR_ARGUMENT',
-    `frame: must be { width, height }, integers from 1 to ${MAX_SIDE}, not ${String(width)} and ${String(height)}`,
+    `frame: must be { width, height }, integers from 1 to ${MAX_SIDE}, not ${shown(width)} and ${shown(height)}`,
   )
 }
 
@@ -132,15 +133,12 @@ function limited(grid: PatchGrid, patch: number): PatchGrid {
 
 function checkPair(value: unknown, name: string, choices: string): readonly [number, number] {
   if (!Array.isArray(value) || value.length !== 2)
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      `${name}: must be ${choices}, not ${JSON.stringify(value) ?? String(value)}`,
-    )
+    throw new FlowError('ERR_ARGUMENT', `${name}: must be ${choices}, not ${inJson(value)}`)
   const [height, width]: unknown[] = value
   if (!isSide(height) || !isSide(width))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `${name}: height and width must be integers from 1 to ${MAX_SIDE}, not ${String(height)} and ${String(width)}`,
+      `${name}: height and width must be integers from 1 to ${MAX_SIDE}, not ${shown(height)} and ${shown(width)}`,
     )
   return [height, width]
 }

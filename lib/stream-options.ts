@@ -5,6 +5,8 @@ import type { FeatureMap } from './feature-map.js'
 import type { FlowField } from './flow-field.js'
 import type { FlowMapOptions, FlowMaps, RefineOption, TensorMaps } from './request.js'
 import type { FlowOutput, FlowSize } from './size.js'
+import { checkOptions } from './support/arguments.js'
+import { shown } from './support/quote.js'
 import { isDeviceOutput, type OnDevice } from './tensor/results.js'
 
 export type { DropCounts, DurationStats, StreamStats, Timing }
@@ -129,20 +131,19 @@ export function checkStreamOptions(options: StreamOptions | OnDevice<StreamOptio
   const fail = (message: string): never => {
     throw new FlowError('ERR_ARGUMENT', message)
   }
-  if (typeof options !== 'object' || options === null)
-    fail(`options: must be an object, not ${String(options)}`)
+  checkOptions(options)
   const { queue = {}, deadline, sceneCut = false, signal } = options
   if (typeof queue !== 'object' || queue === null) fail('queue: must be { depth, policy }')
   const { depth = DEFAULT_DEPTH, policy = 'wait' } = queue
   if (!['wait', 'reject', 'drop-oldest'].includes(policy))
-    fail(`queue.policy: must be one of wait, reject, drop-oldest, not ${String(policy)}`)
+    fail(`queue.policy: must be one of wait, reject, drop-oldest, not ${shown(policy)}`)
   const least = policy === 'drop-oldest' ? 1 : 0
   if (!Number.isInteger(depth) || depth < least || depth > MAX_DEPTH)
-    fail(`queue.depth: must be an integer from ${least} to ${MAX_DEPTH}, not ${String(depth)}`)
+    fail(`queue.depth: must be an integer from ${least} to ${MAX_DEPTH}, not ${shown(depth)}`)
   if (deadline !== undefined && !(deadline > 0))
-    fail(`deadline: must be a number of milliseconds above 0, not ${String(deadline)}`)
+    fail(`deadline: must be a number of milliseconds above 0, not ${shown(deadline)}`)
   if (typeof sceneCut !== 'boolean' && !(sceneCut >= -1 && sceneCut <= 1))
-    fail(`sceneCut: must be true, false or a similarity from -1 to 1, not ${String(sceneCut)}`)
+    fail(`sceneCut: must be true, false or a similarity from -1 to 1, not ${shown(sceneCut)}`)
   isDeviceOutput(options.output) // throws for any other object
   checkSignal(signal)
   throwIfAborted(signal)

@@ -32,6 +32,8 @@ import {
   type StreamResult,
   type StreamStats,
 } from './stream-options.js'
+import { described, isIterable } from './support/arguments.js'
+import { shown } from './support/quote.js'
 import type { OnDevice } from './tensor/results.js'
 
 /** A frame that was pushed and has no result yet. */
@@ -184,11 +186,14 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
    * `queue: { depth: 0 }`. With the policy `'drop-oldest'` the source is read as fast as it gives frames. If the consumer or the
    * model is too slow, frames are dropped, and their results are left out.
    *
-   * @throws {FlowError} `ERR_DISPOSED` or `ERR_ABORTED` once the stream is closed; and every error that the source throws
+   * @throws {FlowError} `ERR_DISPOSED` or `ERR_ABORTED` once the stream is closed; `ERR_ARGUMENT` for no iterable; and every error
+   *   that the source throws
    */
   async *from(
     frames: AsyncIterable<FrameSource> | Iterable<FrameSource>,
   ): AsyncGenerator<StreamResult<Maps>, void, undefined> {
+    if (!isIterable(frames))
+      throw new FlowError('ERR_ARGUMENT', `frames: must be an iterable of frames, not ${described(frames)}`)
     const live = this.#policy === 'drop-oldest'
     let reading = true
     let unread = 0
@@ -283,7 +288,7 @@ export class FlowStream<Maps extends FlowMaps | TensorMaps = FlowMaps> {
     if (timestamp !== undefined && !Number.isFinite(timestamp))
       throw new FlowError(
         'ERR_ARGUMENT',
-        `timestamp: must be a number of milliseconds, not ${String(timestamp)}`,
+        `timestamp: must be a number of milliseconds, not ${shown(timestamp)}`,
       )
   }
 

@@ -5,6 +5,7 @@ import type { DLPackCapsule, NativeBytes, NativeCopy, NativeRange } from './nati
 import { loadAddon } from './native/addon.js'
 import { callNative, callSite, type CallSite } from './native/failure.js'
 import { allocateBytes, copyIfResizable, isResizable } from './support/allocate.js'
+import { shown } from './support/quote.js'
 import { isAddress, isHandle } from './tensor/address.js'
 import { checkDLPack, dlpackType } from './tensor/dlpack.js'
 import { checkCudaArray, type CudaArraySource, tightStrides, typestrOf } from './tensor/cuda-array.js'
@@ -203,7 +204,7 @@ export class Tensor<D extends TensorDType = TensorDType> {
     if (!Number.isInteger(begin) || !Number.isInteger(end) || begin < 0 || begin >= end || end > side)
       throw new FlowError(
         'ERR_ARGUMENT',
-        `slice: must be of at least one of 0 to ${side}, not from ${String(begin)} to before ${String(end)}`,
+        `slice: must be of at least one of 0 to ${side}, not from ${shown(begin)} to before ${shown(end)}`,
       )
     const { memory, offset, dtype } = this.#parts
     memory.retain()
@@ -368,7 +369,7 @@ export function makeTensor<D extends TensorDType>(
   const bytes = dtypeRow(dtype).bytes * countOf(layout.shape)
   const { on = 'device', data, pointer, stream } = options
   if (on !== 'device' && on !== 'host')
-    throw new FlowError('ERR_ARGUMENT', `on: must be 'device' or 'host', not ${String(on)}`)
+    throw new FlowError('ERR_ARGUMENT', `on: must be 'device' or 'host', not ${shown(on)}`)
   if (bytes > Number.MAX_SAFE_INTEGER)
     throw new FlowError('ERR_OUT_OF_MEMORY', `a tensor takes ${bytes} bytes: there is no room for it`)
   if (stream !== undefined) checkStream(stream)
@@ -431,7 +432,7 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
   }
   const typestr = typestrOf(source)
   if (typeof typestr !== 'string' || !Object.hasOwn(TYPESTRS, typestr))
-    fail(`its typestr must be one of ${Object.keys(TYPESTRS).join(', ')}, not ${String(typestr)}`)
+    fail(`its typestr must be one of ${Object.keys(TYPESTRS).join(', ')}, not ${shown(typestr)}`)
   const dtype = TYPESTRS[typestr as string]!
   const { bytes } = dtypeRow(dtype)
   const { pointer, shape, strides, readOnly, stream } = checkCudaArray(source, bytes, fail)
@@ -442,7 +443,7 @@ export function tensorOfArray(queue: CallQueue, site: CallSite, source: CudaArra
 
 function checkStream(stream: bigint): void {
   if (!isHandle(stream))
-    throw new FlowError('ERR_ARGUMENT', `stream: must be a handle as a bigint, not ${String(stream)}`)
+    throw new FlowError('ERR_ARGUMENT', `stream: must be a handle as a bigint, not ${shown(stream)}`)
 }
 
 function streamOnHost(): FlowError {
@@ -455,7 +456,7 @@ function streamOnHost(): FlowError {
 function checkPointer(pointer: bigint, dtype: TensorDType): bigint {
   const { bytes } = dtypeRow(dtype)
   if (!isAddress(pointer))
-    throw new FlowError('ERR_ARGUMENT', `pointer: must be an address as a bigint, not ${String(pointer)}`)
+    throw new FlowError('ERR_ARGUMENT', `pointer: must be an address as a bigint, not ${shown(pointer)}`)
   if (pointer % BigInt(bytes) !== 0n)
     throw new FlowError(
       'ERR_ARGUMENT',

@@ -10,6 +10,7 @@ import type {
   NativeResult,
 } from '../native/contract.js'
 import { awaitNative, callNative, type CallSite, callSite } from '../native/failure.js'
+import { checkOptions } from '../support/arguments.js'
 import { checkSignal, throwIfAborted, withSignal } from './abort.js'
 import { Scheduler } from './scheduler.js'
 
@@ -73,8 +74,7 @@ export class CallQueue {
   /** The check that every call begins with. */
   check(options: object): void {
     if (this.#closed) throw new FlowError('ERR_DISPOSED', 'the model was disposed')
-    if (typeof options !== 'object' || options === null)
-      throw new FlowError('ERR_ARGUMENT', `options: must be an object, not ${String(options)}`)
+    checkOptions(options)
     const signal = 'signal' in options ? options.signal : undefined
     checkSignal(signal)
     throwIfAborted(signal)

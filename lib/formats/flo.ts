@@ -1,4 +1,5 @@
 import { FlowField } from '../flow-field.js'
+import { checkBytes, checkField } from '../support/arguments.js'
 import { concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
 import { isUnknown, markUnknown } from './unknown.js'
 
@@ -16,6 +17,7 @@ const UNKNOWN = 1e10
  * @throws {FlowError} `ERR_FORMAT` if it is not such a file, or if its length does not match the size in its header.
  */
 export function decodeFlo(bytes: Uint8Array): FlowField {
+  checkBytes(bytes)
   if (bytes.length < HEADER_BYTES || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {
     throw damaged('.flo', `it does not begin with '${MAGIC}' and a size: get it again`)
   }
@@ -35,6 +37,7 @@ export function decodeFlo(bytes: Uint8Array): FlowField {
 
 /** Writes a Middlebury `.flo` file. A pixel whose motion is unknown (not finite, or 1e9 or more) is written as 1e10. */
 export function encodeFlo(flow: FlowField): Uint8Array {
+  checkField(flow, 'flow')
   const header = new Uint8Array(HEADER_BYTES)
   const view = new DataView(header.buffer)
   for (let i = 0; i < MAGIC.length; i++) view.setUint8(i, MAGIC.charCodeAt(i))

@@ -1,5 +1,6 @@
 import { FlowError, messageOf } from '../errors.js'
 import { FlowField } from '../flow-field.js'
+import { checkBytes, checkField } from '../support/arguments.js'
 import { damaged, MAX_DECODED_PIXELS } from './floats.js'
 import { readHdf5, writeHdf5 } from './hdf5.js'
 import { markUnknown } from './unknown.js'
@@ -15,6 +16,7 @@ const DATASET = 'flow'
  *   is not installed.
  */
 export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
+  checkBytes(bytes)
   try {
     const { shape, values } = await readHdf5({
       bytes,
@@ -35,6 +37,7 @@ export async function decodeFlo5(bytes: Uint8Array): Promise<FlowField> {
  * @throws {FlowError} `ERR_NATIVE` if the HDF5 library fails, or is not installed.
  */
 export async function encodeFlo5(flow: FlowField): Promise<Uint8Array> {
+  checkField(flow, 'flow')
   try {
     const shape = [flow.height, flow.width, 2] as const
     return await writeHdf5({ name: DATASET, shape, values: flow.toInterleaved() })

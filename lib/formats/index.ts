@@ -1,10 +1,10 @@
 import { extname } from 'node:path'
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
-import { isUint8Array } from '../support/brands.js'
+import { checkBytes } from '../support/arguments.js'
 import { kindOf, latin1 } from '../support/file-kind.js'
 import { toPath } from '../support/file-path.js'
-import { shortPath } from '../support/quote.js'
+import { shortPath, shown } from '../support/quote.js'
 import { readWhole, refuseFolder, STANDARD_INPUT } from '../support/read-file.js'
 import { writeWhole } from '../support/write-file.js'
 import { decodeFlo, encodeFlo } from './flo.js'
@@ -121,8 +121,7 @@ export async function writeFlow(
  * @throws {FlowError} `ERR_FORMAT` if they are of no known format, or damaged.
  */
 export async function decodeFlow(bytes: Uint8Array, options: ReadFlowOptions = {}): Promise<FlowField> {
-  if (!isUint8Array(bytes))
-    throw new FlowError('ERR_ARGUMENT', 'bytes: must be the bytes of a flow file in a Uint8Array or Buffer')
+  checkBytes(bytes)
   const format = sniff(bytes)
   if (format === undefined)
     throw new FlowError(
@@ -141,7 +140,7 @@ export async function encodeFlow(flow: FlowField, format: FlowFormat): Promise<U
   if (!FLOW_FORMATS.includes(format)) {
     throw new FlowError(
       'ERR_ARGUMENT',
-      `unknown flow format '${format}': known are ${FLOW_FORMATS.join(', ')}`,
+      `unknown flow format ${shown(format)}: known are ${FLOW_FORMATS.join(', ')}`,
     )
   }
   return WRITTEN[format].encode(flow)

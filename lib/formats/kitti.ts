@@ -1,7 +1,8 @@
 import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
 import { loadSharp, reasonOf } from '../image/sharp.js'
-import { quoted } from '../support/quote.js'
+import { checkBytes, checkField } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import { toBuffer } from '../support/brands.js'
 import { damaged, LARGEST_INFLATION, MAX_DECODED_PIXELS } from './floats.js'
 import { isUnknown } from './unknown.js'
@@ -61,10 +62,8 @@ export async function decodeKitti(
   { pngCode = 'kitti' }: PngCodeOptions = {},
 ): Promise<FlowField> {
   if (!PNG_CODES.includes(pngCode))
-    throw new FlowError(
-      'ERR_ARGUMENT',
-      `pngCode is one of ${PNG_CODES.join(', ')}, not ${quoted(String(pngCode))}`,
-    )
+    throw new FlowError('ERR_ARGUMENT', `pngCode is one of ${PNG_CODES.join(', ')}, not ${shown(pngCode)}`)
+  checkBytes(bytes)
   const { width, height } = checkHeader(bytes)
   const sharp = await loadSharp()
   let decoded: Buffer
@@ -100,6 +99,7 @@ export async function decodeKitti(
  * unknown (not finite, or 1e9 or more) is written as invalid.
  */
 export async function encodeKitti(flow: FlowField): Promise<Uint8Array> {
+  checkField(flow, 'flow')
   const { width, height, x, y } = flow
   const samples = new Uint16Array(3 * width * height)
   for (let i = 0; i < x.length; i++) {

@@ -1,5 +1,6 @@
 import { FlowField } from '../flow-field.js'
 import type { PixelMap } from '../request.js'
+import { checkBytes, checkField, checkPixels } from '../support/arguments.js'
 import { isUint8Array } from '../support/brands.js'
 import { damaged, decodeFloats, encodeFloats } from './floats.js'
 import { inCOrder, readNpyArray, writeNpyArray } from './npy-array.js'
@@ -25,6 +26,7 @@ const SHAPES =
  * @throws {FlowError} `ERR_FORMAT` if it is damaged, or of another type or shape.
  */
 export function decodeNpy(bytes: Uint8Array): FlowField {
+  checkBytes(bytes)
   const array = readNpyArray(bytes, 'flow')
   const { width, height, channels, place } = layoutOf(array.shape)
   if (array.type.kind !== 'float')
@@ -44,12 +46,15 @@ export function decodeNpy(bytes: Uint8Array): FlowField {
 
 /** Writes `.npy` of float32, shape (H, W, 2), C order: the layout of OpenCV's flow. */
 export function encodeNpy(flow: FlowField): Uint8Array {
+  checkField(flow, 'flow')
   const values = encodeFloats(flow.toInterleaved(), 'little')
   return writeNpyArray('<f4', [flow.height, flow.width, 2], values)
 }
 
 /** Writes `.npy` of shape (H, W), C order: a mask as bool, any other map as float32. */
-export function encodeMapNpy({ data, width, height }: PixelMap<Uint8Array | Float32Array>): Uint8Array {
+export function encodeMapNpy(map: PixelMap<Uint8Array | Float32Array>): Uint8Array {
+  checkPixels(map, 'map')
+  const { data, width, height } = map
   return isUint8Array(data)
     ? writeNpyArray('|b1', [height, width], data)
     : writeNpyArray('<f4', [height, width], encodeFloats(data, 'little'))

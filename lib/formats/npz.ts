@@ -5,6 +5,7 @@ import { memorySource, readRange, type Source } from '../checkpoint/source.js'
 import { DEFLATED, packedOffset, readZip, type ZipEntry } from '../checkpoint/zip.js'
 import { FlowError, messageOf } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
+import { checkBytes } from '../support/arguments.js'
 import { listed, quoted } from '../support/quote.js'
 import { damaged, LARGEST_INFLATION, MAX_DECODED_PIXELS } from './floats.js'
 import { decodeNpy } from './npy.js'
@@ -24,6 +25,7 @@ const inflate = promisify(inflateRaw)
  *   1 GiB
  */
 export async function decodeNpz(bytes: Uint8Array): Promise<FlowField> {
+  checkBytes(bytes)
   return decodeNpy(await unpackArray(bytes, 'flow'))
 }
 

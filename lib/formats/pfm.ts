@@ -1,5 +1,6 @@
 import { FlowField } from '../flow-field.js'
 import { allocateFloats } from '../support/allocate.js'
+import { checkBytes, checkField } from '../support/arguments.js'
 import { latin1 } from '../support/file-kind.js'
 import { type ByteOrder, concatBytes, damaged, decodeFloats, encodeFloats } from './floats.js'
 import { markUnknown } from './unknown.js'
@@ -31,6 +32,7 @@ export interface FloatImage {
  * @throws {FlowError} `ERR_FORMAT` if it is not a PFM file, or if its length does not match the size in its header.
  */
 export function decodePfm(bytes: Uint8Array): FloatImage {
+  checkBytes(bytes)
   const start = latin1(bytes.subarray(0, LONGEST_HEADER))
   const match = HEADER.exec(start)
   const [header = '', kind = '', columns = '', rows = '', scale = ''] = match ?? []
@@ -76,6 +78,7 @@ export function decodePfmFlow(bytes: Uint8Array): FlowField {
 
 /** Writes optical flow as a colour PFM: x, y, 0. */
 export function encodePfmFlow(flow: FlowField, order: ByteOrder = 'little'): Uint8Array {
+  checkField(flow, 'flow')
   const { width, height, x, y } = flow
   const values = allocateFloats(3 * width * height, 'the copy of a flow field')
   for (let i = 0; i < x.length; i++) {

@@ -1,6 +1,7 @@
 import type { Sharp } from 'sharp'
 import { FlowError } from '../errors.js'
 import { type EncodedSource, isFile } from '../frame.js'
+import { described } from '../support/arguments.js'
 import { isBytes, isUint8Array, toBuffer } from '../support/brands.js'
 import { toPath } from '../support/file-path.js'
 import { shortPath } from '../support/quote.js'
@@ -76,7 +77,7 @@ function checkImage(image: RgbImage): RgbImage {
   if (typeof image !== 'object' || image === null || !isBytes(image.data))
     throw new FlowError(
       'ERR_FRAME',
-      'a picture is a path, a file: URL, the bytes of a file, or { data, width, height } with data in a Uint8Array',
+      `a picture is a path, a file: URL, the bytes of a file, or { data, width, height } with data in a Uint8Array, not ${described(image)}`,
     )
   if (image.data.length !== 3 * image.width * image.height) {
     const { data, width, height } = image

@@ -4,6 +4,8 @@ import { isUnknown } from '../formats/unknown.js'
 import type { PixelMap } from '../request.js'
 import { sameSize } from '../size.js'
 import { allocateBytes } from '../support/allocate.js'
+import { checkField, checkOptions } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import { Homography } from './homography.js'
 import { MOTION_MODELS, type Matches, type MotionModel } from './fit.js'
 import type { Point } from './point.js'
@@ -65,6 +67,8 @@ const WIDEST = 4
  * @throws {FlowError} `ERR_ARGUMENT` for an option, or a map of another size than the flow
  */
 export function globalMotion(flow: FlowField, options: GlobalMotionOptions = {}): GlobalMotion | null {
+  checkField(flow, 'flow')
+  checkOptions(options)
   const { model: name = 'homography', threshold = 1 } = options
   check(flow, options)
   const model = MOTION_MODELS[name]
@@ -88,11 +92,11 @@ function check(flow: FlowField, options: GlobalMotionOptions): void {
   }
   const { model = 'homography', threshold = 1, minConfidence = 0.5 } = options
   if (!Object.hasOwn(MOTION_MODELS, model))
-    fail(`model: must be one of ${Object.keys(MOTION_MODELS).join(', ')}, not ${String(model)}`)
+    fail(`model: must be one of ${Object.keys(MOTION_MODELS).join(', ')}, not ${shown(model)}`)
   if (!(threshold > 0 && threshold < Infinity))
-    fail(`threshold: must be a number of pixels above 0, not ${String(threshold)}`)
+    fail(`threshold: must be a number of pixels above 0, not ${shown(threshold)}`)
   if (!(minConfidence >= 0 && minConfidence <= 1))
-    fail(`minConfidence: must be from 0 to 1, not ${String(minConfidence)}`)
+    fail(`minConfidence: must be from 0 to 1, not ${shown(minConfidence)}`)
   for (const map of ['confidence', 'occlusion'] as const) {
     const given = options[map]
     if (given !== undefined && !sameSize(given, flow))

@@ -1,5 +1,6 @@
 import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
+import { described } from '../support/arguments.js'
 import type { Point } from './point.js'
 
 /**
@@ -16,7 +17,7 @@ export class Homography {
 
   /** @throws {FlowError} `ERR_ARGUMENT` if `matrix` is not nine finite numbers, row by row, some of which are not 0 */
   constructor(matrix: ArrayLike<number>) {
-    const values = Array.from(matrix)
+    const values = Array.from(matrix ?? [])
     if (values.length !== 9 || !values.every(Number.isFinite) || values.every((value) => value === 0))
       throw new FlowError('ERR_ARGUMENT', 'a homography is nine finite numbers, row by row')
     const scale = values[8] === 0 ? 1 : values[8]!
@@ -64,6 +65,8 @@ export class Homography {
 
   /** This motion and then another one: from frame 1 to frame 3, if `next` is from frame 2 to frame 3. */
   followedBy(next: Homography): Homography {
+    if (!(next instanceof Homography))
+      throw new FlowError('ERR_ARGUMENT', `next: must be a Homography, not ${described(next)}`)
     const [first, second] = [this.matrix, next.matrix]
     const product = Array.from({ length: 9 }, (_, at) => {
       const [row, column] = [3 * Math.floor(at / 3), at % 3]

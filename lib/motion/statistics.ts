@@ -1,6 +1,8 @@
 import { FlowError } from '../errors.js'
 import { isUnknown } from '../formats/unknown.js'
 import { allocateFloats } from '../support/allocate.js'
+import { checkOptions } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import type { Planar } from './sample.js'
 
 /** Options of `FlowField.magnitude`. */
@@ -27,10 +29,12 @@ export interface MotionStatistics {
 /** @throws {FlowError} `ERR_ARGUMENT` if the threshold is negative or no number */
 export function motionStatistics(
   { width, height, data }: Planar,
-  { threshold = 0.5 }: MagnitudeOptions = {},
+  options: MagnitudeOptions = {},
 ): MotionStatistics {
+  checkOptions(options)
+  const { threshold = 0.5 } = options
   if (!(threshold >= 0))
-    throw new FlowError('ERR_ARGUMENT', `threshold is a length in pixels, 0 or more, got ${threshold}`)
+    throw new FlowError('ERR_ARGUMENT', `threshold is a length in pixels, 0 or more, got ${shown(threshold)}`)
   const pixels = width * height
   const lengths = allocateFloats(pixels, 'the lengths of a flow field')
   let known = 0

@@ -1,6 +1,8 @@
 import { FlowError } from '../errors.js'
 import type { FlowMaps } from '../request.js'
 import type { StreamResult } from '../stream-options.js'
+import { checkField, checkOptions, described, isIterable } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import { isInside, type Point } from './point.js'
 import { sampleFlow } from './sample.js'
 
@@ -62,7 +64,9 @@ export function trackPoints(
 ): AsyncGenerator<TrackStep, void, undefined> {
   // Checked at the call, and not at the first step.
   const first = checkPoints(points)
-  checkOptions(options)
+  checkTrackOptions(options)
+  if (!isIterable(results))
+    throw new FlowError('ERR_ARGUMENT', `results: must be those of a stream, not ${described(results)}`)
   return steps(results, first, options)
 }
 
@@ -101,7 +105,8 @@ export function movePoints(
   maps: FlowMaps,
   options: TrackOptions = {},
 ): readonly TrackedPoint[] {
-  checkOptions(options)
+  checkTrackOptions(options)
+  checkField((maps as FlowMaps | undefined)?.flow, 'maps.flow')
   const vector: Point = { x: 0, y: 0 }
   return checkPoints(points).map((point) =>
     point.lost === null ? moved(point, maps, options, vector) : point,
@@ -133,6 +138,8 @@ function allLost(points: readonly TrackedPoint[], reason: LossReason): readonly 
 }
 
 function checkPoints(points: Iterable<Readonly<Point> | TrackedPoint>): readonly TrackedPoint[] {
+  if (!isIterable(points))
+    throw new FlowError('ERR_ARGUMENT', `points: must be a list of { x, y }, not ${described(points)}`)
   return Array.from(points, (point, i) => {
     if (!Number.isFinite(point?.x) || !Number.isFinite(point.y))
       throw new FlowError('ERR_ARGUMENT', `points: point ${i} must be { x, y } of finite numbers of pixels`)
@@ -140,7 +147,9 @@ function checkPoints(points: Iterable<Readonly<Point> | TrackedPoint>): readonly
   })
 }
 
-function checkOptions({ minConfidence = 0 }: TrackOptions): void {
+function checkTrackOptions(options: TrackOptions): void {
+  checkOptions(options)
+  const { minConfidence = 0 } = options
   if (!(minConfidence >= 0 && minConfidence <= 1))
-    throw new FlowError('ERR_ARGUMENT', `minConfidence: must be from 0 to 1, not ${String(minConfidence)}`)
+    throw new FlowError('ERR_ARGUMENT', `minConfidence: must be from 0 to 1, not ${shown(minConfidence)}`)
 }

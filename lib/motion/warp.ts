@@ -1,10 +1,13 @@
+import { isPromise } from 'node:util/types'
 import { FlowError } from '../errors.js'
 import { FlowField } from '../flow-field.js'
 import { isUnknown } from '../formats/unknown.js'
 import { formatRow, type PixelFormat } from '../pixel-formats.js'
 import type { PixelMap } from '../request.js'
 import { allocateBytes, allocateFloats, refuseOverlap } from '../support/allocate.js'
+import { checkField, checkOptions, described } from '../support/arguments.js'
 import { isBytes, isFloat32Array, isUint8ClampedArray } from '../support/brands.js'
+import { inJson, shown } from '../support/quote.js'
 import type { Point } from './point.js'
 import { sampleFlow } from './sample.js'
 
@@ -94,6 +97,13 @@ export function warp(
   flow: FlowField,
   options: Omit<WarpOptions, 'into'> & { readonly into?: FlowField | RasterValues | undefined } = {},
 ): WarpedFlow | Warped<RasterValues> {
+  checkField(flow, 'flow')
+  checkOptions(options)
+  if (typeof image !== 'object' || image === null || isPromise(image))
+    throw new FlowError(
+      'ERR_ARGUMENT',
+      `image: must be a FlowField or { data, width, height }, not ${described(image)}`,
+    )
   const { width, height } = flow
   if (image.width !== width || image.height !== height)
     throw new FlowError(
@@ -245,7 +255,7 @@ function channelsOf({ data, width, height, format, ...others }: Raster): number 
   if (format !== undefined && (row === undefined || row.isYuv))
     throw new FlowError(
       'ERR_FRAME',
-      `image: warped are channels of RGB, not ${String(format)}: convert it first`,
+      `image: warped are channels of RGB, not ${shown(format)}: convert it first`,
     )
   const channels = data.length / (width * height)
   const wanted = row === undefined ? channels : row.sizes(1, 1)[0]!.row
@@ -289,7 +299,7 @@ function borderValues(
     throw new FlowError(
       'ERR_ARGUMENT',
       `border: must be 'edge', or ${isFloat ? 'a number' : 'an integer from 0 to 255'} for all channels or for each of ${channels}, ` +
-        `not ${JSON.stringify(border) ?? String(border)}`,
+        `not ${inJson(border)}`,
     )
   return Float64Array.from(values)
 }
@@ -298,6 +308,6 @@ function isNearest(interpolation: unknown): boolean {
   if (interpolation === 'bilinear' || interpolation === 'nearest') return interpolation === 'nearest'
   throw new FlowError(
     'ERR_ARGUMENT',
-    `interpolation: must be 'bilinear' or 'nearest', not ${String(interpolation)}`,
+    `interpolation: must be 'bilinear' or 'nearest', not ${shown(interpolation)}`,
   )
 }

@@ -1,4 +1,5 @@
 import { isFloat32Array, isUint16Array, isUint8Array, isUint8ClampedArray } from 'node:util/types'
+import type { FlowField } from '../flow-field.js'
 
 // What a value is, whichever realm or polyfill made it. Jest, jsdom and node:vm have classes of their own, so that instanceof
 // says nothing of their objects.
@@ -7,6 +8,10 @@ export { isFloat32Array, isUint16Array, isUint8Array, isUint8ClampedArray }
 
 export function isBytes(value: unknown): value is Uint8Array | Uint8ClampedArray {
   return isUint8Array(value) || isUint8ClampedArray(value)
+}
+
+export function isField(value: unknown): value is FlowField {
+  return has(value, 'toInterleaved', 'function') && isFloat32Array((value as Partial<FlowField>).data)
 }
 
 /** A Buffer over the same bytes, for libraries that ask for one of this realm. */

@@ -1,5 +1,6 @@
 import { fileURLToPath, URL as NodeUrl } from 'node:url'
 import { FlowError, messageOf } from '../errors.js'
+import { described } from './arguments.js'
 import { isUrl } from './brands.js'
 import { quoted } from './quote.js'
 
@@ -14,7 +15,7 @@ export function toPath(file: string | URL, name: string): string {
   const url = urlOf(file)
   if (url === undefined) {
     if (typeof file === 'string' && file !== '') return file
-    throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${shownFile(file)}`)
+    throw new FlowError('ERR_ARGUMENT', `${name}: must be a path or a file: URL, not ${described(file)}`)
   }
   if (url.protocol !== 'file:')
     throw new FlowError(
@@ -48,10 +49,4 @@ function urlOf(file: unknown): NodeUrl | undefined {
   } catch {
     return undefined
   }
-}
-
-function shownFile(file: unknown): string {
-  return typeof file === 'object' && file !== null
-    ? 'an object'
-    : quoted(JSON.stringify(file) ?? String(file))
 }

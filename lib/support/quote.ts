@@ -17,7 +17,19 @@ export function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (value === null || ['number', 'boolean', 'bigint', 'undefined'].includes(typeof value))
     return String(value).slice(0, LONGEST)
+  if (typeof value === 'symbol') return quoted(String(value))
   return `a${typeof value === 'object' ? 'n object' : ` ${typeof value}`}`
+}
+
+/** As {@link shown}, but objects and lists of a caller are shown, too, as JSON has them. */
+export function inJson(value: unknown): string {
+  if (typeof value !== 'object') return shown(value)
+  try {
+    const text = JSON.stringify(value)
+    return printable(text.length > 2 * LONGEST ? `${text.slice(0, 2 * LONGEST)}...` : text)
+  } catch {
+    return shown(value) // it has cycles, or no JSON
+  }
 }
 
 /** Lists values as `[a, b, c]`. Only the first 8 are shown: a hostile file may claim a thousand axes. */

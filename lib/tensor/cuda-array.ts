@@ -56,7 +56,7 @@ export function checkCudaArray(source: CudaArraySource, bytes: number, fail: Fai
   if (typeof fields !== 'object' || fields === null) fail('its __cuda_array_interface__ must be an object')
   const { shape, data, strides, version, stream, mask } = fields as Readonly<Record<keyof CudaArray, unknown>>
   if (version !== 2 && version !== 3)
-    fail(`its version of the CUDA array interface must be 2 or 3, not ${String(version)}`)
+    fail(`its version of the CUDA array interface must be 2 or 3, not ${shown(version)}`)
   if (mask !== undefined && mask !== null) fail('it has a mask: give an array without one')
   if (!isIntegers(shape) || shape.some((side) => side < 1))
     fail(`its shape must be a list of positive integers, not ${shown(shape)}`)

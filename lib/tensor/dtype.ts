@@ -1,5 +1,6 @@
 import { FlowError } from '../errors.js'
 import { isFloat32Array, isUint16Array, isUint8Array } from '../support/brands.js'
+import { shown } from '../support/quote.js'
 
 /**
  * The array that a {@link Tensor}'s values are in on the host, by their type. JavaScript has no numbers of 16 bits on all
@@ -51,7 +52,7 @@ export function dtypeRow<D extends TensorDType>(dtype: D): DTypeRow<TensorArrays
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPES, dtype))
     throw new FlowError(
       'ERR_ARGUMENT',
-      `dtype: must be one of ${Object.keys(DTYPES).join(', ')}, not ${String(dtype)}`,
+      `dtype: must be one of ${Object.keys(DTYPES).join(', ')}, not ${shown(dtype)}`,
     )
   return DTYPES[dtype] as DTypeRow<TensorArrays[D]>
 }

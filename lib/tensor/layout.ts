@@ -1,4 +1,5 @@
 import { FlowError } from '../errors.js'
+import { inJson } from '../support/quote.js'
 
 /** Where the values of a tensor are, from the first one on. Strides are in values. */
 export interface Layout {
@@ -26,7 +27,7 @@ export function checkShape(shape: readonly number[]): readonly number[] {
   if (!valid)
     throw new FlowError(
       'ERR_ARGUMENT',
-      `shape: must be 1 to ${MOST_AXES} positive integers, not ${JSON.stringify(shape) ?? String(shape)}`,
+      `shape: must be 1 to ${MOST_AXES} positive integers, not ${inJson(shape)}`,
     )
   return Object.freeze([...shape])
 }

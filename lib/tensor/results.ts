@@ -2,6 +2,7 @@ import type { CallQueue } from '../calls/call-queue.js'
 import { FlowError } from '../errors.js'
 import { callSite } from '../native/failure.js'
 import type { FlowOutput, OutputSize } from '../size.js'
+import { shown } from '../support/quote.js'
 import { makeTensor, placeOf, Tensor } from '../tensor.js'
 import type { TensorDType } from './dtype.js'
 import { tightLayout } from './layout.js'
@@ -35,7 +36,7 @@ export function isDeviceOutput(output: unknown): output is DeviceOutput {
   if (typeof output !== 'object' || output === null || Array.isArray(output)) return false
   const { on } = output as Partial<DeviceOutput>
   if (on === 'device') return true
-  throw new FlowError('ERR_ARGUMENT', `output: on must be 'device', not ${String(on)}`)
+  throw new FlowError('ERR_ARGUMENT', `output: on must be 'device', not ${shown(on)}`)
 }
 
 /** `into`, or a new tensor for a flow. */

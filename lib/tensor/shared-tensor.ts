@@ -1,4 +1,5 @@
 import { FlowError } from '../errors.js'
+import { shown } from '../support/quote.js'
 import { dtypeRow, type TensorDType } from './dtype.js'
 import { checkShape, countOf } from './layout.js'
 
@@ -24,10 +25,10 @@ export function checkShared(value: unknown): SharedTensor {
   const fail = (reason: string): never => {
     throw new FlowError('ERR_ARGUMENT', `shared: ${reason}: give what share() gave, whole`)
   }
-  if (typeof value !== 'object' || value === null) return fail(`must be an object, not ${String(value)}`)
+  if (typeof value !== 'object' || value === null) return fail(`must be an object, not ${shown(value)}`)
   const { version, gpu, allocation, offset, shape, dtype, readOnly } = value as Partial<SharedTensor>
   if (version !== 1)
-    fail(`its version must be 1, not ${String(version)}; another version of this package made it`)
+    fail(`its version must be 1, not ${shown(version)}; another version of this package made it`)
   if (typeof gpu !== 'string' || !gpu.startsWith('GPU-')) fail('its gpu must be the identifier of one')
   if (typeof allocation !== 'string' || !/^[0-9a-f]{128}$/.test(allocation))
     fail('its allocation must be 128 hexadecimal digits')

@@ -1,6 +1,8 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import { type ImageSource, loadImage, type RgbImage, toSharp } from '../image/rgb-image.js'
+import { checkField, checkOptions } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import { writeColor } from './color-wheel.js'
 
 export interface ArrowOptions {
@@ -28,6 +30,7 @@ export async function drawArrows(
   flow: FlowField,
   options: ArrowOptions = {},
 ): Promise<RgbImage> {
+  checkField(flow, 'flow')
   const image = await loadImage(frame)
   if (image.width !== flow.width || image.height !== flow.height) {
     const sizes = `${image.width} x ${image.height}, the flow ${flow.width} x ${flow.height}`
@@ -49,13 +52,16 @@ export async function drawArrows(
  * @throws {FlowError} `ERR_ARGUMENT` if an option is out of range.
  */
 export function arrowsSvg(flow: FlowField, options: ArrowOptions = {}): string {
+  checkField(flow, 'flow')
+  checkOptions(options)
   const { width, height, x, y } = flow
   const { step = arrowStep(flow), scale = 1, color } = options
   if (!(step >= 4 && step < Infinity))
-    throw new FlowError('ERR_ARGUMENT', `step is 4 pixels or more, got ${step}`)
-  if (!(scale > 0 && scale < Infinity)) throw new FlowError('ERR_ARGUMENT', `scale is above 0, got ${scale}`)
-  if (color !== undefined && !/^[\w#(),.% -]{1,64}$/.test(color)) {
-    throw new FlowError('ERR_ARGUMENT', `color is a CSS colour, got '${color}'`)
+    throw new FlowError('ERR_ARGUMENT', `step is 4 pixels or more, got ${shown(step)}`)
+  if (!(scale > 0 && scale < Infinity))
+    throw new FlowError('ERR_ARGUMENT', `scale is above 0, got ${shown(scale)}`)
+  if (color !== undefined && !(typeof color === 'string' && /^[\w#(),.% -]{1,64}$/.test(color))) {
+    throw new FlowError('ERR_ARGUMENT', `color is a CSS colour, got ${shown(color)}`)
   }
 
   const thickness = Math.min(Math.max(step / 14, 1.2), 5)

@@ -3,6 +3,7 @@ import type { FlowField } from '../flow-field.js'
 import { isUnknown } from '../formats/unknown.js'
 import type { RgbImage } from '../image/rgb-image.js'
 import { sameSize } from '../size.js'
+import { checkField } from '../support/arguments.js'
 
 /**
  * KITTI's classes of errors: the lower end of each, in units of the error from which a pixel counts as wrong, and its colour from
@@ -29,6 +30,8 @@ const CLASSES: readonly (readonly [from: number, color: readonly [number, number
  * @throws {FlowError} `ERR_ARGUMENT` if the sizes differ
  */
 export function errorToColor(prediction: FlowField, groundTruth: FlowField): RgbImage {
+  checkField(prediction, 'prediction')
+  checkField(groundTruth, 'groundTruth')
   const { width, height, x, y } = prediction
   if (!sameSize(prediction, groundTruth))
     throw new FlowError(

@@ -1,6 +1,8 @@
 import { FlowError } from '../errors.js'
 import type { FlowField } from '../flow-field.js'
 import type { RgbImage } from '../image/rgb-image.js'
+import { checkField, checkOptions } from '../support/arguments.js'
+import { shown } from '../support/quote.js'
 import { writeColor } from './color-wheel.js'
 
 /** Options of {@link flowToColor}: lengths in pixels, all of them positive. */
@@ -22,7 +24,7 @@ export function checkColorOptions({ scale, clipMax, clipMin }: FlowColorOptions)
   const checked = { scale, clipMax, clipMin }
   for (const [name, value] of Object.entries(checked)) {
     if (value !== undefined && !(typeof value === 'number' && value > 0)) {
-      throw new FlowError('ERR_ARGUMENT', `${name} is a length in pixels above 0, got ${String(value)}`)
+      throw new FlowError('ERR_ARGUMENT', `${name} is a length in pixels above 0, got ${shown(value)}`)
     }
   }
   return checked
@@ -40,6 +42,8 @@ const EPSILON = 1e-5
  * @throws {FlowError} `ERR_ARGUMENT` if an option is not a positive number.
  */
 export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): RgbImage {
+  checkField(flow, 'flow')
+  checkOptions(options)
   const { scale, clipMax = Infinity, clipMin = 0 } = checkColorOptions(options)
   const { width, height, x, y } = flow
   const unit = (scale ?? Math.min(longest(flow), clipMax)) + EPSILON
@@ -60,7 +64,7 @@ export function flowToColor(flow: FlowField, options: FlowColorOptions = {}): Rg
  */
 export function colorWheelLegend(size: number): RgbImage {
   if (!Number.isInteger(size) || size < 8 || size > 8192) {
-    throw new FlowError('ERR_ARGUMENT', `the legend's size is an integer from 8 to 8192, got ${size}`)
+    throw new FlowError('ERR_ARGUMENT', `the legend's size is an integer from 8 to 8192, got ${shown(size)}`)
   }
   const data = new Uint8Array(3 * size * size).fill(255)
   const centre = (size - 1) / 2

@@ -241,7 +241,7 @@ describe('a frame that does not fit together is refused, saying what was expecte
     ['a video', { data: bytes(12), width: 2, height: 2, format: 'h264' }, ['"h264": convert it']],
     ['an old name', { data: bytes(6), width: 2, height: 2, format: 'yuvj420p' }, ["range 'full'"]],
     ['capitals', { data: bytes(6), width: 2, height: 2, format: 'NV12' }, ['write "nv12"']],
-    ['no name', { data: bytes(6), width: 2, height: 2, format: { a: 1 } }, ['an object of class Object']],
+    ['no name', { data: bytes(6), width: 2, height: 2, format: { a: 1 } }, ['not an object']],
     ['a range of rgb', { data: bytes(12), width: 2, height: 2, range: 'full' }, ['YUV', 'leave them out']],
     [
       'no range',

@@ -159,6 +159,7 @@ describe('.flo5', () => {
       x: new Float32Array(1),
       y: new Float32Array(1),
       data: new Float32Array(2),
+      toInterleaved: () => new Float32Array(2),
     } as FlowField
     await expect(encodeFlo5(broken)).rejects.toMatchObject({ code: 'ERR_NATIVE' })
   })
