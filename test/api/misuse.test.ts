@@ -12,7 +12,7 @@ import {
 } from '../../lib/index.js'
 import { loadTiny } from '../support/fixtures.js'
 
-// What JavaScript lets a caller hand over. Every call takes it, or says in a FlowError of a few words what it must be.
+// JavaScript lets a caller pass anything. A call either takes it, or throws a short FlowError that says what the argument must be.
 
 const WRONG: Readonly<Record<string, unknown>> = {
   undefined,
